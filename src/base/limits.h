@@ -1,0 +1,28 @@
+/* Every bound of the platform in one place; each is said in the documentation of what it bounds. */
+#pragma once
+
+#define LIMIT_HOOK_BODY_BYTES (25u << 20)      /* GitHub's own limit */
+#define LIMIT_API_BODY_BYTES (1u << 20)
+#define LIMIT_ARCHIVE_BYTES (512ull << 20)     /* an uploaded archive, compressed */
+#define LIMIT_TREE_BYTES (4ull << 30)	       /* an unpacked source tree */
+#define LIMIT_TREE_FILES 200000u
+#define LIMIT_BODIES_IN_FLIGHT_BYTES (256u << 20)
+#define LIMIT_HEADER_BYTES (32u << 10)
+#define LIMIT_HEADER_COUNT 100u
+#define LIMIT_URL_BYTES (8u << 10)
+#define LIMIT_CONNECTIONS 4096u
+#define LIMIT_REQUEST_ARENA_BYTES (8u << 20)
+#define LIMIT_MANIFEST_BYTES (256u << 10)
+#define LIMIT_ARGV_COUNT 256u
+#define LIMIT_ARGV_BYTES (64u << 10)
+#define LIMIT_ENV_COUNT 512u
+#define LIMIT_ENV_BYTES (512u << 10)
+#define LIMIT_PROCESSES 16u
+#define LIMIT_INSTANCES 10u /* of one process */
+#define LIMIT_STATICS 16u
+#define LIMIT_DOMAINS 64u
+#define LIMIT_CHECKS 32u
+#define LIMIT_BUILD_COMMANDS 32u
+#define LIMIT_LOG_LINE_BYTES (16u << 10)
+#define LIMIT_LOG_BYTES (16u << 20) /* kept per process of a project */
+#define LIMIT_QUEUE_WAITING 100000u

@@ -1,0 +1,27 @@
+/* Every name that a person chooses and that reaches a file, a user, a unit or a vhost is judged here
+ * and nowhere else (the helper calls the same functions again). */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+
+#define NAME_PROJECT_MAX 29
+#define NAME_PROCESS_MAX 16
+#define NAME_DOMAIN_MAX 253
+
+/* [a-z]([a-z0-9-]{0,27}[a-z0-9])?, no "--", not reserved. */
+int name_project(struct str s, struct err *e) WARN_UNUSED;
+int name_process(struct str s, struct err *e) WARN_UNUSED; /* [a-z][a-z0-9]{0,15} */
+int name_hook(struct str s, struct err *e) WARN_UNUSED;	   /* as a project's, up to 63 */
+int name_operator(struct str s, struct err *e) WARN_UNUSED; /* [a-z][a-z0-9._-]{0,31} */
+/* A host name: LDH labels, lower case, at most 253, at least one dot or ending in ".localhost"/"localhost";
+ * "*.example.org" is refused. IDNA is the caller's. */
+int name_domain(struct str s, struct err *e) WARN_UNUSED;
+int name_env_key(struct str s, struct err *e) WARN_UNUSED; /* [A-Za-z_][A-Za-z0-9_]{0,127}, no SLIPWAY_/LD_ prefix */
+/* git-check-ref-format(1) for a branch or tag name without refs/heads/; also refuses a leading '-'. */
+int name_ref(struct str s, struct err *e) WARN_UNUSED;
+int name_commit(struct str s, struct err *e) WARN_UNUSED; /* 40 or 64 lower-case hex digits */
+/* A relative path inside a release: no "..", no empty or dot component, no NUL, at most 1024 bytes, no leading '/'. */
+int name_subpath(struct str s, struct err *e) WARN_UNUSED;
+/* A URL path prefix such as /static: starts with '/', segments of [A-Za-z0-9._~-], at most 200. */
+int name_url_prefix(struct str s, struct err *e) WARN_UNUSED;

@@ -1,0 +1,42 @@
+/* The loop thread: one libuv loop that owns HTTP, the engine's state and timers, plus a bounded pool
+ * for work that blocks (reads of the store, Argon2, large JSON). Nothing else runs on it.
+ *
+ * Only loop_post and loop_stop may be called from other threads; everything else on the loop thread. */
+#pragma once
+
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct loop;
+struct loop_timer;
+struct uv_loop_s;
+
+typedef void loop_fn(void *ctx);
+
+struct loop *loop_new(unsigned pool_threads); /* 1..64 */
+void loop_free(struct loop *l);		      /* after loop_run has returned */
+void loop_run(struct loop *l);		      /* until loop_stop and no handle is left */
+void loop_stop(struct loop *l);
+struct uv_loop_s *loop_uv(struct loop *l);
+bool loop_on_thread(const struct loop *l);
+
+/* Runs fn(ctx) on the loop thread, in the order posted, soon. From any thread. Unbounded by itself:
+ * each caller has a bound of its own. */
+void loop_post(struct loop *l, loop_fn *fn, void *ctx);
+
+/* Runs work(ctx) on a pool thread, then done(ctx) on the loop thread. -1 with ERR_UNAVAILABLE when
+ * more than 1,024 wait already. From the loop thread. */
+int loop_work(struct loop *l, loop_fn *work, loop_fn *done, void *ctx, struct err *e) WARN_UNUSED;
+
+/* A one-shot timer at an absolute monotonic time in ms; fn runs once on the loop thread. */
+struct loop_timer *loop_timer_new(struct loop *l, loop_fn *fn, void *ctx);
+void loop_timer_at(struct loop_timer *t, int64_t mono_ms); /* sets or moves it */
+void loop_timer_cancel(struct loop_timer *t);
+void loop_timer_free(struct loop_timer *t); /* cancels; NULL is fine; also inside its own callback */
+
+/* Calls fn(ctx) whenever fd is readable (level-triggered), until freed. The fd stays the caller's. */
+struct loop_watch;
+struct loop_watch *loop_watch_new(struct loop *l, int fd, loop_fn *fn, void *ctx);
+void loop_watch_free(struct loop_watch *w); /* before the fd is closed; also inside its callback */

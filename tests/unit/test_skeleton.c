@@ -1,0 +1,3 @@
+/* rooms: base */
+int main(void);
+int main(void) { return 0; }
