@@ -30,9 +30,9 @@ void json_open_object(struct json_out *w, const char *key); /* key NULL: an elem
 void json_close_object(struct json_out *w);
 void json_open_array(struct json_out *w, const char *key);
 void json_close_array(struct json_out *w);
-void json_str(struct json_out *w, const char *key, struct str v); /* p NULL writes null; invalid UTF-8 becomes U+FFFD */
-void json_i64(struct json_out *w, const char *key, int64_t v);
-void json_bool(struct json_out *w, const char *key, bool v);
-void json_null(struct json_out *w, const char *key);
-void json_time(struct json_out *w, const char *key, int64_t wall_ms); /* RFC 3339; <= 0 writes null */
-void json_raw(struct json_out *w, const char *key, struct str json); /* already JSON; trusted */
+void json_put_str(struct json_out *w, const char *key, struct str v); /* p NULL writes null; invalid UTF-8 becomes U+FFFD */
+void json_put_i64(struct json_out *w, const char *key, int64_t v);
+void json_put_bool(struct json_out *w, const char *key, bool v);
+void json_put_null(struct json_out *w, const char *key);
+void json_put_time(struct json_out *w, const char *key, int64_t wall_ms); /* RFC 3339; <= 0 writes null */
+void json_put_raw(struct json_out *w, const char *key, struct str json); /* already JSON; trusted */
