@@ -1,0 +1,52 @@
+/* A plan: everything about one release that was decided before building it; the whole truth later steps use.
+ * Packed as JSON it is stored with the release, so a rollback brings all of it back. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "text/manifest.h"
+
+struct plan_command {
+	struct str label;	 /* "install dependencies", "collectstatic" */
+	struct args argv;
+	struct manifest_pair *env;
+	size_t env_count;
+	bool expand;
+	int64_t timeout_ms;
+	struct str cache_key; /* not empty: skip when cache/KEY/.complete exists; argv sees it as $SLIPWAY_CACHE_KEY */
+};
+
+struct plan_process {
+	struct str name;
+	struct plan_command run; /* label empty */
+	enum manifest_listen listen;
+	int64_t stop_timeout_ms;
+};
+
+struct plan {
+	enum manifest_kind kind;
+	struct str reason;  /* "manage.py, shop/settings.py" */
+	struct str root;    /* working directory inside the release */
+	struct plan_command *build;
+	size_t build_count;
+	struct plan_command *checks;
+	size_t check_count;
+	struct plan_command release; /* argv empty: none */
+	struct plan_process *processes;
+	size_t process_count; /* a process named web answers the edge; none: static only */
+	struct manifest_health health;
+	struct manifest_static *statics; /* for kind static: one with url "/" */
+	size_t static_count;
+	struct args domains;
+	struct manifest_pair *env;
+	size_t env_count;
+	struct manifest_limits limits;
+	int64_t drain_ms;
+	uint32_t keep_releases;
+	uint64_t body_max_bytes;
+	int64_t request_timeout_ms;
+	struct args notes; /* sentences for `slipway plan`: what was found, what was assumed */
+};
+
+int plan_pack(const struct plan *p, struct buf *json, struct err *e) WARN_UNUSED;
+int plan_unpack(struct str json, struct arena *a, struct plan *ret, struct err *e) WARN_UNUSED;

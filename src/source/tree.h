@@ -1,0 +1,33 @@
+/* What a tenant-side look at a source tree reports: the answer of `slipway-tree scan`, which runs as the tenant
+ * and writes to a pipe. The daemon never opens a path below a tenant's tree; it reads this, capped.
+ *
+ * Wire format of the report, a sequence of records, each:
+ *   "F " path-length " " content-length " " size "\n" path content "\n"     a file of interest, content capped (-1: not read)
+ *   "D " path-length "\n" path "\n"                                        a directory
+ *   "E " files " " bytes "\n"                                              the end: totals; anything after it is an error
+ * Only names down to depth 3 are listed, at most 4,096; the contents of known small files only (manifest, Procfile,
+ * requirements, lock files, package.json, pyproject.toml, runtime.txt, app.json, .env.example, manage.py, settings, wsgi). */
+#pragma once
+
+#include "base/arena.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tree_entry {
+	struct str path;    /* relative, '/'-separated */
+	bool directory;
+	bool has_content;
+	struct str content;
+	uint64_t size;
+};
+
+struct tree {
+	struct tree_entry *entries; /* sorted by path */
+	size_t count;
+	uint64_t files, bytes;
+};
+
+int tree_read(struct str report, struct arena *a, struct tree *ret, struct err *e) WARN_UNUSED;
+const struct tree_entry *tree_find(const struct tree *t, struct str path); /* NULL when absent */
