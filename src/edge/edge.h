@@ -1,0 +1,26 @@
+/* The web server that faces the world, from the daemon's side: which project answers where, and which release is live. */
+#pragma once
+
+#include "base/err.h"
+#include "render/vhost.h"
+#include "run/run.h"
+
+struct edge;
+struct edge_options {
+	struct run *run;
+	struct loop *loop;
+	const char *projects_dir, *run_dir;
+};
+struct edge *edge_new(const struct edge_options *o);
+void edge_free(struct edge *g);
+
+/* Makes the vhost be these fields: nothing when they are what was applied last (compared by hash kept by the helper),
+ * else rendered, tested alone, installed, reloaded (coalesced). done with e when nginx refused; then the old one stays. */
+void edge_vhost_set(struct edge *g, const struct render_vhost *v, run_done_fn *fn, void *ctx);
+void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx);
+
+/* projects/NAME/live -> RUN/NAME/N by one rename(2), directory synced; `previous` first set to the release before, when > 0.
+ * Blocks for one directory fsync. */
+int edge_switch(struct edge *g, struct str project, uint32_t release, uint32_t previous, struct err *e) WARN_UNUSED;
+/* Which release the link names: 1 and the number, 0 no link, -1. */
+int edge_live(struct edge *g, struct str project, uint32_t *ret_release, struct err *e) WARN_UNUSED;
