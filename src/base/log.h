@@ -23,7 +23,7 @@ struct log_field {
 #define F_C(k, v) F_STR(k, str_c(v))
 #define F_I64(k, v) ((struct log_field){.key = (k), .type = LOG_T_I64, .i = (int64_t)(v)})
 /* error=, hint= and errno= of an err in three fields */
-#define F_ERR(e) F_C("error", (e)->msg), F_C("hint", (e)->hint)
+#define F_ERR(e) F_C("error", (e)->msg), F_C("hint", (e)->hint), F_I64("errno", (e)->sys)
 
 void log_open(enum log_level least, int fd); /* fd is borrowed */
 bool log_level_parse(struct str s, enum log_level *ret);

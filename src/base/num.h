@@ -1,4 +1,5 @@
-/* Numbers from text: the whole of `s` must be the number, within [min, max]. No sign games, no octal. */
+/* Numbers from text: the whole of `s` must be the number, within [min, max]. No sign games, no octal:
+ * '+', "-0" and leading zeros are refused. On false *ret is untouched. */
 #pragma once
 
 #include "base/err.h"

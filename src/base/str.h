@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct str {
 	const char *p;
@@ -33,3 +34,5 @@ int str_next(struct str *rest, char sep, struct str *ret_piece);
 /* Copies with a final NUL into out[size]. False when it does not fit or holds a NUL. */
 bool str_copy(struct str s, char *out, size_t size) __attribute__((warn_unused_result));
 bool str_utf8_ok(struct str s); /* RFC 3629: no surrogates, no overlong forms */
+/* The code point at the start of s; returns its length in bytes, 0 when s is empty or malformed there. */
+size_t str_utf8_next(struct str s, uint32_t *ret_point);

@@ -11,7 +11,11 @@
  * ERR_CONFLICT. Only the writer's connection checkpoints; readers are query_only and never do.
  *
  * SQL dialect: `$name` parameters, STRICT tables, RETURNING, ON CONFLICT. In DDL the tokens
- * @id (integer primary key), @i64 and @blob are expanded per driver. No statement relies on an error. */
+ * @id (integer primary key), @i64, @blob and, behind a table's last parenthesis, @strict are expanded per
+ * driver. No statement relies on an error.
+ *
+ * A full disk is the one failure that does not end the process: the whole group is rolled back and each of
+ * its units gets ERR_NO_SPACE. A violated UNIQUE or PRIMARY KEY is ERR_CONFLICT. */
 #pragma once
 
 #include "base/arena.h"
@@ -25,7 +29,7 @@ struct store_db;   /* one connection: the writer's inside a unit, or a reader's 
 struct store_stmt; /* a prepared statement of one connection; owned and cached by it */
 
 struct store_options {
-	const char *path;     /* the database file; its directory exists */
+	const char *path;     /* the database file; its directory exists. NULL: in memory, for tests and the simulator */
 	unsigned readers;     /* reader connections, 1..16 */
 	unsigned group_max;   /* units per commit, 1..1024; 0: 256 */
 	uint32_t queue_max;   /* waiting units before ERR_UNAVAILABLE; 0: 65536 */

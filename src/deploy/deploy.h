@@ -1,0 +1,44 @@
+/* The engine: takes claimed tasks from the queue and walks them, deploys step by step:
+ *   fetch → plan → build → check → provision → release → start → verify → switch → drain → done
+ * The decisions are a pure table (deploy/machine.h); this is the executor: it issues the table's actions through source/,
+ * run/ and edge/, commits state before acting, and feeds every answer back. */
+#pragma once
+
+#include "access/access.h"
+#include "crypto/seal.h"
+#include "edge/edge.h"
+#include "loop/loop.h"
+#include "observe/feed.h"
+#include "observe/logs.h"
+#include "queue/queue.h"
+#include "run/run.h"
+#include "store/store.h"
+
+struct deploy;
+struct deploy_options {
+	struct loop *loop;
+	struct store *store;
+	struct run *run;
+	struct edge *edge;
+	struct feed *feed;
+	struct logs *logs;
+	const struct seal_key *seal;
+	const char *projects_dir, *run_dir, *spool_dir; /* spool: uploaded archives, ARCHIVE-ID.tar */
+	const char *edge_scheme; /* "http": what the edge says in X-Forwarded-Proto */
+	bool allow_private_sources; /* embedded: true */
+};
+struct deploy *deploy_new(const struct deploy_options *o);
+void deploy_free(struct deploy *d);
+/* The queue's callbacks. */
+void deploy_run(void *deploy, const struct model_task *t, struct queue_lease lease, bool recovered);
+void deploy_cancel(void *deploy, int64_t task_id);
+void deploy_bind_queue(struct deploy *d, struct queue *q);
+/* The supervisor's news. */
+void deploy_on_status(void *deploy, const struct priv_status *s);
+void deploy_on_line(void *deploy, const struct priv_status *s, struct str line);
+/* At daemon start, after run_open: what the store wants against what runs: starts what should run and does not, stops what
+ * should not, sets vhosts, agrees the link `live` (the link is the truth on a running machine, the store after a boot). `done` when settled. */
+void deploy_reconcile(struct deploy *d, loop_fn *done, void *ctx);
+
+/* A one-off command in the live release (slipway run). Terminal when terminal_fd >= 0. Output to the callbacks or the terminal. */
+struct run_job *deploy_one_off(struct deploy *d, struct str project, const struct args *argv, int terminal_fd, const struct run_job_callbacks *cb, struct err *e);

@@ -1,0 +1,74 @@
+/* Durable work: events become tasks, tasks are leased, run, retried, folded. The task table is the truth; this module
+ * wakes up, claims and hands out. At most one task of a project runs (a partial unique index), at most `parallel_max` in all.
+ *
+ * Everything with `_unit_` runs inside a store unit on the writer thread and is pure SQL plus its arguments (the
+ * simulator calls the same functions). Everything else: the loop thread, unless said otherwise. */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+#include "loop/loop.h"
+#include "model/event.h"
+#include "model/task.h"
+#include "store/store.h"
+
+struct queue;
+
+/* A verified delivery of a hook, to be stored once. */
+struct queue_delivery {
+	int64_t hook_id, project_id;
+	struct str key;		/* unique per hook for 90 days */
+	struct str kind;	/* "push", "ping", … */
+	struct str ref;		/* branch after refs/heads/; empty: nothing to deploy */
+	struct str before, after;
+	struct str body;
+	int64_t received_ms;
+	bool triggers;		/* false: stored, nothing follows (ping, other branch, deleted ref) */
+};
+struct queue_accepted {
+	int64_t event_id, task_id; /* task 0: none */
+	bool repeated;		   /* the key was known, waits, runs or succeeded: first id, nothing done */
+};
+/* Stores the event and makes or folds into the waiting deploy task of that branch. */
+int queue_unit_accept(struct store_db *db, const struct queue_delivery *d, struct queue_accepted *ret, struct err *e) WARN_UNUSED;
+
+/* Asks for work. For rollback, stop and destroy: cancels the project's running task and ends waiting pushes that came
+ * earlier as superseded. The caller then calls queue_kick (and the engine's cancel happens through on_cancel). */
+struct queue_order {
+	int64_t project_id;
+	enum model_task_kind kind;
+	struct str ref, input_json, requested_by;
+	int64_t now_ms, due_ms; /* due 0: at once */
+};
+int queue_unit_order(struct store_db *db, const struct queue_order *o, int64_t *ret_task_id, struct err *e) WARN_UNUSED;
+
+struct queue_lease {
+	int64_t task_id, counter;
+	uint64_t incarnation;
+};
+
+enum queue_end { QUEUE_DONE, QUEUE_FAILED, QUEUE_RETRY, QUEUE_CANCELLED, QUEUE_UP_TO_DATE, QUEUE_END_COUNT };
+
+struct queue_options {
+	struct store *store;
+	struct loop *loop;
+	unsigned parallel_max; /* tasks running at once, 1..64 */
+	uint64_t incarnation;  /* of this daemon's life */
+	/* A task was claimed (its lease is durable); the task's strings live until the call returns. The runner answers later
+	 * with queue_finish. `recovered`: it was running when an earlier daemon ended. */
+	void (*run)(void *ctx, const struct model_task *t, struct queue_lease lease, bool recovered);
+	/* Somebody asked for cancellation of a running task. */
+	void (*cancel)(void *ctx, int64_t task_id);
+	/* A task changed state (for streams). */
+	void (*changed)(void *ctx, int64_t task_id);
+	void *ctx;
+};
+struct queue *queue_open(const struct queue_options *o, struct err *e); /* recovers; blocks */
+void queue_close(struct queue *q);
+/* Something may be runnable or cancelled now. From any thread; cheap; coalesced. */
+void queue_kick(struct queue *q);
+/* Ends a claimed task: durable before `done` runs on the loop thread. Retry: waits with backoff (2 s doubling to 5 min,
+ * with jitter) until attempts_max, then it is dead. result/error are JSON. A lease that is not current any more changes nothing. */
+void queue_finish(struct queue *q, struct queue_lease l, enum queue_end how, struct str result_json, struct str error_json, loop_fn *done, void *ctx);
+/* True while the lease is the current one; checked inside units that have effects. */
+int queue_unit_fence(struct store_db *db, struct queue_lease l, struct err *e) WARN_UNUSED;

@@ -1,0 +1,567 @@
+/* The SQLite drivers: a file in WAL mode, and a database in memory whose readers work on copies.
+ *
+ * The packaged SQLite (3.40 … 3.46) has a race in resetting the WAL when two connections checkpoint
+ * or write at once. Here exactly one connection does either: readers are query_only, never
+ * checkpoint, not even on close, and other processes are kept out by the lock on FILE.writer. */
+#include "store/driver.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CHECKPOINT_PAGES 1000
+#define BUSY_MS 5000
+#define VALUE_MAX_BYTES (64 << 20)
+
+struct store_base {
+	char *path; /* NULL: in memory */
+	int lock_fd;
+	/* in memory only */
+	pthread_mutex_t
+	    lock; /* held by the writer during a transaction, by a reader while it copies */
+	sqlite3 *writer;
+	uint64_t version; /* commits so far */
+};
+
+enum fixed {
+	BEGIN_WRITE,
+	BEGIN_READ,
+	SNAPSHOT,
+	COMMIT,
+	ROLLBACK,
+	UNIT_BEGIN,
+	UNIT_KEEP,
+	UNIT_UNDO,
+	FIXED_COUNT
+};
+static const char *const fixed_sql[FIXED_COUNT] = {
+    [BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [BEGIN_READ] = "BEGIN",
+    [SNAPSHOT] = "SELECT 1 FROM sqlite_schema LIMIT 1", /* BEGIN alone takes none */
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [UNIT_BEGIN] = "SAVEPOINT unit",
+    [UNIT_KEEP] = "RELEASE unit",
+    [UNIT_UNDO] = "ROLLBACK TO unit",
+};
+
+struct store_conn {
+	sqlite3 *db;
+	struct store_base *base;
+	sqlite3_stmt *fixed[FIXED_COUNT];
+	bool writer, broken;
+	int wal_pages;
+	uint64_t version; /* in memory: the copy that a reader has */
+};
+
+/* --- errors --- */
+
+static bool is_fatal(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_IOERR:
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_CANTOPEN:
+	case SQLITE_NOMEM:
+	case SQLITE_PROTOCOL:
+	case SQLITE_READONLY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static enum err_code class_of(int code)
+{
+	if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY)
+		return ERR_CONFLICT;
+	switch (code & 0xff) {
+	case SQLITE_FULL:
+		return ERR_NO_SPACE;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return ERR_UNAVAILABLE;
+	case SQLITE_TOOBIG:
+		return ERR_TOO_LARGE;
+	default:
+		return is_fatal(code) ? ERR_IO : ERR_INTERNAL;
+	}
+}
+
+static int fail(struct store_conn *c, const char *what, struct err *e)
+{
+	int code = sqlite3_extended_errcode(c->db);
+
+	/* A reader's trouble is its caller's; the writer's ends the process. */
+	if (is_fatal(code))
+		c->broken = true;
+	err_set(
+	    e, class_of(code), "could not %s: %s (sqlite %d)", what, sqlite3_errmsg(c->db), code);
+	if (e)
+		e->sys = sqlite3_system_errno(c->db);
+	return -1;
+}
+
+static int run_fixed(struct store_conn *c, enum fixed f, struct err *e)
+{
+	int rc;
+
+	if (!c->fixed[f] && sqlite3_prepare_v3(c->db, fixed_sql[f], -1, SQLITE_PREPARE_PERSISTENT,
+				&c->fixed[f], NULL) != SQLITE_OK)
+		return fail(c, fixed_sql[f], e);
+	rc = sqlite3_step(c->fixed[f]);
+	if (rc == SQLITE_DONE || rc == SQLITE_ROW) {
+		sqlite3_reset(c->fixed[f]);
+		return 0;
+	}
+	fail(c, fixed_sql[f], e);
+	sqlite3_reset(c->fixed[f]);
+	return -1;
+}
+
+/* --- opening and closing --- */
+
+static int take_lock(struct store_base *b, struct err *e)
+{
+	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char name[4096];
+
+	if ((size_t)snprintf(name, sizeof(name), "%s.writer", b->path) >= sizeof(name))
+		return err_set(e, ERR_SETTINGS, "cannot open the database: its path is too long");
+	b->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (b->lock_fd < 0)
+		return err_sys(e, ERR_IO, errno, "could not open the lock file '%s'", name);
+	/* Of the open file, not of the process: it ends with the last descriptor and no other open
+	 * or close of the file in this process can drop it. */
+	if (fcntl(b->lock_fd, F_OFD_SETLK, &l) == 0)
+		return 0;
+	if (errno != EAGAIN && errno != EACCES)
+		return err_sys(e, ERR_IO, errno, "could not lock '%s'", name);
+	err_set(e, ERR_CONFLICT, "cannot open the database '%s': another process is writing to it",
+	    b->path);
+	return err_hint(e, "is another slipwayd running on the same directory?");
+}
+
+/* Makes the file with the mode that -wal and -shm will take over, before SQLite would under the
+ * umask. */
+static int make_file(const char *path, struct err *e)
+{
+	CLEANUP_FREE char *dir = NULL;
+	CLEANUP_FD int fd = -1, dir_fd = -1;
+	const char *slash = strrchr(path, '/');
+
+	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0 && errno == EEXIST)
+		return 0;
+	if (fd < 0)
+		return err_sys(e, ERR_IO, errno, "could not create the database '%s'", path);
+	if (!slash)
+		dir = mem_dup(STR("."));
+	else
+		dir = mem_dup((struct str){path, slash == path ? 1 : (size_t)(slash - path)});
+	dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir_fd < 0 || fsync(fd) < 0 || fsync(dir_fd) < 0)
+		return err_sys(e, ERR_IO, errno, "could not create the database '%s'", path);
+	return 0;
+}
+
+static void base_close(struct store_base *b)
+{
+	if (b->lock_fd >= 0)
+		close(b->lock_fd);
+	pthread_mutex_destroy(&b->lock);
+	free(b->path);
+	free(b);
+}
+
+static struct store_base *base_new(const char *path)
+{
+	struct store_base *b = mem_alloc(sizeof(*b));
+
+	b->lock_fd = -1;
+	b->path = path ? mem_dup(str_c(path)) : NULL;
+	pthread_mutex_init(&b->lock, NULL);
+	return b;
+}
+
+static int file_open(const char *path, struct store_base **ret, struct err *e)
+{
+	struct store_base *b = base_new(path);
+
+	if (take_lock(b, e) < 0 || make_file(path, e) < 0) {
+		base_close(b);
+		return -1;
+	}
+	*ret = b;
+	return 0;
+}
+
+static int memory_open(const char *path, struct store_base **ret, struct err *e)
+{
+	(void)path;
+	(void)e;
+	*ret = base_new(NULL);
+	return 0;
+}
+
+static int wal_hook(void *ctx, sqlite3 *db, const char *schema, int pages)
+{
+	(void)db;
+	(void)schema;
+	((struct store_conn *)ctx)->wal_pages = pages;
+	return SQLITE_OK;
+}
+
+static int pragma(struct store_conn *c, const char *sql, const char *want, struct err *e)
+{
+	sqlite3_stmt *q = NULL;
+	int rc = sqlite3_prepare_v2(c->db, sql, -1, &q, NULL);
+	const char *got = NULL;
+
+	if (rc == SQLITE_OK)
+		rc = sqlite3_step(q);
+	if (rc == SQLITE_ROW)
+		got = (const char *)sqlite3_column_text(q, 0);
+	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+		fail(c, "set up the database", e);
+	else if (want && (!got || strcmp(got, want) != 0))
+		rc = SQLITE_ERROR, err_set(e, ERR_UNSUPPORTED,
+				       "cannot use the database: '%s' gave '%s' instead of '%s'",
+				       sql, got ? got : "", want);
+	sqlite3_finalize(q);
+	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
+}
+
+static int set_up(struct store_conn *c, struct err *e)
+{
+	static const char *const always[] = {"PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF",
+	    "PRAGMA temp_store=MEMORY", "PRAGMA wal_autocheckpoint=0", "PRAGMA cache_size=-2000"};
+
+	sqlite3_extended_result_codes(c->db, 1);
+	sqlite3_busy_timeout(c->db, BUSY_MS);
+	sqlite3_limit(c->db, SQLITE_LIMIT_LENGTH, VALUE_MAX_BYTES);
+	sqlite3_limit(c->db, SQLITE_LIMIT_ATTACHED, c->base->path ? 0 : 1);
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DML, 0, NULL);
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DQS_DDL, 0, NULL);
+	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+		if (pragma(c, always[i], NULL, e) < 0)
+			return -1;
+	if (!c->writer) {
+		sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+		return pragma(c, "PRAGMA query_only=ON", NULL, e);
+	}
+	if (c->base->path && (pragma(c, "PRAGMA journal_mode=WAL", "wal", e) < 0 ||
+				 pragma(c, "PRAGMA synchronous=FULL", NULL, e) < 0))
+		return -1;
+	sqlite3_wal_hook(c->db, wal_hook, c);
+	return 0;
+}
+
+static void disconnect(struct store_conn *c)
+{
+	for (size_t i = 0; i < FIXED_COUNT; i++)
+		sqlite3_finalize(c->fixed[i]);
+	if (c->writer && c->base->path && c->db)
+		sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	if (c->writer)
+		c->base->writer = NULL;
+	sqlite3_close(c->db);
+	free(c);
+}
+
+static int connect_to(struct store_base *b, bool writer, struct store_conn **ret, struct err *e)
+{
+	struct store_conn *c = mem_alloc(sizeof(*c));
+	int flags =
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (b->path ? 0 : SQLITE_OPEN_CREATE);
+
+	c->base = b;
+	c->writer = writer;
+	if (sqlite3_open_v2(b->path ? b->path : ":memory:", &c->db, flags, NULL) != SQLITE_OK) {
+		fail(c, "open the database", e);
+	} else if (set_up(c, e) == 0) {
+		if (writer)
+			b->writer = c->db;
+		*ret = c;
+		return 0;
+	}
+	disconnect(c);
+	return -1;
+}
+
+/* --- transactions --- */
+
+static int file_begin(struct store_conn *c, struct err *e)
+{
+	if (c->writer)
+		return run_fixed(c, BEGIN_WRITE, e);
+	if (run_fixed(c, BEGIN_READ, e) < 0)
+		return -1;
+	if (run_fixed(c, SNAPSHOT, e) == 0)
+		return 0;
+	run_fixed(c, ROLLBACK, NULL);
+	return -1;
+}
+
+static int end_write(struct store_conn *c, struct err *e)
+{
+	if (run_fixed(c, COMMIT, e) == 0)
+		return 0;
+	if (!c->broken && !sqlite3_get_autocommit(c->db))
+		run_fixed(c, ROLLBACK, NULL);
+	return -1;
+}
+
+static void file_rollback(struct store_conn *c)
+{
+	if (!sqlite3_get_autocommit(c->db))
+		run_fixed(c, ROLLBACK, NULL);
+}
+
+static int copy_from_writer(struct store_conn *c, struct err *e)
+{
+	sqlite3_int64 size = 0;
+	unsigned char *image;
+	int rc = SQLITE_NOMEM;
+
+	image = sqlite3_serialize(c->base->writer, "main", &size, 0);
+	if (size == 0)
+		rc = SQLITE_OK; /* nothing was ever created */
+	else if (image)
+		rc = sqlite3_deserialize(
+		    c->db, "main", image, size, size, SQLITE_DESERIALIZE_FREEONCLOSE);
+	if (rc != SQLITE_OK)
+		return err_set(
+		    e, ERR_INTERNAL, "could not copy the database in memory (sqlite %d)", rc);
+	c->version = c->base->version;
+	return 0;
+}
+
+static int memory_begin(struct store_conn *c, struct err *e)
+{
+	int rc = 0;
+	bool fresh;
+
+	pthread_mutex_lock(&c->base->lock);
+	if (c->writer) {
+		rc = run_fixed(c, BEGIN_WRITE, e);
+		if (rc < 0)
+			pthread_mutex_unlock(&c->base->lock);
+		return rc;
+	}
+	fresh = c->version != c->base->version;
+	if (fresh)
+		rc = copy_from_writer(c, e);
+	pthread_mutex_unlock(&c->base->lock);
+	if (rc == 0)
+		rc = run_fixed(c, BEGIN_READ, e);
+	return rc < 0 ? -1 : fresh;
+}
+
+static int memory_commit(struct store_conn *c, struct err *e)
+{
+	int rc = end_write(c, e);
+
+	c->base->version++;
+	pthread_mutex_unlock(&c->base->lock);
+	return rc;
+}
+
+static void memory_rollback(struct store_conn *c)
+{
+	file_rollback(c);
+	if (c->writer)
+		pthread_mutex_unlock(&c->base->lock);
+}
+
+static int unit_begin(struct store_conn *c, struct err *e)
+{
+	return run_fixed(c, UNIT_BEGIN, e);
+}
+
+static int unit_keep(struct store_conn *c, struct err *e)
+{
+	return run_fixed(c, UNIT_KEEP, e);
+}
+
+static int unit_undo(struct store_conn *c, struct err *e)
+{
+	/* ROLLBACK TO leaves the savepoint open. */
+	return run_fixed(c, UNIT_UNDO, e) < 0 || run_fixed(c, UNIT_KEEP, e) < 0 ? -1 : 0;
+}
+
+static bool is_lost(const struct store_conn *c)
+{
+	return sqlite3_get_autocommit(c->db) != 0;
+}
+
+static bool is_broken(const struct store_conn *c)
+{
+	return c->broken;
+}
+
+static void maintain(struct store_conn *c)
+{
+	int rc;
+
+	if (c->wal_pages < CHECKPOINT_PAGES)
+		return;
+	/* PASSIVE waits for no reader; what one still needs is left for the next time. */
+	rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (is_fatal(rc))
+		c->broken = true;
+	c->wal_pages = 0;
+}
+
+/* --- statements --- */
+
+static sqlite3_stmt *stmt_of(struct store_query *q)
+{
+	return (sqlite3_stmt *)q;
+}
+
+static int prepare(struct store_conn *c, const char *sql, struct store_query **ret, struct err *e)
+{
+	sqlite3_stmt *q = NULL;
+	const char *tail = NULL;
+
+	if (sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q, &tail) != SQLITE_OK)
+		return fail(c, "prepare a statement", e);
+	assert(q && *tail == '\0');
+	*ret = (struct store_query *)q;
+	return 0;
+}
+
+static void finalize(struct store_query *q)
+{
+	sqlite3_finalize(stmt_of(q));
+}
+
+static void reset(struct store_query *q)
+{
+	sqlite3_reset(stmt_of(q));
+}
+
+static void clear(struct store_query *q)
+{
+	sqlite3_clear_bindings(stmt_of(q));
+}
+
+static bool bind_i64(struct store_query *q, const char *name, int64_t v)
+{
+	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+
+	return i > 0 && sqlite3_bind_int64(stmt_of(q), i, v) == SQLITE_OK;
+}
+
+static bool bind_text(struct store_query *q, const char *name, struct str v)
+{
+	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+
+	return i > 0 && sqlite3_bind_text64(
+			    stmt_of(q), i, v.p, v.n, SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK;
+}
+
+static bool bind_blob(struct store_query *q, const char *name, struct str v)
+{
+	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+
+	return i > 0 && sqlite3_bind_blob64(stmt_of(q), i, v.p, v.n, SQLITE_TRANSIENT) == SQLITE_OK;
+}
+
+static bool bind_null(struct store_query *q, const char *name)
+{
+	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+
+	return i > 0 && sqlite3_bind_null(stmt_of(q), i) == SQLITE_OK;
+}
+
+static int step(struct store_conn *c, struct store_query *q, struct err *e)
+{
+	int rc = sqlite3_step(stmt_of(q));
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc == SQLITE_DONE)
+		return 0;
+	fail(c, "run a statement", e);
+	sqlite3_reset(stmt_of(q));
+	return -1;
+}
+
+static int64_t col_i64(struct store_query *q, int col)
+{
+	return sqlite3_column_int64(stmt_of(q), col);
+}
+
+static struct str col_bytes(struct store_query *q, int col)
+{
+	const void *p;
+
+	if (sqlite3_column_type(stmt_of(q), col) == SQLITE_NULL)
+		return STR_NONE;
+	p = sqlite3_column_blob(stmt_of(q), col);
+	/* SQLite gives NULL for an empty blob; that is still not NULL. */
+	return (struct str){p ? p : "", (size_t)sqlite3_column_bytes(stmt_of(q), col)};
+}
+
+static bool col_null(struct store_query *q, int col)
+{
+	return sqlite3_column_type(stmt_of(q), col) == SQLITE_NULL;
+}
+
+static int64_t changes(struct store_conn *c)
+{
+	return sqlite3_changes64(c->db);
+}
+
+static int64_t last_id(struct store_conn *c)
+{
+	return sqlite3_last_insert_rowid(c->db);
+}
+
+static int script(struct store_conn *c, const char *sql, struct err *e)
+{
+	if (sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	return fail(c, "run a script of SQL", e);
+}
+
+#define SHARED                                                                                     \
+	.id = "INTEGER PRIMARY KEY", .i64 = "INTEGER", .blob = "BLOB", .strict = "STRICT",         \
+	.close = base_close, .connect = connect_to, .disconnect = disconnect,                      \
+	.unit_begin = unit_begin, .unit_keep = unit_keep, .unit_undo = unit_undo, .lost = is_lost, \
+	.broken = is_broken, .maintain = maintain, .prepare = prepare, .finalize = finalize,       \
+	.reset = reset, .clear = clear, .bind_i64 = bind_i64, .bind_text = bind_text,              \
+	.bind_blob = bind_blob, .bind_null = bind_null, .step = step, .col_i64 = col_i64,          \
+	.col_bytes = col_bytes, .col_null = col_null, .changes = changes, .last_id = last_id,      \
+	.script = script
+
+const struct store_driver store_sqlite = {
+    .name = "sqlite",
+    .open = file_open,
+    .begin = file_begin,
+    .commit = end_write,
+    .rollback = file_rollback,
+    SHARED,
+};
+
+const struct store_driver store_memory = {
+    .name = "memory",
+    .open = memory_open,
+    .begin = memory_begin,
+    .commit = memory_commit,
+    .rollback = memory_rollback,
+    SHARED,
+};
