@@ -213,7 +213,7 @@ static int open_resolved(int dir, const char *path, int flags, mode_t mode, uint
 	bool makes = (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
 	struct open_how how = {
 	    .flags = (uint64_t)(unsigned)flags | O_CLOEXEC,
-	    .mode = flags & (O_CREAT | O_TMPFILE & ~O_DIRECTORY) ? mode : 0,
+	    .mode = makes ? mode : 0,
 	    .resolve = resolve,
 	};
 	return (int)syscall(SYS_openat2, dir, path, &how, sizeof(how));
