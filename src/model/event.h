@@ -1,0 +1,63 @@
+/* Events: what happened, stored once. (hook, delivery key) is unique until retention takes the row.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "model/viewer.h"
+#include "store/store.h"
+
+enum model_outcome {
+	MODEL_OUTCOME_WAITING,	  /* stored; its task waits or runs, or it has none yet */
+	MODEL_OUTCOME_SERVED,	  /* deployed by task_id */
+	MODEL_OUTCOME_UPTODATE,	  /* the head was live already */
+	MODEL_OUTCOME_IGNORED,	  /* another branch, a ping, a paused hook */
+	MODEL_OUTCOME_SUPERSEDED, /* a rollback, stop or destroy came after it */
+	MODEL_OUTCOME_FAILED,
+	MODEL_OUTCOME_COUNT
+};
+const char *model_outcome_name(enum model_outcome o); /* "waiting", … */
+
+struct model_event {
+	int64_t id, hook_id, project_id;
+	struct str hook, project; /* names, when read */
+	struct str delivery_key;
+	int64_t received_ms;
+	struct str kind, ref;	  /* "push", "ping"; ref: the branch without refs/heads/ */
+	struct str before, after; /* commits; may be empty */
+	struct str body;	  /* only from model_event_body */
+	int64_t task_id;	  /* 0: none */
+	enum model_outcome outcome;
+	int64_t attempt; /* from 1 */
+};
+struct model_events {
+	struct model_event *v;
+	size_t n;
+	bool more;
+};
+
+/* Stores an event. Uses hook_id, delivery_key, received_ms, kind, ref, before, after, body, outcome
+ * (waiting or ignored). *ret_id is its id, or that of the first one with this key. 1: it is new, or
+ * the first one had failed and waits again as a further attempt: the caller gives it a task. 0: a
+ * repeat of what waits, runs or ended well: answer with the id, nothing else to do. */
+int model_event_add(
+    struct store_db *db, const struct model_event *ev, int64_t *ret_id, struct err *e) WARN_UNUSED;
+int model_event_set(struct store_db *db, int64_t id, enum model_outcome outcome, int64_t task_id,
+    struct err *e) WARN_UNUSED;
+
+int model_event_get(struct store_db *db, struct arena *a, int64_t id, struct model_viewer viewer,
+    struct model_event *ret, struct err *e) WARN_UNUSED; /* 1/0/-1 */
+/* 1/0/-1. At most the arena's room. */
+int model_event_body(struct store_db *db, struct arena *a, int64_t id, struct model_viewer viewer,
+    struct str *ret, struct err *e) WARN_UNUSED;
+struct model_event_filter {
+	int64_t project_id, hook_id, task_id; /* 0: any */
+};
+int model_event_list(struct store_db *db, struct arena *a, struct model_event_filter filter,
+    struct model_page page, struct model_viewer viewer, struct model_events *ret,
+    struct err *e) WARN_UNUSED;
+/* Oldest first: stored, waiting, without a task (a crash came between). */
+int model_event_orphans(struct store_db *db, struct arena *a, uint32_t limit,
+    struct model_events *ret, struct err *e) WARN_UNUSED;
+/* Deletes at most `limit` events received before, never one that waits. How many: *ret_count. */
+int model_event_prune(struct store_db *db, int64_t before_ms, uint32_t limit, int64_t *ret_count,
+    struct err *e) WARN_UNUSED;

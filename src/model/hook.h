@@ -1,0 +1,43 @@
+/* Hooks: who may send events for a project, and how they are verified. */
+#pragma once
+
+#include "base/arena.h"
+#include "model/viewer.h"
+#include "store/store.h"
+
+struct model_hook {
+	int64_t id, project_id;
+	struct str name, project; /* project: its name */
+	struct str sender;	  /* "github", "gitlab", … : hooks/ knows them */
+	struct str secret;	  /* sealed; only from model_hook_find */
+	struct str branch;	  /* empty: the project's own */
+	int64_t created_ms;
+	bool paused;
+};
+struct model_hooks {
+	struct model_hook *v;
+	size_t n;
+	bool more;
+};
+
+/* Uses project_id, name, sender, secret, branch, created_ms. ERR_CONFLICT when the name is taken.
+ */
+int model_hook_add(
+    struct store_db *db, const struct model_hook *h, int64_t *ret_id, struct err *e) WARN_UNUSED;
+int model_hook_get(struct store_db *db, struct arena *a, struct str name,
+    struct model_viewer viewer, struct model_hook *ret,
+    struct err *e) WARN_UNUSED; /* 1/0/-1, without the secret */
+/* For verifying a delivery: anybody's, with the sealed secret. 1/0/-1. */
+int model_hook_find(struct store_db *db, struct arena *a, struct str name, struct model_hook *ret,
+    struct err *e) WARN_UNUSED;
+/* project_id 0: of every project that the viewer sees. */
+int model_hook_list(struct store_db *db, struct arena *a, int64_t project_id,
+    struct model_page page, struct model_viewer viewer, struct model_hooks *ret,
+    struct err *e) WARN_UNUSED;
+/* A NULL text stays. 1/0/-1. */
+int model_hook_update(struct store_db *db, int64_t id, struct str sender, struct str sealed_secret,
+    struct str branch, struct err *e) WARN_UNUSED;
+int model_hook_set_paused(
+    struct store_db *db, int64_t id, bool paused, struct err *e) WARN_UNUSED; /* 1/0/-1 */
+int model_hook_remove(
+    struct store_db *db, int64_t id, struct err *e) WARN_UNUSED; /* with its events; 1/0/-1 */
