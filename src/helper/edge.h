@@ -1,0 +1,68 @@
+/* The helper's own web server in embedded mode: its directory, its configuration, its master process. Nothing here
+ * blocks: a call answers at once (0 already so, -1 refused) or says "pending" (1), and `done` follows from edge_tick or
+ * edge_reaped with the same seq. One instance per process; no allocation. All calls from the helper's one thread.
+ *
+ * What is kept below edge_dir (0755, the helper's; root's when root):
+ *   nginx.conf common.conf server.conf generation.conf   rendered at start and at each reload
+ *   vhosts/NAME.conf    installed      undo/NAME.conf  what it replaced, until its reload has taken effect
+ *   test/               the skeleton in which a vhost is tested alone     pages/  plain pages
+ *   log/  0750 web user:daemon's group  access.log error.log     tmp/  the web user's
+ * In run_dir: `p` -> projects_dir, so that socket paths stay below 108 bytes, and edge.G.sock, a socket that only the
+ * configuration of generation G listens on: a reload has taken effect when the old generation's refuses. */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+#include "render/vhost.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct edge;
+
+/* A pending request has come to its end; e is NULL on success. May be called from edge_tick, edge_reaped and edge_stop,
+ * never from inside the call that returned 1. */
+typedef void edge_done_fn(void *ctx, uint64_t seq, const struct err *e);
+
+struct edge_options { /* strings are borrowed for the life of the process */
+	const char *nginx;	  /* NULL: /usr/sbin/nginx */
+	const char *edge_dir, *run_dir, *projects_dir; /* absolute; run_dir at most 40 bytes of [A-Za-z0-9._/-] */
+	const char *address;	  /* "127.0.0.1" or "0.0.0.0"; IPv6 is added where the machine has it */
+	uint16_t http_port;
+	const char *trusted_proxies; /* comma list of addresses and CIDRs; "" or NULL: none */
+	const char *platform_host;   /* NULL: "slipway.localhost" */
+	const char *api_socket;	     /* the daemon's HTTP socket for the edge; NULL: run_dir/edge-api.sock */
+	const char *web_user;	     /* whom the workers run as; only when root, else NULL */
+	uid_t web_uid;
+	gid_t web_gid, log_gid;	     /* log_gid may read the logs: the daemon's group; only when root */
+	unsigned workers;	     /* 0: one per processor, at most 8 */
+	edge_done_fn *done;
+	void *ctx;
+};
+
+/* Remembers the options (one instance; a second call replaces them while nothing runs). Touches nothing yet. */
+struct edge *edge_open(const struct edge_options *o);
+
+/* PRIV_EDGE_CHECK: 0 it runs; 1 it is being started; -1: nginx is not installed (ERR_UNAVAILABLE, hint), the port is
+ * taken (ERR_CONFLICT), a path cannot be used (ERR_SETTINGS), or the directory cannot be made. */
+int edge_start(struct edge *g, uint64_t seq, struct err *e) WARN_UNUSED;
+
+/* PRIV_VHOST_SET: 0 it is already so; 1 pending: tested alone, installed, reloaded (at most 5 reloads a second), and
+ * `done` when no worker serves the old configuration to new connections any more. -1 refused at once: a field
+ * (ERR_INVALID), the edge not running (ERR_UNAVAILABLE), EDGE_JOBS_MAX waiting (ERR_UNAVAILABLE). When nginx refuses,
+ * the vhost installed before stays. */
+int edge_vhost_set(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e) WARN_UNUSED;
+/* PRIV_VHOST_REMOVE, likewise; absent is 0. */
+int edge_vhost_remove(struct edge *g, uint64_t seq, struct str project, struct err *e) WARN_UNUSED;
+
+#define EDGE_JOBS_MAX 256u
+
+/* Does what is due; returns the monotonic ms at which it wants to be called again (DEADLINE_NEVER: only after an event).
+ * Calling it more often is harmless. */
+int64_t edge_tick(struct edge *g, int64_t now_ms);
+/* A child of the helper was reaped: true when it was one of the edge's. */
+bool edge_reaped(struct edge *g, pid_t pid, int wait_status);
+/* Ends nginx: gracefully (open requests complete) or at once. It has ended when edge_running says false. */
+void edge_stop(struct edge *g, bool graceful);
+bool edge_running(const struct edge *g);
