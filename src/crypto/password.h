@@ -7,5 +7,10 @@
 #include <stdbool.h>
 
 #define PASSWORD_HASH_SIZE 128
+#define PASSWORD_MAX_BYTES 1024
+
+/* A password of 1 to PASSWORD_MAX_BYTES bytes (else ERR_INVALID) as "$argon2id$v=19$m=65536,t=2,p=1$…";
+ * ERR_UNAVAILABLE when there is no memory for it. */
 int password_hash(struct str password, char out[PASSWORD_HASH_SIZE], struct err *e) WARN_UNUSED;
+/* False as well for a hash that is malformed. */
 bool password_verify(struct str password, const char *hash);
