@@ -34,6 +34,14 @@ int queue_unit_accept(struct store_db *db, const struct queue_delivery *d, struc
 
 /* Asks for work. For rollback, stop and destroy: cancels the project's running task and ends waiting pushes that came
  * earlier as superseded. The caller then calls queue_kick (and the engine's cancel happens through on_cancel). */
+/* input_json by kind (api/ writes it, deploy/ reads it; absent keys have the default behind them; unknown keys are ignored):
+ *   deploy    ref: "main" (the project's), url: another address of the source (the project's), force: bool, also when the head is
+ *             live already (false), archive: "ID", SPOOL/ID.tar instead of the source, plan_only: bool, fetch and plan only, the
+ *             plan is the result (false)
+ *   rollback  release: number (the newest sealed one before the live one)
+ *   restart   process: "web" (all)
+ *   scale     process: "web", count: 0..10, which is in the store already; without a process only the vhost is set anew (domains changed)
+ *   stop, start, destroy   {} */
 struct queue_order {
 	int64_t project_id;
 	enum model_task_kind kind;
