@@ -1,0 +1,28 @@
+/* Signed events from outside: POST /hooks/{hook}. Verified over the raw bytes in constant time,
+ * stored durably once per (hook, delivery id), and only then acknowledged.
+ *
+ * Answers: 202 {"event", "task"?, "note"?} accepted; 200 with the first event's id for a repeat;
+ * 400 malformed; 401 missing or wrong signature; 404 unknown hook; 413; 415; 503 when the store
+ * cannot take it. */
+#pragma once
+
+#include "crypto/seal.h"
+#include "http/http.h"
+#include "queue/queue.h"
+#include "store/store.h"
+
+struct hooks;
+struct hooks_options {
+	struct loop *loop;
+	struct store *store;
+	struct queue *queue;
+	const struct seal_key *seal;
+};
+/* Reads every hook and its secret into memory; blocks; at start only. NULL on error. */
+struct hooks *hooks_open(const struct hooks_options *o, struct err *e);
+void hooks_close(struct hooks *h);
+/* Hooks were added, changed or removed: reads them again soon. From any thread, after the change is
+ * durable. */
+void hooks_changed(struct hooks *h);
+/* The handler of POST /hooks/{hook}; runs on the loop. */
+void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r);
