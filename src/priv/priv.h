@@ -20,7 +20,7 @@
 #define PRIV_FDS_MAX 6
 
 enum priv_op {
-	PRIV_HELLO = 1,	      /* -> version, is_root, incarnation */
+	PRIV_HELLO = 1,	      /* first on a connection; id: PRIV_VERSION -> version, is_root, incarnation */
 	PRIV_PROJECT_ENSURE,  /* user and tree of a project -> user_no */
 	PRIV_PROJECT_REMOVE,  /* kills what runs, removes tree and user */
 	PRIV_RELEASE_PREPARE, /* releases/N, empty, owned by the tenant, 0700 */
@@ -124,7 +124,8 @@ struct priv_reply {
 };
 enum priv_reply_kind { PRIV_REPLY = 1, PRIV_EVENT_STATUS };
 
-/* Blocking message I/O, for both ends. Sends whole messages; a short, long or surplus-fd message is ERR_INVALID. */
+/* Message I/O, for both ends; blocks unless the socket is non-blocking, then ERR_UNAVAILABLE with sys EAGAIN. Sends whole
+ * messages; a short, long or surplus-fd message is ERR_INVALID, and its descriptors are closed. */
 int priv_send(int sock, const void *msg, size_t size, const int *fds, size_t fd_count, struct err *e) WARN_UNUSED;
 /* 1 a message, 0 the other end closed, -1 error. Received fds are close-on-exec and the caller's. */
 int priv_recv(int sock, void *msg, size_t size, int fds[PRIV_FDS_MAX], size_t *ret_fd_count, struct err *e) WARN_UNUSED;
