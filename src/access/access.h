@@ -1,6 +1,7 @@
-/* Who may do what. Operators hold a global role or roles per project; tokens speak for an operator; on the Unix socket
- * the peer's user decides. Every route names one access row; the authorizer turns request + row into a subject, and the
- * queries carry the subject's viewer, so somebody else's project looks exactly like an absent one. */
+/* Who may do what. Operators hold a global role or roles per project; tokens speak for an operator;
+ * on the Unix socket the peer's user decides. Every route names one access row; the authorizer
+ * turns request + row into a subject, and the queries carry the subject's viewer, so somebody
+ * else's project looks exactly like an absent one. */
 #pragma once
 
 #include "base/err.h"
@@ -18,7 +19,14 @@ enum access_need {
 	ACCESS_OWNER,
 	ACCESS_NEED_COUNT
 };
-enum access_scope { ACCESS_GLOBAL = 1, ACCESS_PROJECT /* the route has {project} */, ACCESS_TASK /* {task} names a project's task */, ACCESS_SCOPE_COUNT };
+const char *access_need_name(enum access_need n); /* "public", "signed", … */
+
+enum access_scope {
+	ACCESS_GLOBAL = 1,
+	ACCESS_PROJECT, /* the route has {project} */
+	ACCESS_TASK,	/* {task} names a project's task */
+	ACCESS_SCOPE_COUNT
+};
 
 struct access_row {
 	enum access_need need;
@@ -27,26 +35,55 @@ struct access_row {
 };
 
 struct access_subject {
-	int64_t operator_id; /* 0: nobody */
-	struct str name;
+	int64_t operator_id; /* 0: nobody, or root over the Unix socket before there is an owner */
+	struct str name; /* "anna"; over the Unix socket of root or the daemon's user: their name */
+	bool everything; /* owner by the Unix socket: no grants are asked */
 	enum model_role global_role;
 	int64_t project_id; /* with scope project or task: the one asked for; roles were checked */
 	struct str project;
-	enum model_role project_role;
+	enum model_role project_role; /* the higher of global and granted */
 	int64_t task_id;
 };
 
 struct access;
+/* Borrows the store, which outlives it. */
 struct access *access_open(struct store *s, struct err *e);
 void access_close(struct access *a);
-/* http_authorize_fn; ctx is the struct access. On the pool it may read the store. Refusals are audited. */
+
+/* http_authorize_fn; ctx is the struct access. Public and signed rows pass at once, anywhere; every
+ * other row reads the store and must be on the pool.
+ *
+ * Who: `Authorization: Bearer slw_…` wins; else the Unix socket's peer: uid 0 and the daemon's own
+ * uid are owner, another user must be in the group `slipway` and is the operator with the user's
+ * name. ERR_UNAUTHORIZED: nobody, or a token that is not known. ERR_FORBIDDEN: somebody whose role
+ * is too low; it says which is needed. ERR_NOT_FOUND: no such project or task, or none that they
+ * may see: both take the same way and give the same bytes.
+ *
+ * Refusals are audited: 403 and unknown tokens always, 404 on a route that changes something; those
+ * of nobody in particular at most 60 at once and one a second, so that a stranger cannot fill the
+ * disk. */
 int access_authorize(void *ctx, struct http_request *r, struct http_call *c, struct err *e);
+/* Whom the authorizer found; never NULL behind it. Lives as long as the call. */
 const struct access_subject *access_subject_of(const struct http_request *r);
 
-/* Makes an operator with a role; `ret_token` (RAND_TOKEN_SIZE + 4: "slw_" and 43 characters) is shown once, stored as SHA-256. */
+/* What a query on the subject's behalf carries. */
+struct model_viewer access_viewer(const struct access_subject *who, enum model_role least);
+/* The subject's role on a project (0: global), read inside a unit or a snapshot. */
+int access_role_on(struct store_db *db, const struct access_subject *who, int64_t project_id,
+    enum model_role *ret, struct err *e) WARN_UNUSED;
+
+/* A new token for an operator, shown once, stored as SHA-256: "slw_" and 43 characters. expires_ms:
+ * wall clock, 0 never. Inside a unit. */
 #define ACCESS_TOKEN_SIZE 64
-int access_unit_token(struct store_db *db, int64_t operator_id, struct str label, int64_t expires_ms, char ret_token[ACCESS_TOKEN_SIZE], int64_t *ret_id, struct err *e) WARN_UNUSED;
-/* At first start: the operator "owner" when there is none; returns 1 and its token when it was made now. */
-int access_first_owner(struct store *s, char ret_token[ACCESS_TOKEN_SIZE], struct err *e) WARN_UNUSED;
-/* One audit record, chained by hash, inside the unit that does the change. */
-int access_unit_audit(struct store_db *db, const struct access_subject *who, const char *action, struct str target, const char *outcome, struct str detail, struct err *e) WARN_UNUSED;
+int access_unit_token(struct store_db *db, int64_t operator_id, struct str label,
+    int64_t expires_ms, char ret_token[ACCESS_TOKEN_SIZE], int64_t *ret_id,
+    struct err *e) WARN_UNUSED;
+/* At first start: makes the operator "owner" when there is no operator at all. 1 and its token when
+ * it was made now, 0 when there are some, -1. Blocks; durable on return. */
+int access_first_owner(
+    struct store *s, char ret_token[ACCESS_TOKEN_SIZE], struct err *e) WARN_UNUSED;
+
+/* One audit record, chained by hash, inside the unit that does the change. `who` NULL: the platform
+ * itself. outcome: "ok", "refused". detail: free text or JSON, never a secret; may be empty. */
+int access_unit_audit(struct store_db *db, const struct access_subject *who, const char *action,
+    struct str target, const char *outcome, struct str detail, struct err *e) WARN_UNUSED;
