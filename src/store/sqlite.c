@@ -493,11 +493,11 @@ static int step(struct store_conn *c, struct store_query *q, struct err *e)
 
 	if (rc == SQLITE_ROW)
 		return 1;
-	if (rc == SQLITE_DONE)
-		return 0;
-	fail(c, "run a statement", e);
+	if (rc != SQLITE_DONE)
+		fail(c, "run a statement", e);
+	/* Ready to be bound and run again, and holding nothing. */
 	sqlite3_reset(stmt_of(q));
-	return -1;
+	return rc == SQLITE_DONE ? 0 : -1;
 }
 
 static int64_t col_i64(struct store_query *q, int col)

@@ -308,21 +308,24 @@ static void waiter_done(void *ctx, int rc, const struct err *e)
 int store_write(struct store *s, store_unit_fn *unit, void *ctx, struct err *e)
 {
 	struct waiter w = {.run = unit, .ctx = ctx, .err = e};
+	int rc;
 
 	assert(!pthread_equal(pthread_self(), s->thread));
 	pthread_mutex_init(&w.lock, NULL);
 	pthread_cond_init(&w.cond, NULL);
-	w.rc = store_submit(s, waiter_run, waiter_done, &w, e);
-	if (w.rc == 0) {
+	/* The writer may have answered before this returns: w.rc is its alone. */
+	rc = store_submit(s, waiter_run, waiter_done, &w, e);
+	if (rc == 0) {
 		/* No deadline: the writer answers every unit it took, or the process ends. */
 		pthread_mutex_lock(&w.lock);
 		while (!w.finished)
 			pthread_cond_wait(&w.cond, &w.lock);
+		rc = w.rc;
 		pthread_mutex_unlock(&w.lock);
 	}
 	pthread_cond_destroy(&w.cond);
 	pthread_mutex_destroy(&w.lock);
-	return w.rc;
+	return rc;
 }
 
 static struct store_db *reader_take(struct store *s, int64_t deadline_ms)
