@@ -246,7 +246,7 @@ static int skim_value(struct skim *s, enum skim_type *ret_type)
 {
 	char open[DEPTH_MAX];
 	size_t depth = 0;
-	enum skim_type type;
+	enum skim_type type = SKIM_OTHER;
 	*ret_type = SKIM_ABSENT;
 	for (;;) {
 		skim_blank(s);
