@@ -122,10 +122,11 @@ static int read_rest(int fd, const char *name, struct buf *into, struct err *e)
 			return err_sys(e, ERR_IO, errno, "could not read '%s'", name);
 		if (got == 0)
 			return 0;
-		if (left == 0)
+		if (left == 0) {
 			into->full = true;
-		else
-			buf_commit(into, (size_t)got);
+			return buf_check(into, name, e);
+		}
+		buf_commit(into, (size_t)got);
 	}
 }
 
