@@ -1,4 +1,4 @@
-/* slipway.yaml: what a project says about itself. Loaded through one libcyaml schema table; unknown keys are errors
+/* slipway.yaml: what a project says about itself. Loaded through one schema table over libyaml; unknown keys are errors
  * with line, column and the nearest known key. Everything is optional. Values are checked here for form (names,
  * ranges, units); whether they are allowed is the operator's business (kinds/, deploy/). */
 #pragma once

@@ -1,0 +1,376 @@
+#include "text/manifest.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/name.h"
+#include "text/manifest_value.h"
+
+#include <stddef.h>
+
+#define MINUTE_MS 60000
+#define HOUR_MS (60 * MINUTE_MS)
+#define DAY_MS (24 * HOUR_MS)
+#define MIB (INT64_C(1) << 20)
+#define TIB (INT64_C(1) << 40)
+
+static const char *const kind_names[MANIFEST_KIND_COUNT] = {[MANIFEST_KIND_AUTO] = "auto",
+    [MANIFEST_KIND_STATIC] = "static",
+    [MANIFEST_KIND_COMMAND] = "command",
+    [MANIFEST_KIND_WSGI] = "wsgi",
+    [MANIFEST_KIND_ASGI] = "asgi",
+    [MANIFEST_KIND_DJANGO] = "django",
+    [MANIFEST_KIND_NODE] = "node",
+    [MANIFEST_KIND_MAKE] = "make"};
+
+static manifest_value_fn read_kind, read_listen, read_build, read_checks, read_processes,
+    read_statics, read_domains, read_env, read_services, read_schedule, read_version;
+
+#define AT(member) offsetof(struct manifest, member)
+
+static const struct manifest_field python_table[] = {
+    {"version", read_version, AT(python_version), NULL, 0, 0},
+    {"system", manifest_value_bool, AT(system_packages), NULL, 0, 0},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
+static const struct manifest_field node_table[] = {
+    {"version", read_version, AT(node_version), NULL, 0, 0},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
+static const struct manifest_field health_table[] = {
+    {"path", manifest_value_word, AT(health.path), NULL, 0, 0},
+    {"status", manifest_value_u16, AT(health.status), NULL, 100, 599},
+    {"timeout", manifest_value_duration, AT(health.timeout_ms), NULL, 1, HOUR_MS},
+    {"interval", manifest_value_duration, AT(health.interval_ms), NULL, 10, HOUR_MS},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
+static const struct manifest_field build_limits_table[] = {
+    {"memory", manifest_value_size, AT(limits.build_memory_bytes), NULL, MIB, TIB},
+    {"time", manifest_value_duration, AT(limits.build_time_ms), NULL, 1, DAY_MS},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
+static const struct manifest_field limits_table[] = {
+    {"memory", manifest_value_size, AT(limits.memory_bytes), NULL, MIB, TIB},
+    {"cpu", manifest_value_milli, AT(limits.cpu_milli), NULL, 1, 1024000},
+    {"tasks", manifest_value_u32, AT(limits.tasks), NULL, 1, 1000000},
+    {"files", manifest_value_u32, AT(limits.files), NULL, 16, 1000000},
+    {"disk", manifest_value_size, AT(limits.disk_bytes), NULL, MIB, 1024 * TIB},
+    {"build", manifest_value_map, 0, build_limits_table, 0, 0},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
+
+/* The manifest: every key there is, what reads it and where it goes. */
+static const struct manifest_field manifest_table[] = {
+    {"kind", read_kind, AT(kind), NULL, 0, 0},
+    {"root", manifest_value_subpath, AT(root), NULL, 0, 0},
+    {"python", manifest_value_map, 0, python_table, 0, 0},
+    {"node", manifest_value_map, 0, node_table, 0, 0},
+    {"submodules", manifest_value_bool, AT(submodules), NULL, 0, 0},
+    {"build", read_build, 0, NULL, 0, 0},
+    {"checks", read_checks, 0, NULL, 0, 0},
+    {"processes", read_processes, 0, NULL, 0, 0},
+    {"health", manifest_value_map, 0, health_table, 0, 0},
+    {"static", read_statics, 0, NULL, 0, 0},
+    {"domains", read_domains, 0, NULL, 0, 0},
+    {"env", read_env, 0, NULL, 0, 0},
+    {"services", read_services, 0, NULL, 0, 0},
+    {"limits", manifest_value_map, 0, limits_table, 0, 0},
+    {"schedule", read_schedule, 0, NULL, 0, 0},
+    {"release", manifest_value_argv, AT(release), NULL, 0, 0},
+    {"release_timeout", manifest_value_duration, AT(release_timeout_ms), NULL, 1, DAY_MS},
+    {"drain", manifest_value_duration, AT(drain_ms), NULL, 1, DAY_MS},
+    {"sleep", manifest_value_duration, AT(sleep_ms), NULL, MINUTE_MS, 30 * (int64_t)DAY_MS},
+    {"keep_releases", manifest_value_u32, AT(keep_releases), NULL, 1, 100},
+    {"body_max", manifest_value_size, AT(body_max_bytes), NULL, 1, TIB},
+    {"request_timeout", manifest_value_duration, AT(request_timeout_ms), NULL, 1000, DAY_MS},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
+
+static const struct manifest_field check_table[] = {
+    {"name", manifest_value_word, offsetof(struct manifest_check, name), NULL, 0, 0},
+    {"run", manifest_value_argv, offsetof(struct manifest_check, run), NULL, 0, 0},
+    {"timeout", manifest_value_duration, offsetof(struct manifest_check, timeout_ms), NULL, 1,
+	DAY_MS},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
+static const struct manifest_field process_table[] = {
+    {"run", manifest_value_argv, offsetof(struct manifest_process, run.argv), NULL, 0, 0},
+    {"listen", read_listen, offsetof(struct manifest_process, listen), NULL, 0, 0},
+    {"stop_timeout", manifest_value_duration, offsetof(struct manifest_process, stop_timeout_ms),
+	NULL, 1, HOUR_MS},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
+static const struct manifest_field data_table[] = {
+    {"data", manifest_value_subpath, offsetof(struct manifest_static, path), NULL, 0, 0},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
+
+const char *manifest_kind_name(enum manifest_kind k)
+{
+	return k < MANIFEST_KIND_COUNT ? kind_names[k] : "unknown";
+}
+
+int manifest_kind_parse(struct str s, enum manifest_kind *ret, struct err *e)
+{
+	for (unsigned k = 0; k < MANIFEST_KIND_COUNT; k++) {
+		if (!str_eq_c(s, kind_names[k]))
+			continue;
+		*ret = (enum manifest_kind)k;
+		return 0;
+	}
+	char shown[80];
+	log_escape(s, shown, sizeof(shown));
+	bool planned = str_eq_c(s, "nginx-site") || str_eq_c(s, "llm");
+	if (planned)
+		err_set(e, ERR_UNSUPPORTED, "kind '%s' is not supported yet", shown);
+	else
+		err_set(e, ERR_INVALID, "unknown kind '%s'", shown);
+	return err_hint(e, "a kind is static, command, wsgi, asgi, django, node or make");
+}
+
+int manifest_read(
+    struct str text, const char *file, struct arena *a, struct manifest *ret, struct err *e)
+{
+	*ret = (struct manifest){0};
+	struct manifest_reader r = {file, a, e};
+	if (text.n > LIMIT_MANIFEST_BYTES)
+		return err_set(e, ERR_TOO_LARGE, "%s has %zu bytes, more than %u", file, text.n,
+		    LIMIT_MANIFEST_BYTES);
+	struct yaml_node *top;
+	if (yaml_read(text, file, a, &top, e))
+		return -1;
+	if (top->type != YAML_MAP)
+		return manifest_value_fault(&r, top,
+		    "the manifest is %s where keys with values belong", yaml_type_name(top));
+	return manifest_value_table(&r, manifest_table, "", top, ret);
+}
+
+static int read_kind(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	if (manifest_value_is(r, f->key, n, YAML_SCALAR, "kind: static"))
+		return -1;
+	if (manifest_kind_parse(n->text, at, r->e))
+		return err_prefix(r->e, "%s:%u:%u", r->file, n->line, n->column);
+	return 0;
+}
+
+/* "3.11", "20": digits and dots, so that it can stand in a program's name. */
+static int read_version(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	if (manifest_value_is(r, f->key, n, YAML_SCALAR, "version: \"3.11\""))
+		return -1;
+	bool ok = n->text.n > 0 && n->text.n <= 16;
+	for (size_t i = 0; ok && i < n->text.n; i++) {
+		char c = n->text.p[i];
+		bool inside = i > 0 && i + 1 < n->text.n && n->text.p[i - 1] != '.';
+		ok = (c >= '0' && c <= '9') || (c == '.' && inside);
+	}
+	if (!ok)
+		return manifest_value_fault(r, n, "'%s' is not a version such as 3.11", f->key);
+	*(struct str *)at = n->text;
+	return 0;
+}
+
+static int read_listen(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	static const char *const names[] = {[MANIFEST_LISTEN_NONE] = "none",
+	    [MANIFEST_LISTEN_SOCKET] = "socket",
+	    [MANIFEST_LISTEN_PORT] = "port"};
+	if (manifest_value_is(r, f->key, n, YAML_SCALAR, "listen: socket"))
+		return -1;
+	for (unsigned i = MANIFEST_LISTEN_NONE; i <= MANIFEST_LISTEN_PORT; i++)
+		if (str_eq_c(n->text, names[i])) {
+			*(enum manifest_listen *)at = (enum manifest_listen)i;
+			return 0;
+		}
+	return manifest_value_fault(r, n, "'%s' is not socket, port or none", f->key);
+}
+
+static int read_build(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	struct manifest *m = at;
+	if (manifest_value_is(r, f->key, n, YAML_LIST, "build: [[npm, ci], [npm, run, build]]"))
+		return -1;
+	void *v;
+	if (manifest_value_array(
+		r, f->key, n, LIMIT_BUILD_COMMANDS, sizeof(struct args), &v, &m->build_count))
+		return -1;
+	m->build = v;
+	size_t i = 0;
+	for (const struct yaml_node *c = n->first; c; c = c->next)
+		if (manifest_value_argv(r, f, c, &m->build[i++]))
+			return -1;
+	return 0;
+}
+
+static int read_checks(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	struct manifest *m = at;
+	const char *example = "checks: [{name: tests, run: [make, test]}]";
+	if (manifest_value_is(r, f->key, n, YAML_LIST, example))
+		return -1;
+	void *v;
+	if (manifest_value_array(
+		r, f->key, n, LIMIT_CHECKS, sizeof(struct manifest_check), &v, &m->check_count))
+		return -1;
+	m->checks = v;
+	struct manifest_check *check = m->checks;
+	for (const struct yaml_node *c = n->first; c; c = c->next, check++) {
+		if (manifest_value_is(r, "a check", c, YAML_MAP, example) ||
+		    manifest_value_table(r, check_table, "a check", c, check))
+			return -1;
+		if (check->run.n == 0) {
+			manifest_value_fault(r, c, "a check has no 'run'");
+			return err_hint(r->e, "write %s", example);
+		}
+		if (check->name.n == 0)
+			check->name = check->run.v[0];
+	}
+	return 0;
+}
+
+static int read_processes(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	struct manifest *m = at;
+	const char *example = "processes: {web: {run: [program, first, second]}}";
+	if (manifest_value_is(r, f->key, n, YAML_MAP, example))
+		return -1;
+	void *v;
+	if (manifest_value_array(r, f->key, n, LIMIT_PROCESSES, sizeof(struct manifest_process), &v,
+		&m->process_count))
+		return -1;
+	m->processes = v;
+	struct manifest_process *p = m->processes;
+	for (const struct yaml_node *c = n->first; c; c = c->next, p++) {
+		if (manifest_value_named(r, c, c->key, true, name_process) ||
+		    manifest_value_is(r, "a process", c, YAML_MAP, example) ||
+		    manifest_value_table(r, process_table, "a process", c, p))
+			return -1;
+		p->name = c->key;
+		if (p->run.argv.n == 0) {
+			manifest_value_fault(r, c, "a process has no 'run'");
+			return err_hint(r->e, "write %s", example);
+		}
+	}
+	return 0;
+}
+
+static int read_static(
+    struct manifest_reader *r, const struct yaml_node *c, struct manifest_static *s)
+{
+	static const struct manifest_field path = {"static", NULL, 0, NULL, 0, 0};
+	s->url = c->key;
+	if (s->url.n > 1 && s->url.p[s->url.n - 1] == '/')
+		s->url.n--;
+	if (manifest_value_named(r, c, s->url, true, name_url_prefix))
+		return -1;
+	if (c->type == YAML_SCALAR)
+		return manifest_value_subpath(r, &path, c, &s->path);
+	if (manifest_value_is(r, "static", c, YAML_MAP, "static: {/media: {data: media}}"))
+		return -1;
+	s->data = true;
+	return manifest_value_table(r, data_table, "static", c, s);
+}
+
+static int read_statics(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	struct manifest *m = at;
+	if (manifest_value_is(r, f->key, n, YAML_MAP, "static: {/static: staticfiles}"))
+		return -1;
+	void *v;
+	if (manifest_value_array(
+		r, f->key, n, LIMIT_STATICS, sizeof(struct manifest_static), &v, &m->static_count))
+		return -1;
+	m->statics = v;
+	size_t i = 0;
+	for (const struct yaml_node *c = n->first; c; c = c->next, i++) {
+		if (read_static(r, c, &m->statics[i]))
+			return -1;
+		for (size_t k = 0; k < i; k++)
+			if (str_eq(m->statics[k].url, m->statics[i].url))
+				return manifest_value_fault(r, c, "a URL prefix comes twice");
+	}
+	return 0;
+}
+
+static int read_domains(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	struct manifest *m = at;
+	if (manifest_value_is(r, f->key, n, YAML_LIST, "domains: [shop.example.org]"))
+		return -1;
+	void *v;
+	if (manifest_value_array(
+		r, f->key, n, LIMIT_DOMAINS, sizeof(struct str), &v, &m->domains.n))
+		return -1;
+	m->domains.v = v;
+	size_t i = 0;
+	for (const struct yaml_node *c = n->first; c; c = c->next) {
+		if (manifest_value_is(r, "a domain", c, YAML_SCALAR, NULL) ||
+		    manifest_value_named(r, c, c->text, false, name_domain))
+			return -1;
+		m->domains.v[i++] = c->text;
+	}
+	return 0;
+}
+
+static int read_env(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	struct manifest *m = at;
+	if (manifest_value_is(r, f->key, n, YAML_MAP, "env: {NAME: value}"))
+		return -1;
+	void *v;
+	if (manifest_value_array(
+		r, f->key, n, LIMIT_ENV_COUNT, sizeof(struct manifest_pair), &v, &m->env_count))
+		return -1;
+	m->env = v;
+	size_t i = 0;
+	for (const struct yaml_node *c = n->first; c; c = c->next) {
+		if (manifest_value_named(r, c, c->key, true, name_env_key) ||
+		    manifest_value_is(r, "a variable", c, YAML_SCALAR, "env: {NAME: value}"))
+			return -1;
+		m->env[i++] = (struct manifest_pair){c->key, c->text};
+	}
+	return 0;
+}
+
+static int not_yet(struct manifest_reader *r, const struct manifest_field *f,
+    const struct yaml_node *n, const char *hint)
+{
+	err_set(r->e, ERR_UNSUPPORTED, "%s:%u:%u: '%s' is not supported yet", r->file, n->key_line,
+	    n->key_column, f->key);
+	return err_hint(r->e, "%s", hint);
+}
+
+/* Taking a service or a schedule without providing it would let a project start without what it
+ * needs. */
+static int read_services(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	(void)at;
+	if (manifest_value_is(r, f->key, n, YAML_MAP, "services: {db: postgres}"))
+		return -1;
+	for (const struct yaml_node *c = n->first; c; c = c->next)
+		if (!(c->type == YAML_SCALAR && str_eq_c(c->text, "none")))
+			return not_yet(r, f, n,
+			    "set the service up yourself and give its address with `slipway env "
+			    "set`");
+	return 0;
+}
+
+static int read_schedule(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	(void)at;
+	if (manifest_value_is(r, f->key, n, YAML_LIST, NULL))
+		return -1;
+	return n->count == 0
+		   ? 0
+		   : not_yet(r, f, n, "run it from a process of its own that waits, or from cron");
+}
