@@ -1,1 +1,382 @@
-int main(void);int main(void){return 0;}
+/* slipwayd: wiring only. Who is made from what, in which order, and in which order it all ends.
+ *
+ * Start, as root where tenants are to be real: folders and lock, the loop, the keeper (which stays
+ * root), then the daemon drops to its own user for good and opens store, queue, engine, hooks and
+ * API. */
+#include "api/api.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "daemon/layout.h"
+#include "daemon/settings.h"
+#include "model/schema.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+enum { POOL_THREADS = 4, READERS = 5, DRAIN_MS = 5000, HELPER_ARGS = 40 };
+
+static const char common_headers[] =
+    "X-Content-Type-Options: nosniff\r\n"
+    "X-Frame-Options: DENY\r\n"
+    "Referrer-Policy: no-referrer\r\n"
+    "Content-Security-Policy: default-src 'self'; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'\r\n"
+    "Cross-Origin-Opener-Policy: same-origin\r\n"
+    "Cross-Origin-Resource-Policy: same-origin\r\n"
+    "Permissions-Policy: camera=(), geolocation=(), microphone=()\r\n"
+    "Cache-Control: no-store\r\n";
+
+struct daemon {
+	struct settings settings;
+	struct layout layout;
+	struct api_context api; /* the parts, as handlers see them */
+	struct edge *edge;
+	struct http_route *routes;
+	struct http_server *server, *edge_server;
+	int signals;
+	struct loop_watch *signal_watch;
+	struct loop_timer *last_exit;
+	bool ending, keeper_lost;
+};
+
+static void on_status(void *ctx, const struct priv_status *s)
+{
+	struct daemon *d = ctx;
+	if (d->api.deploy)
+		deploy_on_status(d->api.deploy, s);
+}
+
+static void on_line(void *ctx, const struct priv_status *s, struct str line)
+{
+	struct daemon *d = ctx;
+	if (d->api.deploy)
+		deploy_on_line(d->api.deploy, s, line);
+}
+
+static void on_keeper_lost(void *ctx, const struct err *e)
+{
+	struct daemon *d = ctx;
+	if (d->ending)
+		return;
+	log_event(LOG_ERROR, "daemon", "keeper_lost", F_ERR(e));
+	d->keeper_lost = true;
+	loop_stop(d->api.loop);
+}
+
+static void on_task_cancel(void *ctx, int64_t task_id)
+{
+	deploy_cancel(((struct daemon *)ctx)->api.deploy, task_id);
+}
+
+static void on_task_run(
+    void *ctx, const struct model_task *t, struct queue_lease lease, bool recovered)
+{
+	deploy_run(((struct daemon *)ctx)->api.deploy, t, lease, recovered);
+}
+
+static void on_hook(struct http_call *c, struct http_request *r, void *ctx)
+{
+	hooks_receive(((struct api_context *)ctx)->hooks, c, r);
+}
+
+static const struct access_row hook_row = {.need = ACCESS_SIGNED, .scope = ACCESS_GLOBAL};
+static const struct http_route hook_route = {.method = HTTP_POST,
+    .pattern = "/hooks/{hook}",
+    .access = &hook_row,
+    .handler = on_hook,
+    .where = HTTP_ON_LOOP,
+    .body_max = LIMIT_HOOK_BODY_BYTES};
+
+/* The helper's own numbers and names, fixed for its life. */
+static int keeper_open(struct daemon *d, struct err *e)
+{
+	const struct settings *s = &d->settings;
+	const struct layout *l = &d->layout;
+	char helper[SETTINGS_PATH_MAX + 32], exec[SETTINGS_PATH_MAX + 32],
+	    tree[SETTINGS_PATH_MAX + 32];
+	char uid[16], gid[16], web_uid[16], web_gid[16], port[16], orphan[16];
+	snprintf(helper, sizeof(helper), "%s/slipway-helper", s->libexec);
+	snprintf(exec, sizeof(exec), "%s/slipway-exec", s->libexec);
+	snprintf(tree, sizeof(tree), "%s/slipway-tree", s->libexec);
+	snprintf(uid, sizeof(uid), "%u", l->uid);
+	snprintf(gid, sizeof(gid), "%u", l->gid);
+	snprintf(web_uid, sizeof(web_uid), "%u", l->web_uid);
+	snprintf(web_gid, sizeof(web_gid), "%u", l->web_gid);
+	snprintf(port, sizeof(port), "%u", s->edge_port);
+	snprintf(orphan, sizeof(orphan), "%u", s->orphan_ms);
+	const char *args[HELPER_ARGS] = {"--keeper", "--socket", l->keeper_socket, "--projects",
+	    l->projects, "--run", s->run, "--edge", l->edge, "--exec", exec, "--tree", tree,
+	    "--daemon-uid", uid, "--daemon-gid", gid, "--web-uid", web_uid, "--web-group", web_gid,
+	    "--web-user", s->web_user, "--nginx", s->nginx, "--edge-address", s->edge_address,
+	    "--edge-port", port, "--orphan-ms", orphan};
+	const struct run_options o = {.loop = d->api.loop,
+	    .helper_path = helper,
+	    .helper_args = args,
+	    .socket_path = l->keeper_socket,
+	    .on_status = on_status,
+	    .on_line = on_line,
+	    .on_lost = on_keeper_lost,
+	    .ctx = d};
+	d->api.run = run_open(&o, e);
+	return d->api.run ? 0 : -1;
+}
+
+/* At the first start: the first operator, whose token lies in a file that only root and the daemon
+ * read. */
+static int first_owner(struct daemon *d, struct err *e)
+{
+	char token[ACCESS_TOKEN_SIZE];
+	int made = access_first_owner(d->api.store, token, e);
+	if (made <= 0)
+		return made;
+	CLEANUP_FD int state = open(d->settings.state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	size_t n = strlen(token);
+	token[n] = '\n';
+	int rc = fs_write_atomic(state, "owner.token", token, n + 1, 0600, e);
+	explicit_bzero(token, sizeof(token));
+	if (rc == 0)
+		log_event(LOG_INFO, "daemon", "first_owner", F_C("token_file", "owner.token"));
+	return rc;
+}
+
+static int store_parts_open(struct daemon *d, struct err *e)
+{
+	struct api_context *a = &d->api;
+	const struct store_options o = {.path = d->layout.store, .readers = READERS};
+	if (!(a->seal = seal_key_load(d->layout.keys, "seal.key", e)) ||
+	    !(a->store = store_open(&o, e)) || model_migrate(a->store, e) != 0 ||
+	    !(a->access = access_open(a->store, e)) || first_owner(d, e) < 0)
+		return -1;
+	a->feed = feed_new(a->loop);
+	a->logs = logs_open(d->layout.logs, a->feed, e);
+	return a->logs ? 0 : -1;
+}
+
+static int engine_open(struct daemon *d, struct err *e)
+{
+	struct api_context *a = &d->api;
+	const struct edge_options eo = {.run = a->run,
+	    .loop = a->loop,
+	    .projects_dir = d->layout.projects,
+	    .run_dir = d->settings.run};
+	d->edge = edge_new(&eo);
+	const struct deploy_options o = {.loop = a->loop,
+	    .store = a->store,
+	    .run = a->run,
+	    .edge = d->edge,
+	    .feed = a->feed,
+	    .logs = a->logs,
+	    .seal = a->seal,
+	    .projects_dir = d->layout.projects,
+	    .run_dir = d->settings.run,
+	    .spool_dir = d->layout.spool,
+	    .edge_scheme = "http",
+	    .allow_private_sources = true};
+	a->deploy = deploy_new(&o);
+	uint64_t incarnation;
+	rand_bytes(&incarnation, sizeof(incarnation));
+	const struct queue_options qo = {.store = a->store,
+	    .loop = a->loop,
+	    .parallel_max = d->settings.parallel,
+	    .incarnation = incarnation,
+	    .run = on_task_run,
+	    .cancel = on_task_cancel,
+	    .ctx = d};
+	if (!(a->queue = queue_open(&qo, e)))
+		return -1;
+	deploy_bind_queue(a->deploy, a->queue);
+	const struct hooks_options ho = {
+	    .loop = a->loop, .store = a->store, .queue = a->queue, .seal = a->seal};
+	a->hooks = hooks_open(&ho, e);
+	return a->hooks ? 0 : -1;
+}
+
+static int listen_tcp(struct daemon *d, struct err *e)
+{
+	uint16_t port;
+	int fd = http_listen_tcp(d->settings.http_address, d->settings.http_port, 1024, &port, e);
+	if (fd < 0)
+		return err_hint(
+		    e, "something listens there already; choose another with --http ADDRESS:PORT");
+	return http_server_listen(d->server, fd, e);
+}
+
+static int listen_unix(
+    struct http_server *s, const char *path, mode_t mode, gid_t group, struct err *e)
+{
+	int fd = http_listen_unix(path, mode, e);
+	if (fd < 0)
+		return -1;
+	if (chown(path, (uid_t)-1, group) != 0)
+		return err_sys(
+		    e, ERR_SETTINGS, errno, "could not give '%s' to the web server's group", path);
+	return http_server_listen(s, fd, e);
+}
+
+/* Two servers over one table: who comes through the edge's socket is never known by the user on its
+ * other end. */
+static int servers_open(struct daemon *d, struct err *e)
+{
+	size_t n;
+	const struct http_route *api = api_routes(&n);
+	d->routes = mem_array(n + 1, sizeof(*d->routes));
+	memcpy(d->routes, api, n * sizeof(*api));
+	d->routes[n] = hook_route;
+	struct http_server_options o = {.loop = d->api.loop,
+	    .routes = d->routes,
+	    .route_count = n + 1,
+	    .ctx = &d->api,
+	    .authorize = api_authorize,
+	    .spool_dir = d->layout.spool,
+	    .common_headers = common_headers};
+	if (!(d->server = http_server_new(&o, e)))
+		return -1;
+	o.behind_proxy = true;
+	if (!(d->edge_server = http_server_new(&o, e)))
+		return -1;
+	if (listen_unix(d->edge_server, d->layout.edge_api_socket, 0660, d->layout.web_gid, e) !=
+		0 ||
+	    listen_tcp(d, e) != 0)
+		return -1;
+	return listen_unix(
+	    d->server, d->layout.api_socket, 0666, (gid_t)-1, e); /* last: who finds it finds all */
+}
+
+static void end_now(void *ctx)
+{
+	loop_stop(((struct daemon *)ctx)->api.loop);
+}
+
+static void on_shutdown(void *ctx, uint64_t value, const struct err *e)
+{
+	(void)value;
+	(void)e; /* a keeper that has gone already is as good */
+	end_now(ctx);
+}
+
+/* The first signal ends projects and keeper, then us; the second, or ten seconds, us alone. */
+static void on_signal(void *ctx)
+{
+	struct daemon *d = ctx;
+	struct signalfd_siginfo info;
+	if (read(d->signals, &info, sizeof(info)) != sizeof(info))
+		return;
+	log_event(LOG_INFO, "daemon", "ending", F_I64("signal", info.ssi_signo));
+	if (d->ending) {
+		end_now(d);
+		return;
+	}
+	d->ending = true;
+	http_server_drain(d->server, clock_mono_ms() + DRAIN_MS);
+	http_server_drain(d->edge_server, clock_mono_ms() + DRAIN_MS);
+	const struct priv_request q = {.op = PRIV_SHUTDOWN};
+	run_request(d->api.run, &q, NULL, 0, on_shutdown, d);
+	d->last_exit = loop_timer_new(d->api.loop, end_now, d);
+	loop_timer_at(d->last_exit, clock_mono_ms() + 2 * DRAIN_MS);
+}
+
+static int signals_open(struct daemon *d, struct err *e)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
+		return err_sys(e, ERR_INTERNAL, errno, "could not block signals");
+	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return d->signals >= 0 ? 0 : err_sys(e, ERR_INTERNAL, errno, "could not watch for signals");
+}
+
+static void on_reconciled(void *ctx)
+{
+	struct daemon *d = ctx;
+	queue_kick(d->api.queue);
+	log_event(LOG_INFO, "daemon", "ready", F_I64("ms", clock_wall_ms() - d->api.started_ms));
+}
+
+static void on_edge(void *ctx, uint64_t value, const struct err *e)
+{
+	(void)value;
+	struct daemon *d = ctx;
+	if (e)
+		log_event(LOG_ERROR, "daemon", "edge_unavailable", F_ERR(e));
+	deploy_reconcile(d->api.deploy, on_reconciled, d);
+}
+
+static int daemon_open(struct daemon *d, struct err *e)
+{
+	if (signals_open(d, e) != 0 || layout_make(&d->settings, &d->layout, e) != 0)
+		return -1;
+	d->api.loop = loop_new(POOL_THREADS);
+	d->api.spool_dir = d->layout.spool;
+	d->api.edge_scheme = "http";
+	d->api.edge_port = d->settings.edge_port;
+	d->api.edge_localhost = true;
+	if (keeper_open(d, e) != 0 || layout_drop(&d->layout, &d->settings, e) != 0 ||
+	    store_parts_open(d, e) != 0 || engine_open(d, e) != 0)
+		return -1;
+	d->signal_watch = loop_watch_new(d->api.loop, d->signals, on_signal, d);
+	if (servers_open(d, e) != 0)
+		return -1;
+	const struct priv_request q = {.op = PRIV_EDGE_CHECK};
+	run_request(d->api.run, &q, NULL, 0, on_edge, d);
+	return 0;
+}
+
+/* In the reverse order of making. */
+static void daemon_close(struct daemon *d)
+{
+	loop_timer_free(d->last_exit);
+	loop_watch_free(d->signal_watch);
+	http_server_free(d->server);
+	http_server_free(d->edge_server);
+	hooks_close(d->api.hooks);
+	queue_close(d->api.queue);
+	deploy_free(d->api.deploy);
+	edge_free(d->edge);
+	logs_close(d->api.logs);
+	feed_free(d->api.feed);
+	access_close(d->api.access);
+	store_close(d->api.store);
+	run_close(d->api.run);
+	loop_run(d->api.loop); /* closing callbacks */
+	loop_free(d->api.loop);
+	free(d->routes);
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon d = {.signals = -1};
+	struct err e;
+	log_open(LOG_INFO, STDERR_FILENO);
+	int go = settings_parse(argc, argv, &d.settings, &e);
+	if (go == 0)
+		return 0;
+	log_open(d.settings.log_level, STDERR_FILENO);
+	d.api.started_ms = clock_wall_ms();
+	if (go < 0 || daemon_open(&d, &e) != 0) {
+		fprintf(stderr, "slipwayd: %s\n", e.msg);
+		if (e.hint[0])
+			fprintf(stderr, "  %s\n", e.hint);
+		return err_class_of(e.code)->exit_code;
+	}
+	char url[128];
+	snprintf(url, sizeof(url), "http://%s:%u", d.settings.http_address, d.settings.http_port);
+	d.api.public_url = url;
+	log_event(LOG_INFO, "daemon", "listening", F_C("api", url),
+	    F_C("socket", d.layout.api_socket), F_I64("edge_port", d.settings.edge_port),
+	    F_C("tenants", run_is_root(d.api.run) ? "real" : "one user for all"));
+	loop_run(d.api.loop);
+	daemon_close(&d);
+	return d.keeper_lost ? 75 : 0;
+}

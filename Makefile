@@ -1,0 +1,42 @@
+# The two commands are `make run` and `make check`; the rest is for people who work on Slipway.
+BUILD ?= build
+CHECK_BUILD ?= build-check
+
+.PHONY: all run check check-long bench clean clean-run deps install format analyse fuzz mutants
+
+all: deps
+	@tools/build $(BUILD)
+
+run: deps
+	@tools/build $(BUILD)
+	@tools/run $(BUILD)
+
+clean-run:
+	@tools/clean-run
+
+check: deps
+	@tools/check $(CHECK_BUILD)
+
+check-long: deps
+	@tools/check-long
+
+bench: deps
+	@tools/bench $(BUILD)
+
+analyse: deps
+	@tools/analyse
+
+mutants: deps
+	@tools/mutants
+
+install: all
+	@meson install -C $(BUILD)
+
+format:
+	@clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]')
+
+deps:
+	@tools/install-deps $(if $(filter check check-long bench analyse mutants,$(MAKECMDGOALS)),test)
+
+clean:
+	@rm -rf build build-*

@@ -1,0 +1,224 @@
+#include "daemon/settings.h"
+
+#include "base/num.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { RUN_DIR_MAX = 40 };
+
+static const char help_text[] =
+    "usage: slipwayd [OPTION...]\n"
+    "Runs the platform in the foreground, with processes and an nginx of its own (embedded).\n"
+    "\n"
+    "  --state DIR           what lasts: store, keys, releases, logs (var)\n"
+    "  --run DIR             sockets, on a tmpfs if there is one; at most 40 bytes (STATE/run)\n"
+    "  --http ADDRESS:PORT   API (127.0.0.1:8000)\n"
+    "  --edge ADDRESS:PORT   where projects are served (127.0.0.1:8080)\n"
+    "  --user NAME           whom to run as when started as root (slipway)\n"
+    "  --web-user NAME       whom nginx's workers run as when started as root (www-data)\n"
+    "  --libexec DIR         where slipway-helper, slipway-exec and slipway-tree are (beside "
+    "slipwayd)\n"
+    "  --nginx FILE          (/usr/sbin/nginx)\n"
+    "  --parallel N          tasks that run at once, 1 to 64 (4)\n"
+    "  --orphan DURATION     how long projects outlive a daemon that does not come back (60s)\n"
+    "  --log LEVEL           debug, info, warn or error (info)\n"
+    "  --version, --help\n"
+    "\n"
+    "SIGTERM or SIGINT ends everything, projects too. See slipwayd(8).\n";
+
+enum option_id {
+	OPT_STATE = 256,
+	OPT_RUN,
+	OPT_HTTP,
+	OPT_EDGE,
+	OPT_USER,
+	OPT_WEB_USER,
+	OPT_LIBEXEC,
+	OPT_NGINX,
+	OPT_PARALLEL,
+	OPT_ORPHAN,
+	OPT_LOG,
+	OPT_VERSION,
+	OPT_HELP
+};
+
+static const struct option options[] = {
+    {"state", required_argument, NULL, OPT_STATE},
+    {"run", required_argument, NULL, OPT_RUN},
+    {"http", required_argument, NULL, OPT_HTTP},
+    {"edge", required_argument, NULL, OPT_EDGE},
+    {"user", required_argument, NULL, OPT_USER},
+    {"web-user", required_argument, NULL, OPT_WEB_USER},
+    {"libexec", required_argument, NULL, OPT_LIBEXEC},
+    {"nginx", required_argument, NULL, OPT_NGINX},
+    {"parallel", required_argument, NULL, OPT_PARALLEL},
+    {"orphan", required_argument, NULL, OPT_ORPHAN},
+    {"log", required_argument, NULL, OPT_LOG},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {"help", no_argument, NULL, OPT_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+static int wrong(struct err *e, const char *what, const char *value)
+{
+	err_set(e, ERR_USAGE, "'%s' is not %s", value, what);
+	return err_hint(e, "slipwayd --help lists the options");
+}
+
+static int set_text(char *to, size_t size, const char *value, struct err *e)
+{
+	if (!str_copy(str_c(value), to, size) || !value[0])
+		return wrong(e, "a value of sensible length", value);
+	return 0;
+}
+
+/* An absolute path of characters that nginx and everybody else takes as they are; made when it is
+ * not there. */
+static int set_dir(char to[SETTINGS_PATH_MAX], const char *value, struct err *e)
+{
+	char real[PATH_MAX];
+	if (mkdir(value, 0755) != 0 && errno != EEXIST)
+		return err_sys(e, ERR_SETTINGS, errno, "could not make '%s'", value);
+	if (!realpath(value, real))
+		return err_sys(e, ERR_SETTINGS, errno, "could not find '%s'", value);
+	for (const char *p = real; *p; p++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._/+@-",
+			*p)) {
+			err_set(e, ERR_SETTINGS,
+			    "the path '%s' holds a character that configuration files cannot",
+			    real);
+			return err_hint(e, "use letters, digits and . _ - / only");
+		}
+	return set_text(to, SETTINGS_PATH_MAX, real, e);
+}
+
+static int set_address(char address[64], uint16_t *port, const char *value, struct err *e)
+{
+	struct str s = str_c(value);
+	const char *colon = strrchr(value, ':');
+	uint64_t n;
+	if (!colon || !num_u64(str_from(s, (size_t)(colon - value) + 1), 1, 65535, &n) ||
+	    !str_copy(str_slice(s, 0, (size_t)(colon - value)), address, 64))
+		return wrong(e, "ADDRESS:PORT", value);
+	*port = (uint16_t)n;
+	return 0;
+}
+
+static int set_number(unsigned *to, unsigned min, unsigned max, const char *value, struct err *e)
+{
+	uint64_t n;
+	if (!num_u64(str_c(value), min, max, &n))
+		return wrong(e, "a number in range", value);
+	*to = (unsigned)n;
+	return 0;
+}
+
+static int set_option(struct settings *s, int id, const char *value, struct err *e)
+{
+	int64_t ms;
+	switch (id) {
+	case OPT_STATE:
+		return set_dir(s->state, value, e);
+	case OPT_RUN:
+		return set_dir(s->run, value, e);
+	case OPT_LIBEXEC:
+		return set_dir(s->libexec, value, e);
+	case OPT_HTTP:
+		return set_address(s->http_address, &s->http_port, value, e);
+	case OPT_EDGE:
+		return set_address(s->edge_address, &s->edge_port, value, e);
+	case OPT_USER:
+		return set_text(s->user, sizeof(s->user), value, e);
+	case OPT_WEB_USER:
+		return set_text(s->web_user, sizeof(s->web_user), value, e);
+	case OPT_NGINX:
+		return set_text(s->nginx, sizeof(s->nginx), value, e);
+	case OPT_PARALLEL:
+		return set_number(&s->parallel, 1, 64, value, e);
+	case OPT_ORPHAN:
+		if (!num_duration(str_c(value), 86400000, &ms))
+			return wrong(e, "a duration such as 60s", value);
+		s->orphan_ms = (uint32_t)ms;
+		return 0;
+	case OPT_LOG:
+		return log_level_parse(str_c(value), &s->log_level)
+			   ? 0
+			   : wrong(e, "debug, info, warn or error", value);
+	default:
+		return wrong(e, "an option", value);
+	}
+}
+
+/* Beside this program in a build, ../libexec/slipway when installed. */
+static int find_libexec(struct settings *s, struct err *e)
+{
+	char self[PATH_MAX], helper[PATH_MAX + 32];
+	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	if (n < 0)
+		return err_sys(e, ERR_SETTINGS, errno, "could not find this program's own file");
+	self[n] = '\0';
+	*strrchr(self, '/') = '\0';
+	snprintf(helper, sizeof(helper), "%s/slipway-helper", self);
+	if (access(helper, X_OK) == 0)
+		return set_text(s->libexec, sizeof(s->libexec), self, e);
+	snprintf(helper, sizeof(helper), "%s/../libexec/slipway", self);
+	if (access(helper, X_OK) == 0)
+		return set_dir(s->libexec, helper, e);
+	err_set(e, ERR_SETTINGS, "slipway-helper is not beside slipwayd");
+	return err_hint(e, "say where with --libexec DIR");
+}
+
+static int fill_dirs(struct settings *s, struct err *e)
+{
+	if (!s->state[0] && set_dir(s->state, "var", e) != 0)
+		return -1;
+	if (!s->run[0]) {
+		char run[SETTINGS_PATH_MAX + 8];
+		snprintf(run, sizeof(run), "%s/run", s->state);
+		if (set_dir(s->run, run, e) != 0)
+			return -1;
+	}
+	if (strlen(s->run) > RUN_DIR_MAX) {
+		err_set(e, ERR_SETTINGS,
+		    "the run directory '%s' is longer than %d bytes, and a socket's path must end "
+		    "at 107",
+		    s->run, RUN_DIR_MAX);
+		return err_hint(e, "choose a short one with --run, for instance /tmp/slipway-run");
+	}
+	return s->libexec[0] ? 0 : find_libexec(s, e);
+}
+
+int settings_parse(int argc, char *const *argv, struct settings *ret, struct err *e)
+{
+	*ret = (struct settings){.http_address = "127.0.0.1",
+	    .http_port = 8000,
+	    .edge_address = "127.0.0.1",
+	    .edge_port = 8080,
+	    .user = "slipway",
+	    .web_user = "www-data",
+	    .nginx = "/usr/sbin/nginx",
+	    .parallel = 4,
+	    .log_level = LOG_INFO,
+	    .orphan_ms = 60000};
+	opterr = 0;
+	for (int id; (id = getopt_long(argc, argv, "", options, NULL)) != -1;) {
+		if (id == OPT_HELP || id == OPT_VERSION) {
+			fputs(
+			    id == OPT_HELP ? help_text : "slipwayd " SLIPWAY_VERSION "\n", stdout);
+			return 0;
+		}
+		if (set_option(ret, id, id == '?' ? argv[optind - 1] : optarg, e) != 0)
+			return -1;
+	}
+	if (optind < argc)
+		return wrong(e, "an option", argv[optind]);
+	return fill_dirs(ret, e) == 0 ? 1 : -1;
+}

@@ -1,0 +1,28 @@
+/* What slipwayd was started with: flags over defaults. */
+#pragma once
+
+#include "base/err.h"
+#include "base/log.h"
+
+#include <stdint.h>
+
+#define SETTINGS_PATH_MAX 256
+
+struct settings {
+	char state[SETTINGS_PATH_MAX];	 /* absolute; everything that lasts */
+	char run[SETTINGS_PATH_MAX];	 /* absolute, at most 40 bytes: a socket path ends at 107 */
+	char libexec[SETTINGS_PATH_MAX]; /* where slipway-helper and its kin are */
+	char http_address[64];
+	uint16_t http_port; /* API and console */
+	char edge_address[64];
+	uint16_t edge_port;
+	char user[33];	   /* the daemon's own, when started as root */
+	char web_user[33]; /* nginx's workers, when started as root */
+	char nginx[SETTINGS_PATH_MAX];
+	unsigned parallel; /* tasks at once */
+	enum log_level log_level;
+	uint32_t orphan_ms; /* how long projects outlive a daemon that does not come back */
+};
+
+/* 1: go on; 0: --help or --version was answered; -1: wrong, ERR_USAGE. */
+int settings_parse(int argc, char *const *argv, struct settings *ret, struct err *e) WARN_UNUSED;
