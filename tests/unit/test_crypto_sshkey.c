@@ -78,7 +78,7 @@ static void has_the_documented_form(void **state)
 	buf_init(&pem, 4000);
 	buf_init(&blob, 4000);
 	assert_int_equal(sshkey_make(STR("c@h"), &line, &pem, &e), 0);
-	struct str rest = buf_view(&line), kind, key, comment;
+	struct str rest = buf_view(&line), kind = STR_NONE, key = STR_NONE, comment = STR_NONE;
 	assert_true(str_next(&rest, ' ', &kind) && str_next(&rest, ' ', &key) &&
 		    str_next(&rest, ' ', &comment));
 	assert_true(str_eq_c(kind, "ssh-ed25519") && str_eq_c(comment, "c@h") && !rest.p);
