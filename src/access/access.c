@@ -261,6 +261,20 @@ static int scope_check(struct store_db *db, const struct access_row *row, struct
 	return role_check(row->need, who->project_role, where, e);
 }
 
+int access_unit_recheck(struct store_db *db, const struct access_row *row,
+    const struct access_subject *who, struct err *e)
+{
+	enum model_role role;
+	if (row->need <= ACCESS_LOGIN)
+		return 0;
+	if (access_role_on(db, who, row->scope == ACCESS_GLOBAL ? 0 : who->project_id, &role, e) <
+	    0)
+		return -1;
+	if (row->scope != ACCESS_GLOBAL && role == MODEL_ROLE_NONE)
+		return no_project(who->project, e);
+	return role_check(row->need, role, "here any more", e);
+}
+
 static int authorize(struct access *a, const struct access_row *row, struct http_request *r,
     struct http_call *c, struct access_subject *who, struct err *e)
 {

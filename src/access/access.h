@@ -72,6 +72,12 @@ struct model_viewer access_viewer(const struct access_subject *who, enum model_r
 int access_role_on(struct store_db *db, const struct access_subject *who, int64_t project_id,
     enum model_role *ret, struct err *e) WARN_UNUSED;
 
+/* The same check of the row's need again, inside the unit that does the change: a role that was
+ * taken away, or a project that went, between authorizer and unit. ERR_NOT_FOUND or ERR_FORBIDDEN.
+ */
+int access_unit_recheck(struct store_db *db, const struct access_row *row,
+    const struct access_subject *who, struct err *e) WARN_UNUSED;
+
 /* A new token for an operator, shown once, stored as SHA-256: "slw_" and 43 characters. expires_ms:
  * wall clock, 0 never. Inside a unit. */
 #define ACCESS_TOKEN_SIZE 64

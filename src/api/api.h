@@ -1,0 +1,50 @@
+/* The REST interface, /api/v1: one table names every route with its access row, body limit, schemas
+ * and documentation; the OpenAPI document is made from it. Everything that a person can do is here
+ * first.
+ *
+ * Handlers run on the pool and block there on the store; nothing of them runs on the loop but the
+ * end of a few answers and the streams. Changes are one store unit with their audit record, and
+ * with the kept answer of an `Idempotency-Key`: all durable before the answer, or nothing. */
+#pragma once
+
+#include "access/access.h"
+#include "crypto/seal.h"
+#include "deploy/deploy.h"
+#include "hooks/hooks.h"
+#include "http/http.h"
+#include "loop/loop.h"
+#include "observe/feed.h"
+#include "observe/logs.h"
+#include "queue/queue.h"
+#include "run/run.h"
+#include "store/store.h"
+
+/* What handlers use; the server's ctx. Everything is borrowed and outlives the server. */
+struct api_context {
+	struct loop *loop;
+	struct store *store;
+	struct access *access;
+	struct queue *queue;
+	const struct seal_key *seal;
+	struct feed *feed;
+	struct logs *logs;
+	struct hooks *hooks;	/* NULL: nobody is told of changed hooks */
+	struct run *run;	/* NULL: no instances are shown */
+	struct deploy *deploy;	/* NULL: `run` is ERR_UNAVAILABLE */
+	const char *spool_dir;	/* uploaded archives, ID.tar, 0600 */
+	const char *public_url; /* where senders reach POST /hooks/NAME: "http://127.0.0.1:8000", no
+				   '/' behind */
+	const char *edge_scheme; /* "http": of the addresses shown for projects */
+	uint16_t edge_port;	 /* shown unless it is the scheme's own; 0: not shown */
+	bool edge_localhost;	 /* every project also answers as NAME.localhost */
+	int64_t started_ms;	 /* wall clock, for the metrics */
+};
+
+/* Every route but POST /hooks/{hook}, which is hooks/'s. Lives as long as the process. First called
+ * before threads start. */
+const struct http_route *api_routes(size_t *ret_count);
+/* http_authorize_fn for a server whose ctx is a struct api_context. */
+int api_authorize(void *ctx, struct http_request *r, struct http_call *c, struct err *e);
+
+/* Writes the OpenAPI 3.1 document of the table. */
+void api_openapi_write(struct buf *b);

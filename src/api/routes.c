@@ -1,0 +1,118 @@
+/* The one table of routes: who may, what goes in, what comes out. */
+#include "api/routes.h"
+
+#include "base/limits.h"
+
+#include <assert.h>
+
+#define BODY LIMIT_API_BODY_BYTES
+#define P "/api/v1"
+#define PROJECT P "/projects/{project}"
+#define PAGE "after limit"
+
+/* Rows read: {need, scope, action}, method, pattern, function, body, to a file, tag, summary, query, request, answer, status. */
+#define GET(need, scope, pattern, fn, tag, summary, query, answer)                                 \
+	{{ACCESS_##need, ACCESS_##scope, NULL}, HTTP_GET, pattern, fn, 0, false, tag, summary,     \
+	    query, NULL, answer, 200}
+#define POST(need, scope, action, pattern, fn, tag, summary, request, answer, status)              \
+	{{ACCESS_##need, ACCESS_##scope, action}, HTTP_POST, pattern, fn, BODY, false, tag,        \
+	    summary, NULL, request, answer, status}
+#define PUT(need, scope, action, pattern, fn, tag, summary, request, answer, status)               \
+	{{ACCESS_##need, ACCESS_##scope, action}, HTTP_PUT, pattern, fn, BODY, false, tag,         \
+	    summary, NULL, request, answer, status}
+#define DELETE(need, scope, action, pattern, fn, tag, summary, answer, status)                     \
+	{{ACCESS_##need, ACCESS_##scope, action}, HTTP_DELETE, pattern, fn, 0, false, tag,         \
+	    summary, NULL, NULL, answer, status}
+
+/* clang-format off */
+static const struct api_route table[] = {
+	GET(PUBLIC, GLOBAL, P "/version", api_version_get, "platform", "Which program this is", NULL, "Version"),
+	GET(PUBLIC, GLOBAL, P "/health", api_health_get, "platform", "Whether the platform works", NULL, "Health"),
+	GET(PUBLIC, GLOBAL, "/health", api_health_get, "platform", "Whether the platform works", NULL, "Health"),
+	GET(PUBLIC, GLOBAL, P "/openapi.json", api_openapi_get, "platform", "This document", NULL, "any"),
+	GET(VIEW, GLOBAL, "/metrics", api_metrics_get, "platform", "Figures for Prometheus", NULL, "text"),
+	GET(LOGIN, GLOBAL, P "/whoami", api_whoami_get, "access", "Who you are", NULL, "WhoAmI"),
+
+	GET(LOGIN, GLOBAL, P "/projects", api_project_list, "projects", "Projects that you may see", PAGE, "ProjectList"),
+	POST(DEPLOY, GLOBAL, "project.create", P "/projects", api_project_create, "projects", "Make a project", "ProjectCreate", "Project", 201),
+	GET(VIEW, PROJECT, PROJECT, api_project_get, "projects", "One project", NULL, "Project"),
+	{{ACCESS_ADMIN, ACCESS_PROJECT, "project.update"}, HTTP_PATCH, PROJECT, api_project_update, BODY, false, "projects",
+	    "Change settings; If-Match guards against overwriting", NULL, "ProjectUpdate", "Project", 200},
+	DELETE(ADMIN, PROJECT, "project.destroy", PROJECT, api_project_destroy, "projects", "Take a project away, with all that belongs to it", "TaskRef", 202),
+
+	{{ACCESS_DEPLOY, ACCESS_PROJECT, "archive.upload"}, HTTP_POST, PROJECT "/archives", api_archive_create, LIMIT_ARCHIVE_BYTES, true, "deploys",
+	    "Upload an archive (tar, tar.gz, zip) to deploy", NULL, NULL, "Archive", 201},
+	POST(DEPLOY, PROJECT, "deploy", PROJECT "/deploys", api_deploy_create, "deploys", "Deploy", "DeployCreate", "TaskRef", 202),
+	POST(DEPLOY, PROJECT, "plan", PROJECT "/plan", api_plan_create, "deploys", "Fetch and plan, without doing it; the plan is the task's result", "DeployCreate", "TaskRef", 202),
+	POST(DEPLOY, PROJECT, "rollback", PROJECT "/rollback", api_rollback_create, "deploys", "Go back to an earlier release; overtakes a running deploy", "RollbackCreate", "TaskRef", 202),
+	POST(DEPLOY, PROJECT, "stop", PROJECT "/stop", api_stop_create, "processes", "Stop; overtakes a running deploy", "Empty", "TaskRef", 202),
+	POST(DEPLOY, PROJECT, "start", PROJECT "/start", api_start_create, "processes", "Start again", "Empty", "TaskRef", 202),
+	POST(DEPLOY, PROJECT, "restart", PROJECT "/restart", api_restart_create, "processes", "Restart, without a lost request", "RestartCreate", "TaskRef", 202),
+	GET(VIEW, PROJECT, PROJECT "/processes", api_process_list, "processes", "What is wanted and what runs", NULL, "ProcessList"),
+	PUT(DEPLOY, PROJECT, "scale", PROJECT "/processes/{process}", api_process_scale, "processes", "How many instances", "Scale", "TaskRef", 202),
+	POST(DEPLOY, PROJECT, "run", PROJECT "/run", api_run_create, "processes", "Run a command in the live release; the connection becomes slipway-run", "RunCreate", "slipway-run", 101),
+	GET(VIEW, PROJECT, PROJECT "/releases", api_release_list, "releases", "Releases, newest first", PAGE, "ReleaseList"),
+	GET(VIEW, PROJECT, PROJECT "/releases/{release}", api_release_get, "releases", "One release, with its plan", NULL, "Release"),
+
+	GET(VIEW, PROJECT, PROJECT "/env", api_env_get, "env", "The environment; secrets without their values", NULL, "Env"),
+	PUT(DEPLOY, PROJECT, "env.set", PROJECT "/env", api_env_put, "env", "Set variables, as one version", "EnvChange", "EnvChanged", 200),
+	DELETE(DEPLOY, PROJECT, "env.unset", PROJECT "/env/{key}", api_env_delete, "env", "Unset a variable", "EnvChanged", 200),
+	GET(VIEW, PROJECT, PROJECT "/domains", api_domain_list, "domains", "Host names", NULL, "DomainList"),
+	POST(ADMIN, PROJECT, "domain.add", PROJECT "/domains", api_domain_add, "domains", "Claim a host name", "DomainCreate", "Domain", 201),
+	DELETE(ADMIN, PROJECT, "domain.remove", PROJECT "/domains/{domain}", api_domain_remove, "domains", "Give a host name up", "Removed", 200),
+
+	GET(VIEW, PROJECT, PROJECT "/hooks", api_hook_list, "hooks", "Hooks", PAGE, "HookList"),
+	POST(ADMIN, PROJECT, "hook.create", PROJECT "/hooks", api_hook_create, "hooks", "Make a hook; its secret is shown once", "HookCreate", "Hook", 201),
+	GET(VIEW, PROJECT, PROJECT "/hooks/{hook}", api_hook_get, "hooks", "One hook", NULL, "Hook"),
+	DELETE(ADMIN, PROJECT, "hook.remove", PROJECT "/hooks/{hook}", api_hook_remove, "hooks", "Take a hook away, with its events", "Removed", 200),
+	POST(ADMIN, PROJECT, "hook.rotate", PROJECT "/hooks/{hook}/rotate", api_hook_rotate, "hooks", "A new secret, shown once; the old one ends", "Empty", "Hook", 200),
+	GET(VIEW, PROJECT, PROJECT "/events", api_event_list, "events", "What arrived, newest first", PAGE, "EventList"),
+	GET(VIEW, PROJECT, PROJECT "/events/{event}", api_event_get, "events", "One event, with its body", NULL, "Event"),
+	POST(DEPLOY, PROJECT, "event.replay", PROJECT "/events/{event}/replay", api_event_replay, "events", "Look at the event's branch again", "Empty", "TaskRef", 202),
+
+	GET(VIEW, PROJECT, PROJECT "/tasks", api_task_list, "tasks", "The project's tasks, newest first", PAGE " state", "TaskList"),
+	GET(LOGIN, GLOBAL, P "/tasks", api_task_list, "tasks", "Tasks of all projects that you may see, newest first", PAGE " state", "TaskList"),
+	GET(VIEW, TASK, P "/tasks/{task}", api_task_get, "tasks", "One task, with its steps", NULL, "Task"),
+	POST(DEPLOY, TASK, "task.cancel", P "/tasks/{task}/cancel", api_task_cancel, "tasks", "Cancel; from the switch on it completes", "Empty", "Cancelled", 202),
+	GET(VIEW, TASK, P "/tasks/{task}/stream", api_task_stream, "tasks", "Steps and output as they happen", NULL, "events"),
+	GET(VIEW, PROJECT, PROJECT "/logs", api_log_list, "logs", "Output of the project's programs", "process release tail since contains", "LogList"),
+	GET(VIEW, PROJECT, PROJECT "/logs/stream", api_log_stream, "logs", "Output as it happens", "process release contains", "events"),
+
+	GET(ADMIN, GLOBAL, P "/operators", api_operator_list, "access", "Operators by name", PAGE, "OperatorList"),
+	POST(OWNER, GLOBAL, "operator.create", P "/operators", api_operator_create, "access", "Make an operator", "OperatorCreate", "Operator", 201),
+	DELETE(OWNER, GLOBAL, "operator.remove", P "/operators/{operator}", api_operator_remove, "access", "Take an operator away, with tokens and grants", "Removed", 200),
+	GET(LOGIN, GLOBAL, P "/tokens", api_token_list, "access", "Your tokens; an owner may ask for another's", "operator", "TokenList"),
+	POST(LOGIN, GLOBAL, "token.create", P "/tokens", api_token_create, "access", "Make a token, shown once", "TokenCreate", "Token", 201),
+	DELETE(LOGIN, GLOBAL, "token.revoke", P "/tokens/{token}", api_token_revoke, "access", "Revoke a token", "Removed", 200),
+	GET(LOGIN, GLOBAL, P "/grants", api_grant_list, "access", "Your roles, and those on projects that you administrate", NULL, "GrantList"),
+	POST(LOGIN, GLOBAL, "grant.set", P "/grants", api_grant_set, "access", "Give a role on a project; needs admin there", "GrantCreate", "Grant", 200),
+	DELETE(ADMIN, PROJECT, "grant.remove", P "/grants/{operator}/{project}", api_grant_remove, "access", "Take a role away", "Removed", 200),
+	GET(LOGIN, GLOBAL, P "/audit", api_audit_list, "access", "Changes and refusals where you are admin, newest first", PAGE " project", "AuditList"),
+};
+/* clang-format on */
+#define COUNT (sizeof(table) / sizeof(*table))
+
+const struct api_route *api_route_table(size_t *ret_count)
+{
+	*ret_count = COUNT;
+	return table;
+}
+
+const struct http_route *api_routes(size_t *ret_count)
+{
+	static struct http_route routes[COUNT];
+	for (size_t i = 0; i < COUNT; i++) {
+		const struct api_route *t = &table[i];
+		routes[i] = (struct http_route){
+		    .method = t->method,
+		    .pattern = t->pattern,
+		    .access = &t->access,
+		    .handler = api_handle,
+		    .where = HTTP_ON_POOL,
+		    .body_max = t->body_max,
+		    .body_to_file = t->body_to_file,
+		};
+	}
+	*ret_count = COUNT;
+	return routes;
+}

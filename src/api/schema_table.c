@@ -1,0 +1,403 @@
+/* Every shape of a request and an answer. */
+#include "api/schema.h"
+
+#include "base/limits.h"
+
+#define REQ API_REQUIRED
+#define NUL API_NULL
+#define STRING(n, flags, max, about) {n, API_STRING, flags, NULL, 0, max, about}
+#define TEXT(n, flags, about) {n, API_STRING, flags, NULL, 0, 0, about}
+#define INT(n, flags, min, max, about) {n, API_INTEGER, flags, NULL, min, max, about}
+#define NUMBER(n, flags, about) {n, API_INTEGER, flags, NULL, 0, 0, about}
+#define BOOL(n, flags, about) {n, API_BOOLEAN, flags, NULL, 0, 0, about}
+#define TIME(n, flags, about) {n, API_TIME, flags, NULL, 0, 0, about}
+#define OBJECT(n, flags, of, about) {n, API_OBJECT, flags, of, 0, 0, about}
+#define LIST(n, flags, of, max, about) {n, API_LIST, flags, of, 0, max, about}
+#define MAP(n, flags, of, about) {n, API_MAP, flags, of, 0, 0, about}
+#define ANY(n, flags, about) {n, API_ANY, flags, NULL, 0, 0, about}
+#define LIST_OF(of)                                                                                \
+	LIST("items", REQ, of, 0, "one page"),                                                     \
+	    TEXT("next", REQ | NUL, "to give as ?after= for the next page; null: this is the last")
+
+static const struct api_field source_input[] = {
+    STRING("type", REQ, 16, "git, path or archive"),
+    STRING("url", 0, 2048, "git: https://, ssh://, user@host:path, or a path on the server"),
+    STRING("path", 0, 1024, "path: an absolute directory on the server"),
+    STRING("ref", NUL, 255, "branch, tag or commit; absent: the remote's HEAD"),
+};
+static const struct api_field limits[] = {
+    INT("memory_bytes", 0, 1 << 20, 1LL << 50, "of all processes of one instance"),
+    INT("disk_bytes", 0, 1 << 20, 1LL << 50, "of the project's tree"),
+    INT("cpu_milli", 0, 10, 1024000, "1000 is one core"),
+    INT("tasks", 0, 1, 1000000, "processes and threads"),
+    INT("files", 0, 16, 1048576, "open files of a process"),
+    INT("build_memory_bytes", 0, 1 << 20, 1LL << 50, "while building"),
+    INT("build_time_ms", 0, 1000, 86400000, "of one build command"),
+};
+static const struct api_field project_create[] = {
+    STRING("name", REQ, 64, "a-z, 0-9 and single '-', at most 29, beginning with a letter"),
+    STRING("kind", 0, 16, "auto, static, command, wsgi, asgi, django, node or make"),
+    OBJECT("source", REQ, "SourceInput", "where the code comes from"),
+    STRING("root", NUL, 1024, "subdirectory of a monorepo"),
+    LIST("domains", 0, "string", LIMIT_DOMAINS, "host names; one belongs to one project"),
+    OBJECT("limits", 0, "Limits", "a manifest may lower, never raise them"),
+    STRING("https_token", NUL, 4096, "for fetching over HTTPS; sealed, never shown again"),
+};
+static const struct api_field project_update[] = {
+    STRING("kind", 0, 16, "auto, static, command, wsgi, asgi, django, node or make"),
+    OBJECT("source", 0, "SourceInput", "replaces the source"),
+    STRING("branch", NUL, 255, "the source's ref alone"),
+    STRING("root", NUL, 1024, "subdirectory of a monorepo; null: the top"),
+    OBJECT("limits", 0, "Limits", "replaces all limits"),
+    STRING("https_token", NUL, 4096, "null takes it away"),
+};
+static const struct api_field source[] = {
+    TEXT("type", REQ, "git, path or archive"),
+    TEXT("url", REQ | NUL, "git"),
+    TEXT("path", REQ | NUL, "path"),
+    TEXT("ref", REQ | NUL, "null: the remote's HEAD"),
+};
+static const struct api_field project[] = {
+    TEXT("name", REQ, "its name"),
+    TEXT("kind", REQ, "auto until something is known"),
+    OBJECT("source", REQ, "Source", "where the code comes from"),
+    TEXT("root", REQ, "subdirectory; empty: the top"),
+    BOOL("running", REQ, "false: stopped on purpose"),
+    NUMBER("live", REQ | NUL, "release that serves"),
+    NUMBER("previous", REQ | NUL, "release that served before"),
+    OBJECT("limits", REQ, "Limits", "set by the operator"),
+    TEXT("deploy_key", REQ | NUL, "public half, to be given to the repository"),
+    TEXT("deploy_key_page", REQ | NUL, "where to paste it"),
+    BOOL("https_token", REQ, "whether one is set"),
+    LIST("domains", 0, "string", LIMIT_DOMAINS, "host names"),
+    LIST("urls", REQ, "string", LIMIT_DOMAINS + 1, "where it answers"),
+    NUMBER("first_port", REQ | NUL, "of its ten ports"),
+    NUMBER("version", REQ, "of these settings: the ETag"),
+    TIME("created_at", REQ, ""),
+    TEXT("role", REQ, "yours on this project"),
+    OBJECT("task", NUL, "Task", "the one that runs, else the newest one; not in lists"),
+};
+static const struct api_field project_list[] = {LIST_OF("Project")};
+
+static const struct api_field deploy_create[] = {
+    STRING("ref", NUL, 255, "branch, tag or commit; absent: the project's"),
+    BOOL("force", 0, "also when that commit is live already"),
+    STRING("archive", NUL, 64, "id of an uploaded archive, instead of the source"),
+    STRING("url", NUL, 2048, "another address of the repository, for this deploy only"),
+};
+static const struct api_field rollback_create[] = {
+    INT("release", NUL, 1, 4294967295, "absent: the newest good one before the live one"),
+};
+static const struct api_field restart_create[] = {
+    STRING("process", NUL, 16, "absent: all"),
+};
+static const struct api_field empty[] = {{0}};
+static const struct api_field scale[] = {
+    INT("count", REQ, 0, LIMIT_INSTANCES, "instances of the process"),
+};
+static const struct api_field task_ref[] = {
+    NUMBER("task", REQ, "GET /api/v1/tasks/{task}, or its stream"),
+};
+static const struct api_field archive[] = {
+    TEXT("archive", REQ, "its id, for a deploy within 24 hours"),
+    NUMBER("size_bytes", REQ, ""),
+};
+
+static const struct api_field step[] = {
+    NUMBER("attempt", REQ, "from 1"),
+    NUMBER("seq", REQ, "from 1 within the attempt"),
+    TEXT("name", REQ, "fetch, plan, build, check, provision, release, start, verify, switch, drain"),
+    TEXT("state", REQ, "running, done, failed, cancelled or skipped"),
+    TIME("started_at", REQ, ""),
+    TIME("finished_at", REQ | NUL, ""),
+    NUMBER("duration_ms", REQ | NUL, "so far, or altogether"),
+    TEXT("detail", REQ, "what it found or did"),
+};
+static const struct api_field task[] = {
+    NUMBER("id", REQ, ""),
+    TEXT("project", REQ, ""),
+    TEXT("kind", REQ, "deploy, rollback, stop, start, restart, scale, destroy or run"),
+    TEXT("state", REQ, "waiting, running, done, failed, cancelled, superseded or dead"),
+    TEXT("ref", REQ | NUL, "branch, tag or commit asked for"),
+    TEXT("commit", REQ | NUL, "once it is known"),
+    TEXT("current_step", REQ | NUL, ""),
+    NUMBER("attempt", REQ, "0 until it began"),
+    NUMBER("attempts_max", REQ, ""),
+    BOOL("from_push", REQ, ""),
+    BOOL("cancel_requested", REQ, ""),
+    TEXT("requested_by", REQ, "an operator's name, or 'hook NAME'"),
+    TIME("due_at", REQ, ""),
+    TIME("created_at", REQ, ""),
+    TIME("started_at", REQ | NUL, ""),
+    TIME("finished_at", REQ | NUL, ""),
+    ANY("input", REQ, "what was asked for"),
+    ANY("result", REQ | NUL, "what came of it"),
+    ANY("error", REQ | NUL, "why it failed"),
+    LIST("steps", 0, "Step", 0, "not in lists"),
+};
+static const struct api_field task_list[] = {LIST_OF("Task")};
+static const struct api_field cancelled[] = {
+    NUMBER("task", REQ, ""),
+    TEXT("state", REQ, "cancelled, or running while it is being ended"),
+};
+
+static const struct api_field release[] = {
+    NUMBER("number", REQ, "from 1"),
+    TEXT("state", REQ, "building, sealed, failed or pruned"),
+    BOOL("live", REQ, ""),
+    BOOL("previous", REQ, ""),
+    TEXT("commit", REQ | NUL, ""),
+    TEXT("ref", REQ | NUL, ""),
+    TEXT("subject", REQ | NUL, "first line of the commit's message"),
+    TEXT("author", REQ | NUL, ""),
+    NUMBER("env_version", REQ, "version of the environment that it was built with"),
+    BOOL("migrated", REQ, "its release command has run"),
+    NUMBER("size_bytes", REQ, ""),
+    TIME("created_at", REQ, ""),
+    TIME("sealed_at", REQ | NUL, ""),
+    NUMBER("task", REQ | NUL, "that made it"),
+    ANY("plan", 0, "not in lists"),
+};
+static const struct api_field release_list[] = {LIST_OF("Release")};
+
+static const struct api_field instance[] = {
+    NUMBER("instance", REQ, "from 1"),
+    NUMBER("release", REQ, ""),
+    TEXT("state", REQ, "starting, running, backoff, stopping or ended"),
+    NUMBER("pid", REQ | NUL, ""),
+    NUMBER("port", REQ | NUL, "for programs that listen on one"),
+    NUMBER("starts", REQ, "how often it was started"),
+    NUMBER("up_ms", REQ | NUL, "since it was started last"),
+};
+static const struct api_field process[] = {
+    TEXT("name", REQ, ""),
+    NUMBER("count", REQ, "instances wanted"),
+    LIST("instances", REQ, "Instance", 0, "what there is"),
+};
+static const struct api_field process_list[] = {LIST("items", REQ, "Process", 0, "")};
+
+static const struct api_field env_input[] = {
+    STRING("value", REQ | NUL, 65536, "null unsets the variable"),
+    BOOL("secret", 0, "never shown again; true unless said otherwise"),
+    BOOL("build", 0, "also given to build and check"),
+};
+static const struct api_field env_change[] = {MAP("", 0, "EnvInput", "variables by name")};
+static const struct api_field env_variable[] = {
+    TEXT("key", REQ, ""),
+    STRING("value", REQ | NUL, 65536, "null: a secret"),
+    BOOL("secret", REQ, ""),
+    BOOL("build", REQ, ""),
+    NUMBER("version", REQ, "that set it"),
+    TIME("set_at", REQ, ""),
+};
+static const struct api_field env[] = {
+    NUMBER("version", REQ, "of the whole: the ETag"),
+    LIST("items", REQ, "EnvVariable", 0, "by name"),
+};
+static const struct api_field env_changed[] = {
+    NUMBER("version", REQ, "the new one; the next release, or a restart, sees it"),
+};
+
+static const struct api_field domain_create[] = {
+    STRING("domain", REQ, 253, "a host name"),
+};
+static const struct api_field domain[] = {
+    TEXT("domain", REQ, ""),
+    TIME("created_at", REQ, ""),
+    NUMBER("task", NUL, "that tells the edge; null: nothing is live yet"),
+};
+static const struct api_field domain_list[] = {LIST("items", REQ, "Domain", 0, "")};
+static const struct api_field removed[] = {
+    BOOL("removed", REQ, ""),
+    NUMBER("task", NUL, "that finishes it, if any"),
+};
+
+static const struct api_field hook_create[] = {
+    STRING("name", NUL, 64, "in its address; one of its kind; absent: the project's name"),
+    STRING("sender", 0, 32, "github or generic; absent: github"),
+    STRING("branch", NUL, 255, "only pushes of this branch; absent: the project's"),
+    {"secret", API_STRING, API_NULL, NULL, 16, 256, "your own; absent: one is made"},
+};
+static const struct api_field hook[] = {
+    TEXT("name", REQ, ""),
+    TEXT("project", REQ, ""),
+    TEXT("sender", REQ, ""),
+    TEXT("branch", REQ | NUL, "null: the project's"),
+    BOOL("paused", REQ, ""),
+    TEXT("url", REQ, "to give to the sender"),
+    TIME("created_at", REQ, ""),
+    TEXT("secret", 0, "shown once, when it is made"),
+    TEXT("page", NUL, "where to enter url and secret, for senders that we know"),
+};
+static const struct api_field hook_list[] = {LIST_OF("Hook")};
+
+static const struct api_field event[] = {
+    NUMBER("id", REQ, ""),
+    TEXT("hook", REQ, ""),
+    TEXT("project", REQ, ""),
+    TEXT("delivery", REQ, "the sender's id of it"),
+    TEXT("kind", REQ, "push, ping …"),
+    TEXT("ref", REQ | NUL, "branch"),
+    TEXT("before", REQ | NUL, ""),
+    TEXT("after", REQ | NUL, ""),
+    TIME("received_at", REQ, ""),
+    TEXT("outcome", REQ, "waiting, served, uptodate, ignored, superseded or failed"),
+    NUMBER("task", REQ | NUL, "that served it"),
+    NUMBER("attempt", REQ, "from 1"),
+    STRING("body", NUL, 26214400, "as received; not in lists"),
+};
+static const struct api_field event_list[] = {LIST_OF("Event")};
+
+static const struct api_field log_line[] = {
+    TIME("at", REQ, ""),
+    TEXT("process", REQ, ""),
+    NUMBER("instance", REQ, ""),
+    NUMBER("release", REQ, ""),
+    STRING("text", REQ, 65536, "control bytes escaped"),
+};
+static const struct api_field log_list[] = {LIST("items", REQ, "LogLine", 10000, "in time order")};
+
+static const struct api_field terminal[] = {
+    INT("rows", REQ, 1, 1000, ""),
+    INT("cols", REQ, 1, 1000, ""),
+};
+static const struct api_field run_create[] = {
+    LIST("argv", REQ, "string", LIMIT_ARGV_COUNT, "the command, not a line for a shell"),
+    OBJECT("terminal", NUL, "Terminal", "with it the command gets a terminal of this size"),
+};
+
+static const struct api_field operator_create[] = {
+    STRING("name", REQ, 32, "a-z, 0-9, '.', '_' and '-'; a local user's name lets them use the socket"),
+    STRING("role", 0, 16, "on everything: none, viewer, deployer, admin or owner; absent: none"),
+};
+static const struct api_field operator_[] = {
+    TEXT("name", REQ, ""),
+    TEXT("role", REQ, "on everything"),
+    BOOL("disabled", REQ, ""),
+    TIME("created_at", REQ, ""),
+};
+static const struct api_field operator_list[] = {LIST_OF("Operator")};
+static const struct api_field token_create[] = {
+    STRING("label", 0, 100, "what it is for"),
+    STRING("operator", NUL, 32, "owners only: whose; absent: yours"),
+    TIME("expires_at", NUL, "absent: never"),
+};
+static const struct api_field token[] = {
+    NUMBER("id", REQ, ""),
+    TEXT("label", REQ, ""),
+    TEXT("operator", REQ, ""),
+    TIME("created_at", REQ, ""),
+    TIME("expires_at", REQ | NUL, ""),
+    TIME("last_used_at", REQ | NUL, ""),
+    TEXT("token", 0, "shown once, when it is made"),
+};
+static const struct api_field token_list[] = {LIST("items", REQ, "Token", 0, "")};
+static const struct api_field grant_create[] = {
+    STRING("operator", REQ, 32, ""),
+    STRING("project", REQ, 64, ""),
+    STRING("role", REQ, 16, "viewer, deployer, admin or owner"),
+};
+static const struct api_field grant[] = {
+    TEXT("operator", REQ, ""),
+    TEXT("project", REQ, ""),
+    TEXT("role", REQ, ""),
+};
+static const struct api_field grant_list[] = {LIST("items", REQ, "Grant", 0, "")};
+static const struct api_field audit[] = {
+    NUMBER("id", REQ, ""),
+    TIME("at", REQ, ""),
+    TEXT("operator", REQ, ""),
+    TEXT("action", REQ, ""),
+    TEXT("target", REQ, ""),
+    TEXT("outcome", REQ, "ok or refused"),
+    TEXT("detail", REQ, ""),
+    TEXT("chain", REQ, "SHA-256 over this record and the one before"),
+};
+static const struct api_field audit_list[] = {LIST_OF("Audit")};
+
+static const struct api_field version[] = {
+    TEXT("name", REQ, "slipway"),
+    TEXT("version", REQ, ""),
+    TEXT("api", REQ, "v1"),
+};
+static const struct api_field health[] = {TEXT("status", REQ, "ok")};
+static const struct api_field whoami[] = {
+    TEXT("name", REQ, "whom the platform takes you for"),
+    TEXT("role", REQ, "on everything"),
+    BOOL("local", REQ, "owner by the Unix socket"),
+};
+static const struct api_field problem[] = {
+    TEXT("type", REQ, "RFC 9457"),
+    TEXT("title", REQ, ""),
+    NUMBER("status", REQ, ""),
+    TEXT("detail", REQ, "what happened, to what, why"),
+    TEXT("hint", 0, "what to do"),
+    ANY("request_id", 0, "to be found in the log"),
+    LIST("errors", 0, "any", 0, "fields: pointer and detail"),
+};
+
+#define SCHEMA(n, array, about) {n, about, array, sizeof(array) / sizeof(*(array)), false}
+static const struct api_schema table[] = {
+    SCHEMA("SourceInput", source_input, "Where code comes from."),
+    SCHEMA("Source", source, "Where code comes from."),
+    SCHEMA("Limits", limits, "What a project may use; absent: the platform's default."),
+    SCHEMA("ProjectCreate", project_create, "A new project."),
+    SCHEMA("ProjectUpdate", project_update, "What to change; absent stays."),
+    SCHEMA("Project", project, "A project."),
+    SCHEMA("ProjectList", project_list, "Projects by name."),
+    SCHEMA("DeployCreate", deploy_create, "What to deploy."),
+    SCHEMA("RollbackCreate", rollback_create, "Where to go back to."),
+    SCHEMA("RestartCreate", restart_create, "What to restart."),
+    {"Empty", "Nothing.", empty, 0, false},
+    SCHEMA("Scale", scale, "How many."),
+    SCHEMA("TaskRef", task_ref, "Work that was ordered."),
+    SCHEMA("Archive", archive, "An uploaded archive."),
+    SCHEMA("Step", step, "A resumable part of a task."),
+    SCHEMA("Task", task, "Durable work."),
+    SCHEMA("TaskList", task_list, "Tasks, newest first."),
+    SCHEMA("Cancelled", cancelled, "What became of a wish to cancel."),
+    SCHEMA("Release", release, "One sealed build."),
+    SCHEMA("ReleaseList", release_list, "Releases, newest first."),
+    SCHEMA("Instance", instance, "One running copy of a process."),
+    SCHEMA("Process", process, "A named command of a release."),
+    SCHEMA("ProcessList", process_list, "Processes by name."),
+    SCHEMA("EnvInput", env_input, "A variable."),
+    {"EnvChange", "Variables by name.", env_change, 1, true},
+    SCHEMA("EnvVariable", env_variable, "A variable."),
+    SCHEMA("Env", env, "A project's environment."),
+    SCHEMA("EnvChanged", env_changed, "The environment after a change."),
+    SCHEMA("DomainCreate", domain_create, "A new host name."),
+    SCHEMA("Domain", domain, "A host name."),
+    SCHEMA("DomainList", domain_list, "Host names."),
+    SCHEMA("Removed", removed, "What went away."),
+    SCHEMA("HookCreate", hook_create, "A new hook."),
+    SCHEMA("Hook", hook, "A public endpoint for signed events."),
+    SCHEMA("HookList", hook_list, "Hooks, newest first."),
+    SCHEMA("Event", event, "Something that happened, stored once."),
+    SCHEMA("EventList", event_list, "Events, newest first."),
+    SCHEMA("LogLine", log_line, "A line of a program's output."),
+    SCHEMA("LogList", log_list, "Lines."),
+    SCHEMA("Terminal", terminal, "The size of a terminal."),
+    SCHEMA("RunCreate", run_create, "A one-off command in the live release."),
+    SCHEMA("OperatorCreate", operator_create, "A new operator."),
+    SCHEMA("Operator", operator_, "A person or machine."),
+    SCHEMA("OperatorList", operator_list, "Operators by name."),
+    SCHEMA("TokenCreate", token_create, "A new token."),
+    SCHEMA("Token", token, "A credential that speaks for an operator."),
+    SCHEMA("TokenList", token_list, "Tokens."),
+    SCHEMA("GrantCreate", grant_create, "A role on a project."),
+    SCHEMA("Grant", grant, "A role on a project."),
+    SCHEMA("GrantList", grant_list, "Roles on projects."),
+    SCHEMA("Audit", audit, "One record of a change or a refusal."),
+    SCHEMA("AuditList", audit_list, "The trail, newest first."),
+    SCHEMA("Version", version, "This program."),
+    SCHEMA("Health", health, "Whether it works."),
+    SCHEMA("WhoAmI", whoami, "Who you are."),
+    SCHEMA("Problem", problem, "An error (RFC 9457)."),
+};
+
+const struct api_schema *api_schemas(size_t *ret_count)
+{
+	*ret_count = sizeof(table) / sizeof(*table);
+	return table;
+}
