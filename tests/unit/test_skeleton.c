@@ -1,3 +1,0 @@
-/* rooms: base */
-int main(void);
-int main(void) { return 0; }
