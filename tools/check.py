@@ -1,0 +1,76 @@
+#!/usr/bin/env python3
+"""check.py SANITIZED-BUILD RELEASE-BUILD: runs the C tests and the end-to-end tests, and sums up."""
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+
+sanitized, release = (os.path.abspath(p) for p in sys.argv[1:3])
+top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+environment = dict(
+    os.environ,
+    ASAN_OPTIONS="abort_on_error=1:detect_leaks=1:allocator_may_return_null=1",
+    UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
+    CMOCKA_MESSAGE_OUTPUT="STDOUT",
+)
+times = []  # (seconds, name)
+passed = failed = skipped = 0
+
+
+def run_c_tests():
+    """Each test program counts its own cases: cmocka prints one line per case."""
+    global passed, failed
+    listing = subprocess.run([os.path.join(top, "tools/list-tests"), os.path.join(top, "tests")], check=True, capture_output=True, text=True).stdout
+    for line in listing.splitlines():
+        name = line.split(":")[0]
+        started = time.monotonic()
+        try:
+            result = subprocess.run([os.path.join(sanitized, "tests", name)], env=environment, capture_output=True, timeout=300, cwd=top)
+            output, code = (result.stdout + result.stderr).decode(errors="replace"), result.returncode
+        except subprocess.TimeoutExpired as error:
+            output, code = ((error.stdout or b"") + (error.stderr or b"")).decode(errors="replace") + "\ntimed out after 300 s", 1
+        times.append((time.monotonic() - started, name))
+        good, bad = len(re.findall(r"^\[       OK \]", output, re.M)), len(re.findall(r"^\[  FAILED  \] \w+$", output, re.M))
+        if code != 0 and bad == 0:
+            bad = 1
+        passed += good
+        failed += bad
+        print(f"{'ok  ' if code == 0 else 'FAIL'} {name}: {good} passed" + (f", {bad} failed" if bad else ""), flush=True)
+        if code != 0:
+            print("\n".join(output.splitlines()[-60:]), flush=True)
+
+
+def run_end_to_end():
+    global passed, failed, skipped
+    report = os.path.join(sanitized, "e2e.xml")
+    if os.path.exists(report):
+        os.remove(report)
+    code = subprocess.run(
+        ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--junitxml", report, "tests/e2e"],
+        cwd=top,
+        env=dict(environment, SLIPWAY_BUILD=release, SLIPWAY_SANITIZED=sanitized, PYTHONDONTWRITEBYTECODE="1"),
+    ).returncode
+    if not os.path.exists(report):
+        failed += 1
+        print("pytest ended without a report, code", code)
+        return
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        times.append((float(case.get("time", "0")), case.get("classname", "") + "." + case.get("name", "")))
+        kinds = {child.tag for child in case}
+        if kinds & {"failure", "error"}:
+            failed += 1
+        elif "skipped" in kinds:
+            skipped += 1
+        else:
+            passed += 1
+
+
+run_c_tests()
+run_end_to_end()
+print("\nthe ten slowest:")
+for seconds, name in sorted(times, reverse=True)[:10]:
+    print(f"  {seconds:6.1f} s  {name}")
+print(f"\n{passed} passed, {failed} failed, {skipped} skipped")
+sys.exit(1 if failed or not passed else 0)
