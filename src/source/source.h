@@ -1,5 +1,18 @@
 /* Where code comes from. The daemon's half: it writes what `slipway-tree` is to do (argv, environment, secret) and reads what it
- * reports; the tenant's half (src/tree) does it inside the project's fetch sandbox, from the project's top directory. */
+ * reports; the tenant's half (src/tree) does it inside the project's fetch sandbox, from the project's top directory.
+ *
+ * The report on standard output: header records, then a tree report (source/tree.h).
+ *   "U\n"                                  up to date: the head is unless_commit, nothing was checked out
+ *   "C " commit "\n"                       40 or 64 hexadecimal digits
+ *   "T " seconds "\n"                      when the author made it, since 1970
+ *   "A " length "\n" author "\n"           "Name <address>"
+ *   "S " length "\n" subject "\n"          the first line of the message
+ *   "K " length "\n" known_hosts "\n"      host keys learned on first use
+ * each at most once, in any order. Messages go to standard error; the last line of a failure is
+ * "slipway-tree: KIND: text", KIND one of: host address denied ref size link entry archive settings git timeout.
+ * Exit 0 done, 1 failed, 64 wrong arguments.
+ *
+ * Further subcommands, for build commands of a plan (argv[0] "slipway-tree"; see kinds/plan.h): `python-env`. */
 #pragma once
 
 #include "base/args.h"
@@ -20,11 +33,12 @@ struct source_spec {
 	struct str https_user, https_token; /* reach git through askpass only */
 	struct str deploy_key;	  /* OpenSSH private key, through a descriptor only */
 	struct str known_hosts;	  /* pinned host key lines; empty: trusted on first use and reported */
-	uint64_t bytes_max, files_max;
+	uint64_t bytes_max, files_max; /* 0: LIMIT_TREE_BYTES, LIMIT_TREE_FILES */
 };
 
+/* SOURCE_ARCHIVE: the archive (tar, tar.gz, zip …) is the job's standard input. */
 struct source_job {
-	struct args argv, env;
+	struct args argv, env; /* argv[0] is "slipway-tree" */
 	struct str secret; /* for run_spec.secret; wiped with the arena's owner */
 };
 
@@ -39,7 +53,7 @@ struct source_result {
 /* Checks the address and ref; ERR_INVALID with a hint when they cannot be right. */
 int source_check(const struct source_spec *s, struct err *e) WARN_UNUSED;
 int source_job(const struct source_spec *s, uint32_t release, struct arena *a, struct source_job *ret, struct err *e) WARN_UNUSED;
-/* Reads the job's report: header lines (commit, subject …) then a tree report. */
+/* Reads the job's report: header lines (commit, subject …) then a tree report. Strings point into `report`. */
 int source_read(struct str report, struct arena *a, struct source_result *ret, struct err *e) WARN_UNUSED;
 /* Turns a failed job's last lines into words with a hint: a denied clone says which key to add where. */
 void source_explain(const struct source_spec *s, int wait_status, struct str last_lines, struct err *e);
