@@ -1,6 +1,7 @@
-/* A virtual host as typed fields of fixed size, and its text for nginx. No allocation, no I/O: the text goes into the
- * caller's buffer. Every field is validated here again; a value that could end a directive (line break, ; { } % quote
- * backslash $ #) is refused, so the result has exactly the directives of the template.
+/* Configuration text for nginx from typed fields of fixed size. No allocation, no I/O: the text goes into the caller's
+ * buffer. Every field is validated here again, and the writer itself refuses each byte of a value that is not one of
+ * [A-Za-z0-9._~:/@[]-]; so nothing can end a directive (line break, blank, ; { } % quote backslash $ #) and the result
+ * has exactly the directives of the template.
  *
  * Used by the helper only; the daemon fills the struct. Paths are not in it: the helper knows its own roots. */
 #pragma once
@@ -12,44 +13,68 @@
 #include <stdint.h>
 
 #define RENDER_VHOST_VERSION 1u
+#define RENDER_VHOST_TEXT_MAX (96u << 10) /* enough for every field at its limit with roots of 100 bytes */
+#define RENDER_MAIN_TEXT_MAX (16u << 10)
+#define RENDER_SOCKET_PATH_MAX 107u	  /* sun_path without its NUL */
+#define RENDER_BODY_MAX_BYTES (1ull << 40)
+#define RENDER_TIMEOUT_MAX_S 86400u
 
 struct render_static {
-	char url[201];	   /* "/static"; "/" for a static site */
-	uint8_t data;	   /* 1: below data/ instead of public/ (symlinks off) */
-	char data_path[256]; /* name_subpath, for data */
+	char url[201];	     /* "/static"; "/" for a static site */
+	uint8_t data;	     /* 1: below data/ instead of public/ (symlinks off) */
+	char data_path[256]; /* name_subpath of [A-Za-z0-9._~@:-] components, for data; else empty */
 	uint8_t reserved[6];
 };
 
 struct render_vhost {
 	uint32_t version;
 	char project[NAME_PROJECT_MAX + 3];
-	uint16_t domain_count, static_count;
+	uint16_t domain_count, static_count; /* at least one domain */
 	char domains[LIMIT_DOMAINS][NAME_DOMAIN_MAX + 3];
 	struct render_static statics[LIMIT_STATICS];
-	uint16_t web_instances; /* 0: static only */
+	uint16_t web_instances; /* 0: static only; at most LIMIT_INSTANCES */
 	uint8_t maintenance;	/* stopped on purpose: 503 page */
 	uint8_t reserved[5];
-	uint64_t body_max_bytes;
-	uint32_t request_timeout_s;
+	uint64_t body_max_bytes;    /* 1 .. RENDER_BODY_MAX_BYTES */
+	uint32_t request_timeout_s; /* 1 .. RENDER_TIMEOUT_MAX_S: silence of the program, not the whole answer */
 	uint32_t reserved2;
 };
 
 struct render_roots { /* absolute, from the helper's own start: [A-Za-z0-9._/-] only */
-	const char *projects, *run, *edge; /* …/projects, /run/slipway, …/edge */
+	const char *projects; /* embedded: RUN/p, a link to the projects, so that socket paths stay short */
+	const char *run, *edge; /* RUN, …/edge */
 };
 
-/* Writes the server block(s) and a final NUL; returns the length, or -1. */
+/* Whether a root may stand in a configuration: absolute, plain bytes, no "." or "..". ERR_SETTINGS. */
+int render_path_check(const char *what, const char *path, struct err *e) WARN_UNUSED;
+
+/* Writes upstream and server block and a final NUL; returns the length, or -1: ERR_INVALID with the field's pointer
+ * (as in the API: /domains/3), ERR_TOO_LARGE when the text does not fit. It names neither address nor port:
+ * `include server.conf` beside the main file does, so that the same bytes are tested and installed. */
 long render_nginx_vhost(const struct render_vhost *v, const struct render_roots *r, char *out, size_t size, struct err *e) WARN_UNUSED;
 
 struct render_edge {
 	const struct render_roots *roots;
 	uint16_t http_port;
-	const char *address;	  /* "127.0.0.1" embedded */
-	uint8_t ipv6;		  /* also listen on [::1] / [::] */
-	const char *user;	  /* "www-data", NULL when not root */
-	unsigned workers;
-	const char *trusted_proxies; /* comma list of CIDRs, may be empty */
-	const char *api_socket;	  /* for the platform's own host */
+	const char *address;	     /* "127.0.0.1" embedded */
+	uint8_t ipv6;		     /* also listen on [::1] / [::] */
+	const char *user;	     /* "www-data", NULL when not root */
+	unsigned workers;	     /* 1 .. 64 */
+	const char *trusted_proxies; /* comma list of addresses and CIDRs, may be empty */
+	const char *platform_host;   /* "slipway.localhost" */
+	const char *api_socket;	     /* the daemon's HTTP socket for the edge, for the platform's own host */
 };
-/* nginx.conf of the embedded edge: maps, the default server (404), include of vhosts/NAME.conf. */
+/* nginx.conf: workers, temp paths, logs, common.conf, generation.conf, the default server (404), the platform's host,
+ * vhosts/NAME.conf. */
 long render_nginx_main(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* common.conf: the http-level directives and maps that every vhost relies on; the same in the skeleton. */
+long render_nginx_common(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* server.conf: what every server block includes: where it listens, the plain pages. */
+long render_nginx_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* pages.conf: the plain pages alone, for the default server. */
+long render_nginx_pages(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* test/nginx.conf and test/server.conf: a server of nothing but candidate.conf, on a socket in run_dir. */
+long render_nginx_skeleton(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+long render_nginx_skeleton_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* generation.conf: RUN/edge.G.sock, which no other generation listens on; every request is closed unanswered. */
+long render_nginx_generation(const struct render_edge *v, uint32_t generation, char *out, size_t size, struct err *e) WARN_UNUSED;

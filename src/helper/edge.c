@@ -1,0 +1,509 @@
+/* The edge of embedded mode as a state machine: phases of the master, jobs on vhosts. A job goes
+ *   QUEUED -> TESTING -> TESTED -> RELOADING -> done
+ * one test at a time, one reload at a time; a reload takes along every tested job. Jobs of one
+ * project run in the order they came. When a reload is refused, its batch is put back and tried
+ * again one by one. */
+#include "helper/edge_state.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PORT_WAIT_MS 1500
+#define START_LIMIT_MS 10000
+#define RELOAD_LIMIT_MS 15000
+#define RELOAD_EVERY_MS 200
+#define STOP_LIMIT_MS 10000
+#define POLL_MS 10
+#define ROTATE_EVERY_MS 10000
+#define BACKOFF_FIRST_MS 250
+#define BACKOFF_MAX_MS 10000
+#define STEADY_MS 30000
+
+static struct edge the_edge = {.dir = -1, .vhosts = -1, .undo = -1, .test = -1, .run = -1};
+
+struct edge *edge_open(const struct edge_options *o)
+{
+	struct edge *g = &the_edge;
+	g->o = *o;
+	if (!g->o.nginx)
+		g->o.nginx = "/usr/sbin/nginx";
+	return g;
+}
+
+/* ---- jobs ---- */
+
+static void job_done(struct edge *g, unsigned slot, const struct err *e)
+{
+	struct edge_job *j = &g->jobs[slot];
+	uint64_t seq = j->seq;
+	edge_files_settle(g, slot);
+	*j = (struct edge_job){.state = EDGE_JOB_FREE};
+	g->o.done(g->o.ctx, seq, e);
+}
+
+static bool project_busy(const struct edge *g, const char *project, uint64_t before)
+{
+	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
+		if (g->jobs[i].state != EDGE_JOB_FREE && g->jobs[i].order < before &&
+		    strcmp(g->jobs[i].project, project) == 0)
+			return true;
+	return false;
+}
+
+/* The oldest job in this state that no older job of its project holds up; -1 none. */
+static int oldest(const struct edge *g, enum edge_job_state state)
+{
+	int best = -1;
+	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
+		if (g->jobs[i].state == state &&
+		    (best < 0 || g->jobs[i].order < g->jobs[best].order) &&
+		    !project_busy(g, g->jobs[i].project, g->jobs[i].order))
+			best = (int)i;
+	return best;
+}
+
+static int new_job(struct edge *g, uint64_t seq, const char *project, bool remove, struct err *e)
+{
+	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++) {
+		if (g->jobs[i].state != EDGE_JOB_FREE)
+			continue;
+		g->jobs[i] = (struct edge_job){.state = EDGE_JOB_QUEUED,
+		    .seq = seq,
+		    .order = ++g->next_order,
+		    .remove = remove};
+		(void)snprintf(g->jobs[i].project, sizeof(g->jobs[i].project), "%s", project);
+		return (int)i;
+	}
+	return err_set(
+	    e, ERR_UNAVAILABLE, "the edge has %u changes waiting already", EDGE_JOBS_MAX);
+}
+
+static int must_run(const struct edge *g, struct err *e)
+{
+	if (g->phase != EDGE_DOWN && g->phase != EDGE_STOPPING)
+		return 0;
+	err_set(e, ERR_UNAVAILABLE, "the edge does not run");
+	return err_hint(e, "the daemon starts it when it starts");
+}
+
+int edge_vhost_set(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e)
+{
+	static char text[RENDER_VHOST_TEXT_MAX];
+	if (must_run(g, e) < 0)
+		return -1;
+	long n = render_nginx_vhost(v, &g->roots, text, sizeof(text), e);
+	if (n < 0)
+		return -1;
+	if (!project_busy(g, v->project, UINT64_MAX) &&
+	    edge_files_same(g, v->project, text, (size_t)n))
+		return 0;
+	int slot = new_job(g, seq, v->project, false, e);
+	if (slot < 0)
+		return -1;
+	if (edge_files_candidate(g, (unsigned)slot, text, (size_t)n, e) < 0) {
+		g->jobs[slot].state = EDGE_JOB_FREE;
+		return -1;
+	}
+	return 1;
+}
+
+int edge_vhost_remove(struct edge *g, uint64_t seq, struct str project, struct err *e)
+{
+	char name[NAME_PROJECT_MAX + 1];
+	if (name_project(project, e) < 0 || must_run(g, e) < 0)
+		return -1;
+	if (!str_copy(project, name, sizeof(name)))
+		return err_set(e, ERR_INVALID, "project name is too long");
+	if (!project_busy(g, name, UINT64_MAX) && !edge_files_installed(g, name))
+		return 0;
+	return new_job(g, seq, name, true, e) < 0 ? -1 : 1;
+}
+
+/* ---- test ---- */
+
+static void start_test(struct edge *g)
+{
+	struct err e;
+	int slot = oldest(g, EDGE_JOB_QUEUED);
+	if (slot < 0 || g->tester > 0)
+		return;
+	struct edge_job *j = &g->jobs[slot];
+	if (j->remove) {
+		j->state = EDGE_JOB_TESTED;
+		return;
+	}
+	g->tester = edge_files_try(g, (unsigned)slot, &e) < 0 ? -1 : edge_nginx_spawn_test(g, &e);
+	if (g->tester < 0) {
+		g->tester = 0;
+		job_done(g, (unsigned)slot, &e);
+		return;
+	}
+	g->tester_job = (unsigned)slot;
+	j->state = EDGE_JOB_TESTING;
+}
+
+static void test_ended(struct edge *g, int wait_status)
+{
+	unsigned slot = g->tester_job;
+	struct edge_job *j = &g->jobs[slot];
+	struct err e;
+	char said[400];
+	g->tester = 0;
+	if (j->state != EDGE_JOB_TESTING)
+		return;
+	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
+		j->state = EDGE_JOB_TESTED;
+		return;
+	}
+	if (!edge_files_complaint(g, true, said, sizeof(said)))
+		(void)snprintf(said, sizeof(said), "its test ended without a message");
+	err_set(&e, ERR_FAILED, "nginx refused the vhost of '%s': %s", j->project, said);
+	job_done(g, slot, &e);
+}
+
+/* ---- reload ---- */
+
+/* Installs every tested job, or one alone. True when anything changed. */
+static bool install_batch(struct edge *g)
+{
+	bool any = false;
+	for (int slot; (slot = oldest(g, EDGE_JOB_TESTED)) >= 0;) {
+		struct edge_job *j = &g->jobs[slot];
+		struct err e;
+		if (j->alone && any)
+			break;
+		if (edge_files_install(g, (unsigned)slot, &e) < 0) {
+			job_done(g, (unsigned)slot, &e);
+			continue;
+		}
+		j->state = EDGE_JOB_RELOADING;
+		any = true;
+		if (j->alone)
+			break;
+	}
+	return any;
+}
+
+static void finish_batch(struct edge *g, const struct err *e)
+{
+	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
+		if (g->jobs[i].state == EDGE_JOB_RELOADING)
+			job_done(g, i, e);
+}
+
+/* What was installed is taken out again; a lone job has failed, several are tried one by one. */
+static void refuse_batch(struct edge *g, const struct err *e)
+{
+	unsigned count = 0;
+	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
+		count += g->jobs[i].state == EDGE_JOB_RELOADING;
+	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++) {
+		if (g->jobs[i].state != EDGE_JOB_RELOADING)
+			continue;
+		edge_files_put_back(g, i);
+		g->jobs[i].alone = true;
+		g->jobs[i].state = EDGE_JOB_TESTED;
+		if (count == 1)
+			job_done(g, i, e);
+	}
+}
+
+static void socket_name(char out[40], uint32_t generation)
+{
+	(void)snprintf(out, 40, "edge.%u.sock", generation);
+}
+
+static off_t log_end(const struct edge *g)
+{
+	struct stat st;
+	return fstatat(g->dir, "log/error.log", &st, 0) == 0 ? st.st_size : 0;
+}
+
+static void start_reload(struct edge *g, int64_t now_ms)
+{
+	struct err e;
+	char active[40];
+	if (now_ms < g->reload_at || oldest(g, EDGE_JOB_TESTED) < 0 || !install_batch(g))
+		return;
+	g->log_offset = log_end(g);
+	socket_name(active, g->active);
+	(void)unlinkat(g->run, "edge-old.sock", 0);
+	/* the master removes the old socket's name; by a second one the old workers can still be
+	 * asked */
+	if (linkat(g->run, active, g->run, "edge-old.sock", 0) < 0 && errno != ENOENT)
+		err_sys(&e, ERR_IO, errno, "could not keep sight of the workers before");
+	else if (edge_files_generation(g, &e) == 0 && kill(g->master, SIGHUP) == 0) {
+		g->reloading = true;
+		g->reload_at = now_ms + RELOAD_EVERY_MS;
+		g->reload_deadline = now_ms + RELOAD_LIMIT_MS;
+		return;
+	}
+	err_prefix(&e, "could not reload the edge: ");
+	refuse_batch(g, &e);
+}
+
+static void end_reload(struct edge *g)
+{
+	g->reloading = false;
+	(void)unlinkat(g->run, "edge-old.sock", 0);
+}
+
+static void poll_reload(struct edge *g, int64_t now_ms)
+{
+	struct err e;
+	char said[400], fresh[40];
+	socket_name(fresh, g->generation);
+	bool is_new = edge_nginx_answers(g, fresh);
+	if (is_new && (!edge_nginx_answers(g, "edge-old.sock") || now_ms >= g->reload_deadline)) {
+		g->active = g->generation;
+		end_reload(g);
+		finish_batch(g, NULL);
+		return;
+	}
+	bool refused = !is_new && edge_files_complaint(g, false, said, sizeof(said));
+	if (!refused && now_ms < g->reload_deadline)
+		return;
+	if (!refused)
+		(void)snprintf(
+		    said, sizeof(said), "it did not take effect in %d s", RELOAD_LIMIT_MS / 1000);
+	err_set(&e, ERR_FAILED, "nginx refused to reload: %s", said);
+	end_reload(g);
+	(void)unlinkat(g->run, fresh, 0);
+	refuse_batch(g, &e);
+}
+
+/* ---- the master ---- */
+
+static void answer_waiters(struct edge *g, const struct err *e)
+{
+	uint64_t seqs[EDGE_WAITERS_MAX];
+	unsigned n = g->waiter_count;
+	memcpy(seqs, g->waiters, n * sizeof(*seqs));
+	g->waiter_count = 0;
+	for (unsigned i = 0; i < n; i++)
+		g->o.done(g->o.ctx, seqs[i], e);
+}
+
+static void back_off(struct edge *g, int64_t now_ms)
+{
+	int64_t pause = BACKOFF_FIRST_MS << (g->failures < 6 ? g->failures : 6);
+	g->failures++;
+	g->phase = EDGE_BACKOFF;
+	g->retry_at = now_ms + (pause > BACKOFF_MAX_MS ? BACKOFF_MAX_MS : pause);
+}
+
+/* Could not be started: whoever waits hears it; once it has run it is tried again. */
+static void start_failed(struct edge *g, const struct err *e, int64_t now_ms)
+{
+	if (g->waiter_count > 0 && g->active == 0) {
+		g->phase = EDGE_DOWN;
+		for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
+			if (g->jobs[i].state != EDGE_JOB_FREE &&
+			    g->jobs[i].state != EDGE_JOB_TESTING)
+				job_done(g, i, e);
+	} else {
+		back_off(g, now_ms);
+	}
+	answer_waiters(g, e);
+}
+
+static void try_port(struct edge *g, int64_t now_ms)
+{
+	struct err e;
+	if (edge_nginx_port_free(g, &e) < 0) {
+		if (now_ms >= g->phase_deadline || e.code != ERR_CONFLICT)
+			start_failed(g, &e, now_ms);
+		return;
+	}
+	g->log_offset = log_end(g);
+	pid_t pid = edge_files_prepare(g, &e) < 0 ? -1 : edge_nginx_spawn_master(g, &e);
+	if (pid < 0) {
+		start_failed(g, &e, now_ms);
+		return;
+	}
+	g->master = pid;
+	g->phase = EDGE_STARTING;
+	g->phase_deadline = now_ms + START_LIMIT_MS;
+}
+
+static void poll_start(struct edge *g, int64_t now_ms)
+{
+	char fresh[40];
+	socket_name(fresh, g->generation);
+	if (edge_nginx_answers(g, fresh)) {
+		g->phase = EDGE_UP;
+		g->active = g->generation;
+		g->up_since = now_ms;
+		finish_batch(g, NULL); /* of a reload that the end of the master before cut short */
+		answer_waiters(g, NULL);
+	} else if (now_ms >= g->phase_deadline) {
+		(void)kill(-g->master, SIGKILL); /* edge_reaped goes on from there */
+		g->phase_deadline = now_ms + START_LIMIT_MS;
+	}
+}
+
+int edge_start(struct edge *g, uint64_t seq, struct err *e)
+{
+	if (g->phase == EDGE_UP)
+		return 0;
+	if (g->waiter_count == EDGE_WAITERS_MAX)
+		return err_set(e, ERR_UNAVAILABLE, "too many wait for the edge to start already");
+	if (access(g->o.nginx, X_OK) < 0) {
+		err_set(e, ERR_UNAVAILABLE, "could not find nginx at '%s'", g->o.nginx);
+		return err_hint(e, "apt install nginx-light");
+	}
+	if (g->phase == EDGE_STOPPING)
+		return err_set(e, ERR_UNAVAILABLE, "the edge is being stopped");
+	/* bad settings are told at once, not when the port turns out to be free */
+	if (g->phase == EDGE_DOWN && edge_files_prepare(g, e) < 0)
+		return -1;
+	g->waiters[g->waiter_count++] = seq;
+	if (g->phase == EDGE_DOWN || g->phase == EDGE_BACKOFF) {
+		g->phase = EDGE_PORT;
+		g->phase_deadline = clock_mono_ms() + PORT_WAIT_MS;
+	}
+	return 1;
+}
+
+static void master_ended(struct edge *g, pid_t pid, int64_t now_ms)
+{
+	struct err e;
+	char said[400];
+	enum edge_phase was = g->phase;
+	/* workers of a killed master would go on holding the port: they finish what they serve and
+	 * go */
+	(void)kill(-pid, SIGQUIT);
+	g->master = 0;
+	if (g->reloading)
+		end_reload(g);
+	if (was == EDGE_STOPPING) {
+		g->phase = EDGE_DOWN;
+		edge_files_clean_sockets(g);
+		return;
+	}
+	if (was == EDGE_UP) {
+		if (now_ms - g->up_since > STEADY_MS)
+			g->failures = 0;
+		back_off(g, now_ms);
+		return;
+	}
+	if (!edge_files_complaint(g, false, said, sizeof(said)))
+		(void)snprintf(said, sizeof(said), "it ended at once without a message");
+	err_set(&e, ERR_FAILED, "nginx did not start: %s", said);
+	refuse_batch(g, &e);
+	if (edge_files_set_aside(g, said)) {
+		g->phase = EDGE_PORT;
+		g->phase_deadline = now_ms + PORT_WAIT_MS;
+		return;
+	}
+	start_failed(g, &e, now_ms);
+}
+
+bool edge_reaped(struct edge *g, pid_t pid, int wait_status)
+{
+	if (pid <= 0)
+		return false;
+	if (pid == g->tester) {
+		test_ended(g, wait_status);
+		return true;
+	}
+	if (pid != g->master)
+		return false;
+	master_ended(g, pid, clock_mono_ms());
+	return true;
+}
+
+void edge_stop(struct edge *g, bool graceful)
+{
+	struct err e;
+	if (g->tester > 0)
+		(void)kill(g->tester, SIGKILL);
+	g->phase = g->master > 0 ? EDGE_STOPPING : EDGE_DOWN;
+	g->phase_deadline = clock_mono_ms() + STOP_LIMIT_MS;
+	g->active = 0;
+	if (g->master > 0)
+		(void)kill(g->master, graceful ? SIGQUIT : SIGTERM);
+	err_set(&e, ERR_CANCELLED, "the edge was stopped");
+	answer_waiters(g, &e);
+	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
+		if (g->jobs[i].state != EDGE_JOB_FREE)
+			job_done(g, i, &e);
+}
+
+bool edge_running(const struct edge *g)
+{
+	return g->master > 0 || g->tester > 0;
+}
+
+static void tick_up(struct edge *g, int64_t now_ms)
+{
+	start_test(g);
+	if (g->reloading)
+		poll_reload(g, now_ms);
+	if (!g->reloading)
+		start_reload(g, now_ms);
+	if (!g->reloading && now_ms >= g->rotate_at) {
+		edge_files_rotate(g);
+		g->rotate_at = now_ms + ROTATE_EVERY_MS;
+	}
+}
+
+static void tick_phase(struct edge *g, int64_t now_ms)
+{
+	switch (g->phase) {
+	case EDGE_PORT:
+		try_port(g, now_ms);
+		break;
+	case EDGE_STARTING:
+		poll_start(g, now_ms);
+		break;
+	case EDGE_UP:
+		tick_up(g, now_ms);
+		break;
+	case EDGE_BACKOFF:
+		if (now_ms >= g->retry_at) {
+			g->phase = EDGE_PORT;
+			g->phase_deadline = now_ms + PORT_WAIT_MS;
+			try_port(g, now_ms);
+		}
+		break;
+	case EDGE_STOPPING:
+		if (now_ms >= g->phase_deadline && g->master > 0)
+			(void)kill(-g->master, SIGKILL);
+		break;
+	case EDGE_DOWN:
+	case EDGE_PHASE_COUNT:
+		break;
+	}
+}
+
+int64_t edge_tick(struct edge *g, int64_t now_ms)
+{
+	tick_phase(g, now_ms);
+	switch (g->phase) {
+	case EDGE_PORT:
+	case EDGE_STARTING:
+		return now_ms + POLL_MS;
+	case EDGE_BACKOFF:
+		return g->retry_at;
+	case EDGE_STOPPING:
+		return g->phase_deadline > now_ms ? g->phase_deadline : now_ms + POLL_MS;
+	case EDGE_UP:
+		if (g->reloading || (oldest(g, EDGE_JOB_QUEUED) >= 0 && g->tester == 0))
+			return now_ms + POLL_MS;
+		if (oldest(g, EDGE_JOB_TESTED) >= 0)
+			return g->reload_at > now_ms ? g->reload_at : now_ms;
+		return g->rotate_at;
+	case EDGE_DOWN:
+	case EDGE_PHASE_COUNT:
+		break;
+	}
+	return DEADLINE_NEVER;
+}

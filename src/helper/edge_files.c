@@ -1,0 +1,362 @@
+/* The edge's directory: rendered files, candidates, what is installed and what it replaced. */
+#include "helper/edge_state.h"
+
+#include "base/fs.h"
+#include "base/log.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONF_NAME_SIZE (NAME_PROJECT_MAX + sizeof(".conf"))
+
+static void conf_name(char out[CONF_NAME_SIZE], const char *project)
+{
+	(void)snprintf(out, CONF_NAME_SIZE, "%.*s.conf", NAME_PROJECT_MAX, project);
+}
+
+static void slot_name(char out[24], unsigned slot)
+{
+	(void)snprintf(out, 24, "job.%u", slot);
+}
+
+/* Plain pages: no project's name, nothing of the platform; they must be true for every visitor. */
+static const struct {
+	const char *name, *title, *text;
+} pages[] = {
+    {"404.html", "Not found", "There is nothing at this address."},
+    {"413.html", "Too large", "The request is larger than this site accepts."},
+    {"502.html", "Not available",
+	"The program behind this site does not answer. Try again in a moment."},
+    {"503.html", "Not available", "This site is busy. Try again in a moment."},
+    {"504.html", "No answer in time", "The program behind this site took too long."},
+    {"maintenance.html", "Maintenance", "This site is closed for maintenance and will be back."},
+};
+
+static int write_pages(int dir, struct err *e)
+{
+	char text[1024];
+	for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++) {
+		int n = snprintf(text, sizeof(text),
+		    "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n"
+		    "<meta name=\"viewport\" content=\"width=device-width\">\n<title>%s</title>\n"
+		    "<style>body{font:18px/1.5 system-ui,sans-serif;max-width:32em;margin:20vh "
+		    "auto;padding:0 1em}"
+		    "</style>\n<h1>%s</h1>\n<p>%s</p>\n</html>\n",
+		    pages[i].title, pages[i].title, pages[i].text);
+		if (fs_write_atomic(dir, pages[i].name, text, (size_t)n, 0644, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+typedef long render_fn(const struct render_edge *v, char *out, size_t size, struct err *e);
+
+static int write_rendered(
+    struct edge *g, int dir, const char *name, render_fn *render, struct err *e)
+{
+	static char text[RENDER_MAIN_TEXT_MAX];
+	long n = render(&g->fields, text, sizeof(text), e);
+	return n < 0 ? -1 : fs_write_atomic(dir, name, text, (size_t)n, 0644, e);
+}
+
+int edge_files_generation(struct edge *g, struct err *e)
+{
+	char text[512];
+	long n = render_nginx_generation(&g->fields, ++g->generation, text, sizeof(text), e);
+	return n < 0 ? -1 : fs_write_atomic(g->dir, "generation.conf", text, (size_t)n, 0644, e);
+}
+
+void edge_files_clean_sockets(struct edge *g)
+{
+	int fd = openat(g->run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		fs_close_fd(&fd);
+		return;
+	}
+	for (const struct dirent *at = readdir(d); at; at = readdir(d)) {
+		struct str name = str_c(at->d_name);
+		if ((str_starts(name, STR("edge.")) && str_ends(name, STR(".sock"))) ||
+		    str_eq(name, STR("edge-old.sock")) || str_eq(name, STR("edge-test.sock")))
+			(void)unlinkat(g->run, at->d_name, 0);
+	}
+	(void)closedir(d);
+}
+
+static int make_log_dir(struct edge *g, struct err *e)
+{
+	CLEANUP_FD int log = fs_dir(g->dir, "log", g->o.web_user ? 0750 : 0755, e);
+	if (log < 0)
+		return -1;
+	if (g->o.web_user && fchown(log, g->o.web_uid, g->o.log_gid) < 0)
+		return err_sys(e, ERR_IO, errno, "could not give away the edge's log directory");
+	return 0;
+}
+
+static int make_dirs(struct edge *g, struct err *e)
+{
+	static const char *const more[] = {"tmp", "test/tmp"};
+	if (fs_mkdirs(g->o.edge_dir, 0755, e) < 0)
+		return -1;
+	g->dir = open(g->o.edge_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	g->run = open(g->o.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (g->dir < 0 || g->run < 0)
+		return err_sys(e, ERR_IO, errno, "could not open the edge's or the run directory");
+	if (fchmod(g->dir, 0755) < 0)
+		return err_sys(e, ERR_IO, errno, "could not set the mode of the edge's directory");
+	g->vhosts = fs_dir(g->dir, "vhosts", 0755, e);
+	g->undo = g->vhosts < 0 ? -1 : fs_dir(g->dir, "undo", 0755, e);
+	g->test = g->undo < 0 ? -1 : fs_dir(g->dir, "test", 0755, e);
+	if (g->test < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++) {
+		CLEANUP_FD int fd = fs_dir(g->dir, more[i], 0755, e);
+		if (fd < 0)
+			return -1;
+	}
+	CLEANUP_FD int page_dir = fs_dir(g->dir, "pages", 0755, e);
+	return page_dir < 0 || write_pages(page_dir, e) < 0 ? -1 : make_log_dir(g, e);
+}
+
+/* Paths as the configuration names them. A clone may lie anywhere and be called anything: its
+ * projects are named through RUN/p, and, when not root, the edge's directory through RUN/e if its
+ * own path is not plain. As root that link would let whoever owns RUN choose root's configuration,
+ * so there the path itself must be plain. */
+static int make_paths(struct edge *g, struct err *e)
+{
+	const char *run = g->o.run_dir;
+	if (render_path_check("run directory", run, e) < 0)
+		return -1;
+	if (strlen(run) > EDGE_RUN_DIR_MAX)
+		return err_set(e, ERR_SETTINGS, "run directory '%s' is longer than %u bytes", run,
+		    EDGE_RUN_DIR_MAX);
+	if (fs_link_swap(g->run, "p", g->o.projects_dir, e) < 0)
+		return -1;
+	bool plain = strlen(g->o.edge_dir) < sizeof(g->edge_path) &&
+		     render_path_check("edge directory", g->o.edge_dir, e) == 0;
+	if (!plain && geteuid() == 0)
+		return err_set(
+		    e, ERR_SETTINGS, "edge directory cannot be written into a configuration");
+	if (!plain && fs_link_swap(g->run, "e", g->o.edge_dir, e) < 0)
+		return -1;
+	(void)snprintf(g->projects_path, sizeof(g->projects_path), "%s/p", run);
+	if (plain)
+		(void)snprintf(g->edge_path, sizeof(g->edge_path), "%s", g->o.edge_dir);
+	else
+		(void)snprintf(g->edge_path, sizeof(g->edge_path), "%s/e", run);
+	if (g->o.api_socket)
+		(void)snprintf(g->api_socket, sizeof(g->api_socket), "%s", g->o.api_socket);
+	else
+		(void)snprintf(g->api_socket, sizeof(g->api_socket), "%s/edge-api.sock", run);
+	return 0;
+}
+
+static void make_fields(struct edge *g)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned workers = g->o.workers	    ? g->o.workers
+			   : processors < 1 ? 1
+			   : processors > 8 ? 8
+					    : (unsigned)processors;
+	g->roots = (struct render_roots){
+	    .projects = g->projects_path, .run = g->o.run_dir, .edge = g->edge_path};
+	g->fields = (struct render_edge){
+	    .roots = &g->roots,
+	    .http_port = g->o.http_port,
+	    .address = g->o.address,
+	    .ipv6 = edge_nginx_has_ipv6(),
+	    .user = g->o.web_user,
+	    .workers = workers,
+	    .trusted_proxies = g->o.trusted_proxies ? g->o.trusted_proxies : "",
+	    .platform_host = g->o.platform_host ? g->o.platform_host : "slipway.localhost",
+	    .api_socket = g->api_socket,
+	};
+}
+
+static void forget_leftovers(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		fs_close_fd(&fd);
+		return;
+	}
+	for (const struct dirent *at = readdir(d); at; at = readdir(d))
+		if (at->d_type == DT_REG)
+			(void)unlinkat(dir, at->d_name, 0);
+	(void)closedir(d);
+}
+
+int edge_files_prepare(struct edge *g, struct err *e)
+{
+	if (g->dir < 0 && (make_dirs(g, e) < 0 || make_paths(g, e) < 0)) {
+		fs_close_fd(&g->dir);
+		fs_close_fd(&g->run);
+		fs_close_fd(&g->vhosts);
+		fs_close_fd(&g->undo);
+		fs_close_fd(&g->test);
+		return -1;
+	}
+	make_fields(g);
+	bool busy = false;
+	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
+		busy = busy || g->jobs[i].state != EDGE_JOB_FREE;
+	if (!busy) {
+		forget_leftovers(g->test);
+		forget_leftovers(g->undo);
+	}
+	if (write_rendered(g, g->dir, "nginx.conf", render_nginx_main, e) < 0 ||
+	    write_rendered(g, g->dir, "common.conf", render_nginx_common, e) < 0 ||
+	    write_rendered(g, g->dir, "server.conf", render_nginx_server, e) < 0 ||
+	    write_rendered(g, g->dir, "pages.conf", render_nginx_pages, e) < 0 ||
+	    write_rendered(g, g->test, "nginx.conf", render_nginx_skeleton, e) < 0 ||
+	    write_rendered(g, g->test, "server.conf", render_nginx_skeleton_server, e) < 0)
+		return -1;
+	edge_files_clean_sockets(g);
+	return edge_files_generation(g, e);
+}
+
+bool edge_files_installed(struct edge *g, const char *project)
+{
+	char name[CONF_NAME_SIZE];
+	struct stat st;
+	conf_name(name, project);
+	return fstatat(g->vhosts, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool edge_files_same(struct edge *g, const char *project, const char *text, size_t n)
+{
+	static char have[RENDER_VHOST_TEXT_MAX];
+	char name[CONF_NAME_SIZE];
+	conf_name(name, project);
+	CLEANUP_FD int fd = openat(g->vhosts, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t got = fd < 0 ? -1 : read(fd, have, sizeof(have));
+	return got >= 0 && (size_t)got == n && memcmp(have, text, n) == 0;
+}
+
+int edge_files_candidate(struct edge *g, unsigned slot, const char *text, size_t n, struct err *e)
+{
+	char name[24];
+	slot_name(name, slot);
+	return fs_write_atomic(g->test, name, text, n, 0644, e);
+}
+
+int edge_files_try(struct edge *g, unsigned slot, struct err *e)
+{
+	char name[24];
+	slot_name(name, slot);
+	(void)unlinkat(g->test, "candidate.conf", 0);
+	if (linkat(g->test, name, g->test, "candidate.conf", 0) < 0)
+		return err_sys(e, ERR_IO, errno, "could not put a vhost up for its test");
+	return 0;
+}
+
+int edge_files_install(struct edge *g, unsigned slot, struct err *e)
+{
+	struct edge_job *j = &g->jobs[slot];
+	char from[24], to[CONF_NAME_SIZE];
+	slot_name(from, slot);
+	conf_name(to, j->project);
+	(void)unlinkat(g->undo, to, 0);
+	j->had_previous = linkat(g->vhosts, to, g->undo, to, 0) == 0;
+	if (!j->had_previous && errno != ENOENT)
+		return err_sys(e, ERR_IO, errno, "could not keep the vhost before");
+	if (j->remove ? unlinkat(g->vhosts, to, 0) < 0 && errno != ENOENT
+		      : renameat(g->test, from, g->vhosts, to) < 0)
+		return err_sys(e, ERR_IO, errno, "could not install the vhost");
+	if (fsync(g->vhosts) < 0) {
+		err_sys(e, ERR_IO, errno, "could not make the vhost durable");
+		edge_files_put_back(g, slot);
+		return -1;
+	}
+	return 0;
+}
+
+void edge_files_put_back(struct edge *g, unsigned slot)
+{
+	struct edge_job *j = &g->jobs[slot];
+	char candidate[24], name[CONF_NAME_SIZE];
+	slot_name(candidate, slot);
+	conf_name(name, j->project);
+	if (!j->remove)
+		(void)renameat(g->vhosts, name, g->test, candidate);
+	if (j->had_previous)
+		(void)renameat(g->undo, name, g->vhosts, name);
+	(void)fsync(g->vhosts);
+}
+
+void edge_files_settle(struct edge *g, unsigned slot)
+{
+	char candidate[24], name[CONF_NAME_SIZE];
+	slot_name(candidate, slot);
+	conf_name(name, g->jobs[slot].project);
+	(void)unlinkat(g->test, candidate, 0);
+	(void)unlinkat(g->undo, name, 0);
+}
+
+bool edge_files_set_aside(struct edge *g, const char *line)
+{
+	const char *at = strstr(line, "/vhosts/");
+	struct str name = str_c(at ? at + strlen("/vhosts/") : "");
+	size_t end = str_find(name, '.', 0);
+	struct err ignored;
+	char conf[CONF_NAME_SIZE], project[NAME_PROJECT_MAX + 1];
+	name = str_slice(name, 0, end == SIZE_MAX ? 0 : end);
+	if (name_project(name, &ignored) < 0 || !str_copy(name, project, sizeof(project)))
+		return false;
+	conf_name(conf, project);
+	return renameat(g->vhosts, conf, g->undo, conf) == 0;
+}
+
+void edge_files_rotate(struct edge *g)
+{
+	static const char *const logs[][2] = {
+	    {"log/access.log", "log/access.log.1"}, {"log/error.log", "log/error.log.1"}};
+	bool moved = false;
+	for (size_t i = 0; i < sizeof(logs) / sizeof(*logs); i++) {
+		struct stat st;
+		if (fstatat(g->dir, logs[i][0], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_size > EDGE_LOG_MAX_BYTES)
+			moved = renameat(g->dir, logs[i][0], g->dir, logs[i][1]) == 0 || moved;
+	}
+	if (moved)
+		(void)kill(g->master, SIGUSR1);
+}
+
+/* "… [emerg] 12#12: unknown directive …" -> "unknown directive …" */
+static struct str complaint_text(struct str line)
+{
+	size_t at = 0;
+	while (at < line.n && !str_starts(str_from(line, at), STR("[emerg]")))
+		at++;
+	struct str text = str_trim(str_from(line, at + strlen("[emerg]")));
+	size_t colon = str_find(text, ':', 0);
+	size_t digits = 0;
+	while (digits < text.n &&
+	       ((text.p[digits] >= '0' && text.p[digits] <= '9') || text.p[digits] == '#'))
+		digits++;
+	return colon != SIZE_MAX && colon > 0 && digits == colon
+		   ? str_trim(str_from(text, colon + 1))
+		   : text;
+}
+
+bool edge_files_complaint(struct edge *g, bool tester, char *out, size_t size)
+{
+	char text[4096];
+	CLEANUP_FD int fd = openat(tester ? g->test : g->dir, tester ? "output" : "log/error.log",
+	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text), tester ? 0 : g->log_offset);
+	struct str rest = {text, n < 0 ? 0 : (size_t)n}, line;
+	while (rest.n > 0 && str_next(&rest, '\n', &line)) {
+		if (!str_contains(line, STR("[emerg]")))
+			continue;
+		log_escape(complaint_text(line), out, size);
+		return true;
+	}
+	return false;
+}

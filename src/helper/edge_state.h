@@ -1,0 +1,89 @@
+/* What the three files of the helper's edge share. Private to them. */
+#pragma once
+
+#include "helper/edge.h"
+
+#define EDGE_LOG_MAX_BYTES (64u << 20) /* then access.log becomes access.log.1 */
+#define EDGE_WAITERS_MAX 16u
+#define EDGE_RUN_DIR_MAX 40u
+
+enum edge_phase {
+	EDGE_DOWN,     /* nobody asked for it, or it was stopped */
+	EDGE_PORT,     /* waiting for the port to become free */
+	EDGE_STARTING, /* the master runs; its generation's socket does not answer yet */
+	EDGE_UP,
+	EDGE_BACKOFF, /* it ended by itself; tried again at retry_at */
+	EDGE_STOPPING,
+	EDGE_PHASE_COUNT
+};
+
+enum edge_job_state {
+	EDGE_JOB_FREE,
+	EDGE_JOB_QUEUED,
+	EDGE_JOB_TESTING,
+	EDGE_JOB_TESTED,    /* or a removal, which needs no test */
+	EDGE_JOB_RELOADING, /* installed; its reload is under way */
+	EDGE_JOB_STATE_COUNT
+};
+
+struct edge_job {
+	enum edge_job_state state;
+	uint64_t seq, order;
+	char project[NAME_PROJECT_MAX + 1];
+	bool remove;
+	bool alone;	   /* its batch was refused: once more, by itself */
+	bool had_previous; /* undo/NAME.conf holds what was there */
+};
+
+struct edge {
+	struct edge_options o;
+	enum edge_phase phase;
+	int dir, vhosts, undo, test, run; /* directories, -1 until prepared */
+	char edge_path[256], projects_path[64], api_socket[128];
+	struct render_roots roots;
+	struct render_edge fields;
+
+	pid_t master, tester;
+	unsigned tester_job;
+	uint32_t generation, active; /* written last; what the workers serve */
+	int64_t phase_deadline, retry_at, up_since;
+	unsigned failures;
+	bool reloading;
+	int64_t reload_at, reload_deadline, rotate_at; /* reload_at: not before */
+	off_t log_offset; /* of error.log, before the start or reload under way */
+
+	uint64_t waiters[EDGE_WAITERS_MAX];
+	unsigned waiter_count;
+	struct edge_job jobs[EDGE_JOBS_MAX];
+	uint64_t next_order;
+};
+
+/* edge_files.c: the directory */
+int edge_files_prepare(
+    struct edge *g, struct err *e) WARN_UNUSED; /* directories, links, every file but vhosts */
+int edge_files_generation(struct edge *g, struct err *e) WARN_UNUSED; /* a new generation.conf */
+void edge_files_clean_sockets(struct edge *g); /* of generations that no longer live */
+/* The vhost's text as the candidate of this slot. */
+int edge_files_candidate(
+    struct edge *g, unsigned slot, const char *text, size_t n, struct err *e) WARN_UNUSED;
+bool edge_files_installed(struct edge *g, const char *project);
+bool edge_files_same(struct edge *g, const char *project, const char *text, size_t n);
+int edge_files_try(struct edge *g, unsigned slot,
+    struct err *e) WARN_UNUSED; /* slot's candidate into the skeleton */
+int edge_files_install(struct edge *g, unsigned slot, struct err *e) WARN_UNUSED;
+void edge_files_put_back(struct edge *g, unsigned slot); /* the candidate is a candidate again */
+void edge_files_settle(struct edge *g, unsigned slot);	 /* forgets candidate and undo */
+bool edge_files_set_aside(
+    struct edge *g, const char *line); /* the vhost that nginx's error line names */
+void edge_files_rotate(struct edge *g);
+/* An nginx message of the tester (from 0) or of error.log (from log_offset): the first [emerg]
+ * line, made fit to show. False when there is none. */
+bool edge_files_complaint(struct edge *g, bool tester, char *out, size_t size);
+
+/* edge_nginx.c: processes and sockets */
+int edge_nginx_port_free(const struct edge *g, struct err *e) WARN_UNUSED;
+bool edge_nginx_has_ipv6(void);
+pid_t edge_nginx_spawn_master(struct edge *g, struct err *e);
+pid_t edge_nginx_spawn_test(struct edge *g, struct err *e);
+bool edge_nginx_answers(
+    struct edge *g, const char *socket_name); /* somebody listens on run_dir/socket_name */

@@ -1,0 +1,306 @@
+/* The edge's own files: nginx.conf and what it and the test skeleton include. */
+#include "render/vhost.h"
+
+#include "base/num.h"
+#include "render/out.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+static int check_address(const char *text, struct err *e)
+{
+	struct in_addr a;
+	if (!text || inet_pton(AF_INET, text, &a) != 1)
+		return err_set(e, ERR_SETTINGS, "the edge's address is not an IPv4 address");
+	return 0;
+}
+
+static int check_socket(const char *what, const char *path, struct err *e)
+{
+	if (out_path_check(what, path, e) < 0)
+		return -1;
+	if (strlen(path) > RENDER_SOCKET_PATH_MAX)
+		return err_set(
+		    e, ERR_SETTINGS, "%s is longer than %u bytes", what, RENDER_SOCKET_PATH_MAX);
+	return 0;
+}
+
+/* One address or CIDR of the list of trusted proxies, copied into out. */
+static int check_proxy(struct str item, char *out, size_t size, struct err *e)
+{
+	unsigned char bytes[16];
+	char address[INET6_ADDRSTRLEN];
+	size_t slash = str_find(item, '/', 0);
+	struct str host = slash == SIZE_MAX ? item : str_slice(item, 0, slash);
+	bool v6 = str_find(item, ':', 0) != SIZE_MAX;
+	uint64_t bits;
+	bool ok =
+	    str_copy(item, out, size) && str_copy(host, address, sizeof(address)) &&
+	    inet_pton(v6 ? AF_INET6 : AF_INET, address, bytes) == 1 &&
+	    (slash == SIZE_MAX || num_u64(str_from(item, slash + 1), 0, v6 ? 128 : 32, &bits));
+	if (!ok)
+		return err_set(e, ERR_SETTINGS, "a trusted proxy is not an address or a CIDR");
+	return 0;
+}
+
+int render_path_check(const char *what, const char *path, struct err *e)
+{
+	return out_path_check(what, path, e);
+}
+
+static int check(const struct render_edge *v, struct err *e)
+{
+	if (check_address(v->address, e) < 0)
+		return -1;
+	if (v->http_port == 0)
+		return err_set(e, ERR_SETTINGS, "the edge's port is 0");
+	if (v->workers == 0 || v->workers > 64)
+		return err_set(e, ERR_SETTINGS, "the edge has 1 to 64 workers, not %u", v->workers);
+	if (v->user && (!out_inert(v->user) || v->user[0] == '-'))
+		return err_set(e, ERR_SETTINGS, "the edge's user is not a user name");
+	if (name_domain(str_c(v->platform_host), e) < 0)
+		return err_prefix(e, "the platform's host: ");
+	if (check_socket("API socket", v->api_socket, e) < 0 ||
+	    out_path_check("edge directory", v->roots->edge, e) < 0 ||
+	    out_path_check("run directory", v->roots->run, e) < 0)
+		return -1;
+	if (strlen(v->roots->run) + strlen("/edge.4294967295.sock") > RENDER_SOCKET_PATH_MAX)
+		return err_set(e, ERR_SETTINGS, "run directory is too long for socket paths");
+	return 0;
+}
+
+static void put_paths(struct out *o, const char *edge, bool test)
+{
+	static const char *const kinds[] = {"client_body", "proxy", "fastcgi", "uwsgi", "scgi"};
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		out_put(o, "\t%s_temp_path %s", kinds[i], edge);
+		out_put(o, test ? "/test/tmp/%s;\n" : "/tmp/%s;\n", kinds[i]);
+	}
+}
+
+static void put_listen(struct out *o, const struct render_edge *v, const char *options)
+{
+	unsigned long long port = v->http_port;
+	bool any = strcmp(v->address, "0.0.0.0") == 0;
+	out_put(o, "\tlisten %s:%llu", v->address, port);
+	out_put(o, *options ? " default_server backlog=4096;\n" : ";\n");
+	if (!v->ipv6)
+		return;
+	out_put(o, any ? "\tlisten [::]:%llu" : "\tlisten [::1]:%llu", port);
+	out_put(o, *options ? " default_server backlog=4096 ipv6only=on;\n" : ";\n");
+}
+
+static void put_pages(struct out *o, const struct render_edge *v)
+{
+	out_put(o,
+	    "location ^~ /.slipway/ {\n\tinternal;\n\talias %s/pages/;\n\trecursive_error_pages "
+	    "off;\n}\n",
+	    v->roots->edge);
+}
+
+/* One line of JSON for each request; what observe/ counts from. Without the query: it may hold a
+ * secret. */
+static const char log_format[] =
+    "\tlog_format slipway escape=json "
+    "'{\"time\":$msec,\"host\":\"$host\",\"method\":\"$request_method\","
+    "\"uri\":\"$slipway_path\",\"status\":$status,\"bytes\":$body_bytes_sent,\"duration\":$request_"
+    "time,"
+    "\"request_id\":\"$request_id\",\"remote\":\"$remote_addr\",\"server\":\"$server_name\","
+    "\"upstream_status\":\"$upstream_status\",\"upstream_duration\":\"$upstream_response_time\"}';"
+    "\n";
+
+/* The platform's own host: hooks, API and health; never /metrics. */
+static void put_platform(struct out *o, const struct render_edge *v)
+{
+	out_put(o, "\tupstream slipway {\n\t\tserver unix:%s max_fails=0;\n\t}\n", v->api_socket);
+	out_put(o, "\tserver {\n\t\tinclude server.conf;\n\t\tserver_name %s;\n", v->platform_host);
+	out_put(o, "\t\tproxy_read_timeout 3600s;\n\t\tlocation / {\n\t\t\treturn 404;\n\t\t}\n");
+	out_put(o, "\t\tlocation = /health {\n\t\t\tproxy_pass http://slipway;\n\t\t}\n");
+	out_put(o,
+	    "\t\tlocation ^~ /hooks/ {\n\t\t\tclient_max_body_size %llu;\n\t\t\tproxy_pass "
+	    "http://slipway;\n\t\t}\n",
+	    (unsigned long long)LIMIT_HOOK_BODY_BYTES);
+	out_put(o, "\t\tlocation ^~ /api/ {\n\t\t\tclient_max_body_size %llu;\n",
+	    (unsigned long long)LIMIT_ARCHIVE_BYTES);
+	out_put(o, "\t\t\tproxy_request_buffering off;\n\t\t\tproxy_buffering off;\n"
+		   "\t\t\tproxy_pass http://slipway;\n\t\t}\n\t}\n");
+}
+
+static void put_top(struct out *o, const struct render_edge *v)
+{
+	const char *edge = v->roots->edge;
+	out_put(o, "daemon off;\npid %s/nginx.pid;\n", edge);
+	if (v->user)
+		out_put(o, "user %s;\n", v->user);
+	/* an old worker waits for its WebSockets after a reload; not for ever */
+	out_put(o,
+	    "worker_processes %llu;\nworker_rlimit_nofile 16384;\nworker_shutdown_timeout 1h;\n",
+	    (unsigned long long)v->workers);
+	out_put(
+	    o, "error_log %s/log/error.log warn;\nevents {\n\tworker_connections 4096;\n}\n", edge);
+}
+
+long render_nginx_main(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check(v, e) < 0)
+		return -1;
+	put_top(&o, v);
+	out_put(&o, "http {\n");
+	put_paths(&o, v->roots->edge, false);
+	out_put(&o, log_format);
+	out_put(&o, "\taccess_log %s/log/access.log slipway;\n\tinclude common.conf;\n",
+	    v->roots->edge);
+	out_put(&o, "\tinclude generation.conf;\n\tserver {\n\t");
+	put_listen(&o, v, "default");
+	out_put(&o, "\t\tinclude pages.conf;\n\t\tserver_name _;\n\t\tlocation / {\n\t\t\treturn "
+		    "404;\n\t\t}\n\t}\n");
+	put_platform(&o, v);
+	out_put(&o, "\tinclude vhosts/*.conf;\n}\n");
+	return out_end(&o, "nginx.conf", e);
+}
+
+/* A client's own claim about itself is believed only when it comes from a trusted proxy. */
+static int put_proxies(struct out *o, const struct render_edge *v, struct err *e)
+{
+	struct str rest = str_c(v->trusted_proxies), item;
+	char text[64];
+	out_put(o, "geo $realip_remote_addr $slipway_trusted {\n\tdefault 0;\n");
+	while (rest.n > 0 && str_next(&rest, ',', &item)) {
+		if (check_proxy(str_trim(item), text, sizeof(text), e) < 0)
+			return -1;
+		out_put(o, "\t%s 1;\n", text);
+	}
+	out_put(o, "}\n");
+	rest = str_c(v->trusted_proxies);
+	bool any = rest.n > 0;
+	while (rest.n > 0 && str_next(&rest, ',', &item)) {
+		if (check_proxy(str_trim(item), text, sizeof(text), e) < 0)
+			return -1;
+		out_put(o, "set_real_ip_from %s;\n", text);
+	}
+	if (any)
+		out_put(o, "real_ip_header X-Forwarded-For;\nreal_ip_recursive on;\n");
+	return 0;
+}
+
+/* Only WebSocket is upgraded: anything else (h2c) would be a tunnel past the edge. The Host that a
+ * program sees is the one that chose the vhost, with the port that the client used. A program's own
+ * headers win over ours. */
+static const char maps[] =
+    "map $http_upgrade $slipway_upgrade {\n\tdefault \"\";\n\twebsocket websocket;\n}\n"
+    "map $slipway_upgrade $slipway_connection {\n\tdefault upgrade;\n\t\"\" close;\n}\n"
+    "map $slipway_trusted:$http_x_forwarded_proto $slipway_proto {\n\tdefault $scheme;\n\t1:https "
+    "https;\n"
+    "\t1:http http;\n}\n"
+    "map $http_host $slipway_port {\n\tdefault \"\";\n\t~(?<slipway_port_text>:[0-9]+)$ "
+    "$slipway_port_text;\n}\n"
+    "map $request_uri $slipway_path {\n\tdefault \"\";\n\t~^(?<slipway_path_text>[^?]*) "
+    "$slipway_path_text;\n}\n"
+    "map $upstream_http_x_content_type_options $slipway_nosniff {\n\tdefault \"\";\n\t\"\" "
+    "nosniff;\n}\n"
+    "map $upstream_http_referrer_policy $slipway_referrer {\n\tdefault \"\";\n"
+    "\t\"\" strict-origin-when-cross-origin;\n}\n"
+    "map $status:$upstream_http_retry_after $slipway_retry {\n\tdefault \"\";\n\t503: 30;\n}\n";
+
+static const char http_part[] =
+    "include /etc/nginx/mime.types;\ndefault_type application/octet-stream;\n"
+    "sendfile on;\ntcp_nopush on;\nserver_tokens off;\nopen_file_cache off;\nlog_not_found off;\n"
+    "absolute_redirect off;\nserver_names_hash_bucket_size 512;\nserver_names_hash_max_size "
+    "65536;\n"
+    "client_header_timeout 15s;\nclient_body_timeout 60s;\nsend_timeout 60s;\nkeepalive_timeout "
+    "65s;\n"
+    "reset_timedout_connection on;\nindex index.html;\n"
+    "recursive_error_pages on;\n"
+    "error_page 403 =404 /.slipway/404.html;\nerror_page 404 /.slipway/404.html;\n"
+    "error_page 413 /.slipway/413.html;\nerror_page 502 /.slipway/502.html;\n"
+    "error_page 503 /.slipway/503.html;\nerror_page 504 /.slipway/504.html;\n"
+    "add_header X-Content-Type-Options $slipway_nosniff always;\n"
+    "add_header Referrer-Policy $slipway_referrer always;\n"
+    "add_header Retry-After $slipway_retry always;\n";
+
+static const char proxy_part[] =
+    "proxy_http_version 1.1;\nproxy_next_upstream off;\nproxy_connect_timeout 5s;\n"
+    "proxy_buffer_size 16k;\nproxy_buffers 8 16k;\nproxy_busy_buffers_size 32k;\n"
+    "proxy_ignore_headers X-Accel-Redirect X-Accel-Expires X-Accel-Limit-Rate X-Accel-Charset;\n"
+    "proxy_set_header Host $host$slipway_port;\nproxy_set_header Connection $slipway_connection;\n"
+    "proxy_set_header Upgrade $slipway_upgrade;\nproxy_set_header X-Real-IP $remote_addr;\n"
+    "proxy_set_header X-Forwarded-For $remote_addr;\nproxy_set_header X-Forwarded-Proto "
+    "$slipway_proto;\n"
+    "proxy_set_header X-Forwarded-Host $host$slipway_port;\nproxy_set_header X-Forwarded-Port "
+    "\"\";\n"
+    "proxy_set_header X-Forwarded-Server \"\";\nproxy_set_header X-Forwarded-Prefix \"\";\n"
+    "proxy_set_header Forwarded \"\";\nproxy_set_header Proxy \"\";\n"
+    "proxy_set_header X-Request-Id $request_id;\n";
+
+long render_nginx_common(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check(v, e) < 0 || put_proxies(&o, v, e) < 0)
+		return -1;
+	out_put(&o, maps);
+	out_put(&o, http_part);
+	out_put(&o, proxy_part);
+	return out_end(&o, "common.conf", e);
+}
+
+long render_nginx_server(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check(v, e) < 0)
+		return -1;
+	put_listen(&o, v, "");
+	put_pages(&o, v);
+	return out_end(&o, "server.conf", e);
+}
+
+long render_nginx_pages(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check(v, e) < 0)
+		return -1;
+	put_pages(&o, v);
+	return out_end(&o, "pages.conf", e);
+}
+
+long render_nginx_skeleton(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check(v, e) < 0)
+		return -1;
+	out_put(&o, "pid %s/test/nginx.pid;\nerror_log stderr error;\nevents {\n}\nhttp {\n",
+	    v->roots->edge);
+	put_paths(&o, v->roots->edge, true);
+	out_put(&o, "\taccess_log off;\n\tinclude ../common.conf;\n\tinclude candidate.conf;\n}\n");
+	return out_end(&o, "test/nginx.conf", e);
+}
+
+long render_nginx_skeleton_server(
+    const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check(v, e) < 0)
+		return -1;
+	out_put(&o, "\tlisten unix:%s/edge-test.sock;\n", v->roots->run);
+	put_pages(&o, v);
+	return out_end(&o, "test/server.conf", e);
+}
+
+long render_nginx_generation(
+    const struct render_edge *v, uint32_t generation, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check(v, e) < 0)
+		return -1;
+	out_put(&o,
+	    "server {\n\tlisten unix:%s/edge.%llu.sock;\n\taccess_log off;\n\treturn 444;\n}\n",
+	    v->roots->run, (unsigned long long)generation);
+	return out_end(&o, "generation.conf", e);
+}

@@ -1,0 +1,263 @@
+/* One project's vhost. Everything that comes from a release is reached through `live` and
+ * `previous`, two links; so this text changes with domains, static paths, limits and the number of
+ * instances, never with a release. */
+#include "render/vhost.h"
+
+#include "base/log.h"
+#include "render/out.h"
+
+#include <string.h>
+
+static int field(const char *p, size_t size, const char *what, struct str *ret, struct err *e)
+{
+	const char *end = memchr(p, '\0', size);
+	if (!end)
+		return err_set(e, ERR_INVALID, "%s does not end within its field", what);
+	*ret = (struct str){p, (size_t)(end - p)};
+	return 0;
+}
+
+static int check_project(const struct render_vhost *v, struct err *e)
+{
+	struct str s;
+	if (field(v->project, sizeof(v->project), "project name", &s, e) < 0 ||
+	    name_project(s, e) < 0)
+		return err_at(e, "/name");
+	return 0;
+}
+
+static int check_domains(const struct render_vhost *v, struct err *e)
+{
+	if (v->domain_count == 0 || v->domain_count > LIMIT_DOMAINS) {
+		err_set(e, ERR_INVALID, "a vhost has 1 to %u domains, not %u", LIMIT_DOMAINS,
+		    v->domain_count);
+		return err_at(e, "/domains");
+	}
+	for (unsigned i = 0; i < v->domain_count; i++) {
+		struct str s;
+		if (field(v->domains[i], sizeof(v->domains[i]), "domain", &s, e) < 0 ||
+		    name_domain(s, e) < 0)
+			return err_at(e, "/domains/%u", i);
+		for (unsigned k = 0; k < i; k++) {
+			if (str_eq_c(s, v->domains[k])) {
+				err_set(
+				    e, ERR_INVALID, "domain '%s' is named twice", v->domains[k]);
+				return err_at(e, "/domains/%u", i);
+			}
+		}
+	}
+	return 0;
+}
+
+static int check_data_path(const struct render_static *st, struct err *e)
+{
+	struct str s;
+	if (field(st->data_path, sizeof(st->data_path), "data path", &s, e) < 0)
+		return -1;
+	if (!st->data)
+		return s.n == 0 ? 0 : err_set(e, ERR_INVALID, "a data path without data");
+	if (name_subpath(s, e) < 0)
+		return -1;
+	if (!out_inert(st->data_path)) {
+		char shown[80];
+		log_escape(s, shown, sizeof(shown));
+		err_set(
+		    e, ERR_INVALID, "data path '%s' has a character that cannot be served", shown);
+		return err_hint(e, "use letters, digits, '.', '_', '~', '@', ':', '-' and '/'");
+	}
+	return 0;
+}
+
+static int check_static(const struct render_vhost *v, unsigned at, struct err *e)
+{
+	const struct render_static *st = &v->statics[at];
+	struct str url;
+	if (st->data > 1)
+		return err_set(e, ERR_INVALID, "the data mark is %u, not 0 or 1", st->data);
+	if (field(st->url, sizeof(st->url), "URL prefix", &url, e) < 0 ||
+	    name_url_prefix(url, e) < 0)
+		return -1;
+	if (str_eq_c(url, "/.slipway") || str_starts(url, STR("/.slipway/")))
+		return err_set(e, ERR_INVALID, "URL prefix '/.slipway' belongs to the edge");
+	for (unsigned k = 0; k < at; k++)
+		if (str_eq_c(url, v->statics[k].url))
+			return err_set(e, ERR_INVALID, "URL prefix '%s' is named twice", st->url);
+	return check_data_path(st, e);
+}
+
+static int check_rest(const struct render_vhost *v, struct err *e)
+{
+	if (v->web_instances > LIMIT_INSTANCES)
+		return err_set(e, ERR_INVALID, "%u instances are more than %u", v->web_instances,
+		    LIMIT_INSTANCES);
+	if (v->maintenance > 1)
+		return err_set(
+		    e, ERR_INVALID, "the maintenance mark is %u, not 0 or 1", v->maintenance);
+	if (v->body_max_bytes == 0 || v->body_max_bytes > RENDER_BODY_MAX_BYTES)
+		return err_set(e, ERR_INVALID, "a body limit is from 1 byte to 1 TB");
+	if (v->request_timeout_s == 0 || v->request_timeout_s > RENDER_TIMEOUT_MAX_S)
+		return err_set(e, ERR_INVALID, "a request timeout is from 1 s to 1 day");
+	return 0;
+}
+
+static int check_roots(const struct render_roots *r, struct err *e)
+{
+	if (out_path_check("projects directory", r->projects, e) < 0 ||
+	    out_path_check("run directory", r->run, e) < 0 ||
+	    out_path_check("edge directory", r->edge, e) < 0)
+		return -1;
+	/* ROOT/NAME/live/web.10.sock with the longest name: judged once, not when a name happens to
+	 * be long */
+	if (strlen(r->projects) + strlen("/") + NAME_PROJECT_MAX + strlen("/live/web.10.sock") >
+	    RENDER_SOCKET_PATH_MAX)
+		return err_set(e, ERR_SETTINGS,
+		    "projects directory '%.200s' is too long for socket paths", r->projects);
+	return 0;
+}
+
+static int check(const struct render_vhost *v, const struct render_roots *r, struct err *e)
+{
+	if (v->version != RENDER_VHOST_VERSION)
+		return err_set(
+		    e, ERR_INVALID, "vhost version %u is not %u", v->version, RENDER_VHOST_VERSION);
+	if (check_project(v, e) < 0 || check_domains(v, e) < 0 || check_rest(v, e) < 0)
+		return -1;
+	if (v->static_count > LIMIT_STATICS)
+		return err_set(e, ERR_INVALID, "%u static paths are more than %u", v->static_count,
+		    LIMIT_STATICS);
+	for (unsigned i = 0; i < v->static_count; i++)
+		if (check_static(v, i, e) < 0)
+			return err_at(e, "/static/%u", i);
+	return check_roots(r, e);
+}
+
+static void put_upstream(struct out *o, const struct render_vhost *v, const struct render_roots *r)
+{
+	/* max_fails=0: a moment without sockets must not shut an instance out for ten seconds. No
+	 * keepalive: it would pin the old release. */
+	out_put(o, "upstream slipway-%s {\n", v->project);
+	for (unsigned i = 1; i <= v->web_instances; i++)
+		out_put(o, "\tserver unix:%s/%s/live/web.%llu.sock max_fails=0;\n", r->projects,
+		    v->project, (unsigned long long)i);
+	out_put(o, "}\n");
+}
+
+static void put_public_location(struct out *o, const struct render_vhost *v,
+    const struct render_roots *r, const char *url, const char *end, const char *next)
+{
+	out_put(o, *end ? "\tlocation ^~ " : "\tlocation = ");
+	out_put(o, "%s", url);
+	out_put(o, *end && url[1] ? "/ {\n" : " {\n");
+	out_put(o, "\t\troot %s/%s/live/public;\n", r->projects, v->project);
+	/* one open(2) decides, so a switch between a look and the opening cannot lose a file */
+	out_put(o, "\t\terror_page 403 404 = %s;\n", next);
+	if (!url[1] && v->web_instances)
+		out_put(o, "\t\terror_page 405 = @web;\n");
+	out_put(o, "\t}\n");
+}
+
+static void put_data_location(struct out *o, const struct render_vhost *v,
+    const struct render_roots *r, const struct render_static *st)
+{
+	const char *slash = st->url[1] ? "/" : "";
+	out_put(o, "\tlocation ^~ ");
+	out_put(o, "%s", st->url);
+	out_put(o, *slash ? "/ {\n" : " {\n");
+	out_put(o, "\t\talias %s/%s/data/%s/;\n", r->projects, v->project, st->data_path);
+	out_put(o, "\t\tdisable_symlinks on from=%s/%s/data;\n\t}\n", r->projects, v->project);
+}
+
+/* A further step of a static file's way. */
+static void put_step(struct out *o, const struct render_vhost *v, const struct render_roots *r,
+    const char *name, bool live)
+{
+	out_put(o, "\tlocation %s {\n\t\troot %s/%s/", name, r->projects, v->project);
+	out_put(o, live ? "live/public;\n" : "previous/public;\n");
+}
+
+/* The way of a static file: live; previous, so that pages loaded before a switch still find their
+ * assets; live again, for the request that looked at both links while a rollback exchanged them.
+ * Then, for "/", the program or the site's own 404.html, else the plain page. */
+static void put_fallbacks(struct out *o, const struct render_vhost *v, const struct render_roots *r,
+    bool root, bool other)
+{
+	if (other) {
+		put_step(o, v, r, "@previous", false);
+		out_put(o, "\t\terror_page 403 404 = @again;\n\t}\n");
+		put_step(o, v, r, "@again", true);
+		out_put(o, "\t}\n");
+	}
+	if (!root)
+		return;
+	put_step(o, v, r, "@previous_root", false);
+	out_put(o, "\t\terror_page 403 404 = @again_root;\n\t}\n");
+	put_step(o, v, r, "@again_root", true);
+	out_put(o, v->web_instances ? "\t\terror_page 403 404 = @web;\n\t}\n"
+				    : "\t\terror_page 403 404 =404 @missing;\n\t}\n");
+	if (v->web_instances)
+		return;
+	put_step(o, v, r, "@missing", true);
+	out_put(o, "\t\ttry_files /404.html =404;\n\t}\n");
+}
+
+static void put_statics(
+    struct out *o, const struct render_vhost *v, const struct render_roots *r, bool *ret_root)
+{
+	bool root = false, other = false;
+	*ret_root = false;
+	for (unsigned i = 0; i < v->static_count; i++) {
+		const struct render_static *st = &v->statics[i];
+		bool is_root = st->url[1] == '\0';
+		*ret_root = *ret_root || is_root;
+		if (st->data) {
+			put_data_location(o, v, r, st);
+			continue;
+		}
+		const char *next = is_root ? "@previous_root" : "@previous";
+		if (!is_root)
+			put_public_location(o, v, r, st->url, "", next);
+		put_public_location(o, v, r, st->url, "/", next);
+		root = root || is_root;
+		other = other || !is_root;
+	}
+	put_fallbacks(o, v, r, root, other);
+}
+
+static void put_web(struct out *o, const struct render_vhost *v, bool root_taken)
+{
+	if (v->web_instances) {
+		out_put(
+		    o, "\tproxy_read_timeout %llus;\n", (unsigned long long)v->request_timeout_s);
+		out_put(
+		    o, "\tproxy_send_timeout %llus;\n", (unsigned long long)v->request_timeout_s);
+		out_put(o, root_taken ? "\tlocation @web {\n" : "\tlocation / {\n");
+		out_put(o, "\t\tproxy_pass http://slipway-%s;\n\t}\n", v->project);
+	} else if (!root_taken) {
+		out_put(o, "\tlocation / {\n\t\treturn 404;\n\t}\n");
+	}
+}
+
+long render_nginx_vhost(const struct render_vhost *v, const struct render_roots *r, char *out,
+    size_t size, struct err *e)
+{
+	struct out o;
+	bool root_taken = false;
+	out_init(&o, out, size);
+	if (check(v, r, e) < 0)
+		return -1;
+	if (v->web_instances && !v->maintenance)
+		put_upstream(&o, v, r);
+	out_put(&o, "server {\n\tinclude server.conf;\n\tserver_name");
+	for (unsigned i = 0; i < v->domain_count; i++)
+		out_put(&o, " %s", v->domains[i]);
+	out_put(&o, ";\n\tclient_max_body_size %llu;\n", (unsigned long long)v->body_max_bytes);
+	if (v->maintenance) {
+		out_put(&o, "\terror_page 503 /.slipway/maintenance.html;\n");
+		out_put(&o, "\tlocation / {\n\t\treturn 503;\n\t}\n");
+	} else {
+		put_statics(&o, v, r, &root_taken);
+		put_web(&o, v, root_taken);
+	}
+	out_put(&o, "}\n");
+	return out_end(&o, "the vhost", e);
+}
