@@ -1,5 +1,6 @@
 /* rooms: base loop crypto text http */
-/* The raw scan and the parser's adapter on smuggling and malformed requests, whole and byte by byte. */
+/* The raw scan and the parser's adapter on smuggling and malformed requests, whole and byte by
+ * byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -60,8 +61,14 @@ static enum http_scan judge_slowly(struct str s, struct http_head *h, size_t *re
 #define P "POST / HTTP/1.1\r\nHost: a\r\n"
 #define H "Host: a\r\n"
 #define C P "Transfer-Encoding: chunked\r\n\r\n"
-#define BAD(name, bytes) {name, STR(bytes), HTTP_SCAN_BAD, 0}
-#define GOOD(name, bytes, rest) {name, STR(bytes), HTTP_SCAN_OK, rest}
+#define BAD(name, bytes)                                                                           \
+	{                                                                                          \
+		name, STR(bytes), HTTP_SCAN_BAD, 0                                                 \
+	}
+#define GOOD(name, bytes, rest)                                                                    \
+	{                                                                                          \
+		name, STR(bytes), HTTP_SCAN_OK, rest                                               \
+	}
 
 static const struct {
 	const char *name;
@@ -117,7 +124,8 @@ static const struct {
     BAD("control byte in value", G H "X: a\x01\r\n\r\n"),
     BAD("escape in value", G H "X: \x1b[31m\r\n\r\n"),
     BAD("delete in value", G H "X: a\x7f\r\n\r\n"),
-    BAD("vertical tab before chunked", P "Transfer-Encoding: \x0b" "chunked\r\n\r\n"),
+    BAD("vertical tab before chunked", P "Transfer-Encoding: \x0b"
+					 "chunked\r\n\r\n"),
     BAD("form feed after a length", P "Content-Length: 5\x0c\r\n\r\n"),
     /* framing */
     BAD("te and cl", P "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"),
@@ -241,19 +249,22 @@ static void test_parser_agrees(void **state)
 	struct http_head h;
 	for (size_t i = 0; i < CASE_COUNT; i++) {
 		size_t end = 0, body = 0;
-		if (cases[i].want != HTTP_SCAN_OK || judge(cases[i].bytes, &h, &end) != HTTP_SCAN_OK)
+		if (cases[i].want != HTTP_SCAN_OK ||
+		    judge(cases[i].bytes, &h, &end) != HTTP_SCAN_OK)
 			continue;
 		struct http_wire w;
 		struct http_wire_head wh;
 		bool done = false;
-		assert_int_equal(http_wire_head(&w, h.method, cases[i].bytes.p, h.size_bytes, &wh), 0);
+		assert_int_equal(
+		    http_wire_head(&w, h.method, cases[i].bytes.p, h.size_bytes, &wh), 0);
 		assert_true(str_eq(wh.target, h.target));
 		assert_int_equal(wh.chunked, h.chunked);
 		assert_int_equal(wh.content_length, h.content_length);
 		if (!h.chunked)
 			continue;
-		assert_int_equal(http_wire_body(&w, cases[i].bytes.p + h.size_bytes, end - h.size_bytes,
-				     count_body, &body, &done), 0);
+		assert_int_equal(http_wire_body(&w, cases[i].bytes.p + h.size_bytes,
+				     end - h.size_bytes, count_body, &body, &done),
+		    0);
 		assert_true(done);
 	}
 }
@@ -263,8 +274,9 @@ static void test_parts(void **state)
 	(void)state;
 	struct http_head h;
 	size_t end;
-	struct str s = STR("POST /a%20b/c?x=1&y HTTP/1.1\r\nHost: a.example:80\r\nContent-Length: 12\r\n"
-			   "Connection: keep-alive, Upgrade\r\nUpgrade: terminal\r\n\r\n");
+	struct str s =
+	    STR("POST /a%20b/c?x=1&y HTTP/1.1\r\nHost: a.example:80\r\nContent-Length: 12\r\n"
+		"Connection: keep-alive, Upgrade\r\nUpgrade: terminal\r\n\r\n");
 	assert_int_equal(judge(s, &h, &end), HTTP_SCAN_OK);
 	assert_true(str_eq_c(h.method, "POST"));
 	assert_true(str_eq_c(h.path, "/a%20b/c"));
@@ -282,7 +294,8 @@ static void test_parts(void **state)
 	assert_null(h.upgrade.p);
 }
 
-static enum http_scan judge_filled(const char *before, size_t n, const char *line, size_t lines, const char *after)
+static enum http_scan judge_filled(
+    const char *before, size_t n, const char *line, size_t lines, const char *after)
 {
 	CLEANUP_BUF struct buf b;
 	buf_init(&b, 1u << 20);
@@ -303,13 +316,23 @@ static void test_limits(void **state)
 	const char *end = " HTTP/1.1\r\n" H "\r\n";
 	assert_int_equal(judge_filled("GET /", LIMIT_URL_BYTES - 1, "", 0, end), HTTP_SCAN_OK);
 	assert_int_equal(judge_filled("GET /", LIMIT_URL_BYTES, "", 0, end), HTTP_SCAN_URL_LONG);
-	assert_int_equal(judge_filled(G H, 0, "X: 1\r\n", LIMIT_HEADER_COUNT - 1, "\r\n"), HTTP_SCAN_OK);
-	assert_int_equal(judge_filled(G H, 0, "X: 1\r\n", LIMIT_HEADER_COUNT, "\r\n"), HTTP_SCAN_HEAD_LARGE);
-	assert_int_equal(judge_filled(G H "X: ", LIMIT_HEADER_BYTES, "", 0, "\r\n\r\n"), HTTP_SCAN_HEAD_LARGE);
-	assert_int_equal(judge_filled(G H "X: ", LIMIT_HEADER_BYTES, "", 0, ""), HTTP_SCAN_HEAD_LARGE);
-	assert_int_equal(judge_filled(C, 0, "1;abcdefghijklmnopqrstuvwxyz\r\na\r\n", 200, "0\r\n\r\n"), HTTP_SCAN_OK);
-	assert_int_equal(judge_filled(C, 0, "1;abcdefghijklmnopqrstuvwxyz\r\na\r\n", 400, "0\r\n\r\n"), HTTP_SCAN_BAD);
-	assert_int_equal(judge_filled(C "0\r\n", 0, "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", 400, "\r\n"), HTTP_SCAN_BAD);
+	assert_int_equal(
+	    judge_filled(G H, 0, "X: 1\r\n", LIMIT_HEADER_COUNT - 1, "\r\n"), HTTP_SCAN_OK);
+	assert_int_equal(
+	    judge_filled(G H, 0, "X: 1\r\n", LIMIT_HEADER_COUNT, "\r\n"), HTTP_SCAN_HEAD_LARGE);
+	assert_int_equal(
+	    judge_filled(G H "X: ", LIMIT_HEADER_BYTES, "", 0, "\r\n\r\n"), HTTP_SCAN_HEAD_LARGE);
+	assert_int_equal(
+	    judge_filled(G H "X: ", LIMIT_HEADER_BYTES, "", 0, ""), HTTP_SCAN_HEAD_LARGE);
+	assert_int_equal(
+	    judge_filled(C, 0, "1;abcdefghijklmnopqrstuvwxyz\r\na\r\n", 200, "0\r\n\r\n"),
+	    HTTP_SCAN_OK);
+	assert_int_equal(
+	    judge_filled(C, 0, "1;abcdefghijklmnopqrstuvwxyz\r\na\r\n", 400, "0\r\n\r\n"),
+	    HTTP_SCAN_BAD);
+	assert_int_equal(
+	    judge_filled(C "0\r\n", 0, "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n", 400, "\r\n"),
+	    HTTP_SCAN_BAD);
 }
 
 static void test_answers(void **state)
@@ -328,7 +351,8 @@ static void test_answers(void **state)
 	    {STR("HTTP/1.1 999 Odd\r\n\r\n"), -1},
 	};
 	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
-		assert_int_equal(http_wire_answer(answers[i].bytes.p, answers[i].bytes.n), answers[i].want);
+		assert_int_equal(
+		    http_wire_answer(answers[i].bytes.p, answers[i].bytes.n), answers[i].want);
 }
 
 int main(void)
