@@ -41,6 +41,7 @@ int model_hook_set_paused(
     struct store_db *db, int64_t id, bool paused, struct err *e) WARN_UNUSED; /* 1/0/-1 */
 int model_hook_remove(
     struct store_db *db, int64_t id, struct err *e) WARN_UNUSED; /* with its events; 1/0/-1 */
-/* Every hook with its sealed secret, in ascending order of id (`page.after`): what hooks/ keeps in memory. */
+/* Every hook with its sealed secret, in ascending order of id (`page.after`): what hooks/ keeps in
+ * memory. */
 int model_hook_all(struct store_db *db, struct arena *a, struct model_page page,
     struct model_hooks *ret, struct err *e) WARN_UNUSED;

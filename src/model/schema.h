@@ -8,9 +8,8 @@
 #define MODEL_SCHEMA_MAJOR 1
 
 /* Brings the database up to this program's schema; does nothing when it is there or further.
- * Blocks; at start only. ERR_SETTINGS when a newer major wrote it, ERR_INVALID when it is somebody
- * else's database. */
+ * Blocks; at start only. ERR_SETTINGS when a newer major wrote it. */
 int model_migrate(struct store *s, struct err *e) WARN_UNUSED;
-/* What the database has; 0.0 for a fresh one. */
+/* What the database has; after model_migrate. */
 int model_schema_version(
     struct store_db *db, int *ret_major, int *ret_minor, struct err *e) WARN_UNUSED;

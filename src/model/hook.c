@@ -1,0 +1,168 @@
+/* Hooks. */
+#include "model/hook.h"
+
+#include "model/row.h"
+
+int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret_id, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO hook(name, project_id, sender, secret, branch, created_ms)"
+	    " VALUES ($name, $project, $sender, $secret, $branch, $now) ON CONFLICT DO NOTHING "
+	    "RETURNING id",
+	    e);
+	int rc;
+
+	if (!q)
+		return -1;
+	store_bind_text(q, "$name", h->name);
+	store_bind_i64(q, "$project", h->project_id);
+	row_bind_text(q, "$sender", h->sender);
+	store_bind_blob(q, "$secret", h->secret);
+	row_bind_text(q, "$branch", h->branch);
+	store_bind_i64(q, "$now", h->created_ms);
+	rc = row_number(q, ret_id, e);
+	if (rc == 0) {
+		err_set(e, ERR_CONFLICT, "cannot create hook '%.*s': the name is taken",
+		    STR_ARG(h->name));
+		return err_hint(e, "choose another name");
+	}
+	return rc < 0 ? -1 : 0;
+}
+
+#define HOOK_COLUMNS(secret)                                                                       \
+	"SELECT h.id, h.project_id, h.name, p.name, h.sender, " secret                             \
+	", h.branch, h.created_ms, h.paused"                                                       \
+	" FROM hook h JOIN project p ON p.id = h.project_id WHERE "
+
+static void fill_hook(struct row *r, void *ret)
+{
+	*(struct model_hook *)ret = (struct model_hook){
+	    .id = row_i64(r, 0),
+	    .project_id = row_i64(r, 1),
+	    .name = row_str(r, 2),
+	    .project = row_str(r, 3),
+	    .sender = row_str(r, 4),
+	    .secret = row_str_null(r, 5),
+	    .branch = row_str(r, 6),
+	    .created_ms = row_i64(r, 7),
+	    .paused = row_bool(r, 8),
+	};
+}
+
+int model_hook_get(struct store_db *db, struct arena *a, struct str name,
+    struct model_viewer viewer, struct model_hook *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(
+	    db, HOOK_COLUMNS("NULL") "h.name = $name AND " ROW_SEES("h.project_id"), e);
+
+	if (!q)
+		return -1;
+	store_bind_text(q, "$name", name);
+	row_bind_viewer(q, viewer);
+	return row_get(q, a, fill_hook, ret, e);
+}
+
+int model_hook_find(
+    struct store_db *db, struct arena *a, struct str name, struct model_hook *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, HOOK_COLUMNS("h.secret") "h.name = $name", e);
+
+	if (!q)
+		return -1;
+	store_bind_text(q, "$name", name);
+	return row_get(q, a, fill_hook, ret, e);
+}
+
+int model_hook_list(struct store_db *db, struct arena *a, int64_t project_id,
+    struct model_page page, struct model_viewer viewer, struct model_hooks *ret, struct err *e)
+{
+	struct store_stmt *q;
+	struct row_list l;
+
+	/* Two statements, so that each has the index it needs. */
+	if (project_id)
+		q = store_prepare(db,
+		    HOOK_COLUMNS("NULL") "h.project_id = $project AND h.id < $after AND " ROW_SEES(
+			"h.project_id") " ORDER BY h.id DESC LIMIT $limit",
+		    e);
+	else
+		q = store_prepare(db,
+		    HOOK_COLUMNS("NULL") "h.id < $after AND " ROW_SEES(
+			"h.project_id") " ORDER BY h.id DESC LIMIT $limit",
+		    e);
+	if (!q)
+		return -1;
+	if (project_id)
+		store_bind_i64(q, "$project", project_id);
+	row_bind_page(q, page);
+	row_bind_viewer(q, viewer);
+	if (row_list(q, a, sizeof(struct model_hook), row_limit(page.limit), fill_hook, &l, e) < 0)
+		return -1;
+	ROW_LIST_INTO(ret, l);
+	ret->more = l.more;
+	return 0;
+}
+
+int model_hook_all(struct store_db *db, struct arena *a, struct model_page page,
+    struct model_hooks *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(
+	    db, HOOK_COLUMNS("h.secret") "h.id > $after ORDER BY h.id LIMIT $limit", e);
+	struct row_list l;
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$after", page.after);
+	store_bind_i64(q, "$limit", (int64_t)row_limit(page.limit) + 1);
+	if (row_list(q, a, sizeof(struct model_hook), row_limit(page.limit), fill_hook, &l, e) < 0)
+		return -1;
+	ROW_LIST_INTO(ret, l);
+	ret->more = l.more;
+	return 0;
+}
+
+int model_hook_update(struct store_db *db, int64_t id, struct str sender, struct str sealed_secret,
+    struct str branch, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE hook SET sender = coalesce($sender, sender), secret = coalesce($secret, "
+	    "secret),"
+	    " branch = coalesce($branch, branch) WHERE id = $id",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_text(q, "$sender", sender);
+	store_bind_blob(q, "$secret", sealed_secret);
+	store_bind_text(q, "$branch", branch);
+	store_bind_i64(q, "$id", id);
+	return row_change(db, q, e);
+}
+
+int model_hook_set_paused(struct store_db *db, int64_t id, bool paused, struct err *e)
+{
+	struct store_stmt *q =
+	    store_prepare(db, "UPDATE hook SET paused = $paused WHERE id = $id", e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$paused", paused);
+	store_bind_i64(q, "$id", id);
+	return row_change(db, q, e);
+}
+
+int model_hook_remove(struct store_db *db, int64_t id, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, "DELETE FROM event WHERE hook_id = $id", e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$id", id);
+	if (store_exec(q, e) < 0)
+		return -1;
+	q = store_prepare(db, "DELETE FROM hook WHERE id = $id", e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$id", id);
+	return row_change(db, q, e);
+}

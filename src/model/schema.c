@@ -1,0 +1,234 @@
+/* The tables, migration by migration. Never edit one that was released: add the next.
+ *
+ * Booleans are 0 or 1, times milliseconds since 1970 UTC with 0 for never, texts empty rather than
+ * NULL unless absence means something, states their names. */
+#include "model/schema.h"
+
+#include <stdint.h>
+
+static const char schema_1[] =
+    "CREATE TABLE project("
+    " id @id, name TEXT NOT NULL, kind TEXT NOT NULL,"
+    " source_type TEXT NOT NULL CHECK (source_type IN ('git', 'path', 'archive')),"
+    " source_url TEXT NOT NULL, source_ref TEXT NOT NULL, root TEXT NOT NULL,"
+    " user_no @i64 NOT NULL, desired_running @i64 NOT NULL,"
+    " limits TEXT NOT NULL, settings TEXT NOT NULL,"
+    " https_token @blob, deploy_key TEXT NOT NULL DEFAULT '', deploy_key_sealed @blob,"
+    " known_hosts TEXT NOT NULL, env_version @i64 NOT NULL DEFAULT 0,"
+    " version @i64 NOT NULL DEFAULT 1, created_ms @i64 NOT NULL, removed_ms @i64 NOT NULL DEFAULT "
+    "0) @strict;\n"
+    "CREATE UNIQUE INDEX project_name ON project(name) WHERE removed_ms = 0;\n"
+    "CREATE INDEX project_removed ON project(removed_ms) WHERE removed_ms > 0;\n"
+
+    /* Block n is the ten ports from 20000 + 10 n; its number is the key. */
+    "CREATE TABLE port_block(block @id, project_id @i64 NOT NULL UNIQUE REFERENCES project(id)) "
+    "@strict;\n"
+
+    "CREATE TABLE domain("
+    " host TEXT PRIMARY KEY, project_id @i64 NOT NULL REFERENCES project(id), created_ms @i64 NOT "
+    "NULL) @strict;\n"
+    "CREATE INDEX domain_project ON domain(project_id);\n"
+
+    "CREATE TABLE env("
+    " project_id @i64 NOT NULL REFERENCES project(id), key TEXT NOT NULL, version @i64 NOT NULL,"
+    " sealed @blob, secret @i64 NOT NULL, build @i64 NOT NULL, deleted @i64 NOT NULL, set_ms @i64 "
+    "NOT NULL,"
+    " PRIMARY KEY (project_id, key, version)) @strict;\n"
+
+    "CREATE TABLE release("
+    " project_id @i64 NOT NULL REFERENCES project(id), number @i64 NOT NULL,"
+    " state TEXT NOT NULL CHECK (state IN ('building', 'sealed', 'failed', 'pruned')),"
+    " commit_id TEXT NOT NULL, ref TEXT NOT NULL, subject TEXT NOT NULL, author TEXT NOT NULL,"
+    " env_version @i64 NOT NULL, plan TEXT NOT NULL DEFAULT '{}', migrated @i64 NOT NULL DEFAULT 0,"
+    " size_bytes @i64 NOT NULL DEFAULT 0, created_ms @i64 NOT NULL, sealed_ms @i64 NOT NULL "
+    "DEFAULT 0,"
+    " task_id @i64 NOT NULL, attempt @i64 NOT NULL,"
+    " PRIMARY KEY (project_id, number)) @strict;\n"
+    "CREATE INDEX release_task ON release(task_id);\n"
+
+    "CREATE TABLE live("
+    " project_id @i64 PRIMARY KEY REFERENCES project(id), number @i64 NOT NULL, previous @i64 NOT "
+    "NULL,"
+    " at_ms @i64 NOT NULL) @strict;\n"
+
+    "CREATE TABLE scale("
+    " project_id @i64 NOT NULL REFERENCES project(id), process TEXT NOT NULL, count @i64 NOT NULL,"
+    " PRIMARY KEY (project_id, process)) @strict;\n"
+
+    "CREATE TABLE hook("
+    " id @id, name TEXT NOT NULL UNIQUE, project_id @i64 NOT NULL REFERENCES project(id), sender "
+    "TEXT NOT NULL,"
+    " secret @blob, branch TEXT NOT NULL, created_ms @i64 NOT NULL, paused @i64 NOT NULL DEFAULT "
+    "0) @strict;\n"
+    "CREATE INDEX hook_project ON hook(project_id);\n"
+
+    /* The body comes last, so that lists never touch its pages. */
+    "CREATE TABLE event("
+    " id @id, hook_id @i64 NOT NULL REFERENCES hook(id), project_id @i64 NOT NULL, delivery_key "
+    "TEXT NOT NULL,"
+    " received_ms @i64 NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL, before_commit TEXT NOT "
+    "NULL,"
+    " after_commit TEXT NOT NULL, task_id @i64,"
+    " outcome TEXT NOT NULL CHECK (outcome IN"
+    " ('waiting', 'served', 'uptodate', 'ignored', 'superseded', 'failed')),"
+    " attempt @i64 NOT NULL DEFAULT 1, body @blob,"
+    " UNIQUE (hook_id, delivery_key)) @strict;\n"
+    "CREATE INDEX event_project ON event(project_id, id);\n"
+    "CREATE INDEX event_task ON event(task_id) WHERE task_id IS NOT NULL;\n"
+    "CREATE INDEX event_waiting ON event(project_id) WHERE outcome = 'waiting';\n"
+    "CREATE INDEX event_received ON event(received_ms);\n"
+
+    "CREATE TABLE task("
+    " id @id, project_id @i64 NOT NULL REFERENCES project(id),"
+    " kind TEXT NOT NULL CHECK (kind IN"
+    " ('deploy', 'rollback', 'stop', 'start', 'restart', 'scale', 'destroy', 'run')),"
+    " state TEXT NOT NULL CHECK (state IN"
+    " ('waiting', 'running', 'done', 'failed', 'cancelled', 'superseded', 'dead')),"
+    " ref TEXT NOT NULL, head_commit TEXT NOT NULL, before_commit TEXT NOT NULL, from_push @i64 "
+    "NOT NULL,"
+    " priority @i64 NOT NULL, attempt @i64 NOT NULL DEFAULT 0, attempts_max @i64 NOT NULL, due_ms "
+    "@i64 NOT NULL,"
+    " lease_owner TEXT NOT NULL DEFAULT '', lease_counter @i64 NOT NULL DEFAULT 0,"
+    " lease_beat @i64 NOT NULL DEFAULT 0, cancel_requested @i64 NOT NULL DEFAULT 0,"
+    " current_step TEXT NOT NULL DEFAULT '', created_ms @i64 NOT NULL, started_ms @i64 NOT NULL "
+    "DEFAULT 0,"
+    " finished_ms @i64 NOT NULL DEFAULT 0, requested_by TEXT NOT NULL,"
+    " input TEXT NOT NULL, progress TEXT NOT NULL DEFAULT '', result TEXT NOT NULL DEFAULT '',"
+    " error TEXT NOT NULL DEFAULT '') @strict;\n"
+    "CREATE UNIQUE INDEX task_one_running ON task(project_id) WHERE state = 'running';\n"
+    "CREATE INDEX task_next ON task(priority DESC, id) WHERE state = 'waiting';\n"
+    "CREATE INDEX task_fold ON task(project_id, ref) WHERE state = 'waiting';\n"
+    "CREATE INDEX task_due ON task(due_ms) WHERE state = 'waiting';\n"
+    "CREATE INDEX task_project ON task(project_id, id);\n"
+    "CREATE INDEX task_state ON task(state, id);\n"
+    "CREATE INDEX task_finished ON task(finished_ms) WHERE finished_ms > 0;\n"
+
+    "CREATE TABLE step("
+    " task_id @i64 NOT NULL REFERENCES task(id) ON DELETE CASCADE, attempt @i64 NOT NULL, seq @i64 "
+    "NOT NULL,"
+    " name TEXT NOT NULL,"
+    " state TEXT NOT NULL CHECK (state IN ('running', 'done', 'failed', 'cancelled', 'skipped')),"
+    " started_ms @i64 NOT NULL, finished_ms @i64 NOT NULL DEFAULT 0, detail TEXT NOT NULL DEFAULT "
+    "'',"
+    " PRIMARY KEY (task_id, attempt, seq)) @strict;\n"
+
+    "CREATE TABLE branch_head("
+    " project_id @i64 NOT NULL REFERENCES project(id), ref TEXT NOT NULL, commit_id TEXT NOT NULL,"
+    " ok @i64 NOT NULL, task_id @i64 NOT NULL, PRIMARY KEY (project_id, ref)) @strict;\n"
+
+    /* role: 0 none, 1 viewer, 2 deployer, 3 admin, 4 owner */
+    "CREATE TABLE operator("
+    " id @id, name TEXT NOT NULL UNIQUE, role @i64 NOT NULL CHECK (role BETWEEN 0 AND 4), "
+    "password_hash TEXT,"
+    " disabled @i64 NOT NULL DEFAULT 0, created_ms @i64 NOT NULL) @strict;\n"
+
+    "CREATE TABLE token("
+    " id @id, operator_id @i64 NOT NULL REFERENCES operator(id), hash @blob NOT NULL UNIQUE, label "
+    "TEXT NOT NULL,"
+    " created_ms @i64 NOT NULL, expires_ms @i64 NOT NULL, last_used_ms @i64 NOT NULL DEFAULT 0,"
+    " revoked @i64 NOT NULL DEFAULT 0) @strict;\n"
+    "CREATE INDEX token_operator ON token(operator_id);\n"
+
+    "CREATE TABLE grant_role("
+    " operator_id @i64 NOT NULL REFERENCES operator(id), project_id @i64 NOT NULL REFERENCES "
+    "project(id),"
+    " role @i64 NOT NULL CHECK (role BETWEEN 1 AND 4), PRIMARY KEY (operator_id, project_id)) "
+    "@strict;\n"
+    "CREATE INDEX grant_project ON grant_role(project_id);\n"
+
+    "CREATE TABLE audit("
+    " id @id, at_ms @i64 NOT NULL, project_id @i64, operator TEXT NOT NULL, action TEXT NOT NULL,"
+    " target TEXT NOT NULL, outcome TEXT NOT NULL, detail TEXT NOT NULL, chain @blob NOT NULL) "
+    "@strict;\n"
+    "CREATE INDEX audit_project ON audit(project_id, id) WHERE project_id IS NOT NULL;\n"
+
+    "CREATE TABLE idempotency("
+    " operator_id @i64 NOT NULL, key TEXT NOT NULL, route TEXT NOT NULL, request_hash @blob NOT "
+    "NULL,"
+    " status @i64 NOT NULL DEFAULT 0, body @blob, at_ms @i64 NOT NULL,"
+    " PRIMARY KEY (operator_id, key)) @strict;\n"
+    "CREATE INDEX idempotency_at ON idempotency(at_ms);\n";
+
+/* Minor version n is reached by running migrations[n - 1]. */
+static const char *const migrations[] = {schema_1};
+#define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
+
+static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, "SELECT value FROM meta WHERE key = $key", e);
+	int rc;
+
+	if (!q)
+		return -1;
+	store_bind_text(q, "$key", str_c(key));
+	rc = store_step(q, e);
+	*ret = rc > 0 ? (int)store_col_i64(q, 0) : 0;
+	store_reset(q);
+	return rc < 0 ? -1 : 0;
+}
+
+static int meta_set(struct store_db *db, const char *key, int value, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO meta(key, value) VALUES ($key, $value) ON CONFLICT (key) DO UPDATE SET "
+	    "value = $value",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_text(q, "$key", str_c(key));
+	store_bind_i64(q, "$value", value);
+	return store_exec(q, e);
+}
+
+int model_schema_version(struct store_db *db, int *ret_major, int *ret_minor, struct err *e)
+{
+	return meta_get(db, "schema_major", ret_major, e) < 0
+		   ? -1
+		   : meta_get(db, "schema_minor", ret_minor, e);
+}
+
+static int unit_meta(void *ctx, struct store_db *db, struct err *e)
+{
+	(void)ctx;
+	return store_script(db,
+	    "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value @i64 NOT NULL) @strict",
+	    e);
+}
+
+/* One migration, or *ctx = true when there is none left. */
+static int unit_migrate(void *ctx, struct store_db *db, struct err *e)
+{
+	bool *done = ctx;
+	int major, minor;
+
+	if (model_schema_version(db, &major, &minor, e) < 0)
+		return -1;
+	if (major > MODEL_SCHEMA_MAJOR) {
+		err_set(e, ERR_SETTINGS,
+		    "cannot use this database: its schema %d.%d is newer than this slipwayd's "
+		    "%d.%d",
+		    major, minor, MODEL_SCHEMA_MAJOR, MINOR_NOW);
+		return err_hint(e, "install the newer version again, or restore the backup made "
+				   "before the upgrade");
+	}
+	*done = minor >= MINOR_NOW;
+	if (*done)
+		return 0;
+	if (store_script(db, migrations[minor], e) < 0 ||
+	    meta_set(db, "schema_major", MODEL_SCHEMA_MAJOR, e) < 0)
+		return err_prefix(e, "schema %d.%d", MODEL_SCHEMA_MAJOR, minor + 1);
+	return meta_set(db, "schema_minor", minor + 1, e);
+}
+
+int model_migrate(struct store *s, struct err *e)
+{
+	bool done = false;
+
+	if (store_write(s, unit_meta, NULL, e) < 0)
+		return -1;
+	while (!done)
+		if (store_write(s, unit_migrate, &done, e) < 0)
+			return -1;
+	return 0;
+}
