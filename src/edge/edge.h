@@ -19,8 +19,10 @@ void edge_free(struct edge *g);
 void edge_vhost_set(struct edge *g, const struct render_vhost *v, run_done_fn *fn, void *ctx);
 void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx);
 
-/* projects/NAME/live -> RUN/NAME/N by one rename(2), directory synced; `previous` first set to the release before, when > 0.
- * Blocks for one directory fsync. */
+/* projects/NAME/live -> RUN/NAME/N by one rename(2), directory synced; `previous` first set to the release before, when
+ * > 0. Back to what `previous` names is one exchange of the two links. A repeat after a crash is harmless. A file that
+ * both releases, or the live one before or after, hold is served throughout; so RUN/NAME/PREVIOUS/public must stay
+ * for as long as `previous` names it. Blocks for at most two directory fsyncs. */
 int edge_switch(struct edge *g, struct str project, uint32_t release, uint32_t previous, struct err *e) WARN_UNUSED;
 /* Which release the link names: 1 and the number, 0 no link, -1. */
 int edge_live(struct edge *g, struct str project, uint32_t *ret_release, struct err *e) WARN_UNUSED;

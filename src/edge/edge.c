@@ -1,0 +1,176 @@
+#include "edge/edge.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/num.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct edge {
+	struct edge_options o;
+};
+
+struct edge *edge_new(const struct edge_options *o)
+{
+	struct edge *g = mem_alloc(sizeof(*g));
+	g->o = *o;
+	return g;
+}
+
+void edge_free(struct edge *g)
+{
+	mem_free_ptr(&g);
+}
+
+/* ---- vhosts: requests to the helper ---- */
+
+/* A refusal that was found before anything was sent; told from the loop, as every other answer is.
+ */
+struct refusal {
+	run_done_fn *fn;
+	void *ctx;
+	struct err e;
+};
+
+static void tell_refusal(void *ctx)
+{
+	struct refusal *r = ctx;
+	r->fn(r->ctx, 0, &r->e);
+	mem_free_ptr(&r);
+}
+
+static void refuse(struct edge *g, run_done_fn *fn, void *ctx, const struct err *e)
+{
+	struct refusal *r = mem_alloc(sizeof(*r));
+	*r = (struct refusal){.fn = fn, .ctx = ctx, .e = *e};
+	loop_post(g->o.loop, tell_refusal, r);
+}
+
+static int vhost_request(struct priv_request *q, enum priv_op op, struct str project, struct err *e)
+{
+	*q = (struct priv_request){.magic = PRIV_MAGIC, .op = (uint32_t)op};
+	if (name_project(project, e) < 0)
+		return -1;
+	if (!str_copy(project, q->project, sizeof(q->project)))
+		return err_set(e, ERR_INVALID, "project name is too long");
+	return 0;
+}
+
+void edge_vhost_set(struct edge *g, const struct render_vhost *v, run_done_fn *fn, void *ctx)
+{
+	struct priv_request q;
+	struct err e;
+	struct str project = {v->project, strnlen(v->project, sizeof(v->project))};
+	CLEANUP_FD int fd = -1;
+	if (vhost_request(&q, PRIV_VHOST_SET, project, &e) == 0)
+		fd = fs_memfd("vhost", v, sizeof(*v), &e);
+	if (fd < 0)
+		refuse(g, fn, ctx, &e);
+	else
+		run_request(g->o.run, &q, &fd, 1, fn, ctx);
+}
+
+void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx)
+{
+	struct priv_request q;
+	struct err e;
+	if (vhost_request(&q, PRIV_VHOST_REMOVE, project, &e) < 0)
+		refuse(g, fn, ctx, &e);
+	else
+		run_request(g->o.run, &q, NULL, 0, fn, ctx);
+}
+
+/* ---- the switch ---- */
+
+static int open_project(struct edge *g, struct str project, struct err *e)
+{
+	char name[NAME_PROJECT_MAX + 1];
+	if (name_project(project, e) < 0)
+		return -1;
+	if (!str_copy(project, name, sizeof(name)))
+		return err_set(e, ERR_INVALID, "project name is too long");
+	CLEANUP_FD int top = open(g->o.projects_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int fd = top < 0 ? -1 : openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 ? fd
+		       : err_sys(e, ERR_IO, errno, "could not open the directory of '%s'", name);
+}
+
+static int target_of(
+    struct edge *g, struct str project, uint32_t release, char out[PATH_MAX], struct err *e)
+{
+	int n = snprintf(out, PATH_MAX, "%s/%.*s/%u", g->o.run_dir, STR_ARG(project), release);
+	return n > 0 && n < PATH_MAX ? 0 : err_set(e, ERR_SETTINGS, "run directory is too long");
+}
+
+/* What dir/name points at; "" when there is no such link. */
+static int read_link(int dir, const char *name, char out[PATH_MAX], struct err *e)
+{
+	ssize_t n = readlinkat(dir, name, out, PATH_MAX - 1);
+	if (n < 0 && errno != ENOENT)
+		return err_sys(e, ERR_IO, errno, "could not read the link '%s'", name);
+	out[n < 0 ? 0 : n] = '\0';
+	return 0;
+}
+
+/* Back to the release before is one exchange of both links: set one after the other, files that
+ * only the release coming back has would be behind neither link for a moment. 1 done, 0 not such a
+ * case. */
+static int exchange(int dir, const char *target, const char *before, struct err *e)
+{
+	char live[PATH_MAX], previous[PATH_MAX];
+	if (read_link(dir, "live", live, e) < 0 || read_link(dir, "previous", previous, e) < 0)
+		return -1;
+	if (strcmp(live, before) != 0 || strcmp(previous, target) != 0)
+		return 0;
+	if (renameat2(dir, "live", dir, "previous", RENAME_EXCHANGE) < 0)
+		return 0; /* a file system without it: one after the other */
+	if (fsync(dir) < 0)
+		return err_sys(e, ERR_IO, errno, "could not make the switch durable");
+	return 1;
+}
+
+int edge_switch(
+    struct edge *g, struct str project, uint32_t release, uint32_t previous, struct err *e)
+{
+	char target[PATH_MAX], before[PATH_MAX];
+	if (release == 0 || release == previous)
+		return err_set(
+		    e, ERR_INVALID, "cannot switch from release %u to %u", previous, release);
+	CLEANUP_FD int dir = open_project(g, project, e);
+	if (dir < 0 || target_of(g, project, release, target, e) < 0)
+		return -1;
+	if (previous > 0) {
+		if (target_of(g, project, previous, before, e) < 0)
+			return -1;
+		int rc = exchange(dir, target, before, e);
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+		if (fs_link_swap(dir, "previous", before, e) < 0)
+			return -1;
+	}
+	return fs_link_swap(dir, "live", target, e);
+}
+
+int edge_live(struct edge *g, struct str project, uint32_t *ret_release, struct err *e)
+{
+	char link[PATH_MAX], prefix[PATH_MAX];
+	uint64_t release;
+	CLEANUP_FD int dir = open_project(g, project, e);
+	if (dir < 0 || read_link(dir, "live", link, e) < 0)
+		return -1;
+	if (link[0] == '\0')
+		return 0;
+	int n = snprintf(prefix, sizeof(prefix), "%s/%.*s/", g->o.run_dir, STR_ARG(project));
+	struct str s = str_c(link);
+	if (n < 0 || n >= PATH_MAX || !str_starts(s, str_c(prefix)) ||
+	    !num_u64(str_from(s, (size_t)n), 1, UINT32_MAX, &release))
+		return err_set(
+		    e, ERR_INVALID, "the link 'live' of '%.*s' points elsewhere", STR_ARG(project));
+	*ret_release = (uint32_t)release;
+	return 1;
+}
