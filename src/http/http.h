@@ -104,6 +104,8 @@ struct http_server_options {
 	const char *spool_dir; /* for bodies that go to files */
 	/* "Name: value\r\n…" put on every answer, errors included. */
 	const char *common_headers;
+	/* Unix peers are a proxy, not the person who asks: unix_peer stays false. */
+	bool behind_proxy;
 	struct http_limits limits; /* all 0: the house's; set by tests */
 };
 
