@@ -122,5 +122,8 @@ def test_hostile_values(aug, field):
 
 def test_the_oracle_sees_an_injection(aug):
     """The planted fault: what a renderer without its wall would have written."""
-    text = render(fields_with()).replace("shop.example.org", "x; return 200 hello")
-    assert parse(aug, text) != expected(domain="x; return 200 hello")
+    value = "x;\n\treturn 200"
+    text = render(fields_with()).replace("shop.example.org", value)
+    tree = parse(aug, text)
+    assert tree != expected(domain=value)
+    assert ("return", "200", []) in tree[1][2]
