@@ -8,11 +8,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define BUFFERED_MAX                                                                               \
@@ -131,6 +128,7 @@ static void conn_answered(struct http_conn *c)
 		http_conn_linger(c);
 		return;
 	}
+	c->served = true;
 	conn_state(c, CONN_HEAD);
 	http_server_conn_active(c->server, c);
 	if (!c->processing)
@@ -479,29 +477,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 
 /* Opening. */
 
-static void learn_peer(struct http_conn *c, int fd)
-{
-	union {
-		struct sockaddr any;
-		struct sockaddr_in in;
-		struct sockaddr_in6 in6;
-		struct sockaddr_storage room;
-	} a;
-	socklen_t len = sizeof a;
-	if (c->unix_peer) {
-		struct ucred cred = {.uid = (uid_t)-1};
-		len = sizeof cred;
-		if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0)
-			cred.uid = (uid_t)-1;
-		c->peer_uid = cred.uid;
-		c->peer_pid = cred.pid;
-	} else if (getpeername(fd, &a.any, &len) == 0) {
-		const void *ip =
-		    a.any.sa_family == AF_INET6 ? (const void *)&a.in6.sin6_addr : &a.in.sin_addr;
-		(void)inet_ntop(a.any.sa_family, ip, c->peer_address, sizeof c->peer_address);
-	}
-}
-
 static int handle_open(struct http_conn *c, int fd)
 {
 	uv_loop_t *uv = loop_uv(c->server->o.loop);
@@ -520,7 +495,7 @@ void http_conn_open(struct http_server *s, int fd, bool is_unix)
 	c->unix_peer = is_unix;
 	c->peer_uid = (uid_t)-1;
 	buf_init(&c->in, BUFFERED_MAX + HTTP_SCRATCH_BYTES);
-	learn_peer(c, fd);
+	http_peer_learn(c, fd);
 	conn_state(c, CONN_HEAD);
 	http_server_conn_opened(s, c);
 	int r = handle_open(c, fd);
@@ -536,7 +511,7 @@ void http_conn_open(struct http_server *s, int fd, bool is_unix)
 static void head_tick(struct http_conn *c, int64_t age_ms)
 {
 	const struct http_limits *l = &c->server->o.limits;
-	if (c->in.n == 0 && age_ms >= l->idle_ms) {
+	if (c->in.n == 0 && age_ms >= (c->served ? l->idle_ms : l->head_ms)) {
 		http_conn_close(c);
 	} else if (c->in.n > 0 && age_ms >= l->head_ms) {
 		c->call = http_call_get(c);

@@ -47,6 +47,7 @@ struct http_conn {
 	enum http_conn_state state;
 	bool processing;  /* conn_process is on the stack */
 	bool paused;	  /* not reading: enough is buffered */
+	bool served;	  /* has had an answer: from now on idling is keep-alive */
 	bool eof;	  /* the peer has sent all it will */
 	bool close_after; /* the answer under way is the last */
 	bool handle_gone; /* closing callback has run */
@@ -152,6 +153,10 @@ void http_conn_linger(struct http_conn *c);
 /* Writes all now, or keeps the rest for `done`: 0 all written, 1 done will run, -1 the peer is
  * gone. */
 int http_conn_write(struct http_conn *c, uv_write_t *req, struct str bytes, uv_write_cb done);
+
+/* peer.c */
+/* Address, or user and process, of the peer of the connected fd. */
+void http_peer_learn(struct http_conn *c, int fd);
 
 /* server.c */
 void http_server_conn_opened(
