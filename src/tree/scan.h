@@ -1,0 +1,13 @@
+/* One walk over a finished tree: counts it against its limits, refuses links that point out of it, and writes the tree
+ * report of source/tree.h. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+#define SCAN_REPORT_MAX_BYTES (8u << 20)
+
+/* `dir` is the tree's top. Appends the report to `report`. */
+int scan_tree(int dir, uint64_t files_max, uint64_t bytes_max, struct buf *report, struct err *e) WARN_UNUSED;
