@@ -1,0 +1,149 @@
+"""Kinds, rollback, scale, restart, stop, start, environment, logs, one-off commands, teardown: through CLI and API."""
+import json
+import os
+import subprocess
+import time
+
+import apps
+from harness import ROOT, wait_until
+
+
+def test_django_end_to_end(platform, git):
+    repo = git.repository("dj", apps.with_version(apps.DJANGO, "v1"))
+    platform.create("dj", repo.url)
+    platform.deploy("dj")
+    assert platform.get("dj.localhost", "/version").body == b"v1"
+    assert platform.get("dj.localhost", "/append", "POST", b"hello").body == b"ok"
+    assert (platform.state / "projects/dj/data/ids").read_text() == "hello\n"
+    repo.commit({"VERSION": "v2"})
+    platform.deploy("dj")
+    assert platform.get("dj.localhost", "/version").body == b"v2"
+    shown = platform.cli("rollback", "dj")
+    assert platform.get("dj.localhost", "/version").body == b"v1", shown.stdout
+    assert (platform.state / "projects/dj/data/ids").read_text() == "hello\n"
+
+
+def test_node_behind_the_relay(platform, git):
+    repo = git.repository("nd", apps.with_version(apps.NODE, "v1"))
+    platform.create("nd", repo.url)
+    platform.deploy("nd")
+    assert platform.get("nd.localhost", "/version").body == b"v1"
+    repo.commit({"VERSION": "v2"})
+    platform.deploy("nd")
+    assert platform.get("nd.localhost", "/version").body == b"v2"
+
+
+def test_procfile_and_workers(platform, git):
+    files = apps.with_version(apps.socket_app(), "v1")
+    files["Procfile"] = "web: python3 serve.py\nworker: GREETING='hello there' python3 -u worker.py \"$GREETING\" ${NAME:-nobody}\n"
+    files["slipway.yaml"] = "processes:\n  web: {run: [python3, serve.py], listen: socket}\nhealth: {path: /version, interval: 100ms}\n"
+    del files["slipway.yaml"]
+    files["Procfile"] = files["Procfile"].replace("web: python3 serve.py", "web: python3 app.py")
+    files["app.py"] = "import http.server, os\nhttp.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), http.server.SimpleHTTPRequestHandler).serve_forever()\n"
+    files["worker.py"] = "import sys, time\nprint('worker says', *sys.argv[1:])\ntime.sleep(1000)\n"
+    repo = git.repository("proc", files)
+    platform.create("proc", repo.url)
+    platform.deploy("proc")
+    wait_until(lambda: "worker says hello there nobody" in platform.cli("logs", "proc").stdout, 20)
+
+
+def test_scale_restart_stop_start(platform, git):
+    files = apps.with_version(apps.socket_app("print('pid', os.getpid(), flush=True)"), "v1")
+    repo = git.repository("life", files)
+    platform.create("life", repo.url)
+    platform.deploy("life")
+
+    def running():
+        items = platform.api("GET", "/projects/life/processes")["items"]
+        return sum(1 for p in items for i in p.get("instances", []) if i.get("state") == "running")
+
+    assert running() == 1
+    platform.cli("scale", "life", "web=3")
+    assert running() == 3
+    assert all(platform.get("life.localhost", "/version").status == 200 for _ in range(30))
+    platform.cli("scale", "life", "web=1")
+    assert running() == 1
+    platform.cli("restart", "life")
+    assert platform.get("life.localhost", "/version").body == b"v1"
+    platform.cli("stop", "life")
+    stopped = platform.get("life.localhost", "/version")
+    assert stopped.status == 503 and b"<" in stopped.body
+    platform.cli("start", "life")
+    assert platform.get("life.localhost", "/version").body == b"v1"
+
+
+def test_environment_is_sealed_and_reaches_the_process(platform, git):
+    repo = git.repository("envy", apps.with_version(apps.socket_app("print('I got', os.environ.get('SECRET_THING'), os.environ.get('PLAIN'), flush=True)"), "v1"))
+    platform.create("envy", repo.url)
+    platform.cli("env", "set", "envy", "SECRET_THING=-", stdin="s3cr3t-" + "x" * 20 + "%$\"'\n")
+    platform.cli("env", "set", "--plain", "envy", "PLAIN=open sesame")
+    platform.deploy("envy")
+    wait_until(lambda: "open sesame" in platform.cli("logs", "envy").stdout, 20)
+    assert "I got s3cr3t-" in platform.cli("logs", "envy").stdout
+    listed = platform.cli("env", "list", "envy").stdout
+    assert "SECRET_THING" in listed and "s3cr3t" not in listed
+    everything = subprocess.run(["grep", "-rlaF", "s3cr3t-", platform.state], capture_output=True, text=True).stdout.split()
+    assert [p for p in everything if "/logs/" not in p] == []
+
+
+def test_one_off_run(platform, git):
+    repo = git.repository("oneoff", apps.with_version(apps.socket_app(), "v1"))
+    platform.create("oneoff", repo.url)
+    platform.deploy("oneoff")
+    result = platform.cli("run", "oneoff", "--", "python3", "-c", "import os; print('in', os.environ['SLIPWAY_PROJECT']); raise SystemExit(7)", expect=7)
+    assert "in oneoff" in result.stdout
+
+
+def test_destroy_leaves_nothing(platform, git):
+    repo = git.repository("gone", apps.with_version(apps.socket_app(), "v1"))
+    platform.create("gone", repo.url)
+    platform.deploy("gone")
+    if ROOT:
+        assert "sw-gone" in open("/etc/passwd").read()
+    assert platform.cli("destroy", "gone", expect=64, stdin="").returncode == 64
+    shown = platform.cli("destroy", "gone", "--yes")
+    assert "gone" in shown.stdout
+    assert platform.get("gone.localhost").status == 404
+    assert not (platform.state / "projects/gone").exists()
+    assert not (platform.run / "gone").exists()
+    assert not (platform.state / "logs/gone").exists()
+    if ROOT:
+        assert "sw-gone" not in open("/etc/passwd").read()
+    platform.cli("info", "gone", expect=65)
+
+
+def test_cancel_a_build_and_rollback_overtakes(platform, git):
+    files = apps.with_version(apps.socket_app(), "v1")
+    repo = git.repository("slow", files)
+    platform.create("slow", repo.url)
+    platform.deploy("slow")
+    repo.commit({"VERSION": "v2"})
+    platform.deploy("slow")
+    manifest = files["slipway.yaml"] + "build: [[python3, -c, \"import time; time.sleep(300)\"]]\n"
+    repo.commit({"VERSION": "v3", "slipway.yaml": manifest})
+    task = platform.api("POST", "/projects/slow/deploys", {})["task"]
+    wait_until(lambda: platform.api("GET", f"/tasks/{task}").get("step") == "build" or platform.api("GET", f"/tasks/{task}").get("current_step") == "build", 30)
+    started = time.monotonic()
+    platform.cli("rollback", "slow")
+    assert time.monotonic() - started < 30
+    assert platform.wait_task(task)["state"] == "cancelled"
+    assert platform.get("slow.localhost", "/version").body == b"v1"
+    left = subprocess.run(["pgrep", "-f", "time.sleep(300)"], capture_output=True, text=True).stdout
+    assert left == ""
+
+
+def test_plan_does_nothing(platform, git):
+    repo = git.repository("planned", apps.with_version(apps.DJANGO, "v1"))
+    platform.create("planned", repo.url)
+    shown = platform.cli("plan", "planned").stdout
+    assert "django" in shown and "manage.py" in shown
+    assert platform.api("GET", "/projects/planned/releases")["items"] == []
+
+
+def test_a_domain_belongs_to_the_first(platform, git):
+    repo = git.repository("dom", {"index.html": "mine"})
+    platform.create("dom-a", repo.url, domains=["shop.test"])
+    platform.deploy("dom-a")
+    assert platform.get("shop.test").body == b"mine"
+    answer = platform.call("POST", "/api/v1/projects", {"name": "dom-b", "source": {"type": "git", "url": repo.url}, "domains": ["shop.test"]})
+    assert answer.status == 409, answer
