@@ -130,12 +130,15 @@ static int key_read(const struct api_call *c, struct str *ret, struct err *e)
 	return c->r->method == HTTP_POST;
 }
 
-struct str api_seal(struct api_call *c, struct str place, struct str clear)
+int api_seal(struct api_call *c, struct str place, struct str clear, struct str *ret, struct err *e)
 {
 	struct buf sealed CLEANUP_BUF;
 	buf_init(&sealed, API_ANSWER_BYTES_MAX);
 	seal(c->cx->seal, place, clear, &sealed);
-	return arena_str(c->r->arena, buf_view(&sealed));
+	*ret = arena_str(c->r->arena, buf_view(&sealed));
+	if (sealed.full || !ret->p)
+		return err_set(e, ERR_TOO_LARGE, "the request needs too much memory");
+	return 0;
 }
 
 static int answer_keep(struct api_call *c, struct store_db *db, struct str key, struct err *e)
@@ -143,10 +146,9 @@ static int answer_keep(struct api_call *c, struct store_db *db, struct str key, 
 	char place[MODEL_PLACE_SIZE];
 	struct buf text CLEANUP_BUF;
 	buf_init(&text, API_ANSWER_BYTES_MAX);
-	struct str sealed = api_seal(
-	    c, model_place_idempotency(c->who->operator_id, key, place), buf_view(&c->out));
-	if (!sealed.p)
-		return err_set(e, ERR_TOO_LARGE, "the request needs too much memory");
+	struct str sealed, where = model_place_idempotency(c->who->operator_id, key, place);
+	if (api_seal(c, where, buf_view(&c->out), &sealed, e) < 0)
+		return -1;
 	base64_encode(sealed.p, sealed.n, &text);
 	return model_idempotency_finish(db, c->who->operator_id, key,
 	    c->status ? c->status : c->route->status, buf_view(&text), e);

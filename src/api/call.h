@@ -94,7 +94,7 @@ struct str api_str(const json_t *o, const char *key);
 bool api_bool(const json_t *o, const char *key, bool otherwise);
 int64_t api_int(const json_t *o, const char *key, int64_t otherwise);
 bool api_has(const json_t *o, const char *key); /* null counts as there */
-/* The hash of a password or secret never goes anywhere; this seals and writes base64 into the
- * arena. */
-struct str api_seal(struct api_call *c, struct str place, struct str clear);
+/* Seals a value for its place (model/place.h), into the arena. */
+int api_seal(struct api_call *c, struct str place, struct str clear, struct str *ret,
+    struct err *e) WARN_UNUSED;
 void api_put_i64_or_null(struct json_out *w, const char *key, int64_t v); /* 0 writes null */

@@ -1,0 +1,181 @@
+/* Uploading an archive, and what is kept of them. */
+#include "api/routes.h"
+#include "api/spool.h"
+
+#include "base/fs.h"
+#include "base/hex.h"
+#include "base/limits.h"
+#include "base/num.h"
+#include "base/rand.h"
+#include "crypto/hash.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ID_SIZE = 20 + 1 + 32 + 1, COPY_BYTES = 1 << 16 };
+
+static int spool_open(const struct api_call *c, struct err *e)
+{
+	int fd = open(c->cx->spool_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd >= 0 ? fd : err_sys(e, ERR_IO, errno, "could not open the spool");
+}
+
+static void id_prefix(int64_t project_id, char out[ID_SIZE])
+{
+	snprintf(out, ID_SIZE, "%" PRId64 "-", project_id);
+}
+
+int api_spool_check(const struct api_call *c, struct str id, struct err *e)
+{
+	char prefix[ID_SIZE], name[ID_SIZE + 8];
+	uint8_t raw[16];
+	id_prefix(c->who->project_id, prefix);
+	struct str own = str_c(prefix);
+	if (!str_starts(id, own) || !hex_decode(str_from(id, own.n), raw, sizeof(raw)))
+		return api_absent("archive", id, e);
+	int dir CLEANUP_FD = spool_open(c, e);
+	if (dir < 0)
+		return -1;
+	snprintf(name, sizeof(name), "%.*s.tar", STR_ARG(id));
+	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0;
+	api_absent("archive", id, e);
+	return err_hint(e, "upload it again: archives are kept for a day");
+}
+
+/* Removes what is too old; counts what this project still has. */
+static int spool_tidy(int dir, struct str own, unsigned *ret_count, struct err *e)
+{
+	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = again >= 0 ? fdopendir(again) : NULL;
+	if (!d) {
+		fs_close_fd(&again);
+		return err_sys(e, ERR_IO, errno, "could not list the spool");
+	}
+	time_t oldest = time(NULL) - API_SPOOL_KEPT_S;
+	const struct dirent *entry;
+	*ret_count = 0;
+	while ((entry = readdir(d))) {
+		struct stat st;
+		struct str name = str_c(entry->d_name);
+		if (!str_ends(name, STR(".tar")) ||
+		    fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			continue;
+		if (st.st_mtime < oldest)
+			unlinkat(dir, entry->d_name, 0);
+		else if (str_starts(name, own))
+			++*ret_count;
+	}
+	closedir(d);
+	return 0;
+}
+
+static int copy_hashed(int from, int to, struct hash *h, int64_t *ret_size, struct err *e)
+{
+	char piece[COPY_BYTES];
+	*ret_size = 0;
+	for (;;) {
+		ssize_t n = read(from, piece, sizeof(piece));
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_sys(e, ERR_IO, errno, "could not read the upload");
+		if (n == 0)
+			return 0;
+		hash_update(h, (struct str){piece, (size_t)n});
+		if (fs_write_all(to, piece, (size_t)n, e) < 0)
+			return -1;
+		*ret_size += n;
+	}
+}
+
+/* Writes the upload as a file of a temporary name, durable; its hash becomes the call's. */
+static int upload_store(
+    struct api_call *c, int dir, const char *part, int64_t *ret_size, struct err *e)
+{
+	uint8_t raw[HASH_SHA256_BYTES];
+	int to CLEANUP_FD = openat(dir, part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (to < 0)
+		return err_sys(e, ERR_IO, errno, "could not make a file in the spool");
+	struct hash *h = hash_new();
+	int rc = copy_hashed(http_body_fd(c->http), to, h, ret_size, e);
+	hash_finish(h, raw);
+	hash_free(h);
+	if (rc < 0)
+		return -1;
+	if (*ret_size == 0)
+		return err_set(e, ERR_INVALID, "the archive is empty");
+	if (fsync(to) != 0)
+		return err_sys(e, ERR_IO, errno, "could not store the upload");
+	char *hex = arena_alloc(c->r->arena, 2 * sizeof(raw) + 1);
+	if (!hex)
+		return err_set(e, ERR_TOO_LARGE, "the request needs too much memory");
+	hex_encode(raw, sizeof(raw), hex);
+	c->body_hash = str_c(hex);
+	return 0;
+}
+
+struct upload {
+	int dir;
+	const char *part;
+	char id[ID_SIZE];
+	int64_t size;
+};
+
+/* The file gets its name inside the unit: a repeat that finds a kept answer leaves no second file.
+ */
+static int upload_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
+{
+	struct upload *u = ctx;
+	char name[ID_SIZE + 8];
+	snprintf(name, sizeof(name), "%s.tar", u->id);
+	if (renameat(u->dir, u->part, u->dir, name) != 0)
+		return err_sys(e, ERR_IO, errno, "could not store the upload");
+	json_open_object(&c->w, NULL);
+	json_put_str(&c->w, "archive", str_c(u->id));
+	json_put_i64(&c->w, "size_bytes", u->size);
+	json_close_object(&c->w);
+	return api_audit(c, db, c->who->project, str_c(u->id), e);
+}
+
+static int upload_run(struct api_call *c, struct upload *u, struct err *e)
+{
+	unsigned count = 0;
+	if (spool_tidy(u->dir, str_slice(str_c(u->id), 0, str_find(str_c(u->id), '-', 0) + 1),
+		&count, e) < 0)
+		return -1;
+	if (count >= API_SPOOL_PER_PROJECT) {
+		err_set(e, ERR_RATE, "'%.*s' has %u archives waiting already",
+		    STR_ARG(c->who->project), count);
+		return err_hint(e, "deploy one of them, or try again tomorrow");
+	}
+	if (upload_store(c, u->dir, u->part, &u->size, e) < 0)
+		return -1;
+	return api_write(c, upload_unit, u, e);
+}
+
+int api_archive_create(struct api_call *c, struct err *e)
+{
+	struct upload u = {0};
+	uint8_t raw[16];
+	char hex[33], part[ID_SIZE + 8];
+	rand_bytes(raw, sizeof(raw));
+	hex_encode(raw, sizeof(raw), hex);
+	id_prefix(c->who->project_id, u.id);
+	strncat(u.id, hex, sizeof(u.id) - strlen(u.id) - 1);
+	snprintf(part, sizeof(part), "%s.part", u.id);
+	u.part = part;
+	u.dir = spool_open(c, e);
+	if (u.dir < 0)
+		return -1;
+	int rc = upload_run(c, &u, e);
+	unlinkat(u.dir, part, 0);
+	close(u.dir);
+	return rc;
+}

@@ -1,0 +1,27 @@
+/* What people say about sources and limits, checked. Not for other rooms. */
+#pragma once
+
+#include "api/call.h"
+#include "model/project.h"
+
+struct api_source {
+	enum model_source type;
+	struct str url, ref; /* url: the path of a path source; empty of an archive */
+	bool wants_key;	     /* fetched over ssh: needs a deploy key */
+	bool trusted;	     /* the subject may name private networks and paths of the server */
+};
+/* Reads {type, url|path, ref}. `pointer` is where it stands ("/source"). ERR_INVALID, or
+ * ERR_FORBIDDEN when only a global admin may name such a source: a path of the server or an address
+ * inside. */
+int api_source_read(const struct api_call *c, const json_t *o, const char *pointer,
+    struct api_source *ret, struct err *e) WARN_UNUSED;
+/* An address given for one deploy. */
+int api_source_url_check(
+    const struct api_call *c, struct str url, const char *pointer, struct err *e) WARN_UNUSED;
+/* A branch, tag or commit. */
+int api_ref_check(struct str ref, const char *pointer, struct err *e) WARN_UNUSED;
+/* The project's settings as JSON for such a source. */
+struct str api_source_settings(const struct api_source *s);
+/* A member as compact JSON in the arena; STR_NONE when absent. */
+int api_json_member(const struct api_call *c, const json_t *o, const char *key, struct str *ret,
+    struct err *e) WARN_UNUSED;

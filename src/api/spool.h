@@ -1,0 +1,12 @@
+/* Uploaded archives: SPOOL/ID.tar, 0600, ID "PROJECT-ID-" and 32 hex digits. Not for other rooms.
+ * deploy/ reads them; whatever is older than 24 hours goes at the next upload. */
+#pragma once
+
+#include "api/call.h"
+
+#define API_SPOOL_KEPT_S (24 * 3600)
+#define API_SPOOL_PER_PROJECT 16
+
+/* Whether that archive was uploaded for the subject's project and is still there: 0, or
+ * ERR_NOT_FOUND. */
+int api_spool_check(const struct api_call *c, struct str id, struct err *e) WARN_UNUSED;

@@ -1,0 +1,204 @@
+#include "api/view.h"
+
+#include "base/clock.h"
+#include "source/address.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void api_put_text(struct json_out *w, const char *key, struct str v)
+{
+	json_put_str(w, key, v.n ? v : STR_NONE);
+}
+
+void api_put_stored(struct json_out *w, const char *key, struct str json)
+{
+	if (json.n)
+		json_put_raw(w, key, json);
+	else
+		json_put_null(w, key);
+}
+
+static void source_json(struct json_out *w, const struct model_project *p)
+{
+	json_open_object(w, "source");
+	json_put_str(w, "type", str_c(model_source_name(p->source)));
+	json_put_str(
+	    w, "url", p->source == MODEL_SOURCE_GIT && p->source_url.n ? p->source_url : STR_NONE);
+	json_put_str(w, "path", p->source == MODEL_SOURCE_PATH ? p->source_url : STR_NONE);
+	api_put_text(w, "ref", p->source_ref);
+	json_close_object(w);
+}
+
+static void url_put(struct api_call *c, struct str host)
+{
+	const struct api_context *cx = c->cx;
+	const char *scheme = cx->edge_scheme ? cx->edge_scheme : "http";
+	uint16_t usual = strcmp(scheme, "https") == 0 ? 443 : 80;
+	char url[320];
+	int n;
+	if (cx->edge_port && cx->edge_port != usual)
+		n = snprintf(
+		    url, sizeof(url), "%s://%.*s:%u/", scheme, STR_ARG(host), cx->edge_port);
+	else
+		n = snprintf(url, sizeof(url), "%s://%.*s/", scheme, STR_ARG(host));
+	if (n > 0 && (size_t)n < sizeof(url))
+		json_put_str(&c->w, NULL, str_c(url));
+}
+
+static void urls_json(
+    struct api_call *c, const struct model_project *p, const struct api_project_extra *x)
+{
+	json_open_array(&c->w, "urls");
+	for (size_t i = 0; x->domains && i < x->domain_count; i++)
+		url_put(c, x->domains[i]);
+	if (c->cx->edge_localhost) {
+		char host[64];
+		snprintf(host, sizeof(host), "%.*s.localhost", STR_ARG(p->name));
+		url_put(c, str_c(host));
+	}
+	json_close_array(&c->w);
+}
+
+void api_project_json(
+    struct api_call *c, const struct model_project *p, const struct api_project_extra *x)
+{
+	struct json_out *w = &c->w;
+	char page[512];
+	json_open_object(w, NULL);
+	json_put_str(w, "name", p->name);
+	json_put_str(w, "kind", p->kind);
+	source_json(w, p);
+	json_put_str(w, "root", p->root.p ? p->root : STR(""));
+	json_put_bool(w, "running", p->desired_running);
+	api_put_i64_or_null(w, "live", p->live);
+	api_put_i64_or_null(w, "previous", p->previous);
+	json_put_raw(w, "limits", p->limits.n ? p->limits : STR("{}"));
+	api_put_text(w, "deploy_key", p->deploy_key);
+	api_put_text(
+	    w, "deploy_key_page", p->deploy_key.n ? api_key_page(p->source_url, page) : STR_NONE);
+	json_put_bool(w, "https_token", p->has_https_token);
+	if (x->domains) {
+		json_open_array(w, "domains");
+		for (size_t i = 0; i < x->domain_count; i++)
+			json_put_str(w, NULL, x->domains[i]);
+		json_close_array(w);
+	}
+	urls_json(c, p, x);
+	api_put_i64_or_null(w, "first_port", p->first_port);
+	json_put_i64(w, "version", p->version);
+	json_put_time(w, "created_at", p->created_ms);
+	json_put_str(w, "role", str_c(model_role_name(x->role)));
+	if (x->task)
+		api_task_json(w, "task", x->task, NULL);
+	else if (x->with_task)
+		json_put_null(w, "task");
+	json_close_object(w);
+}
+
+void api_step_json(struct json_out *w, const struct model_step *s)
+{
+	json_open_object(w, NULL);
+	json_put_i64(w, "attempt", s->attempt);
+	json_put_i64(w, "seq", s->seq);
+	json_put_str(w, "name", s->name);
+	json_put_str(w, "state", str_c(model_step_state_name(s->state)));
+	json_put_time(w, "started_at", s->started_ms);
+	json_put_time(w, "finished_at", s->finished_ms);
+	int64_t end = s->finished_ms ? s->finished_ms : clock_wall_ms();
+	json_put_i64(w, "duration_ms", end > s->started_ms ? end - s->started_ms : 0);
+	json_put_str(w, "detail", s->detail.p ? s->detail : STR(""));
+	json_close_object(w);
+}
+
+void api_task_json(struct json_out *w, const char *key, const struct model_task *t,
+    const struct model_steps *steps)
+{
+	json_open_object(w, key);
+	json_put_i64(w, "id", t->id);
+	json_put_str(w, "project", t->project);
+	json_put_str(w, "kind", str_c(model_task_kind_name(t->kind)));
+	json_put_str(w, "state", str_c(model_task_state_name(t->state)));
+	api_put_text(w, "ref", t->ref);
+	api_put_text(w, "commit", t->head_commit);
+	api_put_text(w, "current_step", t->current_step);
+	json_put_i64(w, "attempt", t->attempt);
+	json_put_i64(w, "attempts_max", t->attempts_max);
+	json_put_bool(w, "from_push", t->from_push);
+	json_put_bool(w, "cancel_requested", t->cancel_requested);
+	json_put_str(w, "requested_by", t->requested_by);
+	json_put_time(w, "due_at", t->due_ms ? t->due_ms : t->created_ms);
+	json_put_time(w, "created_at", t->created_ms);
+	json_put_time(w, "started_at", t->started_ms);
+	json_put_time(w, "finished_at", t->finished_ms);
+	json_put_raw(w, "input", t->input.n ? t->input : STR("{}"));
+	api_put_stored(w, "result", t->result);
+	api_put_stored(w, "error", t->error);
+	if (steps) {
+		json_open_array(w, "steps");
+		for (size_t i = 0; i < steps->n; i++)
+			api_step_json(w, &steps->v[i]);
+		json_close_array(w);
+	}
+	json_close_object(w);
+}
+
+void api_release_json(struct json_out *w, const struct model_release *r, bool with_plan)
+{
+	json_open_object(w, NULL);
+	json_put_i64(w, "number", r->number);
+	json_put_str(w, "state", str_c(model_release_state_name(r->state)));
+	json_put_bool(w, "live", r->live);
+	json_put_bool(w, "previous", r->previous);
+	api_put_text(w, "commit", r->commit);
+	api_put_text(w, "ref", r->ref);
+	api_put_text(w, "subject", r->subject);
+	api_put_text(w, "author", r->author);
+	json_put_i64(w, "env_version", r->env_version);
+	json_put_bool(w, "migrated", r->migrated);
+	json_put_i64(w, "size_bytes", r->size_bytes);
+	json_put_time(w, "created_at", r->created_ms);
+	json_put_time(w, "sealed_at", r->sealed_ms);
+	api_put_i64_or_null(w, "task", r->task_id);
+	if (with_plan)
+		json_put_raw(w, "plan", r->plan.n ? r->plan : STR("{}"));
+	json_close_object(w);
+}
+
+struct forge {
+	const char *host, *key_page, *hook_page;
+};
+static const struct forge forges[] = {
+    {"github.com", "settings/keys/new", "settings/hooks/new"},
+    {"gitlab.com", "-/settings/repository#js-deploy-keys-settings", "-/hooks"},
+    {"bitbucket.org", "admin/access-keys/", "admin/webhooks"},
+    {"codeberg.org", "settings/keys", "settings/hooks"},
+    {"gitea.com", "settings/keys", "settings/hooks"},
+};
+
+static struct str page_of(struct str url, bool hook, char out[512])
+{
+	struct source_address address;
+	struct err ignored;
+	if (source_address_parse(url, &address, &ignored) < 0)
+		return STR_NONE;
+	struct str path = source_address_repository(&address);
+	for (size_t i = 0; i < sizeof(forges) / sizeof(*forges); i++) {
+		if (!str_eq_nocase(address.host, str_c(forges[i].host)))
+			continue;
+		int n = snprintf(out, 512, "https://%s/%.*s/%s", forges[i].host, STR_ARG(path),
+		    hook ? forges[i].hook_page : forges[i].key_page);
+		return n > 0 && n < 512 ? str_c(out) : STR_NONE;
+	}
+	return STR_NONE;
+}
+
+struct str api_key_page(struct str url, char out[512])
+{
+	return page_of(url, false, out);
+}
+
+struct str api_hook_page(struct str url, char out[512])
+{
+	return page_of(url, true, out);
+}
