@@ -15,6 +15,7 @@
 #define BUFFERED_MAX                                                                               \
 	(2 * HTTP_SCRATCH_BYTES) /* in c->in, before reading pauses; one more scratch may come */
 #define LINGER_MS 2000
+#define WARNINGS_PER_SECOND 10
 #define BODY_RATE 1024 /* bytes per second, after the grace */
 
 static void conn_resume(struct http_conn *c);
@@ -106,11 +107,22 @@ int http_conn_write(struct http_conn *c, uv_write_t *req, struct str bytes, uv_w
 	return uv_write(req, &c->uv.stream, &b, 1, done) == 0 ? 1 : -1;
 }
 
+/* A server that sheds load must not drown in saying so: so many warnings a second, the rest is for
+ * debugging. */
+static bool may_warn(struct http_server *s)
+{
+	int64_t second = clock_mono_ms() / 1000;
+	if (second != s->warned_second) {
+		s->warned_second = second;
+		s->warned_count = 0;
+	}
+	return s->warned_count++ < WARNINGS_PER_SECOND;
+}
+
 static void log_access(const struct http_conn *c, const struct http_call *call)
 {
-	/* 503 and 505 are how the server itself sheds load or refuses; a handler's 5xx is news. */
-	bool bad = call->status >= 500 && call->why[0] != '\0';
-	log_event(bad ? LOG_WARN : LOG_DEBUG, "http", "request", F_I64("req", call->request.id),
+	enum log_level level = call->why[0] != '\0' && may_warn(c->server) ? LOG_WARN : LOG_DEBUG;
+	log_event(level, "http", "request", F_I64("req", call->request.id),
 	    F_STR("method", call->head.method), F_STR("path", call->head.path),
 	    F_I64("status", call->status), F_I64("in_bytes", call->body_bytes),
 	    F_I64("out_bytes", call->out.n), F_I64("us", clock_mono_us() - call->started_us),

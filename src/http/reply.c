@@ -166,7 +166,8 @@ static const char *lines_for(int status)
 void http_reply_problem(struct http_call *c, const struct err *e)
 {
 	http_reply_claim(c);
-	const struct err_class *class = err_class_of(e->code);
+	/* Refused without a reason given: the refuser's fault, but never a 200. */
+	const struct err_class *class = err_class_of(e->code != ERR_NONE ? e->code : ERR_INTERNAL);
 	struct http_problem p = {class->http_status, class->name, class->title, e->msg, e->hint,
 	    e->pointer, c->request.id};
 	if (class->http_status >= 500)

@@ -129,6 +129,8 @@ struct http_server {
 	size_t bodies_bytes; /* charged, of o.limits.bodies_bytes */
 	uint64_t spooled_bytes;
 	uint64_t last_id;
+	int64_t warned_second;
+	unsigned warned_count;
 	struct loop_timer *timer;
 	bool timer_on, freed, accept_paused;
 	int64_t tick_ms, drain_deadline_ms;

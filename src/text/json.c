@@ -178,34 +178,6 @@ void json_out_init(struct json_out *w, struct buf *b)
 	*w = (struct json_out){.b = b};
 }
 
-/* The length of the well-formed UTF-8 sequence at p[0..n), 0 when there is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-	static const struct {
-		unsigned char first_min, first_max, second_min, second_max, length;
-	} forms[] = {
-	    {0xc2, 0xdf, 0x80, 0xbf, 2},
-	    {0xe0, 0xe0, 0xa0, 0xbf, 3},
-	    {0xe1, 0xec, 0x80, 0xbf, 3},
-	    {0xed, 0xed, 0x80, 0x9f, 3},
-	    {0xee, 0xef, 0x80, 0xbf, 3},
-	    {0xf0, 0xf0, 0x90, 0xbf, 4},
-	    {0xf1, 0xf3, 0x80, 0xbf, 4},
-	    {0xf4, 0xf4, 0x80, 0x8f, 4},
-	};
-	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
-		if (p[0] < forms[i].first_min || p[0] > forms[i].first_max)
-			continue;
-		if (n < forms[i].length || p[1] < forms[i].second_min || p[1] > forms[i].second_max)
-			return 0;
-		for (size_t k = 2; k < forms[i].length; k++)
-			if ((p[k] & 0xc0) != 0x80)
-				return 0;
-		return forms[i].length;
-	}
-	return 0;
-}
-
 static void put_control(struct buf *b, unsigned char c)
 {
 	static const char hex[] = "0123456789abcdef";
@@ -220,17 +192,19 @@ static void put_control(struct buf *b, unsigned char c)
 }
 
 /* How many bytes from the front can be copied as they are. */
-static size_t plain_run(const unsigned char *p, size_t n)
+static size_t plain_run(struct str s)
 {
 	size_t i = 0;
-	while (i < n) {
-		if (p[i] < 0x80) {
-			if (p[i] < 0x20 || p[i] == '"' || p[i] == '\\' || p[i] == 0x7f)
+	while (i < s.n) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c < 0x80) {
+			if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
 				break;
 			i++;
 			continue;
 		}
-		size_t step = utf8_length(p + i, n - i);
+		uint32_t point;
+		size_t step = str_utf8_next(str_from(s, i), &point);
 		if (step == 0)
 			break;
 		i += step;
@@ -240,24 +214,23 @@ static size_t plain_run(const unsigned char *p, size_t n)
 
 static void put_quoted(struct buf *b, struct str s)
 {
-	const unsigned char *p = (const unsigned char *)s.p;
 	buf_char(b, '"');
-	size_t i = 0;
-	while (i < s.n) {
-		size_t run = plain_run(p + i, s.n - i);
-		buf_put(b, p + i, run);
-		i += run;
-		if (i == s.n)
+	for (;;) {
+		size_t run = plain_run(s);
+		buf_put(b, s.p, run);
+		s = str_from(s, run);
+		if (s.n == 0)
 			break;
-		if (p[i] >= 0x80) {
+		unsigned char c = (unsigned char)s.p[0];
+		if (c >= 0x80) {
 			buf_c(b, "\xef\xbf\xbd");
-		} else if (p[i] == '"' || p[i] == '\\') {
-			char two[2] = {'\\', (char)p[i]};
+		} else if (c == '"' || c == '\\') {
+			char two[2] = {'\\', (char)c};
 			buf_put(b, two, 2);
 		} else {
-			put_control(b, p[i]);
+			put_control(b, c);
 		}
-		i++;
+		s = str_from(s, 1);
 	}
 	buf_char(b, '"');
 }
