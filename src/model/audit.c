@@ -134,7 +134,7 @@ static void fill_audit(struct row *r, void *ret)
 int model_audit_list(struct store_db *db, struct arena *a, int64_t project_id,
     struct model_page page, struct model_viewer viewer, struct model_audits *ret, struct err *e)
 {
-#define TAIL "id < $after AND " ROW_SEES("audit.project_id") " ORDER BY id DESC LIMIT $limit"
+#define TAIL "id < $after AND " ROW_SEES("audit", "project_id") " ORDER BY id DESC LIMIT $limit"
 	struct store_stmt *q =
 	    project_id ? store_prepare(db, AUDIT_COLUMNS "project_id = $project AND " TAIL, e)
 		       : store_prepare(db, AUDIT_COLUMNS TAIL, e);

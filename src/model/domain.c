@@ -88,7 +88,7 @@ static void fill_domain(struct row *r, void *ret)
 int model_domain_list(struct store_db *db, struct arena *a, int64_t project_id, struct str after,
     struct model_viewer viewer, struct model_domains *ret, struct err *e)
 {
-#define TAIL "d.host > $after AND " ROW_SEES("d.project_id") " ORDER BY d.host LIMIT $limit"
+#define TAIL "d.host > $after AND " ROW_SEES("d", "project_id") " ORDER BY d.host LIMIT $limit"
 	struct store_stmt *q =
 	    project_id ? store_prepare(db, DOMAIN_COLUMNS "d.project_id = $project AND " TAIL, e)
 		       : store_prepare(db, DOMAIN_COLUMNS TAIL, e);
@@ -112,7 +112,7 @@ int model_domain_get(struct store_db *db, struct arena *a, struct str host,
     struct model_viewer viewer, struct model_domain *ret, struct err *e)
 {
 	struct store_stmt *q =
-	    store_prepare(db, DOMAIN_COLUMNS "d.host = $host AND " ROW_SEES("d.project_id"), e);
+	    store_prepare(db, DOMAIN_COLUMNS "d.host = $host AND " ROW_SEES("d", "project_id"), e);
 
 	if (!q)
 		return -1;

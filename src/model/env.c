@@ -115,7 +115,7 @@ int model_env_list(struct store_db *db, struct arena *a, int64_t project_id, int
     struct model_viewer viewer, struct model_envs *ret, struct err *e)
 {
 	struct store_stmt *q =
-	    store_prepare(db, ENV_COLUMNS ROW_SEES("e.project_id") " ORDER BY e.key", e);
+	    store_prepare(db, ENV_COLUMNS ROW_SEES("e", "project_id") " ORDER BY e.key", e);
 	struct row_list l;
 
 	*ret = (struct model_envs){0};
@@ -128,7 +128,8 @@ int model_env_list(struct store_db *db, struct arena *a, int64_t project_id, int
 		return -1;
 	ROW_LIST_INTO(ret, l);
 	q = store_prepare(db,
-	    "SELECT env_version FROM project WHERE id = $project AND " ROW_SEES("project.id"), e);
+	    "SELECT env_version FROM project WHERE id = $project AND " ROW_SEES("project", "id"),
+	    e);
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$project", project_id);
@@ -144,7 +145,7 @@ int model_env_get(struct store_db *db, struct arena *a, int64_t project_id, stru
     struct model_viewer viewer, struct model_env *ret, struct err *e)
 {
 	struct store_stmt *q =
-	    store_prepare(db, ENV_COLUMNS "e.key = $key AND " ROW_SEES("e.project_id"), e);
+	    store_prepare(db, ENV_COLUMNS "e.key = $key AND " ROW_SEES("e", "project_id"), e);
 
 	if (!q)
 		return -1;

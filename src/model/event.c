@@ -134,7 +134,7 @@ int model_event_get(struct store_db *db, struct arena *a, int64_t id, struct mod
     struct model_event *ret, struct err *e)
 {
 	struct store_stmt *q =
-	    store_prepare(db, EVENT_COLUMNS "e.id = $id AND " ROW_SEES("e.project_id"), e);
+	    store_prepare(db, EVENT_COLUMNS "e.id = $id AND " ROW_SEES("e", "project_id"), e);
 
 	if (!q)
 		return -1;
@@ -152,7 +152,7 @@ int model_event_body(struct store_db *db, struct arena *a, int64_t id, struct mo
     struct str *ret, struct err *e)
 {
 	struct store_stmt *q = store_prepare(
-	    db, "SELECT body FROM event WHERE id = $id AND " ROW_SEES("event.project_id"), e);
+	    db, "SELECT body FROM event WHERE id = $id AND " ROW_SEES("event", "project_id"), e);
 
 	if (!q)
 		return -1;
@@ -176,7 +176,7 @@ static int list_run(
 int model_event_list(struct store_db *db, struct arena *a, struct model_event_filter filter,
     struct model_page page, struct model_viewer viewer, struct model_events *ret, struct err *e)
 {
-#define TAIL "e.id < $after AND " ROW_SEES("e.project_id") " ORDER BY e.id DESC LIMIT $limit"
+#define TAIL "e.id < $after AND " ROW_SEES("e", "project_id") " ORDER BY e.id DESC LIMIT $limit"
 	struct store_stmt *q;
 
 	/* The narrowest first, each with its own index; the other conditions are then cheap. */

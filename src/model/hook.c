@@ -53,7 +53,7 @@ int model_hook_get(struct store_db *db, struct arena *a, struct str name,
     struct model_viewer viewer, struct model_hook *ret, struct err *e)
 {
 	struct store_stmt *q = store_prepare(
-	    db, HOOK_COLUMNS("NULL") "h.name = $name AND " ROW_SEES("h.project_id"), e);
+	    db, HOOK_COLUMNS("NULL") "h.name = $name AND " ROW_SEES("h", "project_id"), e);
 
 	if (!q)
 		return -1;
@@ -83,12 +83,12 @@ int model_hook_list(struct store_db *db, struct arena *a, int64_t project_id,
 	if (project_id)
 		q = store_prepare(db,
 		    HOOK_COLUMNS("NULL") "h.project_id = $project AND h.id < $after AND " ROW_SEES(
-			"h.project_id") " ORDER BY h.id DESC LIMIT $limit",
+			"h", "project_id") " ORDER BY h.id DESC LIMIT $limit",
 		    e);
 	else
 		q = store_prepare(db,
 		    HOOK_COLUMNS("NULL") "h.id < $after AND " ROW_SEES(
-			"h.project_id") " ORDER BY h.id DESC LIMIT $limit",
+			"h", "project_id") " ORDER BY h.id DESC LIMIT $limit",
 		    e);
 	if (!q)
 		return -1;

@@ -9,7 +9,7 @@ struct model_idempotency {
 	struct str key, route;
 	struct str request_hash; /* SHA-256 over method, path and body */
 	int status;		 /* 0: still being worked on */
-	struct str body; /* any bytes: the caller may have sealed it */
+	struct str body;	 /* any bytes: the caller may have sealed it */
 	int64_t at_ms;
 };
 /* 1: new and reserved, go on and finish it; 0: known, *ret has the answer (status 0: in progress;

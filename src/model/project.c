@@ -86,7 +86,7 @@ int model_project_add(
 	"p.created_ms"                                                                             \
 	" FROM project p LEFT JOIN port_block b ON b.project_id = p.id LEFT JOIN live l ON "       \
 	"l.project_id = p.id"                                                                      \
-	" WHERE p.removed_ms = 0 AND " ROW_SEES("p.id")
+	" WHERE p.removed_ms = 0 AND " ROW_SEES("p", "id")
 
 static void fill_project(struct row *r, void *ret)
 {
@@ -368,7 +368,7 @@ int model_scale_list(struct store_db *db, struct arena *a, int64_t project_id,
 {
 	struct store_stmt *q = store_prepare(db,
 	    "SELECT process, count FROM scale WHERE project_id = $project AND " ROW_SEES(
-		"project_id") " ORDER BY process",
+		"scale", "project_id") " ORDER BY process",
 	    e);
 	struct row_list l;
 

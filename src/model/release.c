@@ -175,7 +175,7 @@ int model_release_get(struct store_db *db, struct arena *a, int64_t project_id, 
     struct model_viewer viewer, struct model_release *ret, struct err *e)
 {
 	struct store_stmt *q = store_prepare(
-	    db, RELEASE_COLUMNS " AND r.number = $number AND " ROW_SEES("r.project_id"), e);
+	    db, RELEASE_COLUMNS " AND r.number = $number AND " ROW_SEES("r", "project_id"), e);
 
 	if (!q)
 		return -1;
@@ -190,7 +190,7 @@ int model_release_list(struct store_db *db, struct arena *a, int64_t project_id,
 {
 	struct store_stmt *q = store_prepare(db,
 	    RELEASE_COLUMNS " AND r.number < $after AND " ROW_SEES(
-		"r.project_id") " ORDER BY r.number DESC LIMIT $limit",
+		"r", "project_id") " ORDER BY r.number DESC LIMIT $limit",
 	    e);
 	struct row_list l;
 

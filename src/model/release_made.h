@@ -4,10 +4,13 @@
 #include "model/release.h"
 
 /* Commit, ref, subject and author, found by the fetch. Only in state building. 1/0/-1. */
-int model_release_describe(struct store_db *db, const struct model_release *r, struct err *e) WARN_UNUSED;
-/* Takes away a release of which nothing came to be (up to date, fetch to be tried again): its number is free
- * again. Only in state building. 1/0/-1. */
-int model_release_discard(struct store_db *db, int64_t project_id, int64_t number, struct err *e) WARN_UNUSED;
-/* 1: a release above `from` and up to `to` has run its release command; *ret_number is the newest such. 0/-1. */
-int model_release_migrated_between(struct store_db *db, int64_t project_id, int64_t from, int64_t to,
-    int64_t *ret_number, struct err *e) WARN_UNUSED;
+int model_release_describe(
+    struct store_db *db, const struct model_release *r, struct err *e) WARN_UNUSED;
+/* Takes away a release of which nothing came to be (up to date, fetch to be tried again): its
+ * number is free again. Only in state building. 1/0/-1. */
+int model_release_discard(
+    struct store_db *db, int64_t project_id, int64_t number, struct err *e) WARN_UNUSED;
+/* 1: a release above `from` and up to `to` has run its release command; *ret_number is the newest
+ * such. 0/-1. */
+int model_release_migrated_between(struct store_db *db, int64_t project_id, int64_t from,
+    int64_t to, int64_t *ret_number, struct err *e) WARN_UNUSED;

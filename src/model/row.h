@@ -5,11 +5,12 @@
 #include "model/viewer.h"
 #include "store/store.h"
 
-/* The condition under which a viewer sees what belongs to the project `id` (an SQL expression;
- * NULL: to the platform). To be bound with row_bind_viewer. */
-#define ROW_SEES(id)                                                                               \
+/* The condition under which a viewer sees what belongs to the project table.column (NULL: to the
+ * platform). To be bound with row_bind_viewer. The table is asked for by itself because a bare
+ * project_id would mean the grant's own, and any grant would open every project. */
+#define ROW_SEES(table, column)                                                                    \
 	"($everything = 1 OR EXISTS (SELECT 1 FROM operator seer LEFT JOIN grant_role seen"        \
-	" ON seen.operator_id = seer.id AND seen.project_id = " id                                 \
+	" ON seen.operator_id = seer.id AND seen.project_id = " table "." column                   \
 	" WHERE seer.id = $viewer AND seer.disabled = 0"                                           \
 	" AND (seer.role >= $least OR seen.role >= $least)))"
 void row_bind_viewer(struct store_stmt *q, struct model_viewer v);

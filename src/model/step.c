@@ -98,7 +98,7 @@ int model_step_list(struct store_db *db, struct arena *a, int64_t task_id,
 	    "SELECT s.task_id, s.attempt, s.seq, s.name, s.state, s.started_ms, s.finished_ms, "
 	    "s.detail FROM step s"
 	    " JOIN task t ON t.id = s.task_id WHERE s.task_id = $task AND " ROW_SEES(
-		"t.project_id") " ORDER BY s.attempt, s.seq",
+		"t", "project_id") " ORDER BY s.attempt, s.seq",
 	    e);
 	struct row_list l;
 

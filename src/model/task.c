@@ -339,7 +339,7 @@ static int cancel_waiting(
 {
 	struct store_stmt *q = store_prepare(db,
 	    "UPDATE task SET state = 'cancelled', finished_ms = $now WHERE id = $id AND state = "
-	    "'waiting' AND " ROW_SEES("task.project_id"),
+	    "'waiting' AND " ROW_SEES("task", "project_id"),
 	    e);
 	int rc;
 
@@ -365,7 +365,7 @@ int model_task_cancel(struct store_db *db, int64_t id, struct model_viewer viewe
 		return rc;
 	q = store_prepare(db,
 	    "UPDATE task SET cancel_requested = 1 WHERE id = $id AND state = 'running' "
-	    "AND " ROW_SEES("task.project_id"),
+	    "AND " ROW_SEES("task", "project_id"),
 	    e);
 	if (!q)
 		return -1;

@@ -87,7 +87,7 @@ int model_task_get(struct store_db *db, struct arena *a, int64_t id, struct mode
     struct model_task *ret, struct err *e)
 {
 	struct store_stmt *q =
-	    store_prepare(db, TASK_COLUMNS "t.id = $id AND " ROW_SEES("t.project_id"), e);
+	    store_prepare(db, TASK_COLUMNS "t.id = $id AND " ROW_SEES("t", "project_id"), e);
 
 	if (!q)
 		return -1;
@@ -119,7 +119,8 @@ int model_task_running(struct store_db *db, struct arena *a, struct model_tasks 
 int model_task_list(struct store_db *db, struct arena *a, struct model_task_filter filter,
     struct model_page page, struct model_viewer viewer, struct model_tasks *ret, struct err *e)
 {
-#define TAIL " AND t.id < $after AND " ROW_SEES("t.project_id") " ORDER BY t.id DESC LIMIT $limit"
+#define TAIL                                                                                       \
+	" AND t.id < $after AND " ROW_SEES("t", "project_id") " ORDER BY t.id DESC LIMIT $limit"
 	struct store_stmt *q;
 
 	/* One statement for each, so that each has its index. */
