@@ -3,14 +3,8 @@
  * The decisions are a pure table (deploy/machine.h); this is the executor: it issues the table's actions through source/,
  * run/ and edge/, commits state before acting, and feeds every answer back.
  *
- * What a task's `input` says (JSON; every key may be absent; the order's `ref` is the branch, tag or commit):
- *   deploy    {"force": bool, "archive": "ID"}   force: build even when the head was deployed already; archive: an
- *             uploaded ARCHIVE-ID.tar of the spool instead of the project's source
- *   rollback  {"release": N}                      absent: the release before the live one
- *   scale     {"web": 2, "worker": 0}             process to number of instances
- *   restart   {"process": "web"}                  absent: all
- *   destroy   {"keep_data": false}                reserved; everything goes
- * What it leaves in `result`: {"release", "commit", "subject", "url", "ms", "switch_us", "warning", "receipt": [{"what",
+ * What a task's `input` says is in queue/queue.h.
+ * What it leaves in `result`: {"release", "commit", "subject", "url", "ms", "switch_us", "warning", "plan" (plan_only), "receipt": [{"what",
  * "outcome", "why"}]}, and in `error`: {"step", "code", "message", "hint", "lines": ["…"], "serving"}.
  * Messages of the feed's topic "task/ID": "step" {"step", "state", "ms", "detail"}, "line" {"step", "text"}, "end" {"state",
  * "result" | "error"}. */

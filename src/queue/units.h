@@ -1,5 +1,5 @@
-/* What the queue does inside store units: pure SQL plus arguments, no clock, no randomness. queue.c runs them on the
- * writer thread; the simulator calls them over an in-memory store. */
+/* What the queue does inside store units: pure SQL plus arguments, no clock, no randomness. queue.c
+ * runs them on the writer thread; the simulator calls them over an in-memory store. */
 #pragma once
 
 #include "queue/queue.h"
@@ -15,7 +15,8 @@ void queue_owner(uint64_t incarnation, char out[QUEUE_OWNER_SIZE]);
 
 /* Claims up to `max` due tasks; at most running_max run in all. Tasks live in the arena. */
 int queue_unit_claim(struct store_db *db, struct arena *a, uint64_t incarnation, int64_t now_ms,
-    unsigned running_max, struct model_task *ret, size_t max, size_t *ret_count, struct err *e) WARN_UNUSED;
+    unsigned running_max, struct model_task *ret, size_t max, size_t *ret_count,
+    struct err *e) WARN_UNUSED;
 /* When the first waiting task is due: 1/0/-1. */
 int queue_unit_next_due(struct store_db *db, int64_t *ret_due_ms, struct err *e) WARN_UNUSED;
 /* Was cancellation of this running task asked for? 1/0/-1; a lost lease is 0. */
@@ -28,10 +29,11 @@ struct queue_ending {
 	int64_t now_ms, due_ms; /* due: for QUEUE_RETRY */
 };
 /* 1 ended (or waiting again), 0 the lease is not current any more and nothing changed, -1. */
-int queue_unit_finish(struct store_db *db, const struct queue_ending *f, bool *ret_dead, struct err *e) WARN_UNUSED;
+int queue_unit_finish(
+    struct store_db *db, const struct queue_ending *f, bool *ret_dead, struct err *e) WARN_UNUSED;
 
-/* At start: tasks that ran in an earlier life become this life's (at most max), and events that were stored but have no
- * task get one. */
+/* At start: tasks that ran in an earlier life become this life's (at most max), and events that
+ * were stored but have no task get one. */
 int queue_unit_recover(struct store_db *db, struct arena *a, uint64_t incarnation, int64_t now_ms,
     struct model_task *ret, size_t max, size_t *ret_count, struct err *e) WARN_UNUSED;
 

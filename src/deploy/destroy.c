@@ -1,0 +1,79 @@
+/* destroy: everything that a project has on this machine and in the store, with a receipt. */
+#include "deploy/work.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+
+static int forget_unit(struct work *w, struct store_db *db, struct err *e)
+{
+	return model_project_remove(db, w->project.id, clock_wall_ms(), e) < 0 ? -1 : 0;
+}
+
+static bool remove_run_dir(struct work *w, struct err *e)
+{
+	char name[NAME_PROJECT_MAX + 3];
+	CLEANUP_FD int dir = open(w->d->o.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || !str_copy(w->project.name, name, sizeof(name)))
+		return true;
+	return fs_remove_tree(dir, name, e) == 0;
+}
+
+static void forgotten(struct work *w)
+{
+	if (w->op_failed) {
+		report_receipt(w, "records", "stayed", w->op_err.msg);
+		work_fail(w, &w->op_err);
+		return;
+	}
+	report_receipt(w, "settings, environment, domains, hooks, releases", "removed", "");
+	report_receipt(
+	    w, "tasks and audit records", "stayed", "they are the history of who did what");
+	buf_c(&w->detail, "nothing is left but its history");
+	work_done(w);
+}
+
+static void tree_gone(struct work *w)
+{
+	struct err e;
+	if (w->op_failed) {
+		report_receipt(w, "files and user", "stayed", w->op_err.msg);
+		work_fail(w, &w->op_err);
+		return;
+	}
+	report_receipt(w, "releases, data, cache and the project's user", "removed", "");
+	if (remove_run_dir(w, &e))
+		report_receipt(w, "sockets", "removed", "");
+	else
+		report_receipt(w, "sockets", "stayed", e.msg);
+	if (logs_remove(w->d->o.logs, w->project.name, &e) == 0)
+		report_receipt(w, "logs", "removed", "");
+	else
+		report_receipt(w, "logs", "stayed", e.msg);
+	work_unit(w, forget_unit, forgotten);
+}
+
+static void vhost_gone(struct work *w)
+{
+	if (w->op_failed) {
+		report_receipt(w, "virtual host", "stayed", w->op_err.msg);
+		work_fail(w, &w->op_err);
+		return;
+	}
+	report_receipt(w, "virtual host", "removed", "");
+	work_ops_begin(w, tree_gone);
+	helper_request(w, PRIV_PROJECT_REMOVE, 0, -1);
+	work_ops_end(w);
+}
+
+void erase_start(struct work *w)
+{
+	work_ops_begin(w, vhost_gone);
+	work_op_add(w);
+	edge_vhost_remove(w->d->o.edge, w->project.name, work_op_done, w);
+	work_ops_end(w);
+}

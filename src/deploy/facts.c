@@ -1,0 +1,228 @@
+/* What the store knows of a task's project, and the task's own memory between lives (its progress
+ * column). */
+#include "deploy/work.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "text/json.h"
+
+int64_t facts_count(const struct work *w, struct str process)
+{
+	for (size_t i = 0; i < w->scales.n; i++)
+		if (str_eq(w->scales.v[i].process, process))
+			return w->scales.v[i].count > LIMIT_INSTANCES ? LIMIT_INSTANCES
+								      : w->scales.v[i].count;
+	return 1;
+}
+
+/* The release this task is about: made by it, asked for, or the live one. */
+static int pick_release(struct work *w, struct store_db *db, struct err *e)
+{
+	if (w->st.flow == DEPLOY_FLOW_DEPLOY || w->release.number > 0 ||
+	    w->st.flow == DEPLOY_FLOW_DESTROY)
+		return 0;
+	if (w->st.flow != DEPLOY_FLOW_ROLLBACK) {
+		w->release.number = w->project.live;
+		return 0;
+	}
+	if (w->in.release > 0) {
+		w->release.number = w->in.release;
+		return 0;
+	}
+	struct model_release before;
+	int rc = model_release_before(db, &w->a, w->project.id,
+	    w->project.live > 0 ? w->project.live : INT64_MAX, &before, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0)
+		return err_set(e, ERR_NOT_FOUND, "'%.*s' has no release to go back to",
+		    STR_ARG(w->project.name));
+	w->release.number = before.number;
+	return 0;
+}
+
+static int load_release(struct work *w, struct store_db *db, struct err *e)
+{
+	int64_t number = w->release.number;
+	if (number == 0)
+		return 0;
+	int rc =
+	    model_release_get(db, &w->a, w->project.id, number, MODEL_EVERYTHING, &w->release, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0) {
+		memset(&w->release, 0, sizeof(w->release));
+		return err_set(e, ERR_NOT_FOUND, "'%.*s' has no release %" PRId64,
+		    STR_ARG(w->project.name), number);
+	}
+	if (!w->has_plan && w->release.plan.n > 2) {
+		if (plan_unpack(w->release.plan, &w->a, &w->plan, e) != 0)
+			return err_prefix(e, "the plan of release %" PRId64, number);
+		w->has_plan = true;
+	}
+	return model_env_list(db, &w->a, w->project.id, w->release.env_version, MODEL_EVERYTHING,
+		   &w->envs, e) < 0
+		   ? -1
+		   : 0;
+}
+
+/* The first domain that a person chose, else the one that always works. */
+static int pick_domain(struct work *w, struct err *e)
+{
+	for (size_t i = 0; i < w->domains.n; i++)
+		if (!str_ends(w->domains.v[i].host, STR(".localhost"))) {
+			w->first_domain = w->domains.v[i].host;
+			return 0;
+		}
+	w->first_domain = str_c(arena_printf(&w->a, "%.*s.localhost", STR_ARG(w->project.name)));
+	return w->first_domain.n > 0 ? 0 : err_set(e, ERR_TOO_LARGE, "the task's memory is full");
+}
+
+int facts_load(struct work *w, struct store_db *db, struct err *e)
+{
+	int rc =
+	    model_project_get_id(db, &w->a, w->task.project_id, MODEL_EVERYTHING, &w->project, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0)
+		return err_set(e, ERR_NOT_FOUND, "the project is gone");
+	if (model_domain_list(db, &w->a, w->project.id, STR(""), MODEL_EVERYTHING, &w->domains, e) <
+		0 ||
+	    model_scale_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->scales, e) < 0)
+		return -1;
+	if (pick_domain(w, e) != 0 || pick_release(w, db, e) != 0)
+		return -1;
+	return load_release(w, db, e);
+}
+
+/* --- input --- */
+
+int facts_input(struct work *w, struct err *e)
+{
+	w->in.ref = w->task.ref;
+	if (w->task.input.n == 0)
+		return 0;
+	CLEANUP_JSON json_t *o = json_read(w->task.input, e);
+	if (!o)
+		return err_prefix(e, "the task's input");
+	struct {
+		const char *key;
+		struct str *into;
+	} const texts[] = {{"ref", &w->in.ref}, {"url", &w->in.url}, {"archive", &w->in.archive},
+	    {"process", &w->in.process}};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct str v;
+		int rc = json_get_str(o, texts[i].key, &v, e);
+		if (rc < 0)
+			return -1;
+		if (rc == 1)
+			*texts[i].into = arena_str(&w->a, v);
+	}
+	if (json_get_bool(o, "force", &w->in.force, e) < 0 ||
+	    json_get_bool(o, "plan_only", &w->in.plan_only, e) < 0 ||
+	    json_get_i64(o, "release", 1, INT32_MAX, &w->in.release, e) < 0)
+		return -1;
+	return 0;
+}
+
+/* --- progress --- */
+
+void facts_progress_write(const struct work *w, const struct deploy_state *st, struct buf *out)
+{
+	struct json_out j;
+	json_out_init(&j, out);
+	json_open_object(&j, NULL);
+	json_put_str(&j, "phase", str_c(deploy_phase_name(st->phase)));
+	json_put_str(&j, "outcome", str_c(deploy_outcome_name(st->outcome)));
+	json_put_str(&j, "failed_at", str_c(deploy_phase_name(st->failed_at)));
+	json_put_i64(&j, "attempt", st->attempt);
+	json_put_i64(&j, "release", w->release.number);
+	json_put_i64(&j, "from", w->from_release);
+	json_put_i64(&j, "had", w->had_count);
+	json_put_i64(&j, "switch_us", w->switch_us);
+	if (w->failed) {
+		json_put_i64(&j, "code", w->failure.code);
+		json_put_str(&j, "message", str_c(w->failure.msg));
+		json_put_str(&j, "hint", str_c(w->failure.hint));
+		json_put_str(&j, "lines", str_c(w->failure_lines ? w->failure_lines : ""));
+	}
+	if (w->warning.n > 0)
+		json_put_str(&j, "warning", buf_view(&w->warning));
+	json_close_object(&j);
+}
+
+static enum deploy_outcome outcome_parse(struct str s)
+{
+	for (unsigned o = 0; o < DEPLOY_OUTCOME_COUNT; o++)
+		if (str_eq_c(s, deploy_outcome_name((enum deploy_outcome)o)))
+			return (enum deploy_outcome)o;
+	return DEPLOY_OUT_NONE;
+}
+
+static void read_phase(const json_t *o, const char *key, enum deploy_phase *ret)
+{
+	struct str v;
+	char name[32];
+	struct err e;
+	if (json_get_str(o, key, &v, &e) == 1 && str_copy(v, name, sizeof(name)))
+		(void)deploy_phase_parse(name, ret);
+}
+
+static int64_t read_i64(const json_t *o, const char *key, int64_t otherwise)
+{
+	int64_t v = otherwise;
+	struct err e;
+	return json_get_i64(o, key, INT64_MIN, INT64_MAX, &v, &e) == 1 ? v : otherwise;
+}
+
+static void read_failure(struct work *w, const json_t *o)
+{
+	struct str msg, hint, lines;
+	struct err e;
+	int64_t code = read_i64(o, "code", 0);
+	if (code <= ERR_NONE || code >= ERR_CODE_COUNT || json_get_str(o, "message", &msg, &e) != 1)
+		return;
+	(void)err_set(&w->failure, (enum err_code)code, "%.*s", STR_ARG(msg));
+	if (json_get_str(o, "hint", &hint, &e) == 1 && hint.n > 0)
+		(void)err_hint(&w->failure, "%.*s", STR_ARG(hint));
+	if (json_get_str(o, "lines", &lines, &e) == 1 && lines.n > 0)
+		w->failure_lines = mem_dup(lines);
+	w->failed = true;
+}
+
+void facts_progress_read(struct work *w)
+{
+	struct err e;
+	if (w->task.progress.n == 0)
+		return;
+	CLEANUP_JSON json_t *o = json_read(w->task.progress, &e);
+	struct str v;
+	if (!o)
+		return;
+	read_phase(o, "phase", &w->st.phase);
+	read_phase(o, "failed_at", &w->st.failed_at);
+	if (json_get_str(o, "outcome", &v, &e) == 1)
+		w->st.outcome = outcome_parse(v);
+	w->st.attempt = (uint32_t)read_i64(o, "attempt", 0);
+	w->release.number = read_i64(o, "release", 0);
+	w->from_release = (uint32_t)read_i64(o, "from", 0);
+	w->had_count = read_i64(o, "had", -1);
+	w->switch_us = read_i64(o, "switch_us", 0);
+	if (json_get_str(o, "warning", &v, &e) == 1)
+		buf_str(&w->warning, v);
+	read_failure(w, o);
+	/* The once-per-release command was under way when the daemon ended. */
+	if (w->st.phase == DEPLOY_RELEASE && !w->failed) {
+		(void)err_set(&w->failure, ERR_FAILED,
+		    "the release command of release %" PRId64
+		    " was running when the daemon ended; it is never run twice by itself",
+		    w->release.number);
+		(void)err_hint(&w->failure,
+		    "look at what it did (slipway logs %.*s --process release), then deploy again",
+		    STR_ARG(w->task.project));
+		w->failed = true;
+	}
+}

@@ -1,0 +1,69 @@
+/* What the edge is told about a project: typed fields from its settings and one release's plan. */
+#include "deploy/work.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static int put_domain(struct render_vhost *v, struct str host, struct err *e)
+{
+	if (v->domain_count >= LIMIT_DOMAINS)
+		return 0;
+	if (!str_copy(host, v->domains[v->domain_count], sizeof(v->domains[0])))
+		return err_set(e, ERR_INVALID, "the domain is too long");
+	v->domain_count++;
+	return 0;
+}
+
+static int put_statics(struct render_vhost *v, const struct plan *p, struct err *e)
+{
+	for (size_t i = 0; i < p->static_count && i < LIMIT_STATICS; i++) {
+		struct render_static *s = &v->statics[v->static_count++];
+		const struct manifest_static *m = &p->statics[i];
+		s->data = m->data;
+		if (!str_copy(m->url, s->url, sizeof(s->url)) ||
+		    (m->data && !str_copy(m->path, s->data_path, sizeof(s->data_path))))
+			return err_set(
+			    e, ERR_INVALID, "the static path '%.*s' is too long", STR_ARG(m->url));
+	}
+	return 0;
+}
+
+int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
+    struct render_vhost *ret, struct err *e)
+{
+	memset(ret, 0, sizeof(*ret));
+	ret->version = RENDER_VHOST_VERSION;
+	char local[NAME_PROJECT_MAX + 16];
+	struct str name = w->project.name;
+	if (!str_copy(name, ret->project, sizeof(ret->project)))
+		return err_set(e, ERR_INTERNAL, "the project's name is too long");
+	(void)snprintf(local, sizeof(local), "%.*s.localhost", STR_ARG(name));
+	if (put_domain(ret, str_c(local), e) != 0)
+		return -1;
+	for (size_t i = 0; i < w->domains.n; i++)
+		if (!str_eq_c(w->domains.v[i].host, local) &&
+		    put_domain(ret, w->domains.v[i].host, e) != 0)
+			return -1;
+	if (put_statics(ret, p, e) != 0)
+		return -1;
+	int64_t web = plan_has_web(p) ? facts_count(w, STR("web")) : 0;
+	ret->web_instances = (uint16_t)web;
+	ret->maintenance = maintenance || (plan_has_web(p) && web == 0);
+	ret->body_max_bytes = p->body_max_bytes;
+	ret->request_timeout_s = (uint32_t)((p->request_timeout_ms + 999) / 1000);
+	return 0;
+}
+
+void vhost_set(struct work *w, const struct plan *p, bool maintenance)
+{
+	struct err e;
+	struct render_vhost *v = mem_alloc(sizeof(*v));
+	work_op_add(w);
+	if (vhost_fill(w, p, maintenance, v, &e) != 0)
+		work_op_back(w, &e);
+	else
+		edge_vhost_set(w->d->o.edge, v, work_op_done, w);
+	mem_free_ptr(&v);
+}

@@ -1,0 +1,295 @@
+/* One running task, inside the engine. The loop thread owns it, except while a unit of it is under
+ * way: then the writer thread reads and fills the fields that the unit names, and the loop leaves
+ * it alone.
+ *
+ * An action (a phase's `start`) ends with exactly one work_answer. What it has under way at once is
+ * counted with the work_ops functions, so that it never answers while something of it can still
+ * call back. */
+#pragma once
+
+#include "base/args.h"
+#include "base/arena.h"
+#include "deploy/deploy.h"
+#include "deploy/machine.h"
+#include "kinds/kinds.h"
+#include "model/domain.h"
+#include "model/env.h"
+#include "model/project.h"
+#include "model/release.h"
+#include "model/step.h"
+#include "run/drain.h"
+#include "run/health.h"
+#include "source/source.h"
+
+#define WORK_LINES 10u /* of a program's last output that a message shows */
+#define WORK_LINE_BYTES 500u
+#define WORK_ARENA_BYTES (96u << 20)
+#define WORK_STOP_TIMEOUT_MS 10000u /* a process that does not say */
+#define WORK_DEATH_WATCH_MS 10000   /* a worker that dies earlier undoes the switch */
+#define WORK_PATH_SIZE 512
+#define WORK_VERIFY_MAX LIMIT_INSTANCES
+
+struct work;
+struct reconcile;
+
+struct deploy {
+	struct deploy_options o;
+	struct queue *queue;
+	struct work *works;
+	bool ready;   /* reconciled: tasks may go on */
+	bool closing; /* works are freed as soon as nothing of theirs can call back */
+};
+
+struct work_input {
+	struct str ref, url, archive, process;
+	bool force, plan_only;
+	int64_t release;
+};
+
+typedef int work_unit_fn(struct work *w, struct store_db *db, struct err *e);
+/* A release with what is needed to run it; swapped in to start processes of the old one. */
+struct work_release {
+	struct model_release row;
+	struct plan plan;
+	struct model_envs envs;
+	bool has_plan;
+};
+
+typedef void work_then_fn(struct work *w);
+
+struct work {
+	struct deploy *d;
+	struct work *next;
+	struct arena a;
+	struct model_task task;
+	struct queue_lease lease;
+	struct deploy_state st;
+	struct work_input in;
+
+	/* Facts, from the store; facts_load fills them anew. */
+	struct model_project project;
+	struct model_release release; /* the one made or started; number 0: none yet */
+	struct model_domains domains;
+	struct model_scales scales;
+	struct model_envs envs; /* of the release's version */
+	struct plan plan;	/* of the release */
+	bool has_plan;
+	struct str first_domain;
+
+	/* The action under way. */
+	struct deploy_action act;
+	bool act_open, expired, aborting, held;
+	unsigned in_flight; /* units and endings under way */
+	bool cancel_waiting, committing;
+	int64_t act_mono_ms, step_mono_ms, begun_wall_ms;
+	struct reconcile *reconcile; /* a work of the reconciliation */
+	struct loop_timer *deadline, *timer;
+	struct buf detail;  /* of the step, for people */
+	bool skipped;	    /* the step had nothing to do */
+	work_unit_fn *also; /* joins the next commit */
+
+	/* Several things under way at once. */
+	unsigned ops;
+	struct err op_err;
+	bool op_failed;
+	work_then_fn *ops_then;
+
+	/* A job under way. */
+	struct run_job *job;
+	size_t job_at; /* which build command, check … */
+	int job_status;
+	enum priv_limit_hit job_limit;
+	struct str job_report;
+	struct err job_err;
+	bool job_failed_to_run;
+	work_then_fn *job_then;
+	int64_t job_limit_ms;
+	char *lines[WORK_LINES]; /* a ring of the last output */
+	size_t line_count;
+
+	struct source_spec source;
+	struct source_result fetched;
+
+	struct health *health[WORK_VERIFY_MAX];
+	size_t health_count;
+	unsigned health_tries;
+	struct drain *drain;
+	uint32_t ports_taken; /* by this group of starts, bit per port */
+	size_t roll_at;
+	uint64_t roll_id;
+	uint32_t roll_starts;
+
+	/* What the end tells. */
+	struct err failure; /* the first */
+	bool failed;
+	char *failure_lines; /* joined with \n; NULL: none */
+	struct buf warning, receipt, plan_json;
+	int64_t switch_us;
+	uint32_t from_release;	 /* what was live before */
+	int64_t had_count;	 /* scale: instances before; -1 unknown */
+	struct work_release old; /* of from_release, once loaded */
+	struct model_releases prunable;
+	work_then_fn *prune_then;
+};
+
+/* executor.c */
+/* Ends the action under way; only its first call counts. */
+void work_answer(struct work *w, enum deploy_event_kind k);
+void work_done(struct work *w);			     /* DONE */
+void work_fail(struct work *w, const struct err *e); /* FAILED, with the reason */
+void work_skip(struct work *w, const char *why);     /* DONE, nothing to do */
+/* Keeps the reason for the end's message (the first one given wins). */
+void work_blame(struct work *w, const struct err *e);
+bool work_stopping(const struct work *w); /* cancelled or past its deadline: start nothing more */
+/* Runs `unit` on the writer thread behind the lease's fence, then `then` on the loop with op_failed
+ * and op_err set. */
+void work_unit(struct work *w, work_unit_fn *unit, work_then_fn *then);
+/* A group of asynchronous operations: begin, any number of `add`s each answered by work_op_done (a
+ * run_done_fn), end. `then` runs once all are back, with op_failed and op_err of the first that
+ * failed. */
+void work_ops_begin(struct work *w, work_then_fn *then);
+void work_op_add(struct work *w);
+void work_op_done(void *work, uint64_t value, const struct err *e);
+void work_op_back(struct work *w, const struct err *e);
+void work_ops_end(struct work *w);
+void work_timer(struct work *w, int64_t after_ms); /* the phase's `tick` */
+
+/* What each phase does. `abort` (may be NULL: it ends soon by itself) makes `start`'s answer come
+ * early. */
+struct work_phase {
+	work_then_fn *start, *abort, *tick;
+	void (*on_status)(struct work *w, const struct priv_status *s);
+};
+extern const struct work_phase work_phases[DEPLOY_PHASE_COUNT];
+
+/* A work without a task, for what the daemon does by itself (reconciling): the group operations
+ * only. */
+struct work *work_new(struct deploy *d);
+void work_free(struct work *w);
+void deploy_ready(struct deploy *d); /* reconciled: what was handed out meanwhile begins */
+void work_back(struct work *w);	     /* one of in_flight is back; may free */
+
+/* facts.c: what the store knows of the task's project. In a unit. */
+int facts_load(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+int facts_input(struct work *w, struct err *e) WARN_UNUSED;
+int64_t facts_count(const struct work *w, struct str process); /* wanted instances */
+/* The progress column: the machine's state and what the end's message needs. */
+void facts_progress_write(const struct work *w, const struct deploy_state *st, struct buf *out);
+void facts_progress_read(struct work *w);
+
+/* env.c: environments as lists KEY=value in the arena. */
+enum env_for { ENV_RUN, ENV_BUILD };
+int env_list(struct work *w, enum env_for why, const struct manifest_pair *own, size_t own_count,
+    struct str cache_key, struct args *ret, struct err *e) WARN_UNUSED;
+
+/* report.c: what people see. */
+void report_step(
+    struct work *w, const char *step, const char *state, int64_t ms, struct str detail);
+void report_line(struct work *w, const char *step, struct str line);
+void report_end(struct work *w, const char *state, struct str result, struct str error);
+void report_lines_clear(struct work *w);
+void report_lines_add(struct work *w, struct str line);
+/* Keeps the job's or the process's last lines for the failure's message. */
+void report_lines_keep(struct work *w);
+void report_lines_of_release(struct work *w);
+void report_result(struct work *w, struct buf *out);
+void report_error(struct work *w, struct buf *out);
+void report_receipt(struct work *w, const char *what, const char *outcome, const char *why);
+
+/* job.c: one command, or our own slipway-tree, to its end. */
+struct job {
+	const char *name; /* "fetch", "build", "check", "release" */
+	enum priv_sandbox sandbox;
+	enum priv_program program;
+	const struct args *argv, *env;
+	struct str secret, subdir;
+	struct priv_limits limits;
+	int64_t time_limit_ms;
+	size_t report_max;
+	int stdin_fd;
+	bool expand;
+};
+void job_start(struct work *w, const struct job *j, work_then_fn *then);
+void job_abort(struct work *w);
+/* True when the job ended with status 0; else fills e: "'npm ci' ended with status 1". */
+bool job_ok(struct work *w, const char *what, struct err *e);
+struct priv_limits job_limits(const struct work *w, bool build);
+/* Jobs of this release that an earlier life left running are ended. */
+void job_stop_strays(struct work *w);
+
+/* instances.c */
+struct instance_key {
+	struct str process;
+	uint16_t instance;
+};
+bool instance_listens(const struct plan_process *p);
+const struct plan_process *plan_find(const struct plan *p, struct str name);
+bool plan_has_web(const struct plan *p);
+/* The record of a service's instance that is not over; NULL. */
+const struct priv_status *instance_find(struct work *w, uint32_t release, struct str process,
+    uint16_t instance, enum priv_program program);
+/* Starts instance `i` of p unless it runs, as one or two operations of the group. */
+void instance_start(struct work *w, const struct plan_process *p, uint16_t i);
+/* Stops, as operations of the group, those services of the project for which `which` says so. */
+typedef bool instance_pick(const struct work *w, const struct priv_status *s);
+size_t instance_stop(struct work *w, instance_pick *which);
+void instance_socket_path(const struct deploy *d, struct str project, uint32_t release,
+    struct str process, uint16_t instance, char out[WORK_PATH_SIZE]);
+bool instance_has_socket(const struct deploy *d, const struct priv_status *s);
+bool instance_is_over(const struct priv_status *s);
+bool instance_of(const struct work *w, const struct priv_status *s); /* a service of this project */
+
+/* vhost.c: the project's vhost from facts and a plan. As an operation of the group. */
+void vhost_set(struct work *w, const struct plan *p, bool maintenance);
+int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
+    struct render_vhost *ret, struct err *e) WARN_UNUSED;
+
+/* A request to the helper for this project, as an operation of the group. */
+void helper_request(struct work *w, enum priv_op op, uint32_t release, int fd);
+
+/* The phases. */
+void fetch_start(struct work *w);
+void plan_start(struct work *w);
+void build_start(struct work *w);
+void check_start(struct work *w);
+void provision_start(struct work *w);
+void release_start(struct work *w);
+void start_start(struct work *w);
+void start_on_status(struct work *w, const struct priv_status *s);
+void verify_start(struct work *w);
+void verify_abort(struct work *w);
+void switch_start(struct work *w);
+void handover_start(struct work *w);
+void handover_tick(struct work *w);
+void handover_abort(struct work *w);
+void handover_on_status(struct work *w, const struct priv_status *s);
+void drain_phase_start(struct work *w);
+void drain_phase_abort(struct work *w);
+void open_start(struct work *w);
+void shrink_start(struct work *w);
+void roll_start(struct work *w);
+void roll_abort(struct work *w);
+void roll_tick(struct work *w);
+void roll_on_status(struct work *w, const struct priv_status *s);
+void close_start(struct work *w);
+void halt_start(struct work *w);
+void erase_start(struct work *w);
+void unswitch_start(struct work *w);
+void undo_start_start(struct work *w);
+void undo_release_start(struct work *w);
+void finish_start(struct work *w);
+
+/* Starts those instances of the old release that run and do not listen (after switching back). As
+ * operations. */
+void old_workers_start(struct work *w);
+int old_release_load(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+/* The sockets of services picked by `which` are drained until `limit_ms`, then `then`. */
+void drain_sockets(struct work *w, instance_pick *which, int64_t limit_ms, work_then_fn *then);
+/* The socket files of one release's run directory go; its `public` link stays, for pages loaded
+ * before. */
+void sockets_remove(struct work *w, uint32_t release);
+/* Other numbers than live and previous lose their run directories. */
+void run_dirs_prune(const struct deploy *d, struct str project, uint32_t live, uint32_t previous);
+
+/* prune.c: trees beyond keep_releases go. Always ends in `then`. */
+void prune_start(struct work *w, work_then_fn *then);
