@@ -234,10 +234,10 @@ static void start_reload(struct edge *g, int64_t now_ms)
 		return;
 	g->log_offset = log_end(g);
 	socket_name(active, g->active);
-	(void)unlinkat(g->run, "edge-old.sock", 0);
+	(void)unlinkat(g->dir, "edge.old.sock", 0);
 	/* the master removes the old socket's name; by a second one the old workers can still be
 	 * asked */
-	if (linkat(g->run, active, g->run, "edge-old.sock", 0) < 0 && errno != ENOENT)
+	if (linkat(g->dir, active, g->dir, "edge.old.sock", 0) < 0 && errno != ENOENT)
 		err_sys(&e, ERR_IO, errno, "could not keep sight of the workers before");
 	else if (edge_files_generation(g, &e) == 0 && kill(g->master, SIGHUP) == 0) {
 		g->reloading = true;
@@ -252,7 +252,7 @@ static void start_reload(struct edge *g, int64_t now_ms)
 static void end_reload(struct edge *g)
 {
 	g->reloading = false;
-	(void)unlinkat(g->run, "edge-old.sock", 0);
+	(void)unlinkat(g->dir, "edge.old.sock", 0);
 }
 
 static void poll_reload(struct edge *g, int64_t now_ms)
@@ -261,7 +261,7 @@ static void poll_reload(struct edge *g, int64_t now_ms)
 	char said[400], fresh[40];
 	socket_name(fresh, g->generation);
 	bool is_new = edge_nginx_answers(g, fresh);
-	if (is_new && (!edge_nginx_answers(g, "edge-old.sock") || now_ms >= g->reload_deadline)) {
+	if (is_new && (!edge_nginx_answers(g, "edge.old.sock") || now_ms >= g->reload_deadline)) {
 		g->active = g->generation;
 		end_reload(g);
 		finish_batch(g, NULL);
@@ -275,7 +275,7 @@ static void poll_reload(struct edge *g, int64_t now_ms)
 		    said, sizeof(said), "it did not take effect in %d s", RELOAD_LIMIT_MS / 1000);
 	err_set(&e, ERR_FAILED, "nginx refused to reload: %s", said);
 	end_reload(g);
-	(void)unlinkat(g->run, fresh, 0);
+	(void)unlinkat(g->dir, fresh, 0);
 	refuse_batch(g, &e);
 }
 

@@ -6,9 +6,12 @@
  *   nginx.conf common.conf server.conf generation.conf   rendered at start and at each reload
  *   vhosts/NAME.conf    installed      undo/NAME.conf  what it replaced, until its reload has taken effect
  *   test/               the skeleton in which a vhost is tested alone     pages/  plain pages
- *   log/  0750 web user:daemon's group  access.log error.log     tmp/  the web user's
- * In run_dir: `p` -> projects_dir, so that socket paths stay below 108 bytes, and edge.G.sock, a socket that only the
- * configuration of generation G listens on: a reload has taken effect when the old generation's refuses. */
+ *   log/  0751 root  access.log error.log  0640 web user:log_gid (at 64 MB renamed to .1)     tmp/
+ *   edge.G.sock         only generation G's configuration listens on it: a reload has taken effect when the old one refuses
+ * In run_dir: `p` -> projects_dir, so that socket paths stay below 108 bytes; and, when not root and edge_dir is long or not
+ * plain, `e` -> edge_dir. Nothing else: run_dir is the daemon's, and nginx's master, which is root, must find neither its
+ * configuration nor its sockets (which it chmods by name) where the daemon could put a link. For the same reason edge_dir
+ * and all above it must be root's, or sticky, when root. */
 #pragma once
 
 #include "base/err.h"

@@ -73,7 +73,7 @@ int edge_files_generation(struct edge *g, struct err *e)
 
 void edge_files_clean_sockets(struct edge *g)
 {
-	int fd = openat(g->run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = openat(g->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	if (!d) {
 		fs_close_fd(&fd);
@@ -81,21 +81,71 @@ void edge_files_clean_sockets(struct edge *g)
 	}
 	for (const struct dirent *at = readdir(d); at; at = readdir(d)) {
 		struct str name = str_c(at->d_name);
-		if ((str_starts(name, STR("edge.")) && str_ends(name, STR(".sock"))) ||
-		    str_eq(name, STR("edge-old.sock")) || str_eq(name, STR("edge-test.sock")))
-			(void)unlinkat(g->run, at->d_name, 0);
+		if (str_starts(name, STR("edge.")) && str_ends(name, STR(".sock")))
+			(void)unlinkat(g->dir, at->d_name, 0);
 	}
 	(void)closedir(d);
 }
 
-static int make_log_dir(struct edge *g, struct err *e)
+static const char *const log_names[] = {"log/access.log", "log/error.log"};
+#define LOG_COUNT (sizeof(log_names) / sizeof(*log_names))
+
+/* The folder is the helper's: a taken-over worker must not put a link where root's nginx opens a
+ * log. The files are made here, the worker's to append to and the daemon's to read, and nobody
+ * else's. */
+static int make_log(struct edge *g, const char *name, struct err *e)
 {
-	CLEANUP_FD int log = fs_dir(g->dir, "log", g->o.web_user ? 0750 : 0755, e);
+	CLEANUP_FD int fd =
+	    openat(g->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	if (fd < 0 || fchmod(fd, 0640) < 0 ||
+	    (g->o.web_user && fchown(fd, g->o.web_uid, g->o.log_gid) < 0))
+		return err_sys(e, ERR_IO, errno, "could not make '%s' of the edge", name);
+	return 0;
+}
+
+static int make_logs(struct edge *g, struct err *e)
+{
+	CLEANUP_FD int log = fs_dir(g->dir, "log", 0751, e);
 	if (log < 0)
 		return -1;
-	if (g->o.web_user && fchown(log, g->o.web_uid, g->o.log_gid) < 0)
-		return err_sys(e, ERR_IO, errno, "could not give away the edge's log directory");
+	if (g->o.web_user && (fchown(log, 0, g->o.log_gid) < 0 || fchmod(log, 0751) < 0))
+		return err_sys(e, ERR_IO, errno, "could not give the edge's log directory away");
+	for (size_t i = 0; i < LOG_COUNT; i++)
+		if (make_log(g, log_names[i], e) < 0)
+			return -1;
 	return 0;
+}
+
+/* As root: from the edge's directory up to the top only root may rename what lies there. */
+static int check_ownership(const struct edge *g, struct err *e)
+{
+	struct stat st, above;
+	CLEANUP_FD int at = dup(g->dir);
+	if (geteuid() != 0)
+		return 0;
+	for (unsigned depth = 0; depth < 64; depth++) {
+		int up = at < 0 || fstat(at, &st) < 0
+			     ? -1
+			     : openat(at, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (up < 0 || fstat(up, &above) < 0) {
+			err_sys(e, ERR_IO, errno, "could not look above the edge's directory");
+			fs_close_fd(&up);
+			return -1;
+		}
+		if (st.st_uid != 0 || ((st.st_mode & 022) && !(st.st_mode & S_ISVTX))) {
+			fs_close_fd(&up);
+			err_set(e, ERR_SETTINGS,
+			    "edge directory '%.200s' can be replaced by somebody who is not root",
+			    g->o.edge_dir);
+			return err_hint(e, "it and each directory above it must be root's, and "
+					   "writable for others only with the sticky bit");
+		}
+		fs_close_fd(&at);
+		at = up;
+		if (st.st_ino == above.st_ino && st.st_dev == above.st_dev)
+			return 0;
+	}
+	return err_set(e, ERR_SETTINGS, "edge directory lies too deep");
 }
 
 static int make_dirs(struct edge *g, struct err *e)
@@ -107,6 +157,8 @@ static int make_dirs(struct edge *g, struct err *e)
 	g->run = open(g->o.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (g->dir < 0 || g->run < 0)
 		return err_sys(e, ERR_IO, errno, "could not open the edge's or the run directory");
+	if (check_ownership(g, e) < 0)
+		return -1;
 	if (fchmod(g->dir, 0755) < 0)
 		return err_sys(e, ERR_IO, errno, "could not set the mode of the edge's directory");
 	g->vhosts = fs_dir(g->dir, "vhosts", 0755, e);
@@ -120,7 +172,7 @@ static int make_dirs(struct edge *g, struct err *e)
 			return -1;
 	}
 	CLEANUP_FD int page_dir = fs_dir(g->dir, "pages", 0755, e);
-	return page_dir < 0 || write_pages(page_dir, e) < 0 ? -1 : make_log_dir(g, e);
+	return page_dir < 0 || write_pages(page_dir, e) < 0 ? -1 : make_logs(g, e);
 }
 
 /* Paths as the configuration names them. A clone may lie anywhere and be called anything: its
@@ -137,11 +189,12 @@ static int make_paths(struct edge *g, struct err *e)
 		    EDGE_RUN_DIR_MAX);
 	if (fs_link_swap(g->run, "p", g->o.projects_dir, e) < 0)
 		return -1;
-	bool plain = strlen(g->o.edge_dir) < sizeof(g->edge_path) &&
+	bool plain = strlen(g->o.edge_dir) <= RENDER_EDGE_PATH_MAX &&
 		     render_path_check("edge directory", g->o.edge_dir, e) == 0;
 	if (!plain && geteuid() == 0)
-		return err_set(
-		    e, ERR_SETTINGS, "edge directory cannot be written into a configuration");
+		return err_set(e, ERR_SETTINGS,
+		    "edge directory '%.200s' is too long, or not of letters, digits, '.', '_', '-'",
+		    g->o.edge_dir);
 	if (!plain && fs_link_swap(g->run, "e", g->o.edge_dir, e) < 0)
 		return -1;
 	(void)snprintf(g->projects_path, sizeof(g->projects_path), "%s/p", run);
@@ -315,14 +368,16 @@ bool edge_files_set_aside(struct edge *g, const char *line)
 
 void edge_files_rotate(struct edge *g)
 {
-	static const char *const logs[][2] = {
-	    {"log/access.log", "log/access.log.1"}, {"log/error.log", "log/error.log.1"}};
+	static const char *const kept[LOG_COUNT] = {"log/access.log.1", "log/error.log.1"};
+	struct err ignored; /* the next round tries again */
 	bool moved = false;
-	for (size_t i = 0; i < sizeof(logs) / sizeof(*logs); i++) {
+	for (size_t i = 0; i < LOG_COUNT; i++) {
 		struct stat st;
-		if (fstatat(g->dir, logs[i][0], &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    st.st_size > EDGE_LOG_MAX_BYTES)
-			moved = renameat(g->dir, logs[i][0], g->dir, logs[i][1]) == 0 || moved;
+		if (fstatat(g->dir, log_names[i], &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    st.st_size <= EDGE_LOG_MAX_BYTES ||
+		    renameat(g->dir, log_names[i], g->dir, kept[i]) < 0)
+			continue;
+		moved = make_log(g, log_names[i], &ignored) == 0 || moved;
 	}
 	if (moved)
 		(void)kill(g->master, SIGUSR1);

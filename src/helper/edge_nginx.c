@@ -99,8 +99,8 @@ pid_t edge_nginx_spawn_master(struct edge *g, struct err *e)
 	if (join(conf, sizeof(conf), g->roots.edge, "/nginx.conf") < 0 ||
 	    join(log, sizeof(log), g->roots.edge, "/log/error.log") < 0)
 		return err_set(e, ERR_SETTINGS, "edge directory is too long");
-	CLEANUP_FD int out = openat(
-	    g->dir, "log/error.log", O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	CLEANUP_FD int out =
+	    openat(g->dir, "log/error.log", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
 	if (out < 0)
 		return err_sys(e, ERR_IO, errno, "could not open the edge's error log");
 	return spawn(g,
@@ -114,7 +114,7 @@ pid_t edge_nginx_spawn_test(struct edge *g, struct err *e)
 	if (join(conf, sizeof(conf), g->roots.edge, "/test/nginx.conf") < 0 ||
 	    join(prefix, sizeof(prefix), g->roots.edge, "/test") < 0)
 		return err_set(e, ERR_SETTINGS, "edge directory is too long");
-	(void)unlinkat(g->run, "edge-test.sock", 0);
+	(void)unlinkat(g->test, "test.sock", 0);
 	CLEANUP_FD int out =
 	    openat(g->test, "output", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (out < 0)
@@ -128,7 +128,7 @@ pid_t edge_nginx_spawn_test(struct edge *g, struct err *e)
 bool edge_nginx_answers(struct edge *g, const char *socket_name)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s", g->roots.run, socket_name);
+	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s", g->roots.edge, socket_name);
 	if (n < 0 || (size_t)n >= sizeof(a.sun_path))
 		return false;
 	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

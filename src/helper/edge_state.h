@@ -86,4 +86,4 @@ bool edge_nginx_has_ipv6(void);
 pid_t edge_nginx_spawn_master(struct edge *g, struct err *e);
 pid_t edge_nginx_spawn_test(struct edge *g, struct err *e);
 bool edge_nginx_answers(
-    struct edge *g, const char *socket_name); /* somebody listens on run_dir/socket_name */
+    struct edge *g, const char *socket_name); /* somebody listens on edge_dir/socket_name */

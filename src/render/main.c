@@ -64,8 +64,8 @@ static int check(const struct render_edge *v, struct err *e)
 	    out_path_check("edge directory", v->roots->edge, e) < 0 ||
 	    out_path_check("run directory", v->roots->run, e) < 0)
 		return -1;
-	if (strlen(v->roots->run) + strlen("/edge.4294967295.sock") > RENDER_SOCKET_PATH_MAX)
-		return err_set(e, ERR_SETTINGS, "run directory is too long for socket paths");
+	if (strlen(v->roots->edge) > RENDER_EDGE_PATH_MAX)
+		return err_set(e, ERR_SETTINGS, "edge directory is too long for socket paths");
 	return 0;
 }
 
@@ -287,7 +287,7 @@ long render_nginx_skeleton_server(
 	out_init(&o, out, size);
 	if (check(v, e) < 0)
 		return -1;
-	out_put(&o, "\tlisten unix:%s/edge-test.sock;\n", v->roots->run);
+	out_put(&o, "\tlisten unix:%s/test/test.sock;\n", v->roots->edge);
 	put_pages(&o, v);
 	return out_end(&o, "test/server.conf", e);
 }
@@ -301,6 +301,6 @@ long render_nginx_generation(
 		return -1;
 	out_put(&o,
 	    "server {\n\tlisten unix:%s/edge.%llu.sock;\n\taccess_log off;\n\treturn 444;\n}\n",
-	    v->roots->run, (unsigned long long)generation);
+	    v->roots->edge, (unsigned long long)generation);
 	return out_end(&o, "generation.conf", e);
 }

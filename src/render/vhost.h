@@ -16,6 +16,7 @@
 #define RENDER_VHOST_TEXT_MAX (96u << 10) /* enough for every field at its limit with roots of 100 bytes */
 #define RENDER_MAIN_TEXT_MAX (16u << 10)
 #define RENDER_SOCKET_PATH_MAX 107u	  /* sun_path without its NUL */
+#define RENDER_EDGE_PATH_MAX 86u	  /* of roots.edge, where edge.4294967295.sock lies */
 #define RENDER_BODY_MAX_BYTES (1ull << 40)
 #define RENDER_TIMEOUT_MAX_S 86400u
 
@@ -42,7 +43,7 @@ struct render_vhost {
 
 struct render_roots { /* absolute, from the helper's own start: [A-Za-z0-9._/-] only */
 	const char *projects; /* embedded: RUN/p, a link to the projects, so that socket paths stay short */
-	const char *run, *edge; /* RUN, …/edge */
+	const char *run, *edge; /* RUN, …/edge (at most RENDER_EDGE_PATH_MAX) */
 };
 
 /* Whether a root may stand in a configuration: absolute, plain bytes, no "." or "..". ERR_SETTINGS. */
@@ -73,8 +74,8 @@ long render_nginx_common(const struct render_edge *v, char *out, size_t size, st
 long render_nginx_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* pages.conf: the plain pages alone, for the default server. */
 long render_nginx_pages(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
-/* test/nginx.conf and test/server.conf: a server of nothing but candidate.conf, on a socket in run_dir. */
+/* test/nginx.conf and test/server.conf: a server of nothing but candidate.conf, on EDGE/test/test.sock. */
 long render_nginx_skeleton(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 long render_nginx_skeleton_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
-/* generation.conf: RUN/edge.G.sock, which no other generation listens on; every request is closed unanswered. */
+/* generation.conf: EDGE/edge.G.sock, which no other generation listens on; every request is closed unanswered. */
 long render_nginx_generation(const struct render_edge *v, uint32_t generation, char *out, size_t size, struct err *e) WARN_UNUSED;

@@ -434,7 +434,7 @@ static void test_edge_files(void **state)
 	assert_non_null(strstr(text, "server unix:/run/slipway/edge-api.sock max_fails=0;\n"));
 	assert_null(strstr(text, "metrics"));
 	assert_true(render_nginx_generation(&v, UINT32_MAX, text, sizeof(text), &e) > 0);
-	assert_non_null(strstr(text, "listen unix:/run/slipway/edge.4294967295.sock;\n"));
+	assert_non_null(strstr(text, "listen unix:/var/lib/slipway/edge/edge.4294967295.sock;\n"));
 	v.user = NULL;
 	v.trusted_proxies = "";
 	assert_true(render_nginx_main(&v, text, sizeof(text), &e) > 0);
