@@ -54,7 +54,10 @@ static int make_dir(int dir, const char *name, uid_t uid, gid_t gid, mode_t mode
 
 static int make_dirs(const struct settings *s, struct layout *l, struct err *e)
 {
-	CLEANUP_FD int state = make_dir(AT_FDCWD, s->state, l->uid, l->gid, 0751, e);
+	/* As root: the daemon writes here, but cannot put something of its own in the place of
+	 * projects/ and edge/, which are root's. */
+	CLEANUP_FD int state = make_dir(
+	    AT_FDCWD, s->state, l->root ? 0 : l->uid, l->gid, l->root ? 01771 : 0751, e);
 	if (state < 0)
 		return -1;
 	uid_t top = geteuid();

@@ -24,10 +24,10 @@ struct layout {
 /* Makes what is missing, gives it the right owner and mode, takes the lock (ERR_CONFLICT: another
  * slipwayd runs here).
  *
- *   STATE            slipway  0751      STATE/projects  root 0711 (the helper's; ours when not
- * root) STATE/keys       slipway  0700      STATE/edge      the helper's STATE/logs       slipway
- * 0750      STATE/spool     slipway 0700 RUN              slipway  0755      sockets in RUN  as
- * each says
+ * - STATE: as root root's, of slipway's group, 01771 (sticky: what is root's below it stays); else ours, 0751
+ * - STATE/projects: root 0711, the helper's; STATE/edge: root 0755, the helper's; both ours when not root
+ * - STATE/keys: slipway 0700; STATE/logs: slipway 0750; STATE/spool: slipway 0700
+ * - RUN: slipway 0755; sockets in it as each says
  */
 int layout_make(const struct settings *s, struct layout *ret, struct err *e) WARN_UNUSED;
 /* Becomes the daemon's user for good: groups, ids, no new privileges. Does nothing when not root.
