@@ -31,6 +31,27 @@ void row_bind_viewer(struct store_stmt *q, struct model_viewer v)
 	store_bind_i64(q, "$least", v.least == MODEL_ROLE_NONE ? MODEL_ROLE_VIEWER : v.least);
 }
 
+int row_sees_all(struct store_db *db, struct model_viewer v, bool *ret, struct err *e)
+{
+	struct store_stmt *q;
+	int64_t one;
+	int rc;
+
+	*ret = v.everything;
+	if (v.everything)
+		return 0;
+	q = store_prepare(db,
+	    "SELECT 1 FROM operator WHERE id = $viewer AND disabled = 0 AND role >= $least"
+	    " AND $everything = 0",
+	    e);
+	if (!q)
+		return -1;
+	row_bind_viewer(q, v);
+	rc = row_number(q, &one, e);
+	*ret = rc > 0;
+	return rc < 0 ? -1 : 0;
+}
+
 int64_t row_i64(struct row *r, int col)
 {
 	return store_col_i64(r->q, col);

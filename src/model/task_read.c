@@ -122,7 +122,10 @@ int model_task_list(struct store_db *db, struct arena *a, struct model_task_filt
 #define TAIL                                                                                       \
 	" AND t.id < $after AND " ROW_SEES("t", "project_id") " ORDER BY t.id DESC LIMIT $limit"
 	struct store_stmt *q;
+	bool all;
 
+	if (row_sees_all(db, viewer, &all, e) < 0)
+		return -1;
 	/* One statement for each, so that each has its index. */
 	if (filter.project_id && filter.by_state)
 		q = store_prepare(
@@ -131,6 +134,8 @@ int model_task_list(struct store_db *db, struct arena *a, struct model_task_filt
 		q = store_prepare(db, TASK_COLUMNS "t.project_id = $project" TAIL, e);
 	else if (filter.by_state)
 		q = store_prepare(db, TASK_COLUMNS "t.state = $state" TAIL, e);
+	else if (!all)
+		q = store_prepare(db, TASK_COLUMNS "t.project_id IN " ROW_GRANTED TAIL, e);
 	else
 		q = store_prepare(db, TASK_COLUMNS "true" TAIL, e);
 #undef TAIL
