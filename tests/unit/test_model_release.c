@@ -2,6 +2,7 @@
 #include "model/release.h"
 
 #include "model/env.h"
+#include "model/release_made.h"
 #include "model_fixture.h"
 
 static int64_t sealed(struct store_db *db, int64_t project, int64_t task, struct err *e)
@@ -53,6 +54,33 @@ UNIT(life)
 	return 0;
 }
 TEST_OF(life)
+
+UNIT(made)
+{
+	struct model_release r = {.task_id = 7, .attempt = 1}, got;
+	int64_t id = fixture_project(db, "shop", e), n;
+
+	r.project_id = id;
+	CHECK(model_release_begin(db, &r, &n, e) == 0 && n == 1);
+	r.number = 1;
+	r.commit = STR("c0ffee");
+	r.author = STR("Anna");
+	CHECK(model_release_describe(db, &r, e) == 1);
+	CHECK(model_release_get(db, a, id, 1, MODEL_EVERYTHING, &got, e) == 1);
+	CHECK(str_eq_c(got.commit, "c0ffee") && str_eq_c(got.author, "Anna") && got.ref.n == 0);
+	CHECK(model_release_discard(db, id, 1, e) == 1 && model_release_discard(db, id, 1, e) == 0);
+	CHECK(model_release_get(db, a, id, 1, MODEL_EVERYTHING, &got, e) == 0);
+	for (int i = 1; i <= 4; i++)
+		CHECK(sealed(db, id, i, e) == i);
+	CHECK(model_release_describe(db, &r, e) == 0 && model_release_discard(db, id, 1, e) == 0);
+	CHECK(model_release_set_migrated(db, id, 2, e) == 1 &&
+	      model_release_set_migrated(db, id, 3, e) == 1);
+	CHECK(model_release_migrated_between(db, id, 1, 4, &n, e) == 1 && n == 3);
+	CHECK(model_release_migrated_between(db, id, 1, 2, &n, e) == 1 && n == 2);
+	CHECK(model_release_migrated_between(db, id, 3, 4, &n, e) == 0);
+	return 0;
+}
+TEST_OF(made)
 
 UNIT(live)
 {
@@ -141,8 +169,9 @@ TEST_OF(env_of_releases)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_life), cmocka_unit_test(test_live),
-	    cmocka_unit_test(test_pruning), cmocka_unit_test(test_env_of_releases)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_life), cmocka_unit_test(test_made),
+	    cmocka_unit_test(test_live), cmocka_unit_test(test_pruning),
+	    cmocka_unit_test(test_env_of_releases)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
