@@ -1,5 +1,8 @@
 /* A plan: everything about one release that was decided before building it; the whole truth later steps use.
- * Packed as JSON it is stored with the release, so a rollback brings all of it back. */
+ * Packed as JSON it is stored with the release, so a rollback brings all of it back.
+ *
+ * Commands run in releases/N/ROOT. A command whose argv[0] is "slipway-tree" is our own program (PRIV_PROGRAM_TREE) with the rest as
+ * its arguments; it too runs in the build sandbox as the tenant. */
 #pragma once
 
 #include "base/arena.h"
@@ -35,10 +38,12 @@ struct plan {
 	struct plan_process *processes;
 	size_t process_count; /* a process named web answers the edge; none: static only */
 	struct manifest_health health;
-	struct manifest_static *statics; /* for kind static: one with url "/" */
+	struct manifest_static *statics; /* for kind static: one with url "/". Paths are from the release's top (`root` is in
+					    front already; empty: all of it), or from data/ */
 	size_t static_count;
 	struct args domains;
-	struct manifest_pair *env;
+	struct manifest_pair *env; /* for processes, and before a command's own for commands. PATH among it names folders
+				      relative to the working directory first (.venv/bin) */
 	size_t env_count;
 	struct manifest_limits limits;
 	int64_t drain_ms;
