@@ -56,8 +56,8 @@ static int make_dirs(const struct settings *s, struct layout *l, struct err *e)
 {
 	/* As root: the daemon writes here, but cannot put something of its own in the place of
 	 * projects/ and edge/, which are root's. */
-	CLEANUP_FD int state = make_dir(
-	    AT_FDCWD, s->state, l->root ? 0 : l->uid, l->gid, l->root ? 01771 : 0751, e);
+	CLEANUP_FD int state =
+	    make_dir(AT_FDCWD, s->state, l->root ? 0 : l->uid, l->gid, l->root ? 01771 : 0751, e);
 	if (state < 0)
 		return -1;
 	uid_t top = geteuid();

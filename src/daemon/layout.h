@@ -24,8 +24,10 @@ struct layout {
 /* Makes what is missing, gives it the right owner and mode, takes the lock (ERR_CONFLICT: another
  * slipwayd runs here).
  *
- * - STATE: as root root's, of slipway's group, 01771 (sticky: what is root's below it stays); else ours, 0751
- * - STATE/projects: root 0711, the helper's; STATE/edge: root 0755, the helper's; both ours when not root
+ * - STATE: as root root's, of slipway's group, 01771 (sticky: what is root's below it stays); else
+ * ours, 0751
+ * - STATE/projects: root 0711, the helper's; STATE/edge: root 0755, the helper's; both ours when
+ * not root
  * - STATE/keys: slipway 0700; STATE/logs: slipway 0750; STATE/spool: slipway 0700
  * - RUN: slipway 0755; sockets in it as each says
  */
