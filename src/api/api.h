@@ -46,9 +46,13 @@ const struct http_route *api_routes(size_t *ret_count);
 /* http_authorize_fn for a server whose ctx is a struct api_context. */
 int api_authorize(void *ctx, struct http_request *r, struct http_call *c, struct err *e);
 
-/* A task changed its state (the queue's `changed`): reads it and tells the watchers of "task/ID": event
- * "end" with the task once it has ended, else "state". Loop thread. */
+/* A task changed its state (the queue's `changed`): reads it and tells the watchers of "task/ID":
+ * event "end" with the task once it has ended, else "state". Loop thread. */
 void api_task_changed(const struct api_context *cx, int64_t task_id);
+
+/* Ends every one-off command that somebody watches (`slipway run`); before the loop is stopped, or
+ * the loop would wait for them. Loop thread. */
+void api_end_sessions(void);
 
 /* Writes the OpenAPI 3.1 document of the table. */
 void api_openapi_write(struct buf *b);
