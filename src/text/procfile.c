@@ -283,7 +283,7 @@ static int check_bytes(struct splitter *s)
 	for (size_t i = 0; i < s->line.n; i++)
 		if ((unsigned char)s->line.p[i] <= 3)
 			return fault(s, i, "a control byte (0 to 3) stands here");
-	return 0;
+	return str_utf8_ok(s->line) ? 0 : fault(s, 0, "the command is not UTF-8 text");
 }
 
 static int finish(struct splitter *s, struct manifest_command *ret)
