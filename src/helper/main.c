@@ -1,1 +1,272 @@
-int main(void);int main(void){return 0;}
+/* slipway-helper: the only program that runs as root. `--keeper` is embedded mode's supervisor; see
+ * README.md. */
+#include "base/log.h"
+#include "base/num.h"
+#include "base/str.h"
+#include "helper/keeper.h"
+#include "launch/sandbox.h"
+
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define EXIT_USAGE 64
+#define EXIT_UNAVAILABLE 69
+#define UID_BASE 70000u
+#define ORPHAN_MS 60000
+
+static const char usage[] =
+    "usage: slipway-helper --keeper --socket PATH --projects DIR --run DIR --edge DIR --exec "
+    "PROGRAM\n"
+    "           --tree PROGRAM --daemon-uid N [--daemon-gid N] [--web-group GID] [--state DIR]\n"
+    "           [--web-user NAME] [--nginx PROGRAM] [--address A] [--http-port N]\n"
+    "           [--trusted-proxies LIST] [--platform-host NAME] [--api-socket PATH]\n"
+    "           [--uid-base N] [--orphan-ms N]\n"
+    "Started by slipwayd; not meant to be run by hand.\n";
+
+struct settings {
+	bool keeper, help, version;
+	const char *socket, *projects, *run, *edge, *exec, *tree, *state, *nginx, *address,
+	    *proxies, *host, *api_socket, *web_user;
+	uint64_t daemon_uid, daemon_gid, web_group, http_port, uid_base, orphan_ms;
+};
+
+struct option_row {
+	const char *name;
+	const char **text;
+	uint64_t *number;
+	uint64_t max;
+	bool *flag;
+};
+
+static int set_option(const struct option_row *o, const char *value)
+{
+	if (o->flag) {
+		*o->flag = true;
+		return 0;
+	}
+	if (!value)
+		return -1;
+	if (o->text)
+		*o->text = value;
+	else if (!num_u64(str_c(value), 0, o->max, o->number))
+		return -1;
+	return 1;
+}
+
+static int read_options(int argc, char **argv, struct settings *s)
+{
+	const struct option_row options[] = {
+	    {.name = "--keeper", .flag = &s->keeper},
+	    {.name = "--help", .flag = &s->help},
+	    {.name = "--version", .flag = &s->version},
+	    {"--socket", .text = &s->socket},
+	    {"--projects", .text = &s->projects},
+	    {"--run", .text = &s->run},
+	    {"--edge", .text = &s->edge},
+	    {"--exec", .text = &s->exec},
+	    {"--tree", .text = &s->tree},
+	    {"--state", .text = &s->state},
+	    {"--nginx", .text = &s->nginx},
+	    {"--address", .text = &s->address},
+	    {"--trusted-proxies", .text = &s->proxies},
+	    {"--platform-host", .text = &s->host},
+	    {"--api-socket", .text = &s->api_socket},
+	    {"--web-user", .text = &s->web_user},
+	    {"--daemon-uid", .number = &s->daemon_uid, .max = UINT32_MAX - 1},
+	    {"--daemon-gid", .number = &s->daemon_gid, .max = UINT32_MAX - 1},
+	    {"--web-group", .number = &s->web_group, .max = UINT32_MAX - 1},
+	    {"--http-port", .number = &s->http_port, .max = UINT16_MAX},
+	    {"--uid-base", .number = &s->uid_base, .max = 2000000000},
+	    {"--orphan-ms", .number = &s->orphan_ms, .max = 86400000},
+	};
+	for (int i = 1; i < argc; i++) {
+		size_t o = 0, count = sizeof(options) / sizeof(*options);
+		while (o < count && strcmp(argv[i], options[o].name) != 0)
+			o++;
+		int used = o < count ? set_option(&options[o], argv[i + 1]) : -1;
+		if (used < 0) {
+			fprintf(stderr,
+			    "slipway-helper: '%s' is unknown, or its value is missing or out of "
+			    "range\n",
+			    argv[i]);
+			return -1;
+		}
+		i += used;
+	}
+	return 0;
+}
+
+/* The registry of users stands beside the projects when nothing else is said. */
+static void default_state(struct settings *s)
+{
+	static char state[512];
+	size_t n = s->projects ? strlen(s->projects) : 0;
+	while (n > 1 && s->projects[n - 1] != '/')
+		n--;
+	if (n == 0 || s->state)
+		return;
+	if (snprintf(state, sizeof(state), "%.*shelper", (int)n, s->projects) < (int)sizeof(state))
+		s->state = state;
+}
+
+static int check_settings(struct settings *s)
+{
+	default_state(s);
+	const struct {
+		const char *name, *path;
+	} paths[] = {{"--socket", s->socket}, {"--projects", s->projects}, {"--run", s->run},
+	    {"--edge", s->edge}, {"--exec", s->exec}, {"--tree", s->tree}, {"--state", s->state}};
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
+		if (!paths[i].path || paths[i].path[0] != '/') {
+			fprintf(
+			    stderr, "slipway-helper: %s needs an absolute path\n", paths[i].name);
+			return -1;
+		}
+	if (!s->keeper || s->uid_base < 1000) {
+		fputs("slipway-helper: --keeper is needed, and --uid-base is at least 1000\n",
+		    stderr);
+		return -1;
+	}
+	return 0;
+}
+
+/* The local file only: no name service is asked. */
+static void find_web_user(const struct settings *s, struct edge_options *e)
+{
+	FILE *f = s->web_user ? fopen("/etc/passwd", "re") : NULL;
+	for (struct passwd *p; f && (p = fgetpwent(f));)
+		if (strcmp(p->pw_name, s->web_user) == 0) {
+			e->web_user = s->web_user;
+			e->web_uid = p->pw_uid;
+		}
+	if (f)
+		fclose(f);
+}
+
+static bool is_below_tmp(const char *path)
+{
+	struct str p = str_c(path);
+	return str_starts(p, STR("/tmp/")) || str_starts(p, STR("/var/tmp/"));
+}
+
+/* Control groups of two keepers must not meet; a keeper that comes after a dead one must find its
+ * groups. */
+static void make_label(const struct settings *s, char out[20])
+{
+	uint64_t h = 0xcbf29ce484222325u;
+	for (const char *p = s->socket; *p; p++)
+		h = (h ^ (uint8_t)*p) * 0x100000001b3u;
+	snprintf(out, 20, "%016llx", (unsigned long long)h);
+}
+
+static void fill_options(
+    const struct settings *s, struct keeper_options *o, const struct users *users)
+{
+	static char label[20];
+	make_label(s, label);
+	bool root = geteuid() == 0;
+	*o = (struct keeper_options){.socket = s->socket,
+	    .daemon_uid = (uid_t)s->daemon_uid,
+	    .daemon_gid = (gid_t)s->daemon_gid,
+	    .orphan_ms = (int64_t)s->orphan_ms};
+	o->roots = (struct tenant_roots){.projects = s->projects,
+	    .run = s->run,
+	    .root = root,
+	    .uid_base = (uid_t)s->uid_base,
+	    .daemon_uid = (uid_t)s->daemon_uid,
+	    .daemon_gid = (gid_t)s->daemon_gid,
+	    .web_gid = (gid_t)s->web_group,
+	    .users = users};
+	o->instances = (struct instances_options){.exec = s->exec,
+	    .tree = s->tree,
+	    .label = label,
+	    .private_tmp =
+		!is_below_tmp(s->projects) && !is_below_tmp(s->exec) && !is_below_tmp(s->tree)};
+	o->edge = (struct edge_options){.nginx = s->nginx,
+	    .edge_dir = s->edge,
+	    .run_dir = s->run,
+	    .projects_dir = s->projects,
+	    .address = s->address,
+	    .http_port = (uint16_t)s->http_port,
+	    .trusted_proxies = s->proxies,
+	    .platform_host = s->host,
+	    .api_socket = s->api_socket,
+	    .web_gid = (gid_t)s->web_group,
+	    .log_gid = (gid_t)s->daemon_gid};
+	if (root)
+		find_web_user(s, &o->edge);
+}
+
+/* Every instance keeps up to eight descriptors here. */
+static void raise_files(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return;
+	r.rlim_cur = r.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &r);
+}
+
+static int run(const struct settings *s)
+{
+	static struct keeper keeper;
+	struct users users;
+	struct keeper_options o;
+	struct err e = {0};
+	(void)clearenv();
+	if (chdir("/") != 0)
+		return EXIT_UNAVAILABLE;
+	raise_files();
+	if (users_open(&users, s->state, &e) != 0) {
+		fprintf(stderr, "slipway-helper: %s\n", e.msg);
+		return EXIT_UNAVAILABLE;
+	}
+	fill_options(s, &o, &users);
+	if (keeper_open(&keeper, &o, &e) != 0) {
+		fprintf(stderr, "slipway-helper: %s\n", e.msg);
+		return EXIT_UNAVAILABLE;
+	}
+	log_event(LOG_INFO, "keeper", "started", F_I64("pid", getpid()),
+	    F_I64("root", o.roots.root), F_I64("landlock", sandbox_landlock_version()),
+	    F_I64("private_tmp", o.instances.private_tmp && o.roots.root));
+	if (!o.roots.root)
+		log_event(LOG_WARN, "keeper", "one_user",
+		    F_C("hint", "not started as root: every project runs as this one user"));
+	if (sandbox_landlock_version() == 0)
+		log_event(LOG_WARN, "keeper", "no_landlock",
+		    F_C("hint",
+			"this kernel has no Landlock: programs may read what their user may"));
+	keeper_run(&keeper);
+	keeper_close(&keeper);
+	log_event(LOG_INFO, "keeper", "ended", F_I64("pid", getpid()));
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct settings s = {.daemon_uid = geteuid(),
+	    .daemon_gid = UINT64_MAX,
+	    .web_group = UINT64_MAX,
+	    .address = "127.0.0.1",
+	    .http_port = 8080,
+	    .uid_base = UID_BASE,
+	    .orphan_ms = ORPHAN_MS};
+	if (read_options(argc, argv, &s) != 0)
+		return EXIT_USAGE;
+	if (s.help || s.version) {
+		fputs(s.help ? usage : "slipway-helper " SLIPWAY_VERSION "\n", stdout);
+		return 0;
+	}
+	if (check_settings(&s) != 0)
+		return EXIT_USAGE;
+	if (s.daemon_gid == UINT64_MAX)
+		s.daemon_gid = s.daemon_uid == geteuid() ? getegid() : s.daemon_uid;
+	if (s.web_group == UINT64_MAX)
+		s.web_group = s.daemon_gid;
+	return run(&s);
+}

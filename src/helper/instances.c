@@ -1,0 +1,614 @@
+#include "helper/instances.h"
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "helper/leftovers.h"
+#include "launch/guest.h"
+#include "launch/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PIPE_BYTES_ROOT (1 << 20)
+#define PIPE_BYTES_USER (256 << 10) /* the kernel bounds all pipes of one user at 64 MiB */
+#define TICK_OUTPUT_MS 250
+#define TICK_GROUP_MS 50
+
+struct instances {
+	struct instances_options o;
+	struct cgroup_base groups;
+	uint64_t next_serial;
+	size_t used_end; /* no used slot at or above */
+	size_t count;
+	int64_t output_ms; /* next look at the pipes */
+	struct instance v[INSTANCES_MAX];
+};
+
+static struct instances table;
+
+struct instances *instances_open(const struct instances_options *o)
+{
+	table.o = *o;
+	table.next_serial = 1;
+	cgroup_open(&table.groups, o->label);
+	if (!cgroup_has_memory(&table.groups))
+		log_event(LOG_WARN, "keeper", "no_memory_groups",
+		    F_C("hint", "no writable control groups: memory, processor and task limits "
+				"fall back to process limits"));
+	return &table;
+}
+
+void instances_close(struct instances *t)
+{
+	cgroup_close(&t->groups);
+}
+
+/* ---- records ---- */
+
+/* An id carries its slot, so that finding is one look. */
+struct instance *instances_find(struct instances *t, uint64_t id)
+{
+	struct instance *in = &t->v[id % INSTANCES_MAX];
+	return id != 0 && in->st.id == id ? in : NULL;
+}
+
+struct instance *instances_next(struct instances *t, size_t *at)
+{
+	while (*at < t->used_end) {
+		struct instance *in = &t->v[(*at)++];
+		if (in->st.id != 0)
+			return in;
+	}
+	return NULL;
+}
+
+size_t instances_count(const struct instances *t)
+{
+	return t->count;
+}
+
+size_t instances_alive(const struct instances *t)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < t->used_end; i++)
+		n += t->v[i].st.id != 0 && t->v[i].st.state != PRIV_ENDED;
+	return n;
+}
+
+static void close_kept(struct instance *in)
+{
+	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
+		fs_close_fd(&in->fd[i]);
+	fs_close_fd(&in->out_write);
+}
+
+static void group_name(const struct instance *in, char out[24])
+{
+	snprintf(out, 24, "%llx", (unsigned long long)in->st.id);
+}
+
+static void free_record(struct instances *t, struct instance *in)
+{
+	close_kept(in);
+	fs_close_fd(&in->out_read);
+	if (in->group_left) { /* what still dies there is swept at the next start at the latest */
+		char name[24];
+		group_name(in, name);
+		(void)cgroup_remove(&t->groups, name);
+	}
+	memset(in, 0, sizeof(*in));
+	t->count--;
+	while (t->used_end > 0 && t->v[t->used_end - 1].st.id == 0)
+		t->used_end--;
+}
+
+/* A free slot; when all are used, the record that ended first goes. */
+static struct instance *take_slot(struct instances *t, struct err *e)
+{
+	struct instance *oldest = NULL;
+	for (size_t i = 0; i < INSTANCES_MAX; i++) {
+		struct instance *in = &t->v[i];
+		if (in->st.id == 0) {
+			if (i >= t->used_end)
+				t->used_end = i + 1;
+			t->count++;
+			return in;
+		}
+		if (in->st.state == PRIV_ENDED &&
+		    (!oldest || in->st.ended_mono_ms < oldest->st.ended_mono_ms))
+			oldest = in;
+	}
+	if (!oldest) {
+		(void)err_set(e, ERR_UNAVAILABLE, "%u instances run already", INSTANCES_MAX);
+		return NULL;
+	}
+	free_record(t, oldest);
+	return take_slot(t, e);
+}
+
+static void set_state(struct instance *in, enum priv_state state)
+{
+	in->st.state = (uint8_t)state;
+	in->changed = true;
+}
+
+/* ---- starting ---- */
+
+static const char *sandbox_key(
+    const struct instances *t, const struct instance *in, char out[GUEST_KEY_MAX + 1])
+{
+	snprintf(out, GUEST_KEY_MAX + 1, "%016llx-%llx", (unsigned long long)t->o.incarnation,
+	    (unsigned long long)in->st.id);
+	return out;
+}
+
+static void tmp_name(const struct instance *in, char out[GUEST_TMP_MAX])
+{
+	snprintf(out, GUEST_TMP_MAX, "%s.%u-%llx", in->st.process, in->st.instance,
+	    (unsigned long long)in->st.id);
+}
+
+static int fill_guest(
+    const struct instances *t, const struct instance *in, struct guest *g, struct err *e)
+{
+	static const enum guest_sandbox sandboxes[PRIV_SANDBOX_COUNT] = {
+	    [PRIV_SANDBOX_RUN] = GUEST_RUN,
+	    [PRIV_SANDBOX_BUILD] = GUEST_BUILD,
+	    [PRIV_SANDBOX_FETCH] = GUEST_FETCH,
+	};
+	const struct priv_start *s = &in->spec;
+	*g = (struct guest){.sandbox = sandboxes[s->sandbox],
+	    .release = s->release,
+	    .instance = s->instance,
+	    .port = s->port,
+	    .relay = s->program == PRIV_PROGRAM_RELAY,
+	    .listen = in->fd[INSTANCE_LISTEN] >= 0,
+	    .argv = in->fd[INSTANCE_ARGV] >= 0,
+	    .env = in->fd[INSTANCE_ENV] >= 0,
+	    .secret = in->fd[INSTANCE_SECRET] >= 0};
+	int n = snprintf(
+	    g->project_dir, sizeof(g->project_dir), "%s/%s", t->o.roots->projects, in->st.project);
+	if (n < 0 || (size_t)n >= sizeof(g->project_dir))
+		return err_set(e, ERR_SETTINGS, "the path of the projects is too long");
+	if (s->program == PRIV_PROGRAM_TREE &&
+	    !str_copy(str_c(t->o.tree), g->program, sizeof(g->program)))
+		return err_set(e, ERR_SETTINGS, "the path of slipway-tree is too long");
+	memcpy(g->process, in->st.process, sizeof(g->process));
+	memcpy(g->subdir, s->subdir, sizeof(g->subdir));
+	tmp_name(in, g->tmp);
+	(void)sandbox_key(t, in, g->key);
+	return 0;
+}
+
+static void fill_launch(const struct instances *t, const struct instance *in, struct launch_spec *l)
+{
+	const struct priv_start *s = &in->spec;
+	const struct tenant_roots *roots = t->o.roots;
+	*l = (struct launch_spec){.path = t->o.exec,
+	    .drop = roots->root,
+	    .uid = tenant_uid(roots, in->user_number),
+	    .gid = tenant_gid(roots, in->user_number),
+	    .terminal = s->terminal != 0,
+	    .data_bytes = cgroup_has_memory(&t->groups) ? 0 : s->limits.memory_bytes,
+	    .file_bytes = s->limits.disk_bytes,
+	    .files = s->limits.files,
+	    .private_tmp = t->o.private_tmp && roots->root};
+	l->fds[0] = in->fd[INSTANCE_STDIN];
+	l->fds[1] = in->fd[INSTANCE_STDOUT] >= 0 ? in->fd[INSTANCE_STDOUT] : in->out_write;
+	l->fds[2] = in->out_write;
+	l->fds[GUEST_FD_LISTEN] = in->fd[INSTANCE_LISTEN];
+	l->fds[GUEST_FD_ARGV] = in->fd[INSTANCE_ARGV];
+	l->fds[GUEST_FD_ENV] = in->fd[INSTANCE_ENV];
+	l->fds[GUEST_FD_SECRET] = in->fd[INSTANCE_SECRET];
+}
+
+static int make_group(struct instances *t, struct instance *in, struct launch_spec *l,
+    int joins[CGROUP_FDS_MAX], struct err *e)
+{
+	char name[24];
+	const struct priv_limits *limits = &in->spec.limits;
+	const struct cgroup_limits cl = {limits->memory_bytes, limits->cpu_milli, limits->tasks};
+	if (!cgroup_has_kill(&t->groups))
+		return 0;
+	group_name(in, name);
+	in->group = in->group_left = true;
+	if (cgroup_make(&t->groups, name, &cl, e) != 0)
+		return -1;
+	cgroup_read_events(&t->groups, name, &in->seen);
+	l->join_count = cgroup_join_fds(&t->groups, name, joins);
+	l->join = joins;
+	return 0;
+}
+
+static int spawn(struct instances *t, struct instance *in, struct err *e)
+{
+	struct guest g;
+	struct guest_line line;
+	struct launch_spec l;
+	int joins[CGROUP_FDS_MAX];
+	fill_launch(t, in, &l);
+	if (fill_guest(t, in, &g, e) != 0 || guest_line(&g, &line, e) != 0)
+		return -1;
+	CLEANUP_FD int dir = open(g.project_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	CLEANUP_FD int tmp = fs_open_beneath(dir, "tmp", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (tmp < 0)
+		return err_sys(
+		    e, ERR_NOT_FOUND, errno, "could not open the folder of '%s'", in->st.project);
+	l.tmp_parent = tmp;
+	l.tmp_name = g.tmp;
+	l.argv = line.v;
+	int rc = make_group(t, in, &l, joins, e);
+	pid_t pid = rc == 0 ? launch_spawn(&l, e) : -1;
+	for (size_t i = 0; i < l.join_count; i++)
+		close(joins[i]);
+	if (pid < 0)
+		return -1;
+	in->st.pid = pid;
+	in->st.starts++;
+	in->st.limit_hit = PRIV_LIMIT_NONE;
+	in->st.started_mono_ms = (uint64_t)clock_mono_ms();
+	set_state(in, PRIV_RUNNING);
+	return 0;
+}
+
+static int open_output(const struct instances *t, struct instance *in, struct err *e)
+{
+	int ends[2];
+	const struct tenant_roots *roots = t->o.roots;
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make the output pipe");
+	in->out_read = ends[0];
+	in->out_write = ends[1];
+	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
+	(void)fcntl(ends[0], F_SETPIPE_SZ, roots->root ? PIPE_BYTES_ROOT : PIPE_BYTES_USER);
+	/* The program may open /dev/stdout again. */
+	if (roots->root && fchown(ends[1], tenant_uid(roots, in->user_number),
+			       tenant_gid(roots, in->user_number)) != 0)
+		return err_sys(e, ERR_UNAVAILABLE, errno, "could not give the output pipe away");
+	return 0;
+}
+
+static int find_user(const struct instances *t, struct str project, uint32_t *ret, struct err *e)
+{
+	struct users_record r;
+	int rc = users_find(t->o.roots->users, project, &r, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0 || r.state != USERS_ACTIVE)
+		return err_set(e, ERR_NOT_FOUND, "no project '%.*s'", STR_ARG(project));
+	*ret = r.number;
+	return 0;
+}
+
+static void fill_record(
+    struct instances *t, struct instance *in, struct str project, const struct priv_start *s)
+{
+	size_t slot = (size_t)(in - t->v);
+	in->spec = *s;
+	in->st = (struct priv_status){.id = t->next_serial++ * INSTANCES_MAX + slot,
+	    .class = s->class,
+	    .program = s->program,
+	    .instance = s->instance,
+	    .port = s->port,
+	    .release = s->release};
+	memcpy(in->st.project, project.p, project.n); /* validated, at most NAME_PROJECT_MAX */
+	memcpy(in->st.process, s->process, sizeof(in->st.process));
+	in->out_read = in->out_write = -1;
+	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
+		in->fd[i] = -1;
+}
+
+/* What was begun for an instance that could not be started; its descriptors are still the caller's.
+ */
+static void abandon(struct instances *t, struct instance *in)
+{
+	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
+		in->fd[i] = -1;
+	free_record(t, in);
+}
+
+int instances_start(struct instances *t, struct str project, const struct priv_start *s,
+    const int *fds, uint64_t *ret_id, struct err *e)
+{
+	uint32_t user = 0;
+	if (find_user(t, project, &user, e) != 0)
+		return -1;
+	struct instance *in = take_slot(t, e);
+	if (!in)
+		return -1;
+	fill_record(t, in, project, s);
+	in->user_number = user;
+	const int8_t index[INSTANCE_FD_COUNT] = {
+	    s->fd_argv, s->fd_env, s->fd_listen, s->fd_secret, s->fd_stdin, s->fd_stdout};
+	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
+		in->fd[i] = index[i] < 0 ? -1 : fds[index[i]];
+	if (open_output(t, in, e) != 0 || spawn(t, in, e) != 0) {
+		abandon(t, in);
+		return -1;
+	}
+	if (s->time_limit_ms > 0)
+		in->term_ms = (int64_t)in->st.started_mono_ms + s->time_limit_ms;
+	/* A job runs once: the end of its output is the end of its processes. */
+	if (s->class == PRIV_JOB)
+		close_kept(in);
+	*ret_id = in->st.id;
+	return 0;
+}
+
+/* ---- stopping ---- */
+
+static void kill_all(struct instances *t, struct instance *in, pid_t pid)
+{
+	char name[24], key[GUEST_KEY_MAX + 1];
+	if (pid > 0)
+		(void)kill(-pid, SIGKILL);
+	if (in->group) {
+		group_name(in, name);
+		(void)cgroup_kill(&t->groups, name);
+	} else if (pid > 0) {
+		(void)leftovers_kill(pid, sandbox_key(t, in, key));
+	}
+}
+
+static void finish(struct instances *t, struct instance *in);
+
+void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_ms)
+{
+	if (in->st.state == PRIV_ENDED)
+		return;
+	in->stopping = true;
+	if (in->st.pid == 0) {
+		finish(t, in);
+		return;
+	}
+	if (timeout_ms == 0)
+		timeout_ms =
+		    in->spec.stop_timeout_ms ? in->spec.stop_timeout_ms : INSTANCES_STOP_DEFAULT_MS;
+	int64_t kill_ms = clock_mono_ms() + timeout_ms;
+	if (in->st.state != PRIV_STOPPING || kill_ms < in->kill_ms)
+		in->kill_ms = kill_ms;
+	if (in->st.state == PRIV_STOPPING)
+		return;
+	(void)kill(-in->st.pid, SIGTERM);
+	set_state(in, PRIV_STOPPING);
+}
+
+int instances_signal(struct instances *t, struct instance *in, int signal, struct err *e)
+{
+	(void)t;
+	if (in->st.pid == 0)
+		return err_set(e, ERR_CONFLICT, "'%s.%u' of '%s' does not run", in->st.process,
+		    in->st.instance, in->st.project);
+	return kill(in->st.pid, signal) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not signal");
+}
+
+int instances_forget(struct instances *t, struct instance *in, struct err *e)
+{
+	if (in->st.state != PRIV_ENDED)
+		return err_set(e, ERR_CONFLICT, "'%s.%u' of '%s' has not ended", in->st.process,
+		    in->st.instance, in->st.project);
+	free_record(t, in);
+	return 0;
+}
+
+void instances_told(struct instances *t, struct instance *in)
+{
+	in->changed = false;
+	if (in->purged && in->st.state == PRIV_ENDED)
+		free_record(t, in);
+}
+
+void instances_purge(struct instances *t, struct str project)
+{
+	size_t at = 0;
+	for (struct instance *in; (in = instances_next(t, &at));) {
+		if (!str_eq_c(project, in->st.project))
+			continue;
+		in->purged = true;
+		if (in->st.pid != 0)
+			kill_all(t, in, in->st.pid);
+		instances_stop(t, in, 1);
+	}
+}
+
+/* ---- ending ---- */
+
+static enum priv_limit_hit which_limit(struct instances *t, struct instance *in, int status)
+{
+	struct cgroup_events now = in->seen;
+	char name[24];
+	if (in->st.limit_hit == PRIV_LIMIT_TIME)
+		return PRIV_LIMIT_TIME;
+	group_name(in, name);
+	if (in->group)
+		cgroup_read_events(&t->groups, name, &now);
+	bool memory = now.oom_kills > in->seen.oom_kills,
+	     tasks = now.tasks_refused > in->seen.tasks_refused;
+	in->seen = now;
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
+		return PRIV_LIMIT_DISK;
+	if (status == 0)
+		return PRIV_LIMIT_NONE;
+	if (memory)
+		return PRIV_LIMIT_MEMORY;
+	return tasks ? PRIV_LIMIT_TASKS : PRIV_LIMIT_NONE;
+}
+
+/* Removes the instance's temporary directory, as the tenant, in a child that nobody waits for but
+ * the reaper. */
+static void remove_tmp(const struct instances *t, const struct instance *in)
+{
+	char name[GUEST_TMP_MAX], path[GUEST_PATH_MAX + 40];
+	tmp_name(in, name);
+	int n = snprintf(path, sizeof(path), "%s/%s/tmp", t->o.roots->projects, in->st.project);
+	if (n < 0 || (size_t)n >= sizeof(path) || fork() != 0)
+		return;
+	struct err e;
+	(void)close_range(3, ~0U, 0);
+	if (tenant_become(t->o.roots, in->user_number, &e) != 0)
+		_exit(1);
+	int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* a last write of a process that is just dying */
+	for (int tries = 0; dir >= 0 && fs_remove_tree(dir, name, &e) != 0 && tries < 20; tries++)
+		usleep(20000);
+	_exit(0);
+}
+
+static void finish(struct instances *t, struct instance *in)
+{
+	char name[24];
+	group_name(in, name);
+	close_kept(in);
+	if (in->group)
+		in->group_left = !cgroup_remove(&t->groups, name);
+	remove_tmp(t, in);
+	in->restart_ms = in->kill_ms = in->term_ms = 0;
+	set_state(in, PRIV_ENDED);
+}
+
+static void back_off(struct instance *in, int64_t now_ms)
+{
+	if (now_ms - (int64_t)in->st.started_mono_ms >= INSTANCES_STEADY_MS)
+		in->failures = 0;
+	int64_t pause = INSTANCES_BACKOFF_MAX_MS;
+	if (in->failures < 9)
+		pause = (int64_t)INSTANCES_BACKOFF_FIRST_MS << in->failures;
+	if (pause > INSTANCES_BACKOFF_MAX_MS)
+		pause = INSTANCES_BACKOFF_MAX_MS;
+	in->failures++;
+	in->restart_ms = now_ms + pause;
+	set_state(in, PRIV_BACKOFF);
+}
+
+static void log_end(const struct instance *in, int status)
+{
+	log_event(LOG_INFO, "keeper", "ended", F_C("project", in->st.project),
+	    F_C("process", in->st.process), F_I64("instance", in->st.instance),
+	    F_I64("release", in->st.release), F_I64("pid", in->st.pid),
+	    F_I64(WIFSIGNALED(status) ? "signal" : "exit",
+		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
+	    F_I64("limit", in->st.limit_hit));
+}
+
+bool instances_reaped(struct instances *t, pid_t pid, int status, int64_t now_ms)
+{
+	size_t at = 0;
+	for (struct instance *in; (in = instances_next(t, &at));) {
+		if (in->st.pid != pid)
+			continue;
+		in->st.limit_hit = (uint8_t)which_limit(t, in, status);
+		in->st.wait_status = status;
+		in->st.ended_mono_ms = (uint64_t)now_ms;
+		kill_all(t, in, pid);
+		log_end(in, status);
+		in->st.pid = 0;
+		if (in->st.class == PRIV_SERVICE && !in->stopping)
+			back_off(in, now_ms);
+		else
+			finish(t, in);
+		return true;
+	}
+	return false;
+}
+
+/* ---- what is due ---- */
+
+static void restart(struct instances *t, struct instance *in, int64_t now_ms)
+{
+	struct err e = {0};
+	if (spawn(t, in, &e) == 0)
+		return;
+	log_event(LOG_WARN, "keeper", "restart_failed", F_C("project", in->st.project),
+	    F_C("process", in->st.process), F_ERR(&e));
+	in->st.started_mono_ms = (uint64_t)now_ms;
+	back_off(in, now_ms);
+}
+
+static void time_is_up(struct instances *t, struct instance *in)
+{
+	in->term_ms = 0;
+	in->st.limit_hit = PRIV_LIMIT_TIME;
+	instances_stop(t, in, in->spec.stop_timeout_ms ? in->spec.stop_timeout_ms : 5000);
+}
+
+static void sooner(int64_t *due, int64_t at)
+{
+	if (at != 0 && at < *due)
+		*due = at;
+}
+
+static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms)
+{
+	int64_t due = DEADLINE_NEVER;
+	if (in->st.state == PRIV_BACKOFF && now_ms >= in->restart_ms) {
+		in->restart_ms = 0;
+		restart(t, in, now_ms);
+	}
+	if (in->st.state == PRIV_RUNNING && in->term_ms != 0 && now_ms >= in->term_ms)
+		time_is_up(t, in);
+	if (in->st.state == PRIV_STOPPING && in->kill_ms != 0 && now_ms >= in->kill_ms) {
+		kill_all(t, in, in->st.pid);
+		in->kill_ms = now_ms + 1000; /* whoever cannot die now is tried again */
+	}
+	if (in->st.state == PRIV_ENDED && in->group_left) {
+		char name[24];
+		group_name(in, name);
+		(void)cgroup_kill(&t->groups, name);
+		in->group_left = !cgroup_remove(&t->groups, name);
+		if (in->group_left)
+			sooner(&due, now_ms + TICK_GROUP_MS);
+	}
+	if (in->st.state == PRIV_BACKOFF)
+		sooner(&due, in->restart_ms);
+	if (in->st.state == PRIV_RUNNING)
+		sooner(&due, in->term_ms);
+	if (in->st.state == PRIV_STOPPING)
+		sooner(&due, in->kill_ms);
+	return due;
+}
+
+/* Nobody reads: the older half goes, so that the program never blocks on its own words. */
+static void drop_old_output(struct instance *in)
+{
+	int waiting = 0, size = fcntl(in->out_read, F_GETPIPE_SZ);
+	if (in->out_read < 0 || size <= 0 || ioctl(in->out_read, FIONREAD, &waiting) != 0)
+		return;
+	if (waiting < size - size / 4)
+		return;
+	char gone[16384];
+	for (int left = waiting / 2; left > 0;) {
+		ssize_t n = read(
+		    in->out_read, gone, left < (int)sizeof(gone) ? (size_t)left : sizeof(gone));
+		if (n <= 0)
+			break;
+		left -= (int)n;
+		in->st.lost_output_bytes += (uint64_t)n;
+	}
+}
+
+int64_t instances_tick(struct instances *t, int64_t now_ms, bool daemon_reads)
+{
+	int64_t due = DEADLINE_NEVER;
+	bool look = now_ms >= t->output_ms, unread = false;
+	if (look)
+		t->output_ms = now_ms + TICK_OUTPUT_MS;
+	size_t at = 0;
+	for (struct instance *in; (in = instances_next(t, &at));) {
+		sooner(&due, tick_one(t, in, now_ms));
+		bool mine = !(daemon_reads && in->output_taken) && in->out_read >= 0 &&
+			    in->st.state != PRIV_ENDED;
+		unread = unread || mine;
+		if (mine && look)
+			drop_old_output(in);
+	}
+	if (unread)
+		sooner(&due, t->output_ms);
+	return due;
+}

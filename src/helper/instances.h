@@ -1,0 +1,98 @@
+/* The table of everything that the keeper runs: services, restarted with a growing pause until
+ * stopped, and jobs, run once. Fixed size, no allocation. One record per instance, found again by
+ * its id (never reused in one incarnation).
+ *
+ *            start        exit, service           due            stop           exit
+ *   (free) -------> RUNNING -----------> BACKOFF -----> RUNNING ------> STOPPING ----> ENDED
+ * --forget--> (free)
+ *                      \___________________ exit, job ____________________________________/
+ *
+ * Kept for a service between runs: the lists, the secret, the listening socket and both ends of the
+ * output pipe. */
+#pragma once
+
+#include "base/err.h"
+#include "helper/tenant.h"
+#include "launch/cgroup.h"
+#include "priv/priv.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define INSTANCES_MAX 4096u
+#define INSTANCES_BACKOFF_FIRST_MS 100
+#define INSTANCES_BACKOFF_MAX_MS 30000
+#define INSTANCES_STEADY_MS 10000 /* up this long: the next pause is the first again */
+#define INSTANCES_STOP_DEFAULT_MS 10000
+
+enum instance_fd {
+	INSTANCE_ARGV,
+	INSTANCE_ENV,
+	INSTANCE_LISTEN,
+	INSTANCE_SECRET,
+	INSTANCE_STDIN,
+	INSTANCE_STDOUT,
+	INSTANCE_FD_COUNT
+};
+
+struct instance {
+	struct priv_status st; /* st.id 0: free */
+	struct priv_start spec;
+	uint32_t user_number;
+	int fd[INSTANCE_FD_COUNT]; /* -1: none; ours */
+	int out_read, out_write;
+	unsigned failures;  /* in a row, for the pause */
+	int64_t restart_ms; /* BACKOFF: when */
+	int64_t term_ms;    /* the time limit of a job, 0: none */
+	int64_t kill_ms;    /* STOPPING: when SIGKILL follows */
+	bool stopping;	    /* somebody asked for the end */
+	bool changed;	    /* the daemon has not heard of it yet */
+	bool purged;	    /* its project is being removed: the record goes once it has ended */
+	bool output_taken;  /* by the daemon that is connected */
+	bool group;	    /* has a control group */
+	bool group_left;    /* that is still to be removed */
+	struct cgroup_events seen;
+};
+
+struct instances_options {
+	const struct tenant_roots *roots;
+	const char *exec, *tree; /* absolute paths of slipway-exec and slipway-tree */
+	const char *label;	 /* names our control groups */
+	bool private_tmp;	 /* no program or project lies below /tmp */
+	uint64_t incarnation;
+};
+
+struct instances;
+/* The one table of the process. */
+struct instances *instances_open(const struct instances_options *o);
+void instances_close(struct instances *t);
+
+/* Takes the descriptors (indices of spec's fd_… fields into fds) only on success. *ret_id names the
+ * instance. */
+int instances_start(struct instances *t, struct str project, const struct priv_start *spec,
+    const int *fds, uint64_t *ret_id, struct err *e) WARN_UNUSED;
+/* NULL when there is none. Valid until it is forgotten. */
+struct instance *instances_find(struct instances *t, uint64_t id);
+/* In any order; *at starts at 0; NULL at the end. */
+struct instance *instances_next(struct instances *t, size_t *at);
+size_t instances_count(const struct instances *t);
+size_t instances_alive(const struct instances *t); /* that have a process, or will have one again */
+
+/* SIGTERM to all its processes, SIGKILL after timeout_ms (0: its own, or 10 s). Ended already:
+ * nothing. */
+void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_ms);
+int instances_signal(
+    struct instances *t, struct instance *in, int signal, struct err *e) WARN_UNUSED;
+/* Drops the record of an instance that has ended. ERR_CONFLICT otherwise. */
+int instances_forget(struct instances *t, struct instance *in, struct err *e) WARN_UNUSED;
+/* The daemon has been told the present status. */
+void instances_told(struct instances *t, struct instance *in);
+/* Ends all of a project's instances at once and forgets them when they have ended. */
+void instances_purge(struct instances *t, struct str project);
+
+/* A child was reaped: true when it was an instance's. */
+bool instances_reaped(struct instances *t, pid_t pid, int wait_status, int64_t now_ms);
+/* Restarts, limits, kills that are due; when nobody reads, old output is dropped. Returns when it
+ * wants to be called again. */
+int64_t instances_tick(struct instances *t, int64_t now_ms, bool daemon_reads);

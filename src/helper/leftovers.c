@@ -1,0 +1,79 @@
+#include "helper/leftovers.h"
+#include "base/fs.h"
+#include "base/num.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static ssize_t read_proc(int proc, const char *pid, const char *file, char *out, size_t size)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "%s/%s", pid, file);
+	CLEANUP_FD int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -1 : read(fd, out, size);
+}
+
+/* The environment may be long: a piece at a time, with the end of the last one kept. */
+static bool has_key(int proc, const char *pid, const char *key)
+{
+	char path[64], text[8192], want[80];
+	int want_n = snprintf(want, sizeof(want), "SLIPWAY_INSTANCE=%s", key);
+	snprintf(path, sizeof(path), "%s/environ", pid);
+	CLEANUP_FD int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	size_t kept = 0;
+	for (ssize_t n; fd >= 0 && (n = read(fd, text + kept, sizeof(text) - kept)) > 0;) {
+		size_t total = kept + (size_t)n;
+		if (memmem(text, total, want, (size_t)want_n + 1))
+			return true;
+		kept = total < sizeof(want) ? total : sizeof(want);
+		memmove(text, text + total - kept, kept);
+	}
+	return false;
+}
+
+static bool in_session(int proc, const char *pid, pid_t session)
+{
+	char text[512];
+	ssize_t n = read_proc(proc, pid, "stat", text, sizeof(text) - 1);
+	if (n <= 0)
+		return false;
+	text[n] = '\0';
+	/* pid (name) state ppid pgrp session; the name may hold anything, so from its last ')' on
+	 */
+	const char *after = strrchr(text, ')');
+	struct str rest = str_c(after ? after + 1 : ""), field;
+	for (int i = 0; i < 5; i++)
+		if (!str_next(&rest, ' ', &field))
+			return false;
+	int64_t sid;
+	return num_i64(field, 1, INT32_MAX, &sid) && sid == session;
+}
+
+bool leftovers_kill(pid_t session, const char *key)
+{
+	struct entry {
+		uint64_t ino, off;
+		uint16_t size;
+		uint8_t type;
+		char name[];
+	};
+	_Alignas(8) char list[8192];
+	CLEANUP_FD int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool found = false;
+	for (long n; proc >= 0 && (n = syscall(SYS_getdents64, proc, list, sizeof(list))) > 0;)
+		for (long at = 0; at < n;) {
+			const struct entry *d = (const struct entry *)(const void *)(list + at);
+			at += d->size;
+			uint64_t pid;
+			if (!num_u64(str_c(d->name), 2, INT32_MAX, &pid) || (pid_t)pid == getpid())
+				continue;
+			if (!in_session(proc, d->name, session) && !has_key(proc, d->name, key))
+				continue;
+			found = kill((pid_t)pid, SIGKILL) == 0 || found;
+		}
+	return found;
+}

@@ -1,0 +1,13 @@
+/* The closed table of operations: what each needs, and who performs it. Every field is validated
+ * here again, whoever asks. */
+#pragma once
+
+#include "helper/keeper.h"
+
+/* 0: *ret is the answer (value, and *ret_fd when not -1); 1: the answer comes later; -1: refused or
+ * failed. Descriptors in fds stay the caller's, but those that are set to -1. Writes the audit line
+ * unless the answer is 1. */
+int ops_perform(struct keeper *k, const struct priv_request *q, int *fds, size_t fd_count,
+    struct priv_reply *ret, int *ret_fd, struct err *e) WARN_UNUSED;
+void ops_audit(
+    uint32_t op, const char *project, uint32_t release, uint64_t id, const struct err *e);

@@ -1,0 +1,42 @@
+/* What is done with a tenant's user and trees: made, sealed, removed. All of this runs in a worker
+ * (helper/worker.h), blocks, and may be repeated after a crash at any point.
+ *
+ *   PROJECTS/NAME            the daemon's, 0711: it keeps the links `live` and `previous` here
+ *   PROJECTS/NAME/releases   root, 0711; releases/N  tenant 0700 until sealed, then root:tenant
+ * 0550 PROJECTS/NAME/{data,cache,mirror,tmp}   tenant 0700 PROJECTS/NAME/public     root:web group,
+ * 0750; public/N  links to the declared static files RUN/NAME                 the daemon's, group
+ * web, 02750
+ *
+ * Without root all of it belongs to one user, with the same modes where they make sense. */
+#pragma once
+
+#include "base/err.h"
+#include "helper/users.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tenant_roots {
+	const char *projects, *run; /* absolute */
+	bool root;		    /* we are root: tenants have users of their own */
+	uid_t uid_base, daemon_uid;
+	gid_t daemon_gid, web_gid;
+	const struct users *users;
+};
+
+/* The ids of a project's tenant; ours without root. */
+uid_t tenant_uid(const struct tenant_roots *t, uint32_t number);
+gid_t tenant_gid(const struct tenant_roots *t, uint32_t number);
+/* In a forked child: becomes that tenant, for good. */
+int tenant_become(const struct tenant_roots *t, uint32_t number, struct err *e) WARN_UNUSED;
+
+int tenant_ensure(const struct tenant_roots *t, struct str project, uint64_t *ret_number,
+    struct err *e) WARN_UNUSED;
+/* Kills all processes of the user, removes the trees and the user, retires the number. Absent is
+ * success. */
+int tenant_remove(const struct tenant_roots *t, struct str project, struct err *e) WARN_UNUSED;
+/* releases/N, empty and the tenant's. ERR_CONFLICT when it is sealed. */
+int tenant_prepare(
+    const struct tenant_roots *t, struct str project, uint32_t release, struct err *e) WARN_UNUSED;
+int tenant_release_remove(
+    const struct tenant_roots *t, struct str project, uint32_t release, struct err *e) WARN_UNUSED;

@@ -1,0 +1,113 @@
+#include "helper/users.h"
+#include "base/fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#define MAGIC 0x53575552u
+
+struct record {
+	uint32_t magic, number;
+	uint8_t state, zero[7];
+	char project[32];
+	char user[40];
+	uint64_t sum;
+};
+_Static_assert(sizeof(struct record) == 96, "the layout on disk");
+
+static uint64_t sum_of(const struct record *r)
+{
+	const uint8_t *p = (const uint8_t *)r;
+	uint64_t h = 0xcbf29ce484222325u;
+	for (size_t i = 0; i < offsetof(struct record, sum); i++)
+		h = (h ^ p[i]) * 0x100000001b3u;
+	return h;
+}
+
+int users_open(struct users *u, const char *state_dir, struct err *e)
+{
+	u->fd = -1;
+	if (fs_mkdirs(state_dir, 0700, e) != 0)
+		return -1;
+	CLEANUP_FD int dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	if (dir < 0 || fstat(dir, &st) != 0)
+		return err_sys(e, ERR_IO, errno, "could not open '%s'", state_dir);
+	if (st.st_uid != geteuid())
+		return err_set(e, ERR_SETTINGS, "'%s' belongs to user %u, not to the helper",
+		    state_dir, st.st_uid);
+	int fd = openat(dir, "users", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return err_sys(e, ERR_IO, errno, "could not open '%s/users'", state_dir);
+	u->fd = fd;
+	if (st.st_uid != geteuid() || !S_ISREG(st.st_mode))
+		return err_set(e, ERR_SETTINGS, "'%s/users' is not the helper's file", state_dir);
+	return fsync(dir) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not sync '%s'", state_dir);
+}
+
+/* 1 a record, 0 the end (a torn last record counts as the end: its number was never used), -1. */
+static int read_record(const struct users *u, uint32_t number, struct record *r, struct err *e)
+{
+	off_t at = (off_t)(number - 1) * (off_t)sizeof(*r);
+	ssize_t n = pread(u->fd, r, sizeof(*r), at);
+	if (n < 0)
+		return err_sys(e, ERR_IO, errno, "could not read the registry of users");
+	if (n != (ssize_t)sizeof(*r))
+		return 0;
+	if (r->magic == MAGIC && r->number == number && r->sum == sum_of(r))
+		return 1;
+	struct record after;
+	if (pread(u->fd, &after, 1, at + (off_t)sizeof(*r)) <= 0)
+		return 0;
+	return err_set(e, ERR_IO, "record %u of the registry of users is damaged", number);
+}
+
+static void to_public(const struct record *r, struct users_record *ret)
+{
+	*ret = (struct users_record){.number = r->number, .state = (enum users_state)r->state};
+	memcpy(ret->project, r->project, sizeof(ret->project) - 1);
+	memcpy(ret->user, r->user, sizeof(ret->user) - 1);
+}
+
+int users_find(const struct users *u, struct str project, struct users_record *ret, struct err *e)
+{
+	struct record r;
+	for (uint32_t number = 1; number <= USERS_MAX; number++) {
+		int rc = read_record(u, number, &r, e);
+		if (rc <= 0)
+			return rc;
+		to_public(&r, ret);
+		if (ret->state != USERS_RETIRED && str_eq_c(project, ret->project))
+			return 1;
+	}
+	return 0;
+}
+
+int users_put(const struct users *u, const struct users_record *r, struct err *e)
+{
+	struct record raw = {.magic = MAGIC, .number = r->number, .state = (uint8_t)r->state};
+	memcpy(raw.project, r->project, strlen(r->project));
+	memcpy(raw.user, r->user, strlen(r->user));
+	raw.sum = sum_of(&raw);
+	off_t at = (off_t)(r->number - 1) * (off_t)sizeof(raw);
+	if (pwrite(u->fd, &raw, sizeof(raw), at) != (ssize_t)sizeof(raw) || fdatasync(u->fd) != 0)
+		return err_sys(e, ERR_IO, errno, "could not write the registry of users");
+	return 0;
+}
+
+int users_add(const struct users *u, struct str project, struct users_record *ret, struct err *e)
+{
+	struct record r;
+	*ret = (struct users_record){.number = 1, .state = USERS_ALLOTTED};
+	if (!str_copy(project, ret->project, sizeof(ret->project)))
+		return err_set(e, ERR_INVALID, "project name is too long");
+	for (int rc; (rc = read_record(u, ret->number, &r, e)) != 0; ret->number++)
+		if (rc < 0)
+			return -1;
+	if (ret->number > USERS_MAX)
+		return err_set(e, ERR_UNAVAILABLE, "all %u user numbers are used up", USERS_MAX);
+	return users_put(u, ret, e);
+}
