@@ -1,5 +1,7 @@
-/* rooms: base loop crypto text store model http access queue source priv render launch run edge observe hooks kinds deploy api */
-/* The OpenAPI document and the table of routes agree, both ways; every schema that is named is there. */
+/* rooms: base loop crypto text store model http access queue source priv render launch run edge
+ * observe hooks kinds deploy api */
+/* The OpenAPI document and the table of routes agree, both ways; every schema that is named is
+ * there. */
 #include "api_world.h"
 
 #include "api/call.h"
@@ -18,8 +20,8 @@ static json_t *document(void)
 	return d;
 }
 
-static const char *const methods[HTTP_METHOD_COUNT] = {"get", "head", "post", "put", "patch",
-    "delete"};
+static const char *const methods[HTTP_METHOD_COUNT] = {
+    "get", "head", "post", "put", "patch", "delete"};
 
 static void test_every_route_is_documented(void **state)
 {
@@ -37,13 +39,11 @@ static void test_every_route_is_documented(void **state)
 		    access_need_name(t[i].access.need));
 		char status[8];
 		snprintf(status, sizeof(status), "%d", t[i].status);
-		assert_non_null(
-		    json_object_get(json_object_get(operation, "responses"), status));
+		assert_non_null(json_object_get(json_object_get(operation, "responses"), status));
 	}
 	const char *pattern;
 	json_t *path;
-	json_object_foreach(paths, pattern, path)
-		operations += json_object_size(path);
+	json_object_foreach(paths, pattern, path) operations += json_object_size(path);
 	assert_int_equal(operations, count);
 }
 
@@ -74,8 +74,7 @@ static void refs_check(const json_t *v)
 	const char *key;
 	size_t i;
 	if (json_is_array(v)) {
-		json_array_foreach(v, i, member)
-			refs_check(member);
+		json_array_foreach(v, i, member) refs_check(member);
 		return;
 	}
 	json_object_foreach((json_t *)(uintptr_t)v, key, member)
@@ -97,8 +96,8 @@ static void test_every_schema_is_there(void **state)
 	refs_check(d);
 	size_t count;
 	const struct api_schema *s = api_schemas(&count);
-	assert_int_equal(count,
-	    json_object_size(json_object_get(json_object_get(d, "components"), "schemas")));
+	assert_int_equal(
+	    count, json_object_size(json_object_get(json_object_get(d, "components"), "schemas")));
 	for (size_t i = 0; i < count; i++)
 		assert_ptr_equal(api_schema_find(s[i].name), &s[i]);
 }
@@ -125,7 +124,9 @@ static void test_answers_fit(void **state)
 			snprintf(path, sizeof(path), "%.*s%s%.*s%s", (int)(at - t[i].pattern),
 			    t[i].pattern, t[i].access.scope == ACCESS_TASK ? "1" : "own",
 			    last ? (int)(last - rest) : 100, rest,
-			    !last ? "" : strstr(rest, "hook") ? "ownhook" : "1");
+			    !last		   ? ""
+			    : strstr(rest, "hook") ? "ownhook"
+						   : "1");
 		}
 		struct answer a = call(G_OWNER, "GET", path, NULL);
 		struct err e = {0};
