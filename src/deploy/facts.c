@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/release_made.h"
 #include "text/json.h"
 
 int64_t facts_count(const struct work *w, struct str process)
@@ -21,9 +22,14 @@ int64_t facts_count(const struct work *w, struct str process)
 /* The release this task is about: made by it, asked for, or the live one. */
 static int pick_release(struct work *w, struct store_db *db, struct err *e)
 {
-	if (w->st.flow == DEPLOY_FLOW_DEPLOY || w->release.number > 0 ||
-	    w->st.flow == DEPLOY_FLOW_DESTROY)
+	if (w->release.number > 0 || w->st.flow == DEPLOY_FLOW_DESTROY)
 		return 0;
+	/* A crash may have come between the number and the first record of it. */
+	if (w->st.flow == DEPLOY_FLOW_DEPLOY)
+		return model_release_made_by(db, w->project.id, w->task.id, w->task.attempt,
+			   &w->release.number, e) < 0
+			   ? -1
+			   : 0;
 	if (w->st.flow != DEPLOY_FLOW_ROLLBACK) {
 		w->release.number = w->project.live;
 		return 0;

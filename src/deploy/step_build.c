@@ -88,6 +88,17 @@ static void sealed(struct work *w)
 	work_done(w);
 }
 
+/* Below the release's top; "." is all of it. */
+static void static_path(const struct plan *p, struct str path, struct buf *out)
+{
+	bool whole = path.n == 0 || str_eq(path, STR("."));
+	buf_str(out, p->root);
+	if (!whole)
+		buf_printf(out, "%s%.*s", p->root.n > 0 ? "/" : "", STR_ARG(path));
+	if (out->n == 0)
+		buf_char(out, '.');
+}
+
 /* The statics that the edge may read: URL and path, each ended by NUL, one pair after the other. */
 static void seal_start(struct work *w)
 {
@@ -100,10 +111,7 @@ static void seal_start(struct work *w)
 			continue;
 		CLEANUP_BUF struct buf path;
 		buf_init(&path, 2048);
-		if (w->plan.root.n > 0)
-			buf_printf(
-			    &path, "%.*s%s", STR_ARG(w->plan.root), s->path.n > 0 ? "/" : "");
-		buf_str(&path, s->path);
+		static_path(&w->plan, s->path, &path);
 		args_pack(&list, s->url);
 		args_pack(&list, buf_view(&path));
 	}

@@ -77,6 +77,11 @@ static void provisioned(struct work *w)
 		work_fail(w, &w->op_err);
 		return;
 	}
+	if (w->st.flow == DEPLOY_FLOW_START && is_running_project(w)) {
+		buf_printf(&w->detail, "release %" PRId64 " runs already", w->project.live);
+		work_answer(w, DEPLOY_EV_UP_TO_DATE);
+		return;
+	}
 	if (w->st.flow == DEPLOY_FLOW_SCALE && w->had_count < 0)
 		w->had_count = count_running(w);
 	if (w->envs.version > 0)

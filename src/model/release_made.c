@@ -49,3 +49,22 @@ int model_release_migrated_between(struct store_db *db, int64_t project_id, int6
 	store_reset(q);
 	return rc < 0 ? -1 : *ret_number > 0;
 }
+
+int model_release_made_by(struct store_db *db, int64_t project_id, int64_t task_id, int64_t attempt,
+    int64_t *ret_number, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT number FROM release WHERE project_id = $project AND task_id = $task AND "
+	    "attempt = $attempt",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$project", project_id);
+	store_bind_i64(q, "$task", task_id);
+	store_bind_i64(q, "$attempt", attempt);
+	int rc = store_step(q, e);
+	if (rc == 1)
+		*ret_number = store_col_i64(q, 0);
+	store_reset(q);
+	return rc;
+}

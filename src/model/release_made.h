@@ -14,3 +14,6 @@ int model_release_discard(
  * such. 0/-1. */
 int model_release_migrated_between(struct store_db *db, int64_t project_id, int64_t from,
     int64_t to, int64_t *ret_number, struct err *e) WARN_UNUSED;
+/* The release that this attempt of a task has begun. 1/0/-1. */
+int model_release_made_by(struct store_db *db, int64_t project_id, int64_t task_id, int64_t attempt,
+    int64_t *ret_number, struct err *e) WARN_UNUSED;

@@ -103,7 +103,6 @@ static void pump_back(void *ctx)
 {
 	struct pump *p = ctx;
 	struct queue *q = p->q;
-	q->in_flight--;
 	q->pumping = false;
 	if (p->rc != 0)
 		log_event(LOG_ERROR, "queue", "claim_failed", F_ERR(&p->e));
@@ -127,6 +126,7 @@ static void pump_back(void *ctx)
 	}
 	arena_fini(&p->a);
 	mem_free_ptr(&p);
+	q->in_flight--;
 	queue_release(q);
 }
 
@@ -177,11 +177,10 @@ static void on_kick(void *ctx)
 {
 	struct queue *q = ctx;
 	atomic_store(&q->kicked, false);
-	q->in_flight--;
-	if (q->closing)
-		queue_release(q);
-	else
+	if (!q->closing)
 		pump(q);
+	q->in_flight--;
+	queue_release(q);
 }
 
 /* The tasks found running are handed out from the loop, after queue_open has returned. */
@@ -203,13 +202,13 @@ static void recovered(void *ctx)
 {
 	struct recovery *r = ctx;
 	struct queue *q = r->q;
-	q->in_flight--;
 	for (size_t i = 0; !q->closing && i < r->count; i++)
 		hand_out(q, &r->tasks[i], true);
 	if (!q->closing)
 		pump(q);
 	arena_fini(&r->a);
 	mem_free_ptr(&r);
+	q->in_flight--;
 	queue_release(q);
 }
 
@@ -272,7 +271,6 @@ static void ending_back(void *ctx)
 {
 	struct ending *n = ctx;
 	struct queue *q = n->q;
-	q->in_flight--;
 	if (n->rc < 0)
 		log_event(LOG_ERROR, "queue", "finish_failed", F_I64("task", n->f.lease.task_id),
 		    F_ERR(&n->e));
@@ -289,6 +287,7 @@ static void ending_back(void *ctx)
 	mem_free_ptr(&n->result);
 	mem_free_ptr(&n->error);
 	mem_free_ptr(&n);
+	q->in_flight--;
 	queue_release(q);
 }
 
