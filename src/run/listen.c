@@ -1,0 +1,100 @@
+#include "base/fs.h"
+#include "run/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define BACKLOG 4096 /* cut to net.core.somaxconn */
+
+static int names_ok(struct str project, uint32_t release, struct err *e)
+{
+	if (name_project(project, e) != 0)
+		return -1;
+	return release > 0 ? 0 : err_set(e, ERR_INVALID, "release 0 has no folder");
+}
+
+/* RUN/NAME, made by the helper as root; without one, by whoever comes first. */
+static int open_project(const char *run_dir, struct str project, struct err *e)
+{
+	char name[NAME_PROJECT_MAX + 1];
+	CLEANUP_FD int run = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (run < 0)
+		return err_sys(e, ERR_IO, errno, "could not open '%s'", run_dir);
+	if (!str_copy(project, name, sizeof(name)))
+		return err_set(e, ERR_INVALID, "project name is too long");
+	if (mkdirat(run, name, 02750) != 0 && errno != EEXIST)
+		return err_sys(e, ERR_IO, errno, "could not make '%s/%s'", run_dir, name);
+	int fd = openat(run, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 ? fd : err_sys(e, ERR_IO, errno, "could not open '%s/%s'", run_dir, name);
+}
+
+int run_dir_make(const char *run_dir, const char *projects_dir, struct str project,
+    uint32_t release, struct err *e)
+{
+	char n[16], target[600];
+	if (names_ok(project, release, e) != 0)
+		return -1;
+	CLEANUP_FD int dir = open_project(run_dir, project, e);
+	if (dir < 0)
+		return -1;
+	snprintf(n, sizeof(n), "%u", release);
+	/* The group comes from RUN/NAME by its set-group-id bit, which folders below inherit. */
+	if (mkdirat(dir, n, 0750) != 0 && errno != EEXIST)
+		return err_sys(
+		    e, ERR_IO, errno, "could not make the run folder of release %u", release);
+	CLEANUP_FD int own = openat(dir, n, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (own < 0)
+		return err_sys(
+		    e, ERR_IO, errno, "could not open the run folder of release %u", release);
+	int len = snprintf(
+	    target, sizeof(target), "%s/%.*s/public/%u", projects_dir, STR_ARG(project), release);
+	if (len < 0 || (size_t)len >= sizeof(target))
+		return err_set(e, ERR_SETTINGS, "'%s' is too long", projects_dir);
+	return fs_link_swap(own, "public", target, e);
+}
+
+int run_dir_remove(const char *run_dir, struct str project, uint32_t release, struct err *e)
+{
+	char path[600], n[16];
+	if (names_ok(project, release, e) != 0)
+		return -1;
+	int len = snprintf(path, sizeof(path), "%s/%.*s", run_dir, STR_ARG(project));
+	if (len < 0 || (size_t)len >= sizeof(path))
+		return err_set(e, ERR_SETTINGS, "'%s' is too long", run_dir);
+	CLEANUP_FD int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return errno == ENOENT ? 0 : err_sys(e, ERR_IO, errno, "could not open '%s'", path);
+	snprintf(n, sizeof(n), "%u", release);
+	return fs_remove_tree(dir, n, e);
+}
+
+int run_listen(const char *run_dir, struct str project, uint32_t release, struct str process,
+    uint16_t instance, struct err *e)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	if (names_ok(project, release, e) != 0 || name_process(process, e) != 0)
+		return -1;
+	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/%.*s/%u/%.*s.%u.sock", run_dir,
+	    STR_ARG(project), release, STR_ARG(process), instance);
+	if (n < 0 || (size_t)n >= sizeof(a.sun_path))
+		return err_set(e, ERR_SETTINGS, "'%s' is too long for a socket's path", run_dir);
+	/* What is there is of an attempt that came to nothing: this release does not listen yet. */
+	if (unlink(a.sun_path) != 0 && errno != ENOENT)
+		return err_sys(e, ERR_IO, errno, "could not remove '%s'", a.sun_path);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make a socket");
+	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || chmod(a.sun_path, 0660) != 0 ||
+	    listen(fd, BACKLOG) != 0) {
+		(void)err_sys(e, ERR_IO, errno, "could not listen at '%s'", a.sun_path);
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
