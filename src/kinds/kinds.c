@@ -254,17 +254,6 @@ static void read_env_example(struct kind_work *w)
 		    names);
 }
 
-/* Folders of the release where installed programs stand come first in PATH. */
-static void add_path(struct kind_work *w)
-{
-	if (!w->python_installed && !w->node_installed)
-		return;
-	kind_env(w, "PATH",
-	    kind_text(w, "%s%s/usr/local/bin:/usr/bin:/bin",
-		w->python_installed ? ".venv/bin:" : "",
-		w->node_installed ? "node_modules/.bin:" : ""));
-}
-
 struct limit {
 	const char *name;
 	uint64_t wanted, allowed;
@@ -339,7 +328,6 @@ static void fill(struct kind_work *w, const struct kind *k)
 		return;
 	}
 	merge_manifest(w);
-	add_path(w);
 	add_checks(w);
 	check_result(w);
 }

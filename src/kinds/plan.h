@@ -42,8 +42,8 @@ struct plan {
 					    front already; empty: all of it), or from data/ */
 	size_t static_count;
 	struct args domains;
-	struct manifest_pair *env; /* for processes, and before a command's own for commands. PATH among it names folders
-				      relative to the working directory first (.venv/bin) */
+	struct manifest_pair *env; /* for processes and, before a command's own, for commands. PATH is slipway-exec's business:
+				      it puts .venv/bin and node_modules/.bin of the working directory first */
 	size_t env_count;
 	struct manifest_limits limits;
 	int64_t drain_ms;

@@ -12,7 +12,7 @@
  * "slipway-tree: KIND: text", KIND one of: host address denied ref size link entry archive settings git timeout.
  * Exit 0 done, 1 failed, 64 wrong arguments.
  *
- * Further subcommands, for build commands of a plan (argv[0] "slipway-tree"; see kinds/plan.h): `python-env`. */
+ * Further subcommands, for build commands of a plan (argv[0] "slipway-tree"; see kinds/plan.h): `python-env`, `need-node`. */
 #pragma once
 
 #include "base/args.h"

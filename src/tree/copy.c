@@ -157,3 +157,18 @@ int copy_tree(int from, int to, const struct copy_limits *l, struct err *e)
 		return err_sys(e, ERR_IO, errno, "could not look at the target folder");
 	return copy_directory(&c, from, to, 1);
 }
+
+int copy_remove(const char *path, struct err *e)
+{
+	char parent[4096];
+	const char *slash = strrchr(path, '/');
+	struct str folder = slash ? (struct str){path, (size_t)(slash - path)} : STR(".");
+	if (!str_copy(folder, parent, sizeof(parent)))
+		return err_set(e, ERR_TOO_LARGE, "a path is too long");
+	int dir CLEANUP_FD = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 && errno == ENOENT)
+		return 0;
+	if (dir < 0)
+		return err_sys(e, ERR_IO, errno, "could not open '%s'", parent);
+	return fs_remove_tree(dir, slash ? slash + 1 : path, e);
+}

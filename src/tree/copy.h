@@ -15,3 +15,5 @@ struct copy_limits {
 /* From folder `from` into the existing folder `to`. Refuses what is neither file, folder nor link, and to copy a folder into
  * itself. What is there already is an error. */
 int copy_tree(int from, int to, const struct copy_limits *l, struct err *e) WARN_UNUSED;
+/* Removes what is at `path` and all below it, without following a link in its last component; absent is success. */
+int copy_remove(const char *path, struct err *e) WARN_UNUSED;

@@ -6,6 +6,7 @@
 #include "tree/copy.h"
 #include "tree/git.h"
 #include "tree/login.h"
+#include "tree/node.h"
 #include "tree/options.h"
 #include "tree/python.h"
 #include "tree/say.h"
@@ -75,6 +76,7 @@ static const struct {
     {"unpack", unpack},
     {"scan", scan_release},
     {"python-env", python_env},
+    {"need-node", node_need},
 };
 
 static int run(size_t command, int argc, char **argv)

@@ -1,5 +1,6 @@
 #include "tree/mirror.h"
 #include "base/fs.h"
+#include "tree/copy.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -73,7 +74,7 @@ static unsigned count_packs(int dir)
 
 int mirror_remove(const char *path, struct err *e)
 {
-	return fs_remove_tree(AT_FDCWD, path, e);
+	return copy_remove(path, e);
 }
 
 int mirror_open(const char *path, bool *ret_fresh, struct err *e)
