@@ -169,6 +169,18 @@ void work_free(struct work *w);
 void deploy_ready(struct deploy *d); /* reconciled: what was handed out meanwhile begins */
 void work_back(struct work *w);	     /* one of in_flight is back; may free */
 
+/* commit.c */
+void commit_transition(struct work *w, const struct deploy_state *next,
+    const struct deploy_actions *acts, enum deploy_event_kind k);
+void work_action_start(struct work *w, const struct deploy_action *a);
+int work_fence(
+    const struct work *w, struct store_db *db, struct err *e) WARN_UNUSED; /* in a unit */
+
+/* For commit.c only. */
+void work_feed(struct work *w, enum deploy_event_kind k);
+bool work_bury(struct work *w); /* true: the engine is closing and w was freed */
+void work_tick(void *work);
+
 /* facts.c: what the store knows of the task's project. In a unit. */
 int facts_load(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 int facts_input(struct work *w, struct err *e) WARN_UNUSED;
