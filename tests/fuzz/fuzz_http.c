@@ -1,4 +1,5 @@
 /* rooms: base loop crypto text http */
+/* covers: http/scan.c http/wire.c */
 /* The raw scan and the parser's adapter, as the server uses them. Beside not crashing, three things
  * must hold: looking at bytes one by one and all at once gives the same verdict; whoever accepts a
  * body agrees where it ends; nothing that was accepted holds a control byte where a header or a
@@ -33,7 +34,7 @@ static bool printable(struct str s)
 }
 
 /* The end of the head, found with the bytes coming in two pieces at every split; `at` is what one
- * look found. */
+ * look found. Beyond the limit of a head it only matters that it is refused. */
 static void check_split(const char *p, size_t n, size_t split, enum http_scan whole, size_t at)
 {
 	const char *why;
@@ -41,7 +42,10 @@ static void check_split(const char *p, size_t n, size_t split, enum http_scan wh
 	enum http_scan r = http_scan_end(p, split, &again, &why);
 	if (r == HTTP_SCAN_MORE)
 		r = http_scan_end(p, n, &again, &why);
-	must(r == whole && (r != HTTP_SCAN_OK || again == at));
+	if (whole == HTTP_SCAN_OK && at > LIMIT_HEADER_BYTES)
+		must(r != HTTP_SCAN_OK || again == at);
+	else
+		must(r == whole && (r != HTTP_SCAN_OK || again == at));
 }
 
 static void check_chunks(struct http_wire *w, const char *p, size_t n)
