@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PORT_WAIT_MS 1500
+#define PORT_WAIT_MS 3000 /* nginx of a killed helper needs a moment to go */
 #define START_LIMIT_MS 10000
 #define RELOAD_LIMIT_MS 15000
 #define RELOAD_EVERY_MS 200
@@ -237,16 +237,23 @@ static void start_reload(struct edge *g, int64_t now_ms)
 	(void)unlinkat(g->dir, "edge.old.sock", 0);
 	/* the master removes the old socket's name; by a second one the old workers can still be
 	 * asked */
-	if (linkat(g->dir, active, g->dir, "edge.old.sock", 0) < 0 && errno != ENOENT)
+	int rc = linkat(g->dir, active, g->dir, "edge.old.sock", 0);
+	if (rc < 0 && errno == ENOENT)
+		rc = 0;
+	else if (rc < 0)
 		err_sys(&e, ERR_IO, errno, "could not keep sight of the workers before");
-	else if (edge_files_generation(g, &e) == 0 && kill(g->master, SIGHUP) == 0) {
-		g->reloading = true;
-		g->reload_at = now_ms + RELOAD_EVERY_MS;
-		g->reload_deadline = now_ms + RELOAD_LIMIT_MS;
+	if (rc == 0)
+		rc = edge_files_generation(g, &e);
+	if (rc == 0 && kill(g->master, SIGHUP) < 0)
+		rc = err_sys(&e, ERR_INTERNAL, errno, "could not signal nginx");
+	if (rc < 0) {
+		err_prefix(&e, "could not reload the edge");
+		refuse_batch(g, &e);
 		return;
 	}
-	err_prefix(&e, "could not reload the edge: ");
-	refuse_batch(g, &e);
+	g->reloading = true;
+	g->reload_at = now_ms + RELOAD_EVERY_MS;
+	g->reload_deadline = now_ms + RELOAD_LIMIT_MS;
 }
 
 static void end_reload(struct edge *g)

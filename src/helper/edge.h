@@ -48,7 +48,7 @@ struct edge_options { /* strings are borrowed for the life of the process */
 struct edge *edge_open(const struct edge_options *o);
 
 /* PRIV_EDGE_CHECK: 0 it runs; 1 it is being started, and `done` comes when it answers, or with ERR_CONFLICT when the port
- * stays taken for 1.5 s, or ERR_FAILED with what nginx said; -1: nginx is not installed (ERR_UNAVAILABLE, hint), a path
+ * stays taken for 3 s, or ERR_FAILED with what nginx said; -1: nginx is not installed (ERR_UNAVAILABLE, hint), a path
  * or setting cannot be used (ERR_SETTINGS), or the directory cannot be made. Once it ran it is started again, with a
  * growing pause, whenever it ends by itself. A vhost that keeps nginx from starting is set aside. */
 int edge_start(struct edge *g, uint64_t seq, struct err *e) WARN_UNUSED;

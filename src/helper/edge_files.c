@@ -1,6 +1,7 @@
 /* The edge's directory: rendered files, candidates, what is installed and what it replaced. */
 #include "helper/edge_state.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 
@@ -271,6 +272,9 @@ int edge_files_prepare(struct edge *g, struct err *e)
 	    write_rendered(g, g->test, "server.conf", render_nginx_skeleton_server, e) < 0)
 		return -1;
 	edge_files_clean_sockets(g);
+	/* A master that is still ending removes its own socket's name; so no two masters of one
+	 * boot share a generation, whichever helper started them. */
+	g->generation = (uint32_t)clock_mono_ms();
 	return edge_files_generation(g, e);
 }
 

@@ -59,7 +59,7 @@ static int check(const struct render_edge *v, struct err *e)
 	if (v->user && (!out_inert(v->user) || v->user[0] == '-'))
 		return err_set(e, ERR_SETTINGS, "the edge's user is not a user name");
 	if (name_domain(str_c(v->platform_host), e) < 0)
-		return err_prefix(e, "the platform's host: ");
+		return err_prefix(e, "the platform's host");
 	if (check_socket("API socket", v->api_socket, e) < 0 ||
 	    out_path_check("edge directory", v->roots->edge, e) < 0 ||
 	    out_path_check("run directory", v->roots->run, e) < 0)
@@ -152,12 +152,13 @@ long render_nginx_main(const struct render_edge *v, char *out, size_t size, stru
 	out_put(&o, log_format);
 	out_put(&o, "\taccess_log %s/log/access.log slipway;\n\tinclude common.conf;\n",
 	    v->roots->edge);
-	out_put(&o, "\tinclude generation.conf;\n\tserver {\n\t");
+	out_put(&o, "\tserver {\n\t");
 	put_listen(&o, v, "default");
 	out_put(&o, "\t\tinclude pages.conf;\n\t\tserver_name _;\n\t\tlocation / {\n\t\t\treturn "
 		    "404;\n\t\t}\n\t}\n");
 	put_platform(&o, v);
-	out_put(&o, "\tinclude vhosts/*.conf;\n}\n");
+	/* last: nginx opens sockets in this order, so when this one answers all do */
+	out_put(&o, "\tinclude vhosts/*.conf;\n\tinclude generation.conf;\n}\n");
 	return out_end(&o, "nginx.conf", e);
 }
 
