@@ -103,8 +103,11 @@ static int upload_store(
 	int to CLEANUP_FD = openat(dir, part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (to < 0)
 		return err_sys(e, ERR_IO, errno, "could not make a file in the spool");
+	int from = http_body_fd(c->http);
+	if (from < 0)
+		return err_set(e, ERR_INVALID, "the archive is empty");
 	struct hash *h = hash_new();
-	int rc = copy_hashed(http_body_fd(c->http), to, h, ret_size, e);
+	int rc = copy_hashed(from, to, h, ret_size, e);
 	hash_finish(h, raw);
 	hash_free(h);
 	if (rc < 0)
@@ -124,19 +127,13 @@ static int upload_store(
 struct upload {
 	int dir;
 	const char *part;
-	char id[ID_SIZE];
+	char id[ID_SIZE], name[ID_SIZE + 8];
 	int64_t size;
 };
 
-/* The file gets its name inside the unit: a repeat that finds a kept answer leaves no second file.
- */
 static int upload_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
 	struct upload *u = ctx;
-	char name[ID_SIZE + 8];
-	snprintf(name, sizeof(name), "%s.tar", u->id);
-	if (renameat(u->dir, u->part, u->dir, name) != 0)
-		return err_sys(e, ERR_IO, errno, "could not store the upload");
 	json_open_object(&c->w, NULL);
 	json_put_str(&c->w, "archive", str_c(u->id));
 	json_put_i64(&c->w, "size_bytes", u->size);
@@ -144,20 +141,32 @@ static int upload_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	return api_audit(c, db, c->who->project, str_c(u->id), e);
 }
 
-static int upload_run(struct api_call *c, struct upload *u, struct err *e)
+static int upload_check(struct api_call *c, struct upload *u, struct err *e)
 {
 	unsigned count = 0;
-	if (spool_tidy(u->dir, str_slice(str_c(u->id), 0, str_find(str_c(u->id), '-', 0) + 1),
-		&count, e) < 0)
+	char own[ID_SIZE];
+	id_prefix(c->who->project_id, own);
+	if (spool_tidy(u->dir, str_c(own), &count, e) < 0)
 		return -1;
-	if (count >= API_SPOOL_PER_PROJECT) {
-		err_set(e, ERR_RATE, "'%.*s' has %u archives waiting already",
-		    STR_ARG(c->who->project), count);
-		return err_hint(e, "deploy one of them, or try again tomorrow");
-	}
-	if (upload_store(c, u->dir, u->part, &u->size, e) < 0)
+	if (count < API_SPOOL_PER_PROJECT)
+		return 0;
+	err_set(
+	    e, ERR_RATE, "'%.*s' has %u archives waiting already", STR_ARG(c->who->project), count);
+	return err_hint(e, "deploy one of them, or try again tomorrow");
+}
+
+/* The file is there, under its name and durable, before its id is; a repeat that finds a kept
+ * answer leaves no second one. */
+static int upload_run(struct api_call *c, struct upload *u, struct err *e)
+{
+	if (upload_check(c, u, e) < 0 || upload_store(c, u->dir, u->part, &u->size, e) < 0)
 		return -1;
-	return api_write(c, upload_unit, u, e);
+	if (renameat(u->dir, u->part, u->dir, u->name) != 0 || fsync(u->dir) != 0)
+		return err_sys(e, ERR_IO, errno, "could not store the upload");
+	int rc = api_write(c, upload_unit, u, e);
+	if (rc < 0 || c->replayed)
+		unlinkat(u->dir, u->name, 0);
+	return rc;
 }
 
 int api_archive_create(struct api_call *c, struct err *e)
@@ -170,6 +179,7 @@ int api_archive_create(struct api_call *c, struct err *e)
 	id_prefix(c->who->project_id, u.id);
 	strncat(u.id, hex, sizeof(u.id) - strlen(u.id) - 1);
 	snprintf(part, sizeof(part), "%s.part", u.id);
+	snprintf(u.name, sizeof(u.name), "%s.tar", u.id);
 	u.part = part;
 	u.dir = spool_open(c, e);
 	if (u.dir < 0)

@@ -116,18 +116,19 @@ static void request_hash(struct api_call *c)
 	c->body_hash = str_c(hex);
 }
 
+/* 1: *ret is the key; 0: none was sent, or the method takes none; -1. */
 static int key_read(const struct api_call *c, struct str *ret, struct err *e)
 {
 	*ret = http_header_get(c->r, "Idempotency-Key");
-	if (!ret->p)
+	if (!ret->p || c->r->method != HTTP_POST)
 		return 0;
-	for (size_t i = 0; i < ret->n; i++)
-		if (ret->p[i] < 0x21 || ret->p[i] > 0x7e)
-			ret->n = SIZE_MAX;
-	if (ret->n == 0 || ret->n > KEY_MAX)
-		return err_set(e, ERR_INVALID,
-		    "Idempotency-Key must be 1 to %d printable characters without blanks", KEY_MAX);
-	return c->r->method == HTTP_POST;
+	bool plain = ret->n > 0 && ret->n <= KEY_MAX;
+	for (size_t i = 0; plain && i < ret->n; i++)
+		plain = ret->p[i] > 0x20 && ret->p[i] < 0x7f;
+	return plain ? 1
+		     : err_set(e, ERR_INVALID,
+			   "Idempotency-Key must be 1 to %d printable characters without blanks",
+			   KEY_MAX);
 }
 
 int api_seal(struct api_call *c, struct str place, struct str clear, struct str *ret, struct err *e)

@@ -1,0 +1,158 @@
+/* rooms: base loop crypto text store model http access queue source priv render launch run edge
+ * observe hooks kinds deploy api */
+/* The first owner, tokens and their ends, the peers of the Unix socket, the bound on refusals. The
+ * table of routes against roles is in test_api_access.c. */
+#include "api_world.h"
+
+#include "model/audit.h"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static void test_first_owner(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	char token[ACCESS_TOKEN_SIZE], again[ACCESS_TOKEN_SIZE] = "";
+	struct store *s = store_open(&(struct store_options){.readers = 1}, &e);
+	assert_non_null(s);
+	world_check(model_migrate(s, &e), &e);
+	assert_int_equal(access_first_owner(s, token, &e), 1);
+	assert_int_equal(strlen(token), 47);
+	assert_memory_equal(token, "slw_", 4);
+	assert_int_equal(access_first_owner(s, again, &e), 0);
+	assert_string_equal(again, "");
+	store_close(s);
+}
+
+static int expired_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	struct arena a CLEANUP_ARENA;
+	struct model_operator o;
+	int64_t id;
+	arena_init(&a, 65536);
+	if (model_operator_get(db, &a, STR("norole"), &o, e) != 1)
+		return -1;
+	return access_unit_token(db, o.id, STR("short"), clock_wall_ms() - 1, ctx, &id, e);
+}
+
+static int disable_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	struct arena a CLEANUP_ARENA;
+	struct model_operator o;
+	arena_init(&a, 65536);
+	if (model_operator_get(db, &a, str_c(ctx), &o, e) != 1)
+		return -1;
+	return model_operator_set_disabled(db, o.id, true, e) == 1 ? 0 : -1;
+}
+
+static void test_tokens_end(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	char name[] = "padmin", good[ACCESS_TOKEN_SIZE];
+	memcpy(good, world.tokens[NO_ROLE], sizeof(good));
+	world_check(store_write(world.cx.store, expired_unit, world.tokens[NO_ROLE], &e), &e);
+	CALL(NO_ROLE, "GET", "/api/v1/whoami", NULL, 401);
+	CALL(P_ADMIN, "GET", "/api/v1/whoami", NULL, 200);
+	world_check(store_write(world.cx.store, disable_unit, name, &e), &e);
+	CALL(P_ADMIN, "GET", "/api/v1/whoami", NULL, 401);
+	/* What is nearly a token, or no bearer token at all. */
+	char headers[256];
+	const char *const forms[] = {
+	    "Bearer", "Bearer  ", "Basic b3duZXI6", "slw_", "Bearer %.46s"};
+	for (size_t i = 0; i < sizeof(forms) / sizeof(*forms); i++) {
+		char value[128];
+		snprintf(value, sizeof(value), "%s", forms[i]);
+		if (i == 4)
+			snprintf(value, sizeof(value), "Bearer %.46s", good);
+		snprintf(headers, sizeof(headers), "Authorization: %s\r\n", value);
+		/* Over the Unix socket too: a wrong token is not overlooked. */
+		struct answer a = call_with(ROOT, "GET", "/api/v1/whoami", headers, STR_NONE);
+		EXPECT(a, 401);
+		answer_free(&a);
+	}
+	snprintf(headers, sizeof(headers), "Authorization: bearer %s\r\n", good);
+	struct answer a = call_with(ROOT, "GET", "/api/v1/whoami", headers, STR_NONE);
+	EXPECT(a, 200);
+	assert_string_equal(text_of(&a, "name"), "norole");
+	answer_free(&a);
+}
+
+/* A local user who is neither root nor the daemon: refused unless in the group `slipway`. */
+static void test_other_peer(void **state)
+{
+	(void)state;
+	int ends[2], status = 0;
+	char seen[8] = "";
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chmod(world.dir, 0755), 0);
+	assert_int_equal(chmod(world.path, 0666), 0);
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		struct sockaddr_un to = {.sun_family = AF_UNIX};
+		static const char ask[] =
+		    "GET /api/v1/whoami HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+		char answer[512] = "";
+		snprintf(to.sun_path, sizeof(to.sun_path), "%s", world.path);
+		int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+		if (setgid(65534) != 0 || setuid(65534) != 0 ||
+		    connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0 ||
+		    send(fd, ask, sizeof(ask) - 1, 0) < 0 ||
+		    recv(fd, answer, sizeof(answer) - 1, 0) < 12)
+			_exit(1);
+		_exit(write(ends[1], answer + 9, 3) == 3 ? 0 : 1);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(read(ends[0], seen, 3), 3);
+	assert_string_equal(seen, "403");
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static int64_t audited(void)
+{
+	int64_t n = 0;
+	char path[64] = "/api/v1/audit?limit=200";
+	while (path[0]) {
+		struct answer a = call(ROOT, "GET", path, NULL);
+		EXPECT(a, 200);
+		n += (int64_t)json_array_size(json_object_get(a.json, "items"));
+		path[0] = 0;
+		if (text_of(&a, "next")[0])
+			snprintf(path, sizeof(path), "/api/v1/audit?limit=200&after=%s",
+			    text_of(&a, "next"));
+		answer_free(&a);
+	}
+	return n;
+}
+
+static int verify_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	return model_audit_verify(db, ctx, e) == 1 ? 0 : -1;
+}
+
+/* A stranger who tries tokens cannot fill the disk, and the chain holds. */
+static void test_bound(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	int64_t bad = 0, before = audited();
+	for (int i = 0; i < 150; i++)
+		CALL(WRONG_TOKEN, "GET", "/api/v1/projects", NULL, 401);
+	int64_t written = audited() - before;
+	if (written < 60 || written > 80)
+		fail_msg("%d records", (int)written);
+	world_check(store_write(world.cx.store, verify_unit, &bad, &e), &e);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_first_owner), T(test_tokens_end),
+	    T(test_other_peer), T(test_bound)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,387 @@
+/* rooms: base loop crypto text store model http access queue source priv render launch run edge
+ * observe hooks kinds deploy api */
+/* Orders, tasks, repeats, archives, events, streams and logs, over real sockets; the queue is the
+ * real one and nobody takes its tasks. */
+#include "api_world.h"
+
+#include "model/event.h"
+#include "model/step.h"
+
+#include <dirent.h>
+#include <sys/stat.h>
+
+#define OWN "/api/v1/projects/own"
+
+static int64_t ordered(enum who w, const char *path, const char *body)
+{
+	struct answer a = call(w, "POST", path, body);
+	EXPECT(a, 202);
+	int64_t id = number_of(&a, "task");
+	assert_true(id > 0);
+	answer_free(&a);
+	return id;
+}
+
+static struct answer task_get(int64_t id)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/api/v1/tasks/%d", (int)id);
+	struct answer a = call(P_VIEWER, "GET", path, NULL);
+	EXPECT(a, 200);
+	return a;
+}
+
+static int sealed_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	int64_t *numbers = ctx;
+	for (int i = 0; i < 2; i++) {
+		struct model_release r = {.project_id = world.own,
+		    .commit = STR("c0ffee"),
+		    .ref = STR("main"),
+		    .subject = STR("s"),
+		    .author = STR("a"),
+		    .task_id = world.own_task,
+		    .attempt = i + 1,
+		    .created_ms = clock_wall_ms()};
+		if (model_release_begin(db, &r, &numbers[i], e) < 0 ||
+		    model_release_seal(db, world.own, numbers[i], 10, clock_wall_ms(), e) < 0 ||
+		    model_live_set(db, world.own, numbers[i], clock_wall_ms(), e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void test_orders(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	int64_t release[2];
+	char body[64];
+	int64_t id = ordered(P_DEPLOYER, OWN "/deploys", "{\"ref\":\"next\",\"force\":true}");
+	struct answer a = task_get(id);
+	assert_string_equal(text_of(&a, "kind"), "deploy");
+	assert_string_equal(text_of(&a, "state"), "waiting");
+	assert_string_equal(text_of(&a, "ref"), "next");
+	assert_string_equal(text_of(&a, "requested_by"), "pdeployer");
+	assert_true(json_is_true(json_object_get(json_object_get(a.json, "input"), "force")));
+	answer_free(&a);
+	id = ordered(P_DEPLOYER, OWN "/plan", NULL);
+	a = task_get(id);
+	assert_true(json_is_true(json_object_get(json_object_get(a.json, "input"), "plan_only")));
+	assert_string_equal(text_of(&a, "ref"), "main"); /* the project's */
+	answer_free(&a);
+	CALL(P_DEPLOYER, "POST", OWN "/deploys", "{\"ref\":\"--upload-pack\"}", 400);
+	CALL(P_DEPLOYER, "POST", OWN "/deploys", "{\"url\":\"http://10.0.0.1/a\"}", 403);
+	CALL(P_DEPLOYER, "POST", OWN "/rollback", "{}", 409); /* nothing is live */
+	CALL(P_DEPLOYER, "POST", OWN "/start", "{}", 409);
+	if (store_write(world.cx.store, sealed_unit, release, &e) < 0)
+		fail_msg("%s", e.msg);
+	snprintf(body, sizeof(body), "{\"release\":%d}", (int)release[0]);
+	ordered(P_DEPLOYER, OWN "/rollback", body);
+	ordered(P_DEPLOYER, OWN "/rollback", "{}");
+	CALL(P_DEPLOYER, "POST", OWN "/rollback", "{\"release\":99}", 404);
+	ordered(P_DEPLOYER, OWN "/stop", "{}");
+	ordered(P_DEPLOYER, OWN "/start", "{}");
+	ordered(P_DEPLOYER, OWN "/restart", "{\"process\":\"web\"}");
+	CALL(P_DEPLOYER, "POST", OWN "/restart", "{\"process\":\"We b\"}", 400);
+	CALL(P_DEPLOYER, "PUT", OWN "/processes/web", "{\"count\":11}", 400);
+	CALL(P_VIEWER, "GET", OWN "/releases/1", NULL, 200);
+	CALL(P_VIEWER, "GET", OWN "/releases/9", NULL, 404);
+	a = call(P_VIEWER, "GET", OWN, NULL);
+	EXPECT(a, 200);
+	assert_int_equal(number_of(&a, "live"), release[1]);
+	answer_free(&a);
+}
+
+static void test_cancel(void **state)
+{
+	(void)state;
+	char path[64];
+	int64_t id = ordered(P_DEPLOYER, OWN "/deploys", "{}");
+	snprintf(path, sizeof(path), "/api/v1/tasks/%d/cancel", (int)id);
+	struct answer a = call(P_DEPLOYER, "POST", path, "{}");
+	EXPECT(a, 202);
+	assert_string_equal(text_of(&a, "state"), "cancelled");
+	answer_free(&a);
+	CALL(P_DEPLOYER, "POST", path, "{}", 409);
+	CALL(P_VIEWER, "POST", path, "{}", 403);
+	a = call(P_VIEWER, "GET", OWN "/tasks?state=cancelled", NULL);
+	EXPECT(a, 200);
+	assert_int_equal(json_array_size(json_object_get(a.json, "items")), 1);
+	answer_free(&a);
+	CALL(P_VIEWER, "GET", OWN "/tasks?state=bored", NULL, 400);
+}
+
+static void test_repeats(void **state)
+{
+	(void)state;
+	const char *key = "Idempotency-Key: k-1\r\n";
+	struct answer a =
+	    call_with(P_DEPLOYER, "POST", OWN "/deploys", key, STR("{\"ref\":\"a\"}"));
+	struct answer b =
+	    call_with(P_DEPLOYER, "POST", OWN "/deploys", key, STR("{\"ref\":\"a\"}"));
+	EXPECT(a, 202);
+	EXPECT(b, 202);
+	assert_string_equal(a.body, b.body);
+	assert_null(strstr(a.head, "Idempotent-Replayed"));
+	assert_non_null(strstr(b.head, "Idempotent-Replayed: true"));
+	answer_free(&a);
+	answer_free(&b);
+	a = call_with(P_DEPLOYER, "POST", OWN "/deploys", key, STR("{\"ref\":\"b\"}"));
+	EXPECT(a, 409);
+	answer_free(&a);
+	/* Another operator's key is another key; a refused request keeps nothing. */
+	a = call_with(P_ADMIN, "POST", OWN "/deploys", key, STR("{\"ref\":\"b\"}"));
+	EXPECT(a, 202);
+	answer_free(&a);
+	a = call_with(
+	    P_ADMIN, "POST", OWN "/hooks", "Idempotency-Key: k-2\r\n", STR("{\"name\":\"-\"}"));
+	EXPECT(a, 400);
+	answer_free(&a);
+	/* A secret that is shown once is shown again to a repeat, and only sealed in between. */
+	a = call_with(
+	    P_ADMIN, "POST", OWN "/hooks", "Idempotency-Key: k-2\r\n", STR("{\"name\":\"once\"}"));
+	b = call_with(
+	    P_ADMIN, "POST", OWN "/hooks", "Idempotency-Key: k-2\r\n", STR("{\"name\":\"once\"}"));
+	EXPECT(a, 201);
+	EXPECT(b, 201);
+	assert_string_equal(text_of(&a, "secret"), text_of(&b, "secret"));
+	answer_free(&a);
+	answer_free(&b);
+	a = call_with(P_ADMIN, "POST", OWN "/deploys", "Idempotency-Key: a b\r\n", STR("{}"));
+	EXPECT(a, 400);
+	answer_free(&a);
+}
+
+static unsigned spool_count(void)
+{
+	unsigned n = 0;
+	DIR *d = opendir(world.spool);
+	const struct dirent *entry;
+	assert_non_null(d);
+	while ((entry = readdir(d)))
+		n += entry->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static void test_archives(void **state)
+{
+	(void)state;
+	char body[128], path[256];
+	struct stat st;
+	struct answer a = call_with(P_DEPLOYER, "POST", OWN "/archives", "Idempotency-Key: up\r\n",
+	    STR("not really a tar file"));
+	EXPECT(a, 201);
+	assert_int_equal(number_of(&a, "size_bytes"), 21);
+	snprintf(body, sizeof(body), "{\"archive\":\"%s\"}", text_of(&a, "archive"));
+	snprintf(path, sizeof(path), "%s/%s.tar", world.spool, text_of(&a, "archive"));
+	answer_free(&a);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	assert_int_equal(st.st_size, 21);
+	a = call_with(P_DEPLOYER, "POST", OWN "/archives", "Idempotency-Key: up\r\n",
+	    STR("not really a tar file"));
+	EXPECT(a, 201);
+	assert_int_equal(spool_count(), 1);
+	answer_free(&a);
+	a = call_with(
+	    P_DEPLOYER, "POST", OWN "/archives", "Idempotency-Key: up\r\n", STR("another"));
+	EXPECT(a, 409);
+	answer_free(&a);
+	assert_int_equal(spool_count(), 1);
+	ordered(P_DEPLOYER, OWN "/deploys", body);
+	/* Not for another project, and not for a name that leads elsewhere. */
+	CALL(ROOT, "POST", "/api/v1/projects/theirs/deploys", body, 404);
+	CALL(P_DEPLOYER, "POST", OWN "/deploys", "{\"archive\":\"../key\"}", 404);
+	CALL(P_DEPLOYER, "POST", OWN "/deploys", "{\"archive\":\"1-00\"}", 404);
+	a = call_with(P_DEPLOYER, "POST", OWN "/archives", "Content-Length: 0\r\n", STR_NONE);
+	EXPECT(a, 400);
+	answer_free(&a);
+	assert_int_equal(spool_count(), 1);
+}
+
+static int event_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	struct arena a CLEANUP_ARENA;
+	struct model_hook h;
+	arena_init(&a, 65536);
+	if (model_hook_find(db, &a, STR("ownhook"), &h, e) != 1)
+		return -1;
+	struct model_event ev = {.hook_id = h.id,
+	    .project_id = h.project_id,
+	    .delivery_key = STR("d-1"),
+	    .received_ms = clock_wall_ms(),
+	    .kind = STR("push"),
+	    .ref = STR("main"),
+	    .before = STR(""),
+	    .after = STR(""),
+	    .body = STR("{\"zen\":\"\\u0000 is fine\"}"),
+	    .outcome = MODEL_OUTCOME_WAITING};
+	return model_event_add(db, &ev, ctx, e);
+}
+
+static void test_events(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	int64_t id = 0;
+	char path[96];
+	if (store_write(world.cx.store, event_unit, &id, &e) < 0)
+		fail_msg("%s", e.msg);
+	snprintf(path, sizeof(path), OWN "/events/%d", (int)id);
+	struct answer a = call(P_VIEWER, "GET", path, NULL);
+	EXPECT(a, 200);
+	assert_string_equal(text_of(&a, "body"), "{\"zen\":\"\\u0000 is fine\"}");
+	answer_free(&a);
+	snprintf(path, sizeof(path), "/api/v1/projects/theirs/events/%d", (int)id);
+	CALL(G_OWNER, "GET", path, NULL, 404);
+	snprintf(path, sizeof(path), OWN "/events/%d/replay", (int)id);
+	int64_t task = ordered(P_DEPLOYER, path, "{}");
+	a = call(P_VIEWER, "GET", OWN "/events", NULL);
+	EXPECT(a, 200);
+	json_t *first = json_array_get(json_object_get(a.json, "items"), 0);
+	assert_int_equal(json_integer_value(json_object_get(first, "task")), task);
+	assert_null(json_object_get(first, "body"));
+	answer_free(&a);
+}
+
+/* Reads a stream until `wanted` has come. */
+static void stream_expect(int fd, struct buf *b, const char *wanted)
+{
+	char piece[4096];
+	while (!b->n || !strstr(b->p, wanted)) {
+		ssize_t n = recv(fd, piece, sizeof(piece), 0);
+		if (n <= 0)
+			fail_msg("no %s in %s", wanted, b->n ? b->p : "");
+		buf_put(b, piece, (size_t)n);
+	}
+}
+
+static void stream_expect_end(int fd)
+{
+	char piece[4096];
+	ssize_t n;
+	while ((n = recv(fd, piece, sizeof(piece), 0)) > 0)
+		;
+	assert_int_equal(n, 0);
+}
+
+static void changed_on_loop(void *ctx)
+{
+	api_task_changed(&world.cx, *(int64_t *)ctx);
+}
+
+static void test_task_stream(void **state)
+{
+	(void)state;
+	char path[96], topic[32];
+	struct buf b CLEANUP_BUF;
+	buf_init(&b, 1 << 20);
+	int64_t id = ordered(P_DEPLOYER, OWN "/deploys", "{}");
+	snprintf(path, sizeof(path), "/api/v1/tasks/%d/stream", (int)id);
+	snprintf(topic, sizeof(topic), "task/%d", (int)id);
+	int fd = client_connect(P_VIEWER);
+	client_say(fd, P_VIEWER, "GET", path, NULL, STR_NONE);
+	stream_expect(fd, &b, "event: task");
+	feed_publish(world.cx.feed, str_c(topic), STR("step"), STR("{\"step\":\"fetch\"}"));
+	stream_expect(fd, &b, "\"fetch\"");
+	assert_non_null(strstr(b.p, "id: 1\n"));
+	/* Somebody else comes later, having seen the first message. */
+	int late = client_connect(P_VIEWER);
+	struct buf lb CLEANUP_BUF;
+	buf_init(&lb, 1 << 20);
+	client_say(late, P_VIEWER, "GET", path, "Last-Event-ID: 1\r\n", STR_NONE);
+	stream_expect(late, &lb, "text/event-stream");
+	snprintf(path, sizeof(path), "/api/v1/tasks/%d/cancel", (int)id);
+	CALL(P_DEPLOYER, "POST", path, "{}", 202);
+	loop_post(world.cx.loop, changed_on_loop, &id);
+	stream_expect(fd, &b, "event: end");
+	stream_expect_end(fd);
+	stream_expect(late, &lb, "event: end");
+	assert_null(strstr(lb.p, "\"fetch\""));
+	stream_expect_end(late);
+	close(fd);
+	close(late);
+	/* An ended task tells its end at once. */
+	snprintf(path, sizeof(path), "/api/v1/tasks/%d/stream", (int)id);
+	fd = client_connect(P_VIEWER);
+	buf_clear(&b);
+	client_say(fd, P_VIEWER, "GET", path, NULL, STR_NONE);
+	stream_expect(fd, &b, "event: end");
+	stream_expect_end(fd);
+	close(fd);
+}
+
+static void log_line(void *ctx)
+{
+	logs_append(world.cx.logs, STR("own"), 3, STR("web"), 1, str_c(ctx));
+	logs_append(world.cx.logs, STR("own"), 3, STR("worker"), 1, STR("from the worker"));
+}
+
+static void test_logs(void **state)
+{
+	(void)state;
+	struct buf b CLEANUP_BUF;
+	char first[] = "hello \033[31m", second[] = "second line";
+	buf_init(&b, 1 << 20);
+	int fd = client_connect(P_VIEWER);
+	client_say(fd, P_VIEWER, "GET", OWN "/logs/stream?process=web", NULL, STR_NONE);
+	stream_expect(fd, &b, "text/event-stream");
+	loop_post(world.cx.loop, log_line, first);
+	loop_post(world.cx.loop, log_line, second);
+	stream_expect(fd, &b, "second line");
+	assert_null(strstr(b.p, "from the worker"));
+	close(fd);
+	struct answer a = call(P_VIEWER, "GET", OWN "/logs?process=web&tail=1&since=10m", NULL);
+	EXPECT(a, 200);
+	assert_int_equal(json_array_size(json_object_get(a.json, "items")), 1);
+	assert_non_null(strstr(a.body, "second line"));
+	answer_free(&a);
+	a = call(P_VIEWER, "GET", OWN "/logs?contains=worker", NULL);
+	EXPECT(a, 200);
+	assert_int_equal(json_array_size(json_object_get(a.json, "items")), 2);
+	answer_free(&a);
+	CALL(P_VIEWER, "GET", OWN "/logs?tail=0", NULL, 400);
+	CALL(P_VIEWER, "GET", OWN "/logs?since=yesterday", NULL, 400);
+	CALL(P_VIEWER, "GET", OWN "/logs?process=../x", NULL, 400);
+}
+
+static void test_people(void **state)
+{
+	(void)state;
+	CALL(ROOT, "POST", "/api/v1/operators", "{\"name\":\"anna\",\"role\":\"deployer\"}", 201);
+	CALL(ROOT, "POST", "/api/v1/operators", "{\"name\":\"anna\"}", 409);
+	struct answer a =
+	    call(ROOT, "POST", "/api/v1/tokens", "{\"operator\":\"anna\",\"label\":\"laptop\"}");
+	EXPECT(a, 201);
+	assert_true(
+	    str_copy(str_c(text_of(&a, "token")), world.tokens[NO_ROLE], ACCESS_TOKEN_SIZE));
+	char path[64];
+	snprintf(path, sizeof(path), "/api/v1/tokens/%d", (int)number_of(&a, "id"));
+	answer_free(&a);
+	a = call(NO_ROLE, "GET", "/api/v1/whoami", NULL);
+	EXPECT(a, 200);
+	assert_string_equal(text_of(&a, "name"), "anna");
+	answer_free(&a);
+	CALL(P_ADMIN, "DELETE", path, NULL, 404); /* not theirs */
+	CALL(NO_ROLE, "DELETE", path, NULL, 200);
+	CALL(NO_ROLE, "GET", "/api/v1/whoami", NULL, 401);
+	CALL(ROOT, "POST", "/api/v1/tokens",
+	    "{\"operator\":\"anna\",\"expires_at\":\"2001-01-01T00:00:00Z\"}", 400);
+	CALL(ROOT, "DELETE", "/api/v1/operators/anna", NULL, 200);
+	CALL(ROOT, "DELETE", "/api/v1/operators/gowner", NULL, 409); /* the last owner */
+	a = call(ROOT, "GET", "/metrics", NULL);
+	EXPECT(a, 200);
+	assert_non_null(strstr(a.body, "\nslipway_projects 2\n"));
+	assert_non_null(strstr(a.body, "slipway_tasks{state=\"waiting\"} 2"));
+	answer_free(&a);
+}
+
+int main(void)
+{
+#define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
+	const struct CMUnitTest tests[] = {T(test_orders), T(test_cancel), T(test_repeats),
+	    T(test_archives), T(test_events), T(test_task_stream), T(test_logs), T(test_people)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
