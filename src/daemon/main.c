@@ -103,21 +103,20 @@ static int keeper_open(struct daemon *d, struct err *e)
 	const struct layout *l = &d->layout;
 	char helper[SETTINGS_PATH_MAX + 32], exec[SETTINGS_PATH_MAX + 32],
 	    tree[SETTINGS_PATH_MAX + 32];
-	char uid[16], gid[16], web_uid[16], web_gid[16], port[16], orphan[16];
+	char uid[16], gid[16], web_gid[16], port[16], orphan[16];
 	snprintf(helper, sizeof(helper), "%s/slipway-helper", s->libexec);
 	snprintf(exec, sizeof(exec), "%s/slipway-exec", s->libexec);
 	snprintf(tree, sizeof(tree), "%s/slipway-tree", s->libexec);
 	snprintf(uid, sizeof(uid), "%u", l->uid);
 	snprintf(gid, sizeof(gid), "%u", l->gid);
-	snprintf(web_uid, sizeof(web_uid), "%u", l->web_uid);
 	snprintf(web_gid, sizeof(web_gid), "%u", l->web_gid);
 	snprintf(port, sizeof(port), "%u", s->edge_port);
 	snprintf(orphan, sizeof(orphan), "%u", s->orphan_ms);
 	const char *args[HELPER_ARGS] = {"--keeper", "--socket", l->keeper_socket, "--projects",
 	    l->projects, "--run", s->run, "--edge", l->edge, "--exec", exec, "--tree", tree,
-	    "--daemon-uid", uid, "--daemon-gid", gid, "--web-uid", web_uid, "--web-group", web_gid,
-	    "--web-user", s->web_user, "--nginx", s->nginx, "--edge-address", s->edge_address,
-	    "--edge-port", port, "--orphan-ms", orphan};
+	    "--daemon-uid", uid, "--daemon-gid", gid, "--web-group", web_gid, "--web-user",
+	    s->web_user, "--nginx", s->nginx, "--address", s->edge_address, "--http-port", port,
+	    "--orphan-ms", orphan, "--api-socket", l->edge_api_socket};
 	const struct run_options o = {.loop = d->api.loop,
 	    .helper_path = helper,
 	    .helper_args = args,
