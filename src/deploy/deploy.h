@@ -1,13 +1,15 @@
 /* The engine: takes claimed tasks from the queue and walks them, deploys step by step:
  *   fetch → plan → build → check → provision → release → start → verify → switch → drain → done
- * The decisions are a pure table (deploy/machine.h); this is the executor: it issues the table's actions through source/,
- * run/ and edge/, commits state before acting, and feeds every answer back.
+ * The decisions are a pure table (deploy/machine.h); this is the executor: it issues the table's
+ * actions through source/, run/ and edge/, commits state before acting, and feeds every answer
+ * back.
  *
  * What a task's `input` says is in queue/queue.h.
- * What it leaves in `result`: {"release", "commit", "subject", "url", "ms", "switch_us", "warning", "plan" (plan_only), "receipt": [{"what",
- * "outcome", "why"}]}, and in `error`: {"step", "code", "message", "hint", "lines": ["…"], "serving"}.
- * Messages of the feed's topic "task/ID": "step" {"step", "state", "ms", "detail"}, "line" {"step", "text"}, "end" {"state",
- * "result" | "error"}. */
+ * What it leaves in `result`: {"release", "commit", "subject", "url", "ms", "switch_us", "warning",
+ * "plan" (plan_only), "receipt": [{"what", "outcome", "why"}]}, and in `error`: {"step", "code",
+ * "message", "hint", "lines": ["…"], "serving"}. Messages of the feed's topic "task/ID": "step"
+ * {"step", "state", "ms", "detail"}, "line" {"step", "text"}, "end" {"state", "result" | "error"}.
+ */
 #pragma once
 
 #include "base/args.h"
@@ -29,8 +31,9 @@ struct deploy_options {
 	struct feed *feed;
 	struct logs *logs;
 	const struct seal_key *seal;
-	const char *projects_dir, *run_dir, *spool_dir; /* spool: uploaded archives, ARCHIVE-ID.tar */
-	const char *edge_scheme; /* "http": what the edge says in X-Forwarded-Proto */
+	const char *projects_dir, *run_dir,
+	    *spool_dir;		    /* spool: uploaded archives, ARCHIVE-ID.tar */
+	const char *edge_scheme;    /* "http": what the edge says in X-Forwarded-Proto */
 	bool allow_private_sources; /* embedded: true */
 };
 struct deploy *deploy_new(const struct deploy_options *o);
@@ -42,9 +45,12 @@ void deploy_bind_queue(struct deploy *d, struct queue *q);
 /* The supervisor's news. */
 void deploy_on_status(void *deploy, const struct priv_status *s);
 void deploy_on_line(void *deploy, const struct priv_status *s, struct str line);
-/* At daemon start, after run_open: what the store wants against what runs: starts what should run and does not, stops what
- * should not, sets vhosts, agrees the link `live` (the link is the truth on a running machine, the store after a boot). `done` when settled. */
+/* At daemon start, after run_open: what the store wants against what runs: starts what should run
+ * and does not, stops what should not, sets vhosts, agrees the link `live` (the link is the truth
+ * on a running machine, the store after a boot). `done` when settled. */
 void deploy_reconcile(struct deploy *d, loop_fn *done, void *ctx);
 
-/* A one-off command in the live release (slipway run). Terminal when terminal_fd >= 0. Output to the callbacks or the terminal. */
-struct run_job *deploy_one_off(struct deploy *d, struct str project, const struct args *argv, int terminal_fd, const struct run_job_callbacks *cb, struct err *e);
+/* A one-off command in the live release (slipway run). Terminal when terminal_fd >= 0. Output to
+ * the callbacks or the terminal. */
+struct run_job *deploy_one_off(struct deploy *d, struct str project, const struct args *argv,
+    int terminal_fd, const struct run_job_callbacks *cb, struct err *e);

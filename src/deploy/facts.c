@@ -147,6 +147,7 @@ void facts_progress_write(const struct work *w, const struct deploy_state *st, s
 	json_put_i64(&j, "attempt", st->attempt);
 	json_put_i64(&j, "release", w->release.number);
 	json_put_i64(&j, "from", w->from_release);
+	json_put_i64(&j, "was_running", w->was_running);
 	json_put_i64(&j, "had", w->had_count);
 	json_put_i64(&j, "switch_us", w->switch_us);
 	if (w->failed) {
@@ -215,6 +216,7 @@ void facts_progress_read(struct work *w)
 	w->st.attempt = (uint32_t)read_i64(o, "attempt", 0);
 	w->release.number = read_i64(o, "release", 0);
 	w->from_release = (uint32_t)read_i64(o, "from", 0);
+	w->was_running = read_i64(o, "was_running", 0) != 0;
 	w->had_count = read_i64(o, "had", -1);
 	w->switch_us = read_i64(o, "switch_us", 0);
 	if (json_get_str(o, "warning", &v, &e) == 1)

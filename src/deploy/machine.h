@@ -1,13 +1,15 @@
-/* The engine's decisions: a pure table, state × event → state and actions. No I/O, no clock, no allocation.
+/* The engine's decisions: a pure table, state × event → state and actions. No I/O, no clock, no
+ * allocation.
  *
- * One action of a task is under way at a time. It carries (phase, attempt) and a limit, and answers with exactly one
- * event: done, up to date, retry, failed, timed out or cancelled. An answer that carries another phase or attempt than
- * the state's is stale and changes nothing. Whoever runs the machine commits the new state durably *before* it issues
- * the actions; after a crash it feeds `recover`, which re-issues what was open (or, for the once-per-release command,
- * fails it).
+ * One action of a task is under way at a time. It carries (phase, attempt) and a limit, and answers
+ * with exactly one event: done, up to date, retry, failed, timed out or cancelled. An answer that
+ * carries another phase or attempt than the state's is stale and changes nothing. Whoever runs the
+ * machine commits the new state durably *before* it issues the actions; after a crash it feeds
+ * `recover`, which re-issues what was open (or, for the once-per-release command, fails it).
  *
- * The way forward of a deploy is FETCH … FINISH; what went wrong before the switch walks back over UNDO_START and
- * UNDO_RELEASE, after it over UNSWITCH. Until SWITCH a task can be cancelled; from SWITCH on it completes. */
+ * The way forward of a deploy is FETCH … FINISH; what went wrong before the switch walks back over
+ * UNDO_START and UNDO_RELEASE, after it over UNSWITCH. Until SWITCH a task can be cancelled; from
+ * SWITCH on it completes. */
 #pragma once
 
 #include <stdbool.h>
@@ -94,12 +96,16 @@ struct deploy_event {
 	uint32_t attempt;
 };
 
-enum deploy_action_kind { DEPLOY_DO = 1, DEPLOY_ABORT /* the action under way: stop early, still answer */ };
+enum deploy_action_kind {
+	DEPLOY_DO = 1,
+	DEPLOY_ABORT /* the action under way: stop early, still answer */
+};
 struct deploy_action {
 	enum deploy_action_kind kind;
 	enum deploy_phase phase;
 	uint32_t attempt;
-	int64_t limit_ms; /* DO: answers timed_out at the latest then; the executor may know a nearer limit */
+	int64_t limit_ms; /* DO: answers timed_out at the latest then; the executor may know a
+			     nearer limit */
 };
 #define DEPLOY_ACTIONS_MAX 1
 struct deploy_actions {
@@ -107,11 +113,12 @@ struct deploy_actions {
 	size_t count;
 };
 
-/* What a phase does with an event. Values below DEPLOY_PHASE_COUNT are the phase that follows, its action issued. */
+/* What a phase does with an event. Values below DEPLOY_PHASE_COUNT are the phase that follows, its
+ * action issued. */
 enum deploy_move {
-	DEPLOY_IGNORE = 0,		     /* nothing changes (DEPLOY_NEW is never a target) */
-	DEPLOY_AGAIN = DEPLOY_PHASE_COUNT,   /* the same phase's action once more */
-	DEPLOY_ABORTS,			     /* the action under way is told to stop; its answer decides */
+	DEPLOY_IGNORE = 0,		   /* nothing changes (DEPLOY_NEW is never a target) */
+	DEPLOY_AGAIN = DEPLOY_PHASE_COUNT, /* the same phase's action once more */
+	DEPLOY_ABORTS, /* the action under way is told to stop; its answer decides */
 };
 struct deploy_row {
 	uint8_t move[DEPLOY_EVENT_COUNT];
@@ -124,11 +131,11 @@ struct deploy_table {
 extern const struct deploy_table deploy_table;
 
 /* Pure. *ret may be *s. An event that does not fit changes nothing and asks for nothing. */
-void deploy_next(const struct deploy_state *s, const struct deploy_event *ev, struct deploy_state *ret,
-    struct deploy_actions *ret_actions);
-/* The same over another table: for the simulator's mutants. */
-void deploy_next_in(const struct deploy_table *t, const struct deploy_state *s, const struct deploy_event *ev,
+void deploy_next(const struct deploy_state *s, const struct deploy_event *ev,
     struct deploy_state *ret, struct deploy_actions *ret_actions);
+/* The same over another table: for the simulator's mutants. */
+void deploy_next_in(const struct deploy_table *t, const struct deploy_state *s,
+    const struct deploy_event *ev, struct deploy_state *ret, struct deploy_actions *ret_actions);
 
 const char *deploy_phase_name(enum deploy_phase p); /* "fetch"; what task.current_step holds */
 /* The step under which a phase is shown: "handover" is part of "drain"; NULL: not shown. */

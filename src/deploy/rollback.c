@@ -112,9 +112,9 @@ static bool is_new_worker(const struct work *w, const struct priv_status *s)
 
 static int live_back_unit(struct work *w, struct store_db *db, struct err *e)
 {
-	return model_live_correct(db, w->project.id, w->from_release, 0, clock_wall_ms(), e) < 0
-		   ? -1
-		   : 0;
+	if (model_live_correct(db, w->project.id, w->from_release, 0, clock_wall_ms(), e) < 0)
+		return -1;
+	return model_project_set_desired(db, w->project.id, w->was_running, e) < 0 ? -1 : 0;
 }
 
 static void unswitched(struct work *w)
@@ -122,6 +122,7 @@ static void unswitched(struct work *w)
 	note(w, "the old release could not be brought back wholly");
 	w->also = live_back_unit;
 	w->project.live = w->from_release;
+	w->project.desired_running = w->was_running;
 	work_done(w);
 }
 
@@ -137,8 +138,9 @@ static void new_workers_stopped(struct work *w)
 			work_op_add(w);
 			work_op_back(w, &e);
 		}
-		vhost_set(w, &w->old.plan, false);
-		old_workers_start(w);
+		vhost_set(w, &w->old.plan, !w->was_running);
+		if (w->was_running)
+			old_workers_start(w);
 	}
 	work_ops_end(w);
 }

@@ -82,6 +82,7 @@ static void provisioned(struct work *w)
 		work_answer(w, DEPLOY_EV_UP_TO_DATE);
 		return;
 	}
+	w->was_running = w->project.desired_running;
 	if (w->st.flow == DEPLOY_FLOW_SCALE && w->had_count < 0)
 		w->had_count = count_running(w);
 	if (w->envs.version > 0)

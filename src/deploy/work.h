@@ -125,8 +125,9 @@ struct work {
 	char *failure_lines; /* joined with \n; NULL: none */
 	struct buf warning, receipt, plan_json;
 	int64_t switch_us;
-	uint32_t from_release;	 /* what was live before */
-	int64_t had_count;	 /* scale: instances before; -1 unknown */
+	uint32_t from_release; /* what was live before */
+	bool was_running;  /* then; a project that was stopped is stopped again by switching back */
+	int64_t had_count; /* scale: instances before; -1 unknown */
 	struct work_release old; /* of from_release, once loaded */
 	struct model_releases prunable;
 	work_then_fn *prune_then;

@@ -64,7 +64,7 @@ static const char *const mutant_names[MUTANT_COUNT] = {"none", "release twice", 
     "act first", "lost fold", "stale lease", "no recovery"};
 
 struct sim_work {
-	bool on, busy, applied, verified, cancel_heard;
+	bool on, busy, applied, verified, cancel_heard, was_running;
 	struct model_task t;
 	struct queue_lease lease;
 	struct deploy_state st;
@@ -222,8 +222,12 @@ static void also(struct sim *s, struct sim_work *w, enum deploy_phase was)
 	else if (was == DEPLOY_SWITCH) {
 		must(model_live_set(s->db, p->id, w->release, s->now, &e), &e);
 		p->desired = true;
-	} else if (was == DEPLOY_UNSWITCH)
+	} else if (was == DEPLOY_UNSWITCH) {
 		must(model_live_correct(s->db, p->id, w->from, 0, s->now, &e), &e);
+		p->desired = w->was_running;
+	}
+	else if (was == DEPLOY_PROVISION)
+		w->was_running = p->desired;
 	else if (was == DEPLOY_CLOSE)
 		p->desired = false;
 	else if (was == DEPLOY_OPEN && w->st.flow == DEPLOY_FLOW_START)
@@ -247,9 +251,9 @@ static bool commit(struct sim *s, struct sim_work *w, const struct deploy_state 
 		return false;
 	if (good)
 		also(s, w, w->st.phase);
-	(void)snprintf(progress, sizeof(progress), "{\"s\":[%d,%d,%d,%u,%lld,%lld,%lld,%d,%d]}", (int)next->phase,
+	(void)snprintf(progress, sizeof(progress), "{\"s\":[%d,%d,%d,%u,%lld,%lld,%lld,%d,%d,%d]}", (int)next->phase,
 	    (int)next->outcome, (int)next->failed_at, next->attempt, (long long)w->release, (long long)w->from,
-	    (long long)w->head, w->switches, w->verified);
+	    (long long)w->head, w->switches, w->verified, w->was_running);
 	must(model_task_save(s->db, &l, str_c(deploy_phase_name(next->phase)), str_c(progress), &e), &e);
 	return true;
 }
@@ -419,12 +423,12 @@ static void take(struct sim *s, const struct model_task *t, bool recovered)
 	*w = (struct sim_work){.on = true, .t = *t, .st = {.flow = flows[t->kind], .cancel_asked = t->cancel_requested},
 	    .lease = {.task_id = t->id, .counter = t->lease_counter, .incarnation = s->life}};
 	w->cancel_heard = t->cancel_requested && !recovered;
-	int phase = 0, out = 0, at = 0, verified = 0;
+	int phase = 0, out = 0, at = 0, verified = 0, was = 0;
 	long long release = 0, from = 0, head = 0;
 	char text[200];
 	if (recovered && str_copy(t->progress, text, sizeof(text)) &&
-	    sscanf(text, "{\"s\":[%d,%d,%d,%u,%lld,%lld,%lld,%d,%d]}", &phase, &out, &at, &w->st.attempt, &release, &from,
-		&head, &w->switches, &verified) == 9) {
+	    sscanf(text, "{\"s\":[%d,%d,%d,%u,%lld,%lld,%lld,%d,%d,%d]}", &phase, &out, &at, &w->st.attempt, &release, &from,
+		&head, &w->switches, &verified, &was) == 10) {
 		w->st.phase = (enum deploy_phase)phase;
 		w->st.outcome = (enum deploy_outcome)out;
 		w->st.failed_at = (enum deploy_phase)at;
@@ -432,6 +436,7 @@ static void take(struct sim *s, const struct model_task *t, bool recovered)
 		w->from = from;
 		w->head = head;
 		w->verified = verified;
+		w->was_running = was;
 	}
 	struct err e = {0};
 	if (recovered && w->release == 0 && w->st.flow == DEPLOY_FLOW_DEPLOY)
