@@ -167,7 +167,7 @@ static int look_all(const struct drain *d, unsigned *ret_left, struct err *e)
 		if (drain_look(d->paths[i], &queued, &established, e) != 0 &&
 		    e->code != ERR_NOT_FOUND)
 			return -1;
-		*ret_left += queued > established ? queued : established;
+		*ret_left += queued + established; /* what waits is not listed as established yet */
 	}
 	return 0;
 }
