@@ -1,7 +1,7 @@
 /* POST /projects/{project}/run: checks, writes the audit record, hands the connection to a session.
  */
 #include "api/routes.h"
-#include "api/run_frame.h"
+#include "text/run_frame.h"
 #include "api/session.h"
 
 #include "base/limits.h"

@@ -1,6 +1,6 @@
 #include "api/session.h"
 
-#include "api/run_frame.h"
+#include "text/run_frame.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/limits.h"

@@ -1,1 +1,7 @@
-int main(void);int main(void){return 0;}
+/* The program `slipway`. */
+#include "cli/cli.h"
+
+int main(int argc, char **argv)
+{
+	return cli_main(argc, argv);
+}

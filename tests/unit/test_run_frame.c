@@ -2,7 +2,7 @@
  * observe hooks kinds deploy api */
 /* The frames of `slipway run`: packing and taking apart, in pieces of every size; what does not fit
  * is refused. */
-#include "api/run_frame.h"
+#include "text/run_frame.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

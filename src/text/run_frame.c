@@ -1,4 +1,4 @@
-#include "api/run_frame.h"
+#include "text/run_frame.h"
 
 static void head_put(struct buf *b, enum run_frame_type type, size_t n)
 {

@@ -1,0 +1,214 @@
+/* Hooks and what arrived at them. */
+#include "cli/commands.h"
+#include "cli/follow.h"
+
+#include "base/num.h"
+
+#include <string.h>
+
+void hook_print(struct cli *c, const json_t *hook)
+{
+	const char *secret = cli_text(c, hook, "secret"), *page = cli_text(c, hook, "page"),
+		   *branch = cli_text(c, hook, "branch");
+	(void)printf("hook %s (%s%s%s)\n\n", cli_text(c, hook, "name"), cli_text(c, hook, "sender"),
+	    branch[0] ? ", branch " : "", branch);
+	(void)printf("  address  %s\n", cli_text(c, hook, "url"));
+	if (secret[0])
+		(void)printf("  secret   %s    (shown once)\n", secret);
+	if (strcmp(cli_text(c, hook, "sender"), "github") == 0)
+		(void)printf("  content  application/json, only the push event\n");
+	if (page[0])
+		(void)printf("\n  enter them on %s\n", page);
+}
+
+/* The --limit, or 50. */
+static int limit_of(struct cli *c, size_t *ret, struct err *e)
+{
+	int64_t n = 50;
+	const char *said = cli_flag(c, "limit");
+	if (said && cli_number(said, "--limit", 1, 10000, &n, e) < 0)
+		return -1;
+	*ret = (size_t)n;
+	return 0;
+}
+
+int cmd_hooks_list(struct cli *c)
+{
+	static const char *const heads[] = {"HOOK", "SENDER", "BRANCH", "ADDRESS", "MADE"};
+	struct err e = {0};
+	struct out_table t;
+	size_t at = 0, limit;
+	CLEANUP_JSON json_t *all = NULL;
+	const char *name = cli_project(c, &at, &e);
+	if (!name || limit_of(c, &limit, &e) < 0 ||
+	    cli_list(c, cli_path(c, "projects/{}/hooks", name, NULL), limit, &all, &e) < 0)
+		return cli_fail(c, &e);
+	if (c->json) {
+		cli_print_json(all);
+		return 0;
+	}
+	const json_t *items = json_object_get(all, "items");
+	out_table_init(&t, &c->a, 5, heads);
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		const json_t *h = json_array_get(items, i);
+		const char *row[] = {cli_text(c, h, "name"), cli_text(c, h, "sender"),
+		    cli_text(c, h, "branch"), cli_text(c, h, "url"), cli_ago(c, h, "created_at")};
+		out_table_row(&t, row);
+	}
+	out_table_print(&t, stdout);
+	out_table_fini(&t);
+	return 0;
+}
+
+static int show(struct cli *c, const json_t *hook)
+{
+	if (c->json)
+		cli_print_json(hook);
+	else
+		hook_print(c, hook);
+	return 0;
+}
+
+int cmd_hooks_create(struct cli *c)
+{
+	static const char *const keys[] = {"name", "sender", "branch"};
+	struct err e = {0};
+	size_t at = 0;
+	CLEANUP_JSON json_t *hook = NULL;
+	const char *name = cli_project(c, &at, &e);
+	if (!name)
+		return cli_fail(c, &e);
+	json_t *body = json_object();
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (cli_flag(c, keys[i]))
+			(void)json_object_set_new(body, keys[i], json_string(cli_flag(c, keys[i])));
+	if (cli_call(c, "POST", cli_path(c, "projects/{}/hooks", name, NULL), body, &hook, &e) < 0)
+		return cli_fail(c, &e);
+	return show(c, hook);
+}
+
+/* [NAME] THING: the last word is the thing. */
+static const char *thing_of(struct cli *c, const char **ret_thing, struct err *e)
+{
+	size_t at = 0;
+	*ret_thing = c->args.words[--c->args.word_count];
+	return cli_project(c, &at, e);
+}
+
+int cmd_hooks_show(struct cli *c)
+{
+	struct err e = {0};
+	CLEANUP_JSON json_t *hook = NULL;
+	const char *thing, *name = thing_of(c, &thing, &e);
+	if (!name || cli_call(c, "GET", cli_path(c, "projects/{}/hooks/{}", name, thing, NULL),
+			 NULL, &hook, &e) < 0)
+		return cli_fail(c, &e);
+	return show(c, hook);
+}
+
+int cmd_hooks_rotate(struct cli *c)
+{
+	struct err e = {0};
+	CLEANUP_JSON json_t *hook = NULL;
+	const char *thing, *name = thing_of(c, &thing, &e);
+	if (!name ||
+	    cli_call(c, "POST", cli_path(c, "projects/{}/hooks/{}/rotate", name, thing, NULL),
+		json_object(), &hook, &e) < 0)
+		return cli_fail(c, &e);
+	return show(c, hook);
+}
+
+int cmd_hooks_delete(struct cli *c)
+{
+	struct err e = {0};
+	CLEANUP_JSON json_t *answer = NULL;
+	const char *thing, *name = thing_of(c, &thing, &e);
+	if (!name)
+		return cli_fail(c, &e);
+	if (!cli_has(c, "yes")) {
+		const char *question = arena_printf(&c->a,
+		    "This takes the hook %s away, with its events. Type its name to go on: ",
+		    out_safe(&c->a, str_c(thing)));
+		int sure = cli_ask(question ? question : "sure? ", thing, &e);
+		if (sure < 0)
+			err_hint(&e, "say --yes");
+		else if (sure == 0)
+			err_set(&e, ERR_CANCELLED, "nothing was done: that was not its name");
+		if (sure <= 0)
+			return cli_fail(c, &e);
+	}
+	if (cli_call(c, "DELETE", cli_path(c, "projects/{}/hooks/{}", name, thing, NULL), NULL,
+		&answer, &e) < 0)
+		return cli_fail(c, &e);
+	if (c->json)
+		cli_print_json(answer);
+	else
+		(void)printf("hook %s was taken away\n", out_safe(&c->a, str_c(thing)));
+	return 0;
+}
+
+int cmd_events_list(struct cli *c)
+{
+	static const char *const heads[] = {
+	    ">EVENT", "HOOK", "KIND", "REF", "AFTER", "OUTCOME", ">TASK", "ARRIVED"};
+	struct err e = {0};
+	struct out_table t;
+	size_t at = 0, limit;
+	CLEANUP_JSON json_t *all = NULL;
+	const char *name = cli_project(c, &at, &e);
+	if (!name || limit_of(c, &limit, &e) < 0 ||
+	    cli_list(c, cli_path(c, "projects/{}/events", name, NULL), limit, &all, &e) < 0)
+		return cli_fail(c, &e);
+	if (c->json) {
+		cli_print_json(all);
+		return 0;
+	}
+	const json_t *items = json_object_get(all, "items");
+	out_table_init(&t, &c->a, 8, heads);
+	for (size_t i = 0; i < json_array_size(items); i++) {
+		const json_t *x = json_array_get(items, i);
+		const char *row[] = {cli_num(c, x, "id"), cli_text(c, x, "hook"),
+		    cli_text(c, x, "kind"), cli_text(c, x, "ref"),
+		    arena_printf(&c->a, "%.7s", cli_text(c, x, "after")), cli_text(c, x, "outcome"),
+		    cli_num(c, x, "task"), cli_ago(c, x, "received_at")};
+		out_table_row(&t, row);
+	}
+	out_table_print(&t, stdout);
+	out_table_fini(&t);
+	return 0;
+}
+
+int cmd_events_show(struct cli *c)
+{
+	static const char *const keys[] = {
+	    "hook", "delivery", "kind", "ref", "before", "after", "received_at", "outcome"};
+	struct err e = {0};
+	CLEANUP_JSON json_t *event = NULL;
+	const char *thing, *name = thing_of(c, &thing, &e);
+	if (!name || cli_call(c, "GET", cli_path(c, "projects/{}/events/{}", name, thing, NULL),
+			 NULL, &event, &e) < 0)
+		return cli_fail(c, &e);
+	if (c->json) {
+		cli_print_json(event);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
+		if (cli_text(c, event, keys[i])[0])
+			(void)printf("%-12s %s\n", keys[i], cli_text(c, event, keys[i]));
+	(void)printf(
+	    "%-12s %s\n\n%s\n", "task", cli_num(c, event, "task"), cli_text(c, event, "body"));
+	return 0;
+}
+
+int cmd_events_replay(struct cli *c)
+{
+	struct err e = {0};
+	json_t *answer = NULL;
+	struct follow_options o = {0};
+	const char *thing, *name = thing_of(c, &thing, &e);
+	if (!name ||
+	    cli_call(c, "POST", cli_path(c, "projects/{}/events/{}/replay", name, thing, NULL),
+		json_object(), &answer, &e) < 0)
+		return cli_fail(c, &e);
+	return follow_answer(c, answer, &o);
+}

@@ -1,0 +1,32 @@
+/* The functions that the table of commands names, and help made from the table. */
+#pragma once
+
+#include "cli/cli.h"
+
+cli_fn cmd_archive_deploy, cmd_cancel, cmd_completion, cmd_create, cmd_deploy, cmd_destroy,
+    cmd_domains_add, cmd_domains_list, cmd_domains_remove, cmd_env_list, cmd_env_set, cmd_env_unset,
+    cmd_events_list, cmd_events_replay, cmd_events_show, cmd_grants_list, cmd_grants_remove,
+    cmd_grants_set, cmd_help, cmd_hooks_create, cmd_hooks_delete, cmd_hooks_list, cmd_hooks_rotate,
+    cmd_hooks_show, cmd_info, cmd_list, cmd_login, cmd_login_forget, cmd_login_list, cmd_logs,
+    cmd_open, cmd_operators_create, cmd_operators_delete, cmd_operators_list, cmd_plan, cmd_ps,
+    cmd_releases, cmd_restart, cmd_rollback, cmd_run, cmd_scale, cmd_start, cmd_status, cmd_stop,
+    cmd_tasks, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke, cmd_version;
+
+/* The row of that name ("hooks create"), or NULL. */
+const struct cli_command *commands_find(const char *name);
+/* A group such as "hooks" has rows "hooks …". */
+bool commands_is_group(const char *name);
+/* The row for argv (after the flags in front); *ret_used: how many words name it. NULL with the
+ * nearest one as the hint. */
+const struct cli_command *commands_match(int argc, char *const *argv, int *ret_used, struct err *e);
+
+void help_all(FILE *f);
+void help_group(const char *group, FILE *f);
+void help_command(const struct cli_command *k, FILE *f);
+/* A completion script for "bash", "zsh" or "fish"; -1 for another shell. */
+int completion_write(const char *shell, FILE *f);
+
+/* The hook's address and secret, and where to enter them. */
+void hook_print(struct cli *c, const json_t *hook);
+/* Uploads a directory; its archive's id, of the arena, or NULL with e. */
+const char *upload_directory(struct cli *c, const char *project, const char *dir, struct err *e);

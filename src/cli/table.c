@@ -1,0 +1,240 @@
+/* The one table of commands: help, manual page test and completions are made from it. */
+#include "cli/commands.h"
+
+#include <string.h>
+
+#define END                                                                                        \
+	{                                                                                          \
+		NULL, NULL, NULL, 0                                                                \
+	}
+#define NO_WAIT                                                                                    \
+	{                                                                                          \
+		"no-wait", NULL, "do not wait for the end", 0                                      \
+	}
+#define VERBOSE                                                                                    \
+	{                                                                                          \
+		"verbose", NULL, "show what the steps print", 'v'                                  \
+	}
+#define YES                                                                                        \
+	{                                                                                          \
+		"yes", NULL, "do not ask", 'y'                                                     \
+	}
+#define LIMIT                                                                                      \
+	{                                                                                          \
+		"limit", "N", "at most so many (50)", 'n'                                          \
+	}
+
+static const struct cli_flag global_flags[] = {
+    {"project", "NAME", "the project, when it is not named otherwise", 'p'},
+    {"server", "NAME", "a server of 'slipway login', or 'local'", 's'},
+    {"json", NULL, "answer in JSON", 0},
+    {"insecure", NULL, "allow plain http to another machine", 0},
+    {"help", NULL, "show help", 'h'},
+    END,
+};
+static const struct cli_flag none[] = {END};
+static const struct cli_flag follow[] = {NO_WAIT, VERBOSE, END};
+static const struct cli_flag list[] = {LIMIT, END};
+static const struct cli_flag create[] = {
+    {"git", "URL", "code comes from this repository", 0},
+    {"path", "DIR", "code comes from this directory on the server", 0},
+    {"branch", "B", "branch, tag or commit (the repository's HEAD)", 'b'},
+    {"kind", "K", "static, command, wsgi, asgi, django, node or make (found out)", 0},
+    {"root", "DIR", "subdirectory of a monorepo", 0},
+    {"domain", "D", "a host name; may be repeated", 'd'},
+    {"token-stdin", NULL, "read an HTTPS token for the repository from standard input", 0},
+    {"hook", "SENDER", "make a hook too: github or generic", 0},
+    END,
+};
+static const struct cli_flag deploy[] = {
+    {"ref", "REF", "branch, tag or commit (the project's branch)", 'r'},
+    {"url", "URL", "another address of the repository, for this deploy only", 0},
+    {"dir", "DIR", "upload this directory instead of using the project's source", 0},
+    {"force", NULL, "also when that commit is live already", 'f'},
+    NO_WAIT,
+    VERBOSE,
+    END,
+};
+static const struct cli_flag plan[] = {
+    {"ref", "REF", "branch, tag or commit", 'r'},
+    {"url", "URL", "another address of the repository", 0},
+    {"dir", "DIR", "upload this directory", 0},
+    VERBOSE,
+    END,
+};
+static const struct cli_flag logs[] = {
+    {"follow", NULL, "go on with what comes", 'f'},
+    {"process", "P", "only this process", 0},
+    {"release", "N", "only this release", 0},
+    {"tail", "N", "newest lines, up to 10000 (200)", 'n'},
+    {"grep", "TEXT", "only lines that hold this", 'g'},
+    {"since", "TIME", "2026-11-20T11:09:59Z, or how long ago: 10m, 2h", 0},
+    END,
+};
+static const struct cli_flag restart[] = {
+    {"process", "P", "only this process", 0}, NO_WAIT, VERBOSE, END};
+static const struct cli_flag destroy[] = {YES, NO_WAIT, VERBOSE, END};
+static const struct cli_flag env_set[] = {
+    {"plain", NULL, "no secret: the value can be shown", 0},
+    {"build", NULL, "also given to build and checks", 0},
+    END,
+};
+static const struct cli_flag hooks_create[] = {
+    {"name", "HOOK", "in its address (the project's name)", 0},
+    {"sender", "S", "github or generic (github)", 0},
+    {"branch", "B", "only pushes of this branch (the project's)", 'b'},
+    END,
+};
+static const struct cli_flag login[] = {
+    {"name", "NAME", "what to call it (its host name)", 0},
+    {"token-file", "F", "read the token from this file", 0},
+    {"token-stdin", NULL, "read the token from standard input", 0},
+    {"fingerprint", "SHA256", "accept a self-signed certificate with this one", 0},
+    END,
+};
+static const struct cli_flag tokens_create[] = {
+    {"label", "TEXT", "what it is for", 0},
+    {"operator", "NAME", "owners only: whose (yours)", 0},
+    {"expires", "DURATION", "30d, 12h (never)", 0},
+    END,
+};
+static const struct cli_flag tokens_list[] = {
+    {"operator", "NAME", "owners only: whose (yours)", 0}, END};
+static const struct cli_flag operators_create[] = {
+    {"role", "ROLE", "on everything: none, viewer, deployer, admin or owner (none)", 0}, END};
+static const struct cli_flag yes[] = {YES, END};
+
+/* clang-format off */
+static const struct cli_command table[] = {
+	{"create", "NAME", "make a project", "slipway create shop --git git@github.com:anna/shop.git --branch main --hook github", create, 1, 1, false, cmd_create},
+	{"list", "", "projects that you may see", "slipway list", none, 0, 0, false, cmd_list},
+	{"info", "[NAME]", "settings of a project", "slipway info shop", none, 0, 1, false, cmd_info},
+	{"open", "[NAME]", "print where it answers, and show it in a browser", "slipway open shop", none, 0, 1, false, cmd_open},
+	{"plan", "[NAME] [DIR]", "show what a deploy would do, without doing it", "slipway plan shop --ref main", plan, 0, 2, false, cmd_plan},
+	{"deploy", "[NAME] [DIR]", "deploy the project's source, or a directory of yours", "slipway deploy shop --ref v1.2\nslipway deploy shop .", deploy, 0, 2, false, cmd_deploy},
+	{"cancel", "[NAME|TASK]", "cancel a task; from the switch on it completes", "slipway cancel shop", none, 0, 1, false, cmd_cancel},
+	{"status", "[NAME]", "what runs now, and what happened last", "slipway status shop", none, 0, 1, false, cmd_status},
+	{"releases", "[NAME] [RELEASE]", "releases, newest first, or one of them", "slipway releases shop 14", list, 0, 2, false, cmd_releases},
+	{"rollback", "[NAME] [RELEASE]", "go back to an earlier release", "slipway rollback shop\nslipway rollback shop 12", follow, 0, 2, false, cmd_rollback},
+	{"logs", "[NAME]", "what the programs print", "slipway logs shop -f --process web", logs, 0, 1, false, cmd_logs},
+	{"ps", "[NAME]", "processes and their instances", "slipway ps shop", none, 0, 1, false, cmd_ps},
+	{"scale", "[NAME] PROCESS=N...", "how many instances of a process", "slipway scale shop web=2 worker=1", follow, 1, 20, false, cmd_scale},
+	{"restart", "[NAME]", "restart, without a lost request", "slipway restart shop --process web", restart, 0, 1, false, cmd_restart},
+	{"stop", "[NAME]", "stop a project; overtakes a running deploy", "slipway stop shop", follow, 0, 1, false, cmd_stop},
+	{"start", "[NAME]", "start a stopped project", "slipway start shop", follow, 0, 1, false, cmd_start},
+	{"run", "[NAME] -- CMD...", "run a command in the live release", "slipway run shop -- python3 manage.py shell", none, 0, 1, true, cmd_run},
+	{"env list", "[NAME]", "the environment; secrets without values", "slipway env list shop", none, 0, 1, false, cmd_env_list},
+	{"env set", "[NAME] KEY=VALUE...", "set variables; KEY=- reads standard input", "slipway env set shop STRIPE_KEY=sk_1 --build\nslipway env set shop TLS_KEY=- < key.pem", env_set, 1, 500, false, cmd_env_set},
+	{"env unset", "[NAME] KEY...", "unset variables", "slipway env unset shop STRIPE_KEY", none, 1, 500, false, cmd_env_unset},
+	{"domains list", "[NAME]", "host names", "slipway domains list shop", none, 0, 1, false, cmd_domains_list},
+	{"domains add", "[NAME] DOMAIN", "claim a host name", "slipway domains add shop shop.example.org", follow, 1, 2, false, cmd_domains_add},
+	{"domains remove", "[NAME] DOMAIN", "give a host name up", "slipway domains remove shop shop.example.org", follow, 1, 2, false, cmd_domains_remove},
+	{"hooks list", "[NAME]", "endpoints for signed events", "slipway hooks list shop", list, 0, 1, false, cmd_hooks_list},
+	{"hooks create", "[NAME]", "make a hook; its secret is shown once", "slipway hooks create shop --sender github", hooks_create, 0, 1, false, cmd_hooks_create},
+	{"hooks show", "[NAME] HOOK", "one hook", "slipway hooks show shop shop", none, 1, 2, false, cmd_hooks_show},
+	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one ends", "slipway hooks rotate shop shop", none, 1, 2, false, cmd_hooks_rotate},
+	{"hooks delete", "[NAME] HOOK", "take a hook away, with its events", "slipway hooks delete shop shop --yes", yes, 1, 2, false, cmd_hooks_delete},
+	{"events list", "[NAME]", "what arrived, newest first", "slipway events list shop", list, 0, 1, false, cmd_events_list},
+	{"events show", "[NAME] EVENT", "one event, with its body", "slipway events show shop 31", none, 1, 2, false, cmd_events_show},
+	{"events replay", "[NAME] EVENT", "look at the event's branch again", "slipway events replay shop 31", follow, 1, 2, false, cmd_events_replay},
+	{"tasks", "[NAME|TASK]", "tasks, newest first, or one with its steps", "slipway tasks shop\nslipway tasks 57", list, 0, 1, false, cmd_tasks},
+	{"login", "[URL]", "remember a server; without URL list them", "slipway login https://paas.example.org --token-file token", login, 0, 1, false, cmd_login},
+	{"login forget", "SERVER", "forget a server and its token", "slipway login forget paas.example.org", none, 1, 1, false, cmd_login_forget},
+	{"tokens list", "", "your tokens", "slipway tokens list", tokens_list, 0, 0, false, cmd_tokens_list},
+	{"tokens create", "", "make a token, shown once", "slipway tokens create --label laptop --expires 90d", tokens_create, 0, 0, false, cmd_tokens_create},
+	{"tokens revoke", "TOKEN", "revoke a token by its number", "slipway tokens revoke 3", none, 1, 1, false, cmd_tokens_revoke},
+	{"operators list", "", "people and machines", "slipway operators list", none, 0, 0, false, cmd_operators_list},
+	{"operators create", "NAME", "make an operator", "slipway operators create anna --role deployer", operators_create, 1, 1, false, cmd_operators_create},
+	{"operators delete", "NAME", "take an operator away, with tokens and grants", "slipway operators delete anna --yes", yes, 1, 1, false, cmd_operators_delete},
+	{"grants list", "", "roles on projects", "slipway grants list", none, 0, 0, false, cmd_grants_list},
+	{"grants set", "OPERATOR PROJECT ROLE", "give a role: viewer, deployer, admin or owner", "slipway grants set anna shop deployer", none, 3, 3, false, cmd_grants_set},
+	{"grants remove", "OPERATOR PROJECT", "take a role away", "slipway grants remove anna shop", none, 2, 2, false, cmd_grants_remove},
+	{"destroy", "[NAME]", "take a project away, with all that belongs to it", "slipway destroy shop", destroy, 0, 1, false, cmd_destroy},
+	{"version", "", "this program's version, and the server's", "slipway version", none, 0, 0, false, cmd_version},
+	{"completion", "bash|zsh|fish", "print a completion script", "slipway completion bash > ~/.local/share/bash-completion/completions/slipway", none, 1, 1, false, cmd_completion},
+	{"help", "[COMMAND]", "help on a command", "slipway help deploy", none, 0, 2, false, cmd_help},
+};
+/* clang-format on */
+
+const struct cli_command *cli_commands(size_t *ret_count)
+{
+	*ret_count = sizeof(table) / sizeof(*table);
+	return table;
+}
+
+const struct cli_flag *cli_global_flags(void)
+{
+	return global_flags;
+}
+
+const struct cli_command *commands_find(const char *name)
+{
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (strcmp(table[i].name, name) == 0)
+			return &table[i];
+	return NULL;
+}
+
+bool commands_is_group(const char *name)
+{
+	size_t n = strlen(name);
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++)
+		if (strncmp(table[i].name, name, n) == 0 && table[i].name[n] == ' ')
+			return true;
+	return false;
+}
+
+/* The nearest name as the hint; `group` NULL: among first words, else among the group's second
+ * ones. */
+static void suggest(const char *word, const char *group, struct err *e)
+{
+	const char *best = NULL;
+	size_t least = SIZE_MAX, skip = group ? strlen(group) + 1 : 0;
+	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
+		char name[32];
+		const char *from = table[i].name;
+		if (group && (strncmp(from, group, skip - 1) != 0 || from[skip - 1] != ' '))
+			continue;
+		(void)snprintf(
+		    name, sizeof(name), "%.*s", (int)strcspn(from + skip, " "), from + skip);
+		size_t d = args_distance(word, name);
+		if (d < least && args_near(word, name)) {
+			least = d;
+			best = from;
+		}
+	}
+	if (best && group)
+		err_hint(e, "did you mean 'slipway %s'?", best);
+	else if (best)
+		err_hint(e, "did you mean 'slipway %.*s'?", (int)strcspn(best, " "), best);
+	else
+		err_hint(e, "slipway %s%s--help", group ? group : "", group ? " " : "");
+}
+
+const struct cli_command *commands_match(int argc, char *const *argv, int *ret_used, struct err *e)
+{
+	char name[64];
+	if (argc >= 2 &&
+	    snprintf(name, sizeof(name), "%s %s", argv[0], argv[1]) < (int)sizeof(name)) {
+		const struct cli_command *k = commands_find(name);
+		*ret_used = 2;
+		if (k)
+			return k;
+	}
+	*ret_used = 1;
+	const struct cli_command *k = strchr(argv[0], ' ') ? NULL : commands_find(argv[0]);
+	if (k)
+		return k;
+	if (!commands_is_group(argv[0])) {
+		err_set(e, ERR_USAGE, "there is no command '%.60s'", argv[0]);
+		suggest(argv[0], NULL, e);
+		return NULL;
+	}
+	if (argc >= 2 && argv[1][0] != '-') {
+		err_set(e, ERR_USAGE, "there is no command '%.60s %.60s'", argv[0], argv[1]);
+		suggest(argv[1], argv[0], e);
+		return NULL;
+	}
+	(void)snprintf(name, sizeof(name), "%.20s list", argv[0]);
+	return commands_find(name);
+}
