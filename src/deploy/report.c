@@ -210,7 +210,7 @@ static void put_hint(struct json_out *j, struct work *w)
 	else if (w->failure_lines && hints_find(str_c(w->failure_lines), own, sizeof(own)))
 		buf_c(&b, own);
 	bool ran = w->st.failed_at >= DEPLOY_RELEASE && w->st.failed_at <= DEPLOY_HANDOVER;
-	if (ran && w->release.number > 0)
+	if (ran && w->release.number > 0 && w->plan.process_count > 0)
 		buf_printf(&b, "%slook: slipway logs %.*s --release %" PRId64,
 		    b.n > 0 ? ", or " : "", STR_ARG(w->project.name), w->release.number);
 	if (b.n > 0)
