@@ -80,11 +80,17 @@ static void put(struct list *l, struct arena *a, const char *fmt, ...)
 		l->v[l->n++] = s;
 }
 
-/* What is ours to say; the list may not. */
+/* What only this program can say, or is meant for it; the list may say the rest, also other SLIPWAY_
+ * variables (nobody can set those: name_env_key). */
 static bool is_ours(struct str s)
 {
-	return str_starts(s, STR("SLIPWAY_")) || str_starts(s, STR("LISTEN_")) ||
-	       str_starts(s, STR("PWD="));
+	static const char *const ours[] = {"SLIPWAY_RELEASE=", "SLIPWAY_PROCESS=",
+	    "SLIPWAY_INSTANCE=", "SLIPWAY_SECRET_FD=", "SLIPWAY_EXPAND=", "SLIPWAY_PATH=",
+	    "LISTEN_", "PWD="};
+	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		if (str_starts(s, str_c(ours[i])))
+			return true;
+	return false;
 }
 
 static bool is_given(const struct args *given, const char *key)
