@@ -44,6 +44,10 @@ json_t *json_read(struct str s, struct err *e)
 		    e, ERR_INVALID, "the JSON text is nested deeper than %d levels", DEPTH_MAX);
 		return NULL;
 	}
+	if (s.n > 0 && memchr(s.p, 0, s.n) != NULL) { /* jansson passes over one behind a number */
+		(void)err_set(e, ERR_INVALID, "the JSON text holds a NUL byte");
+		return NULL;
+	}
 	json_error_t fault;
 	json_t *j = json_loadb(
 	    s.p != NULL ? s.p : "", s.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);

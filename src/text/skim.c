@@ -339,7 +339,8 @@ static int skim_members(struct skim *s, struct skim_member *members, size_t coun
 int skim_object(
     struct str json, struct skim_member *members, size_t count, struct arena *a, struct err *e)
 {
-	struct skim s = {.at = json.p, .start = json.p, .end = json.p + json.n, .arena = a, .e = e};
+	const char *p = json.p != NULL ? json.p : "";
+	struct skim s = {.at = p, .start = p, .end = p + json.n, .arena = a, .e = e};
 	for (size_t i = 0; i < count; i++) {
 		members[i].type = SKIM_ABSENT;
 		members[i].value = STR_NONE;

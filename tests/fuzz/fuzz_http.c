@@ -42,10 +42,8 @@ static void check_split(const char *p, size_t n, size_t split, enum http_scan wh
 	enum http_scan r = http_scan_end(p, split, &again, &why);
 	if (r == HTTP_SCAN_MORE)
 		r = http_scan_end(p, n, &again, &why);
-	if (whole == HTTP_SCAN_OK && at > LIMIT_HEADER_BYTES)
-		must(r != HTTP_SCAN_OK || again == at);
-	else
-		must(r == whole && (r != HTTP_SCAN_OK || again == at));
+	must(r == whole || n > LIMIT_HEADER_BYTES);
+	must(r != HTTP_SCAN_OK || (whole == HTTP_SCAN_OK && again == at));
 }
 
 static void check_chunks(struct http_wire *w, const char *p, size_t n)
