@@ -26,6 +26,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -197,6 +198,7 @@ static inline void world_start(void)
 	struct err e = {0};
 	char logs[96];
 	memset(&world, 0, sizeof(world));
+	signal(SIGPIPE, SIG_IGN); /* as the daemon does */
 	snprintf(world.dir, sizeof(world.dir), "/tmp/api-test.XXXXXX");
 	assert_non_null(mkdtemp(world.dir));
 	snprintf(world.spool, sizeof(world.spool), "%s/spool", world.dir);
