@@ -120,13 +120,34 @@ static bool listable(const struct scan *s, unsigned depth)
 	       name_subpath((struct str){s->path, s->n}, &ignored) == 0;
 }
 
+bool scan_link_leads_out(const char *name, const char *target)
+{
+	int depth = -1; /* of the folder that the link stands in */
+	struct str s = str_c(name), part;
+	while (str_next(&s, '/', &part))
+		depth++;
+	if (target[0] == '/')
+		return true;
+	for (s = str_c(target); str_next(&s, '/', &part);) {
+		if (str_eq_c(part, ".."))
+			depth--;
+		else if (part.n && !str_eq_c(part, "."))
+			depth++;
+		if (depth < 0)
+			return true;
+	}
+	return false;
+}
+
+/* The kernel says where a link leads, through other links too; for one that leads nowhere the names
+ * must do. */
 static int check_link(struct scan *s)
 {
 	char target[PATH_MAX_BYTES];
 	ssize_t n = readlinkat(s->top, s->path, target, sizeof(target) - 1);
 	target[n < 0 ? 0 : n] = '\0';
 	int fd CLEANUP_FD = open_in_tree(s->top, s->path, O_PATH);
-	if (fd >= 0 || (errno != EXDEV && target[0] != '/'))
+	if (fd >= 0 || (errno != EXDEV && !scan_link_leads_out(s->path, target)))
 		return 0;
 	return say_fail(SAY_LINK, s->e, "the link '%.200s' points out of the tree, to '%.200s'",
 	    s->path, target);

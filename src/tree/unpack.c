@@ -2,6 +2,7 @@
 #include "base/fs.h"
 #include "base/name.h"
 #include "tree/say.h"
+#include "tree/scan.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -98,34 +99,12 @@ static int write_file(struct unpack *u, int dir, const char *name, mode_t mode)
 	}
 }
 
-/* Where the link would lead, by names alone: an absolute target or one '..' too many is out. What
- * goes through other links is judged by the scan of the finished tree. */
-static bool leads_out(const char *name, const char *target)
-{
-	int depth = 0;
-	struct str s = str_c(name), part;
-	while (str_next(&s, '/', &part))
-		depth++;
-	depth--;
-	if (target[0] == '/')
-		return true;
-	for (s = str_c(target); str_next(&s, '/', &part);) {
-		if (str_eq_c(part, ".."))
-			depth--;
-		else if (part.n && !str_eq_c(part, "."))
-			depth++;
-		if (depth < 0)
-			return true;
-	}
-	return false;
-}
-
 static int write_link(
     struct unpack *u, int dir, const char *last, const char *name, const char *target)
 {
 	if (!target || !*target)
 		return say_fail(SAY_ARCHIVE, u->e, "the link '%.200s' has no target", name);
-	if (leads_out(name, target))
+	if (scan_link_leads_out(name, target))
 		return say_fail(SAY_LINK, u->e,
 		    "the link '%.200s' points out of the tree, to '%.200s'", name, target);
 	(void)unlinkat(dir, last, 0);
