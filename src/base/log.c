@@ -134,14 +134,19 @@ static size_t escape_one(struct str s, char out[16])
 	return n;
 }
 
-size_t log_escape(struct str s, char *out, size_t size)
+static size_t escape(struct str s, const char *keep, char *out, size_t size)
 {
 	size_t n = 0;
 	if (size == 0)
 		return 0;
 	for (size_t at = 0; at < s.n;) {
 		char piece[16];
-		at += escape_one(str_from(s, at), piece);
+		if (strchr(keep, s.p[at]) && s.p[at]) {
+			piece[0] = s.p[at++];
+			piece[1] = '\0';
+		} else {
+			at += escape_one(str_from(s, at), piece);
+		}
 		size_t more = strlen(piece);
 		if (more >= size - n)
 			break;
@@ -150,4 +155,14 @@ size_t log_escape(struct str s, char *out, size_t size)
 	}
 	out[n] = '\0';
 	return n;
+}
+
+size_t log_escape(struct str s, char *out, size_t size)
+{
+	return escape(s, "", out, size);
+}
+
+size_t log_escape_text(struct str s, char *out, size_t size)
+{
+	return escape(s, "\"\\\t", out, size);
 }

@@ -32,6 +32,10 @@ void log_write(enum log_level level, const char *module, const char *event,
 #define log_event(level, module, event, ...)                                                       \
 	log_write(level, module, event, (const struct log_field[]){__VA_ARGS__},                   \
 	    sizeof((const struct log_field[]){__VA_ARGS__}) / sizeof(struct log_field))
-/* Writes s with control bytes, bidirectional marks, invalid UTF-8, quotes and backslashes escaped as
- * \n \xHH \u{…}; what a terminal can be shown. Returns bytes written (without the NUL); cuts at size. */
+/* Writes s with control bytes, bidirectional marks, invalid UTF-8, quotes and backslashes escaped
+ * as \n \xHH \u{…}; what a terminal can be shown. Returns bytes written (without the NUL); cuts at
+ * size. */
 size_t log_escape(struct str s, char *out, size_t size);
+/* The same for text that people read: quotes, backslashes and tabs stay as they are, so it cannot
+ * be turned back. */
+size_t log_escape_text(struct str s, char *out, size_t size);

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -272,6 +273,8 @@ static int prepare(struct relay *r, struct err *e)
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
 	r->signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 	r->epoll = epoll_create1(EPOLL_CLOEXEC);
+	/* The socket is ours alone, and a client that is gone before it is accepted must not stop us. */
+	(void)fcntl(r->listen, F_SETFL, O_NONBLOCK);
 	struct epoll_event listen_ev = {.events = EPOLLIN, .data.u64 = TAG_LISTEN},
 			   signal_ev = {.events = EPOLLIN, .data.u64 = TAG_SIGNAL};
 	if (r->signals < 0 || r->epoll < 0 ||

@@ -139,7 +139,7 @@ void logs_append(struct logs *l, struct str project, uint32_t release, struct st
 	struct logs_line shown = {
 	    .at_ms = clock_wall_ms(), .release = release, .instance = instance, .process = process};
 	shown.text = (struct str){
-	    text, log_escape(str_slice(line, 0, LIMIT_LOG_LINE_BYTES), text, sizeof(text))};
+	    text, log_escape_text(str_slice(line, 0, LIMIT_LOG_LINE_BYTES), text, sizeof(text))};
 	clock_format(shown.at_ms, at);
 	int n = snprintf(
 	    row, sizeof(row), "%s %u.%u %.*s\n", at, release, instance, STR_ARG(shown.text));

@@ -87,7 +87,7 @@ int run_listen(const char *run_dir, struct str project, uint32_t release, struct
 	/* What is there is of an attempt that came to nothing: this release does not listen yet. */
 	if (unlink(a.sun_path) != 0 && errno != ENOENT)
 		return err_sys(e, ERR_IO, errno, "could not remove '%s'", a.sun_path);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make a socket");
 	if (bind(fd, (struct sockaddr *)&a, sizeof(a)) != 0 || chmod(a.sun_path, 0660) != 0 ||
