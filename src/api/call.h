@@ -81,7 +81,7 @@ int api_param_id(const struct api_call *c, const char *name, const char *what, i
     struct err *e) WARN_UNUSED;
 /* ERR_NOT_FOUND "there is no WHAT 'id'", escaped. */
 int api_absent(const char *what, struct str id, struct err *e);
-/* ETag: "N" on the answer, and what If-Match asked for: 0 without one. ERR_PRECONDITION when it is
+/* ETag: "N" on the answer, and what If-Match asked for: -1 without one. ERR_PRECONDITION when it is
  * no tag of ours. */
 void api_etag(struct api_call *c, int64_t version);
 int api_if_match(const struct api_call *c, int64_t *ret_version, struct err *e) WARN_UNUSED;

@@ -1,9 +1,9 @@
 /* Host names of a project. A change is told to the edge by a task when something is live. */
+#include "api/input.h"
 #include "api/order.h"
 #include "api/routes.h"
 
 #include "base/clock.h"
-#include "base/name.h"
 #include "model/domain.h"
 
 int api_domain_list(struct api_call *c, struct err *e)
@@ -48,7 +48,7 @@ static int add_unit(struct api_call *c, struct store_db *db, void *ctx, struct e
 int api_domain_add(struct api_call *c, struct err *e)
 {
 	struct str host = api_str(c->body, "domain");
-	if (name_domain(host, e) < 0)
+	if (api_domain_check(c, c->who->project, host, e) < 0)
 		return err_at(e, "/domain");
 	return api_write(c, add_unit, &host, e);
 }

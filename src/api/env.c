@@ -95,7 +95,7 @@ static int version_check(struct api_call *c, struct store_db *db, int64_t if_ver
 	int64_t version = 0;
 	if (model_env_version(db, c->who->project_id, &version, e) < 0)
 		return -1;
-	if (!if_version || if_version == version)
+	if (if_version < 0 || if_version == version)
 		return 0;
 	err_set(e, ERR_PRECONDITION, "the environment is at version %" PRId64 " by now", version);
 	return err_hint(e, "read it again and repeat the change");

@@ -147,6 +147,45 @@ int api_source_read(const struct api_call *c, const json_t *o, const char *point
 	return 0;
 }
 
+int api_token_check(struct str token, const char *pointer, struct err *e)
+{
+	for (size_t i = 0; i < token.n; i++) {
+		if (token.p[i] > 0x20 && token.p[i] < 0x7f)
+			continue;
+		err_set(e, ERR_INVALID, "the token holds a blank or something that is no ASCII");
+		return err_at(e, "%s", pointer);
+	}
+	return 0;
+}
+
+/* The host of the platform's own address; empty when it has none. */
+static struct str own_host(const struct api_call *c)
+{
+	struct source_address a;
+	struct err ignored;
+	char url[320];
+	snprintf(url, sizeof(url), "%s/x", c->cx->public_url ? c->cx->public_url : "");
+	if (source_address_parse(str_c(url), &a, &ignored) < 0)
+		return STR("");
+	return arena_str(c->r->arena, a.host);
+}
+
+int api_domain_check(const struct api_call *c, struct str project, struct str host, struct err *e)
+{
+	if (name_domain(host, e) < 0)
+		return -1;
+	struct str own = own_host(c), suffix = STR(".localhost");
+	if (str_eq_nocase(host, own) || str_eq_c(host, "localhost"))
+		return err_set(e, ERR_CONFLICT, "'%.*s' is the platform's own", STR_ARG(host));
+	if (str_ends(host, suffix) && !str_eq(str_slice(host, 0, host.n - suffix.n), project)) {
+		err_set(
+		    e, ERR_CONFLICT, "'%.*s' belongs to the project of that name", STR_ARG(host));
+		return err_hint(
+		    e, "'%.*s' has '%.*s.localhost'", STR_ARG(project), STR_ARG(project));
+	}
+	return 0;
+}
+
 struct str api_source_settings(const struct api_source *s)
 {
 	return s->trusted ? STR("{\"private_source\":true}") : STR("{}");

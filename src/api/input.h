@@ -20,6 +20,12 @@ int api_source_url_check(
     const struct api_call *c, struct str url, const char *pointer, struct err *e) WARN_UNUSED;
 /* A branch, tag or commit. */
 int api_ref_check(struct str ref, const char *pointer, struct err *e) WARN_UNUSED;
+/* A credential that git will be given on one line: printable ASCII. Empty is fine. */
+int api_token_check(struct str token, const char *pointer, struct err *e) WARN_UNUSED;
+/* A host name that a project may claim: not the platform's own, and below .localhost only its own.
+ */
+int api_domain_check(
+    const struct api_call *c, struct str project, struct str host, struct err *e) WARN_UNUSED;
 /* The project's settings as JSON for such a source. */
 struct str api_source_settings(const struct api_source *s);
 /* A member as compact JSON in the arena; STR_NONE when absent. */

@@ -29,7 +29,7 @@ static int domains_read(struct api_call *c, struct create *n, struct err *e)
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *v = json_array_get(list, i);
 		struct str host = {json_string_value(v), json_string_length(v)};
-		if (name_domain(host, e) < 0)
+		if (api_domain_check(c, n->row.name, host, e) < 0)
 			return err_at(e, "/domains/%zu", i);
 		n->domains[n->domain_count++] = host;
 	}
@@ -60,7 +60,7 @@ static int create_read(struct api_call *c, struct create *n, struct err *e)
 	p->desired_running = true;
 	p->created_ms = clock_wall_ms();
 	n->https_token = api_str(c->body, "https_token");
-	return 0;
+	return api_token_check(n->https_token, "/https_token", e);
 }
 
 static int secrets_store(

@@ -129,6 +129,8 @@ static int change_read(struct api_call *c, struct change *ch, struct err *e)
 	}
 	ch->set_token = api_has(c->body, "https_token");
 	ch->token = api_str(c->body, "https_token");
+	if (api_token_check(ch->token, "/https_token", e) < 0)
+		return -1;
 	if (api_json_member(c, c->body, "limits", &row->limits, e) < 0)
 		return -1;
 	return api_if_match(c, &ch->if_version, e);
@@ -165,7 +167,8 @@ static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 {
 	struct change *ch = ctx;
 	struct str changed;
-	int rc = model_project_update(db, c->who->project_id, ch->if_version, &ch->row, e);
+	int rc = model_project_update(
+	    db, c->who->project_id, ch->if_version < 0 ? 0 : ch->if_version, &ch->row, e);
 	if (rc < 0)
 		return -1;
 	if (rc == 0) {

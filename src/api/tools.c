@@ -93,11 +93,11 @@ void api_etag(struct api_call *c, int64_t version)
 int api_if_match(const struct api_call *c, int64_t *ret_version, struct err *e)
 {
 	struct str tag = str_trim(http_header_get(c->r, "If-Match"));
-	*ret_version = 0;
+	*ret_version = -1;
 	if (!tag.n || str_eq_c(tag, "*"))
 		return 0;
 	if (tag.n > 2 && tag.p[0] == '"' && tag.p[tag.n - 1] == '"' &&
-	    num_i64(str_slice(tag, 1, tag.n - 2), 1, INT64_MAX, ret_version))
+	    num_i64(str_slice(tag, 1, tag.n - 2), 0, INT64_MAX, ret_version))
 		return 0;
 	err_set(e, ERR_PRECONDITION, "If-Match names no version of this");
 	return err_hint(e, "give the ETag of the answer that you changed");

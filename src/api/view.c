@@ -50,13 +50,15 @@ static void urls_json(
     struct api_call *c, const struct model_project *p, const struct api_project_extra *x)
 {
 	json_open_array(&c->w, "urls");
-	for (size_t i = 0; x->domains && i < x->domain_count; i++)
+	char local[64];
+	bool listed = !c->cx->edge_localhost;
+	snprintf(local, sizeof(local), "%.*s.localhost", STR_ARG(p->name));
+	for (size_t i = 0; x->domains && i < x->domain_count; i++) {
 		url_put(c, x->domains[i]);
-	if (c->cx->edge_localhost) {
-		char host[64];
-		snprintf(host, sizeof(host), "%.*s.localhost", STR_ARG(p->name));
-		url_put(c, str_c(host));
+		listed |= str_eq_c(x->domains[i], local);
 	}
+	if (!listed)
+		url_put(c, str_c(local));
 	json_close_array(&c->w);
 }
 

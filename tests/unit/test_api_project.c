@@ -135,6 +135,7 @@ static void test_update(void **state)
 	a = call_with(P_ADMIN, "PATCH", PROJECTS "/own", "If-Match: W/\"1\"\r\n", change);
 	EXPECT(a, 412);
 	answer_free(&a);
+	CALL(P_ADMIN, "PATCH", PROJECTS "/own", "{\"https_token\":\"a\\nb\"}", 400);
 	CALL(P_ADMIN, "PATCH", PROJECTS "/own", "{\"domains\":[]}", 400);
 	CALL(P_ADMIN, "PATCH", PROJECTS "/own",
 	    "{\"source\":{\"type\":\"path\",\"path\":\"/etc\"}}", 403);
@@ -173,6 +174,13 @@ static void test_env(void **state)
 	    P_DEPLOYER, "PUT", PROJECTS "/own/env", match, STR("{\"A\":{\"value\":\"1\"}}"));
 	EXPECT(a, 412);
 	answer_free(&a);
+	a = call_with(P_DEPLOYER, "PUT", PROJECTS "/theirs/env", NULL, STR("{}"));
+	EXPECT(a, 404);
+	answer_free(&a);
+	a = call_with(ROOT, "PUT", PROJECTS "/theirs/env", "If-Match: \"0\"\r\n",
+	    STR("{\"A\":{\"value\":\"1\"}}"));
+	EXPECT(a, 200);
+	answer_free(&a);
 	CALL(P_DEPLOYER, "PUT", PROJECTS "/own/env", "{\"LD_PRELOAD\":{\"value\":\"1\"}}", 400);
 	CALL(P_DEPLOYER, "PUT", PROJECTS "/own/env", "{\"A\":{\"value\":\"1\",\"sekret\":true}}",
 	    400);
@@ -192,6 +200,9 @@ static void test_domains(void **state)
 	CALL(P_ADMIN, "POST", PROJECTS "/own/domains", "{\"domain\":\"a.example.org\"}", 200);
 	CALL(ROOT, "POST", PROJECTS "/theirs/domains", "{\"domain\":\"a.example.org\"}", 409);
 	CALL(P_ADMIN, "POST", PROJECTS "/own/domains", "{\"domain\":\"*.example.org\"}", 400);
+	CALL(P_ADMIN, "POST", PROJECTS "/own/domains", "{\"domain\":\"theirs.localhost\"}", 409);
+	CALL(P_ADMIN, "POST", PROJECTS "/own/domains", "{\"domain\":\"localhost\"}", 409);
+	CALL(P_ADMIN, "POST", PROJECTS "/own/domains", "{\"domain\":\"own.localhost\"}", 201);
 	CALL(P_ADMIN, "DELETE", PROJECTS "/own/domains/b.example.org", NULL, 404);
 	CALL(P_ADMIN, "DELETE", PROJECTS "/own/domains/a.example.org", NULL, 200);
 	CALL(ROOT, "POST", PROJECTS "/theirs/domains", "{\"domain\":\"a.example.org\"}", 201);
