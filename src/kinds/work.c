@@ -43,7 +43,8 @@ struct str kind_content(struct kind_work *w, const char *path)
 	return t && t->has_content ? t->content : STR("");
 }
 
-static struct str vtext(struct kind_work *w, const char *fmt, va_list ap)
+static __attribute__((format(printf, 2, 0))) struct str vtext(
+    struct kind_work *w, const char *fmt, va_list ap)
 {
 	char text[2048];
 	int n = vsnprintf(text, sizeof(text), fmt, ap);
