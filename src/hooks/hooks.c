@@ -55,7 +55,7 @@ static int table_add(
     struct table *t, const struct model_hook *m, const struct seal_key *seal, struct err *e)
 {
 	char place[MODEL_PLACE_SIZE];
-	struct buf secret;
+	CLEANUP_BUF struct buf secret;
 	buf_init(&secret, 4096);
 	const struct sender *sender = sender_find(m->sender);
 	if (!sender)

@@ -1,0 +1,424 @@
+/* rooms: base loop crypto text store model http queue hooks */
+/* Signed deliveries over a real server, store and queue: what each answer says, and what is stored
+ * for it. */
+#include "hooks_world.h"
+
+#include <sys/resource.h>
+
+/* Looking into the store. */
+
+static struct found {
+	size_t events, tasks;
+	enum model_outcome outcome; /* of the newest event */
+	int64_t attempt;
+	char body[256], key[140];
+} found;
+
+UNIT(look)
+{
+	struct model_events ev;
+	struct model_tasks t;
+	struct model_page all = {.limit = MODEL_PAGE_MAX};
+	struct str body;
+	memset(&found, 0, sizeof found);
+	CHECK(model_event_list(
+		  db, a, (struct model_event_filter){0}, all, MODEL_EVERYTHING, &ev, e) == 0);
+	CHECK(model_task_list(db, a, (struct model_task_filter){0}, all, MODEL_EVERYTHING, &t, e) ==
+	      0);
+	found.events = ev.n;
+	found.tasks = t.n;
+	if (ev.n == 0)
+		return 0;
+	found.outcome = ev.v[0].outcome;
+	found.attempt = ev.v[0].attempt;
+	CHECK(str_copy(ev.v[0].delivery_key, found.key, sizeof found.key));
+	CHECK(model_event_body(db, a, ev.v[0].id, MODEL_EVERYTHING, &body, e) == 1);
+	CHECK(str_copy(body, found.body, sizeof found.body));
+	return 0;
+}
+
+static void assert_stored(size_t events, size_t tasks)
+{
+	fixture_run(hw.store, look);
+	assert_int_equal(found.events, events);
+	assert_int_equal(found.tasks, tasks);
+}
+
+/* Tests. */
+
+/* docs.github.com, "Validating webhook deliveries": its own example. */
+static void test_published_vector(void **state)
+{
+	(void)state;
+	struct err e;
+	struct hmac_key *key = hmac_key_new(STR(SECRET));
+	struct http_header h = {STR("X-Hub-Signature-256"),
+	    STR("sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17")};
+	struct http_request r = {.headers = &h, .header_count = 1, .body = STR("Hello, World!")};
+	assert_int_equal(sender_github.verify(&r, key, &e), 0);
+	r.body = STR("Hello, World?");
+	assert_int_equal(sender_github.verify(&r, key, &e), -1);
+	assert_int_equal(e.code, ERR_UNAUTHORIZED);
+	r.body = STR("Hello, World!");
+	char copy[80];
+	assert_true(str_copy(h.value, copy, sizeof copy));
+	h.value = str_c(copy);
+	for (size_t i = 7; i < 71; i++) { /* each digit counts */
+		char was = copy[i];
+		copy[i] = was == '0' ? '1' : '0';
+		assert_int_equal(sender_github.verify(&r, key, &e), -1);
+		copy[i] = was;
+	}
+	assert_int_equal(sender_github.verify(&r, key, &e), 0);
+	hmac_key_free(key);
+}
+
+static void test_accepts_once(void **state)
+{
+	(void)state;
+	struct said first = push_signed("site", "d-1", "push", SECRET, MAIN);
+	assert_int_equal(first.status, 202);
+	assert_true(first.event > 0 && first.task > 0 && !first.repeated);
+	assert_stored(1, 1);
+	assert_string_equal(found.body, MAIN);
+	assert_string_equal(found.key, "d-1");
+	struct said again = push_signed("site", "d-1", "push", SECRET, MAIN);
+	assert_int_equal(again.status, 200);
+	assert_true(again.repeated && again.event == first.event);
+	/* the same id with another body is a repeat all the same: the first one holds */
+	again = push_signed("site", "d-1", "push", SECRET, "{\"ref\":\"refs/heads/x\"}");
+	assert_int_equal(again.status, 200);
+	assert_int_equal(again.event, first.event);
+	assert_stored(1, 1);
+	/* ids belong to their hook */
+	struct said other = push_signed("any", "d-1", "push", "another secret", MAIN);
+	assert_int_equal(other.status, 202);
+	assert_int_not_equal(other.event, first.event);
+	await(&hw.ran, 2);
+}
+
+static void test_refuses_bad_signatures(void **state)
+{
+	(void)state;
+	char other[80], cut[80];
+	(void)snprintf(other, sizeof other, "%s", sign("another secret", MAIN));
+	(void)snprintf(cut, sizeof cut, "%.70s", sign(SECRET, MAIN));
+	const char *const bad[] = {"", "sha256=", "sha1=", cut, other, "sha256",
+	    /* under an empty secret */
+	    "sha256=d3306bb8ea9767821166121fa861ce9e097de13327afe853ea21bf4302e13727",
+	    "sha1=0a4d55a8d778e5022fab701977c5d840bbc486d0",
+	    "sha256=0000000000000000000000000000000000000000000000000000000000000000",
+	    "sha512=0000000000000000000000000000000000000000000000000000000000000000"};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		struct client c;
+		client_open(&c);
+		send_push(&c, "site", "d", "push", bad[i], MAIN);
+		assert_int_equal(answer(&c), 401);
+		client_close(&c);
+	}
+	/* without the header, and with only GitHub's older one */
+	assert_int_equal(ask_raw("site", "Content-Type: application/json\r\n", MAIN).status, 401);
+	assert_int_equal(ask_raw("site",
+			     "X-Hub-Signature: sha1=0a4d55a8d778e5022fab701977c5d840bbc486d0\r\n"
+			     "Content-Type: application/json\r\n",
+			     MAIN)
+			     .status,
+	    401);
+	/* over the raw bytes: the same JSON with one blank is another body */
+	struct client c;
+	client_open(&c);
+	send_push(&c, "site", "d", "push", sign(SECRET, MAIN), "{ \"ref\":\"refs/heads/main\"}");
+	assert_int_equal(answer(&c), 401);
+	client_close(&c);
+	/* a paused hook is verified too, and a secret sealed for another place opens nothing */
+	assert_int_equal(push_signed("quiet", "d", "push", "wrong", MAIN).status, 401);
+	assert_int_equal(push_signed("moved", "d", "push", SECRET, MAIN).status, 404);
+	assert_stored(0, 0);
+}
+
+static void test_refuses_the_unknown_and_malformed(void **state)
+{
+	(void)state;
+	static const char *const bodies[] = {"", "{", "[]", "{\"after\":\"" COMMIT "\"}",
+	    "{\"ref\":1}", "{\"ref\":\"refs/heads/../x\"}", "{\"ref\":\"refs/heads/-x\"}",
+	    "{\"ref\":\"refs/heads/\"}", "{\"ref\":\"refs/heads/a\",\"ref\":\"refs/heads/b\"}",
+	    "{\"ref\":\"refs/heads/main\",\"after\":\"HEAD\"}",
+	    "{\"ref\":\"refs/heads/main\",\"before\":{}}"};
+	assert_int_equal(push_signed("nobody", "d", "push", SECRET, MAIN).status, 404);
+	assert_int_equal(push_signed("si%74e", "d-escaped", "ping", SECRET, "{}").status, 202);
+	for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++)
+		assert_int_equal(push_signed("site", "d", "push", SECRET, bodies[i]).status, 400);
+	char key[140];
+	memset(key, 'k', sizeof key - 1);
+	key[129] = '\0';
+	assert_int_equal(push_signed("site", key, "push", SECRET, MAIN).status, 400);
+	assert_int_equal(push_signed("site", "a b", "push", SECRET, MAIN).status, 400);
+	assert_int_equal(push_signed("site", "", "push", SECRET, MAIN).status, 400);
+	assert_int_equal(push_signed("site", "d", "", SECRET, MAIN).status, 400);
+	assert_stored(1, 0);
+}
+
+static void test_wants_json(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *type;
+		int status;
+	} rows[] = {{"", 415}, {"Content-Type: application/x-www-form-urlencoded\r\n", 415},
+	    {"Content-Type: application/jsonp\r\n", 415}, {"Content-Type: text/json\r\n", 415},
+	    {"Content-Type: Application/JSON ; charset=utf-8\r\n", 202}};
+	char headers[400];
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		(void)snprintf(headers, sizeof headers,
+		    "%sX-GitHub-Delivery: d\r\nX-GitHub-Event: ping\r\nX-Hub-Signature-256: %s\r\n",
+		    rows[i].type, sign(SECRET, "{}"));
+		assert_int_equal(ask_raw("site", headers, "{}").status, rows[i].status);
+	}
+	/* who is not known learns nothing about types */
+	assert_int_equal(ask_raw("site", "Content-Type: text/plain\r\n", "{}").status, 401);
+	struct client c;
+	client_open(&c);
+	say_c(&c, REQ("POST", "/hooks/site", "Content-Length: 99999999\r\n"));
+	assert_int_equal(answer(&c), 413);
+	client_close(&c);
+}
+
+static void test_stores_what_it_ignores(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *hook, *event, *body, *note;
+	} rows[] = {
+	    {"site", "ping", "{}", "a ping"},
+	    {"site", "issues", "{}", "not a push"},
+	    {"site", "push", "{\"ref\":\"refs/heads/feature/x\"}", "another branch"},
+	    {"site", "push", "{\"ref\":\"refs/tags/v1\"}", "not a branch"},
+	    {"site", "push", "{\"ref\":\"refs/heads/main\",\"deleted\":true}",
+		"the branch was deleted"},
+	    {"site", "push",
+		"{\"ref\":\"refs/heads/main\",\"after\":"
+		"\"0000000000000000000000000000000000000000\"}",
+		"the branch was deleted"},
+	    {"quiet", "push", MAIN, "the hook is paused"},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		char id[16];
+		(void)snprintf(id, sizeof id, "ignored-%zu", i);
+		struct said s = push_signed(rows[i].hook, id, rows[i].event, SECRET, rows[i].body);
+		assert_int_equal(s.status, 202);
+		assert_true(s.event > 0 && s.task == 0);
+		assert_non_null(strstr(s.body, rows[i].note));
+		assert_stored(i + 1, 0);
+		assert_int_equal(found.outcome, MODEL_OUTCOME_IGNORED);
+		s = push_signed(rows[i].hook, id, rows[i].event, SECRET, rows[i].body);
+		assert_int_equal(s.status, 200);
+	}
+	assert_int_equal(atomic_load(&hw.ran), 0);
+}
+
+static void test_any_branch(void **state)
+{
+	(void)state;
+	struct said s = push_signed(
+	    "any", "d-1", "push", "another secret", "{\"ref\":\"refs/heads/feature/x\"}");
+	assert_int_equal(s.status, 202);
+	assert_true(s.task > 0);
+}
+
+static int64_t failed_event;
+
+UNIT(fail_event)
+{
+	(void)a;
+	CHECK(model_event_set(db, failed_event, MODEL_OUTCOME_FAILED, 0, e) >= 0);
+	return 0;
+}
+
+static void test_repeat_of_a_failure_is_a_new_attempt(void **state)
+{
+	(void)state;
+	struct said first = push_signed("site", "d-1", "push", SECRET, MAIN);
+	await(&hw.ran, 1);
+	failed_event = first.event;
+	fixture_run(hw.store, fail_event);
+	struct said again = push_signed("site", "d-1", "push", SECRET, MAIN);
+	assert_int_equal(again.status, 202);
+	assert_int_equal(again.event, first.event);
+	assert_true(again.task > 0 && again.task != first.task);
+	await(&hw.ran, 2);
+	fixture_run(hw.store, look);
+	assert_int_equal(found.attempt, 2);
+	assert_int_equal(found.events, 1);
+}
+
+static struct said generic(const char *more_headers, const char *body)
+{
+	char headers[400];
+	(void)snprintf(headers, sizeof headers,
+	    "Content-Type: application/json\r\nX-Slipway-Signature-256: %s\r\n%s",
+	    sign(SECRET, body), more_headers);
+	return ask_raw("gen", headers, body);
+}
+
+static void test_generic_sender(void **state)
+{
+	(void)state;
+	struct said named = generic("X-Slipway-Delivery: x\r\nX-Slipway-Event: push\r\n", MAIN);
+	assert_int_equal(named.status, 202);
+	assert_true(named.task > 0);
+	assert_int_equal(generic("X-Slipway-Delivery: x\r\n", MAIN).status, 200);
+	assert_int_equal(generic("X-Slipway-Event: ping\r\n", "{\"n\":1}").status, 202);
+	/* without an id the body is its own */
+	struct said bare = generic("", "{\"ref\":\"refs/heads/main\",\"n\":2}");
+	assert_int_equal(bare.status, 202);
+	assert_int_equal(generic("", "{\"ref\":\"refs/heads/main\",\"n\":3}").status, 202);
+	struct said again = generic("", "{\"ref\":\"refs/heads/main\",\"n\":2}");
+	assert_true(again.status == 200 && again.event == bare.event);
+	/* GitHub's header is not its signature */
+	assert_int_equal(push_signed("gen", "d", "push", SECRET, MAIN).status, 401);
+}
+
+static void limit_descriptors(void)
+{
+	struct rlimit l;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &l), 0);
+	l.rlim_cur = l.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &l);
+}
+
+/* S12: one id, a thousand times at once, over 200 connections. */
+static void test_a_thousand_at_once(void **state)
+{
+	(void)state;
+	enum { CONNECTIONS = 200, EACH = 5 };
+	static struct client c[CONNECTIONS];
+	char signature[80];
+	int accepted = 0, repeated = 0;
+	int64_t event = 0;
+	limit_descriptors();
+	(void)snprintf(signature, sizeof signature, "%s", sign(SECRET, MAIN));
+	for (size_t i = 0; i < CONNECTIONS; i++)
+		client_open(&c[i]);
+	for (size_t i = 0; i < CONNECTIONS * EACH; i++)
+		send_push(&c[i % CONNECTIONS], "site", "same", "push", signature, MAIN);
+	for (size_t i = 0; i < CONNECTIONS * EACH; i++) {
+		struct said s = heard(&c[i % CONNECTIONS]);
+		event = event != 0 ? event : s.event;
+		assert_int_equal(s.event, event);
+		assert_true(s.status == (s.repeated ? 200 : 202));
+		accepted += !s.repeated;
+		repeated += s.repeated;
+	}
+	for (size_t i = 0; i < CONNECTIONS; i++)
+		client_close(&c[i]);
+	assert_int_equal(accepted, 1);
+	assert_int_equal(repeated, CONNECTIONS * EACH - 1);
+	await(&hw.ran, 1);
+	assert_stored(1, 1);
+	usleep(50000);
+	assert_int_equal(atomic_load(&hw.ran), 1);
+}
+
+UNIT(change_hooks)
+{
+	struct model_hook m;
+	(void)a;
+	CHECK(add_hook(db, "fresh", "github", "", "new", false, e) == 0);
+	CHECK(model_hook_find(db, a, STR("any"), &m, e) == 1);
+	CHECK(model_hook_remove(db, m.id, e) == 1);
+	CHECK(model_hook_find(db, a, STR("site"), &m, e) == 1);
+	CHECK(model_hook_set_paused(db, m.id, true, e) == 1);
+	return 0;
+}
+
+static void test_changes_are_seen(void **state)
+{
+	(void)state;
+	assert_int_equal(push_signed("fresh", "d", "ping", "new", "{}").status, 404);
+	assert_int_equal(push_signed("any", "d", "ping", "another secret", "{}").status, 202);
+	fixture_run(hw.store, change_hooks);
+	for (int i = 0; i < 10; i++)
+		hooks_changed(hw.hooks);
+	int status = 404;
+	for (int i = 0; i < 500 && status == 404; i++) {
+		status = push_signed("fresh", "d", "ping", "new", "{}").status;
+		usleep(5000);
+	}
+	assert_true(status == 202 || status == 200);
+	assert_int_equal(push_signed("any", "d2", "ping", "another secret", "{}").status, 404);
+	assert_int_equal(push_signed("site", "d2", "push", SECRET, MAIN).task, 0);
+}
+
+static int wait_at_gate(void *ctx, struct store_db *db, struct err *e)
+{
+	(void)ctx, (void)db, (void)e;
+	pthread_mutex_lock(&hw.gate);
+	pthread_mutex_unlock(&hw.gate);
+	return 0;
+}
+
+static void passed_gate(void *ctx, int rc, const struct err *e)
+{
+	(void)rc, (void)e;
+	atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+/* A store that cannot take more is 503, at once; nothing is acknowledged before it is stored. */
+static void test_a_full_store_is_503(void **state)
+{
+	(void)state;
+	enum { COUNT = 20, ROOM = 4 };
+	struct client c[COUNT];
+	struct err e;
+	atomic_int passed = 0;
+	int good = 0, refused = 0;
+	assert_int_equal(begin_with(ROOM), 0);
+	pthread_mutex_lock(&hw.gate);
+	assert_int_equal(store_submit(hw.store, wait_at_gate, passed_gate, &passed, &e), 0);
+	usleep(50000);
+	for (size_t i = 0; i < COUNT; i++) {
+		char id[16];
+		(void)snprintf(id, sizeof id, "d-%zu", i);
+		client_open(&c[i]);
+		send_push(&c[i], "site", id, "ping", sign(SECRET, "{}"), "{}");
+	}
+	for (size_t i = 0; i < COUNT; i++)
+		if (answer_for(&c[i], false, i == 0 ? 300 : 20) > 0) {
+			assert_int_equal(c[i].status, 503);
+			refused++;
+		}
+	assert_true(refused >= COUNT - ROOM && refused < COUNT);
+	pthread_mutex_unlock(&hw.gate);
+	for (size_t i = 0; i < COUNT; i++) {
+		if (c[i].status != 503) {
+			assert_int_equal(answer(&c[i]), 202);
+			good++;
+		}
+		client_close(&c[i]);
+	}
+	assert_int_equal(good + refused, COUNT);
+	assert_stored((size_t)good, 0);
+	assert_int_equal(end(NULL), 0);
+}
+
+#define HTTP_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+	log_open(LOG_LEVEL_COUNT, 2);
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_published_vector),
+	    HTTP_TEST(test_accepts_once),
+	    HTTP_TEST(test_refuses_bad_signatures),
+	    HTTP_TEST(test_refuses_the_unknown_and_malformed),
+	    HTTP_TEST(test_wants_json),
+	    HTTP_TEST(test_stores_what_it_ignores),
+	    HTTP_TEST(test_any_branch),
+	    HTTP_TEST(test_repeat_of_a_failure_is_a_new_attempt),
+	    HTTP_TEST(test_generic_sender),
+	    HTTP_TEST(test_a_thousand_at_once),
+	    HTTP_TEST(test_changes_are_seen),
+	    cmocka_unit_test(test_a_full_store_is_503),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
