@@ -95,6 +95,16 @@ static struct watcher *watcher_new(const struct api_call *c)
 	return w;
 }
 
+/* HEAD asks what GET would say, and for nothing to wait for. */
+static bool head_only(struct api_call *c)
+{
+	if (c->r->method != HTTP_HEAD)
+		return false;
+	c->answered = true;
+	http_reply(c->http, 200, "text/event-stream", STR(""));
+	return true;
+}
+
 static void watcher_open(struct api_call *c, struct watcher *w)
 {
 	c->answered = true;
@@ -161,6 +171,8 @@ int api_task_stream(struct api_call *c, struct err *e)
 		return found < 0 ? -1 : api_absent("task", http_param(c->http, "task"), e);
 	if (model_step_list(db, c->r->arena, t.id, api_viewer(c), &steps, e) < 0)
 		return -1;
+	if (head_only(c))
+		return 0;
 	struct watcher *w = watcher_new(c);
 	snprintf(w->topic, sizeof(w->topic), "task/%" PRId64, t.id);
 	int rc = 0;
@@ -176,6 +188,8 @@ int api_log_stream(struct api_call *c, struct err *e)
 {
 	struct str process = http_query(c->r, "process"), contains = http_query(c->r, "contains"),
 		   release = http_query(c->r, "release");
+	if (head_only(c))
+		return 0;
 	struct watcher *w = watcher_new(c);
 	snprintf(w->topic, sizeof(w->topic), "logs/%.*s", STR_ARG(c->who->project));
 	if ((process.p && !str_copy(process, w->process, sizeof(w->process))) ||

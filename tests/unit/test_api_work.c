@@ -281,6 +281,8 @@ static void test_task_stream(void **state)
 	int64_t id = ordered(P_DEPLOYER, OWN "/deploys", "{}");
 	snprintf(path, sizeof(path), "/api/v1/tasks/%d/stream", (int)id);
 	snprintf(topic, sizeof(topic), "task/%d", (int)id);
+	CALL(P_VIEWER, "HEAD", path, NULL, 200);
+	CALL(P_VIEWER, "HEAD", OWN, NULL, 200);
 	int fd = client_connect(P_VIEWER);
 	client_say(fd, P_VIEWER, "GET", path, NULL, STR_NONE);
 	stream_expect(fd, &b, "event: task");
