@@ -155,6 +155,21 @@ static bool is_allowed(const struct keeper *k, int fd)
 	return false;
 }
 
+static void refuse_second(int fd)
+{
+	struct err e, ignored;
+	struct priv_reply r = {.magic = PRIV_MAGIC, .kind = PRIV_REPLY};
+	char unread[sizeof(struct priv_request)];
+	(void)err_set(&e, ERR_CONFLICT, "another daemon is connected to the keeper");
+	r.code = (int)e.code;
+	memcpy(r.msg, e.msg, sizeof(r.msg));
+	/* Closing with something unread would take the answer away with it. */
+	while (recv(fd, unread, sizeof(unread), MSG_DONTWAIT) > 0)
+		continue;
+	if (priv_send(fd, &r, sizeof(r), NULL, 0, &ignored) != 0)
+		log_event(LOG_WARN, "keeper", "refusal_lost", F_ERR(&ignored));
+}
+
 static void accept_daemon(struct keeper *k)
 {
 	CLEANUP_FD int fd = accept4(k->listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -163,13 +178,7 @@ static void accept_daemon(struct keeper *k)
 	if (k->daemon >= 0 && is_dead(k->daemon))
 		lose_daemon(k);
 	if (k->daemon >= 0) {
-		struct err e, ignored;
-		struct priv_reply r = {.magic = PRIV_MAGIC, .kind = PRIV_REPLY};
-		(void)err_set(&e, ERR_CONFLICT, "another daemon is connected to the keeper");
-		r.code = (int)e.code;
-		memcpy(r.msg, e.msg, sizeof(r.msg));
-		if (priv_send(fd, &r, sizeof(r), NULL, 0, &ignored) != 0)
-			log_event(LOG_WARN, "keeper", "refusal_lost", F_ERR(&ignored));
+		refuse_second(fd);
 		return;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER_BYTES}, sizeof(int));

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -255,14 +256,22 @@ int tenant_ensure(
 
 /* ---- removal ---- */
 
-/* kill(-1) as the tenant reaches exactly his processes, this one excepted, and races with nobody's
- * fork for long. */
+/* kill(-1) as the tenant reaches exactly his processes, this one excepted. That none is left is
+ * seen by asking for one process more where two are allowed: the kernel counts those that are
+ * dying, too. */
 static int kill_all(void *ctx)
 {
 	(void)ctx;
+	const struct rlimit two = {2, 2};
+	if (setrlimit(RLIMIT_NPROC, &two) != 0)
+		return -1;
 	for (int i = 0; i < KILL_TRIES_MAX; i++) {
-		if (kill(-1, SIGKILL) != 0)
-			return errno == ESRCH ? 0 : -1;
+		(void)kill(-1, SIGKILL);
+		pid_t pid = fork();
+		if (pid == 0)
+			_exit(0);
+		if (pid > 0)
+			return waitpid(pid, NULL, 0) == pid ? 0 : -1;
 		usleep(10000);
 	}
 	return -1;

@@ -461,7 +461,8 @@ static int ask(struct run *r, struct priv_request *q, struct priv_reply *ret, st
 	int64_t deadline = clock_mono_ms() + OPEN_MS;
 	q->magic = PRIV_MAGIC;
 	q->seq = ++r->seq;
-	if (priv_send(r->sock, q, sizeof(*q), NULL, 0, e) != 0)
+	/* A keeper that refuses us has said why before it hung up. */
+	if (priv_send(r->sock, q, sizeof(*q), NULL, 0, e) != 0 && e->sys != EPIPE)
 		return -1;
 	while (clock_mono_ms() < deadline) {
 		int fd = -1, rc = receive(r, false, ret, &fd, e);

@@ -1,0 +1,896 @@
+/* rooms: base loop text priv launch http run */
+/* The real slipway-helper as a keeper in a directory of its own, driven through the client that the
+ * daemon uses. As root every test runs twice: with tenants of their own, and with the keeper as an
+ * ordinary user. */
+#include "base/clock.h"
+#include "base/fs.h"
+#include "run/run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <uv.h>
+#include <cmocka.h>
+
+#define HELPER BUILD_ROOT "/src/slipway-helper"
+#define PLAIN_USER 65534
+
+struct fixture {
+	char dir[64], socket[96], projects[96], run_dir[96], edge[96], state[96], uid[16],
+	    orphan[16];
+	bool plain; /* the keeper is not root */
+	pid_t keeper;
+	struct loop *loop;
+	struct run *run;
+	/* what was heard last */
+	struct priv_status status[64];
+	size_t status_count;
+	char lines[65536];
+	bool lost, done;
+	uint64_t value;
+	struct err e;
+	/* of a job */
+	bool ended;
+	int wait_status;
+	enum priv_limit_hit hit;
+	char report[4096];
+};
+
+static struct fixture f;
+static bool plain_now;
+
+/* ---- running the loop until something holds ---- */
+
+typedef bool cond_fn(void);
+
+static void on_poll(void *ctx)
+{
+	(void)ctx; /* waking up is all */
+}
+
+static bool wait_for(cond_fn *cond, int64_t ms)
+{
+	int64_t until = clock_mono_ms() + ms;
+	struct loop_timer *t = loop_timer_new(f.loop, on_poll, NULL);
+	while (!cond() && clock_mono_ms() < until) {
+		loop_timer_at(t, clock_mono_ms() + 5);
+		uv_run(loop_uv(f.loop), UV_RUN_ONCE);
+	}
+	loop_timer_free(t);
+	return cond();
+}
+
+static bool never(void)
+{
+	return false;
+}
+
+static bool is_done(void)
+{
+	return f.done;
+}
+
+static bool is_ended(void)
+{
+	return f.ended;
+}
+
+static bool is_lost(void)
+{
+	return f.lost;
+}
+
+/* ---- callbacks ---- */
+
+static struct priv_status *last(uint64_t id)
+{
+	for (size_t i = 0; i < f.status_count; i++)
+		if (f.status[i].id == id)
+			return &f.status[i];
+	return NULL;
+}
+
+static void on_status(void *ctx, const struct priv_status *s)
+{
+	(void)ctx;
+	struct priv_status *at = last(s->id);
+	if (!at) {
+		assert_true(f.status_count < 64);
+		at = &f.status[f.status_count++];
+	}
+	*at = *s;
+}
+
+static void add_line(struct str line)
+{
+	size_t n = strlen(f.lines);
+	if (n + line.n + 2 < sizeof(f.lines)) {
+		memcpy(f.lines + n, line.p, line.n);
+		memcpy(f.lines + n + line.n, "\n", 2);
+	}
+}
+
+static void on_line(void *ctx, const struct priv_status *s, struct str line)
+{
+	(void)ctx;
+	(void)s;
+	add_line(line);
+}
+
+static void on_lost(void *ctx, const struct err *e)
+{
+	(void)ctx;
+	(void)e;
+	f.lost = true;
+}
+
+static void on_done(void *ctx, uint64_t value, const struct err *e)
+{
+	(void)ctx;
+	f.done = true;
+	f.value = value;
+	f.e = e ? *e : (struct err){0};
+}
+
+static void on_output(void *ctx, struct str line)
+{
+	(void)ctx;
+	add_line(line);
+}
+
+static void on_ended(
+    void *ctx, int wait_status, enum priv_limit_hit hit, struct str report, const struct err *e)
+{
+	(void)ctx;
+	f.ended = true;
+	f.wait_status = wait_status;
+	f.hit = hit;
+	f.e = e ? *e : (struct err){0};
+	snprintf(f.report, sizeof(f.report), "%.*s", STR_ARG(report));
+}
+
+/* ---- the keeper ---- */
+
+static void open_run(void)
+{
+	struct err e = {0};
+	struct run_options o = {.loop = f.loop,
+	    .socket_path = f.socket,
+	    .on_status = on_status,
+	    .on_line = on_line,
+	    .on_lost = on_lost};
+	f.status_count = 0;
+	for (int tries = 0; tries < 200; tries++) {
+		f.run = run_open(&o, &e);
+		if (f.run)
+			return;
+		usleep(20000);
+	}
+	fail_msg("%s", e.msg);
+}
+
+static void close_run(void)
+{
+	run_close(f.run);
+	f.run = NULL;
+}
+
+static void start_keeper(const char *orphan_ms)
+{
+	snprintf(f.orphan, sizeof(f.orphan), "%s", orphan_ms);
+	f.keeper = fork();
+	if (f.keeper == 0) {
+		if (f.plain && (setgid(PLAIN_USER) != 0 || setuid(PLAIN_USER) != 0))
+			_exit(126);
+		int log = open("/tmp/swt-keeper.log", O_WRONLY | O_CREAT | O_APPEND, 0666);
+		if (log >= 0 && getenv("SWT_LOG") == NULL)
+			dup2(log, 2);
+		execl(HELPER, "slipway-helper", "--keeper", "--socket", f.socket, "--projects",
+		    f.projects, "--run", f.run_dir, "--edge", f.edge, "--state", f.state, "--exec",
+		    BUILD_ROOT "/src/slipway-exec", "--tree", BUILD_ROOT "/src/slipway-tree",
+		    "--daemon-uid", f.uid, "--uid-base", "71000", "--orphan-ms", f.orphan, NULL);
+		_exit(127);
+	}
+	open_run();
+}
+
+static void end_keeper(void)
+{
+	int status = 0;
+	if (f.run) {
+		struct priv_request q = {.op = PRIV_SHUTDOWN};
+		run_request(f.run, &q, NULL, 0, NULL, NULL);
+		(void)wait_for(is_lost, 20000);
+		close_run();
+	}
+	assert_int_equal(waitpid(f.keeper, &status, 0), f.keeper);
+	assert_int_equal(status, 0);
+}
+
+static void make_dir(char *out, size_t size, const char *name)
+{
+	snprintf(out, size, "%s/%s", f.dir, name);
+	assert_int_equal(mkdir(out, 0755), 0);
+	if (f.plain && geteuid() == 0)
+		assert_int_equal(chown(out, PLAIN_USER, PLAIN_USER), 0);
+}
+
+static int set_up(void **state)
+{
+	(void)state;
+	memset(&f, 0, sizeof(f));
+	f.plain = plain_now;
+	/* not below /tmp for tenants: their /tmp is another */
+	strcpy(f.dir, geteuid() == 0 ? "/run/swt-XXXXXX" : "/tmp/swt-XXXXXX");
+	if (!mkdtemp(f.dir) || chmod(f.dir, 0755) != 0)
+		return -1;
+	if (f.plain && geteuid() == 0 && chown(f.dir, PLAIN_USER, PLAIN_USER) != 0)
+		return -1;
+	snprintf(f.socket, sizeof(f.socket), "%s/helper.sock", f.dir);
+	snprintf(f.state, sizeof(f.state), "%s/state", f.dir);
+	make_dir(f.projects, sizeof(f.projects), "projects");
+	make_dir(f.run_dir, sizeof(f.run_dir), "run");
+	make_dir(f.edge, sizeof(f.edge), "edge");
+	snprintf(f.uid, sizeof(f.uid), "%u", geteuid());
+	f.loop = loop_new(1);
+	start_keeper("60000");
+	return 0;
+}
+
+static void request(struct priv_request *q, const char *project)
+{
+	f.done = false;
+	if (project)
+		snprintf(q->project, sizeof(q->project), "%s", project);
+	run_request(f.run, q, NULL, 0, on_done, NULL);
+	assert_true(wait_for(is_done, 30000));
+}
+
+static void must(enum priv_op op, const char *project, uint32_t release)
+{
+	struct priv_request q = {.op = op, .release = release};
+	request(&q, project);
+	if (f.e.code != ERR_NONE)
+		fail_msg("operation %d: %s", op, f.e.msg);
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	if (f.run && !f.lost)
+		must(PRIV_PROJECT_REMOVE, "swt-shop", 0);
+	if (f.run || f.keeper > 0)
+		end_keeper();
+	loop_free(f.loop);
+	struct err e;
+	CLEANUP_FD int top = open("/", O_PATH | O_DIRECTORY);
+	char *slash = strrchr(f.dir, '/');
+	*slash = '\0';
+	CLEANUP_FD int parent = openat(top, f.dir + 1, O_RDONLY | O_DIRECTORY);
+	return fs_remove_tree(parent, slash + 1, &e);
+}
+
+/* ---- a project to play with ---- */
+
+static void path_of(char *out, size_t size, const char *below)
+{
+	snprintf(out, size, "%s/swt-shop/%s", f.projects, below);
+}
+
+static unsigned tenant(void)
+{
+	char path[256];
+	struct stat st;
+	path_of(path, sizeof(path), "cache");
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_uid;
+}
+
+static void put_file(const char *below, const char *text, mode_t mode)
+{
+	char path[256];
+	struct stat st;
+	path_of(path, sizeof(path), "cache");
+	assert_int_equal(stat(path, &st), 0);
+	path_of(path, sizeof(path), below);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode);
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	assert_int_equal(fchown(fd, st.st_uid, st.st_gid), 0);
+	assert_int_equal(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+static void put_dir(const char *below)
+{
+	char path[256];
+	struct stat st;
+	path_of(path, sizeof(path), "cache");
+	assert_int_equal(stat(path, &st), 0);
+	path_of(path, sizeof(path), below);
+	assert_int_equal(mkdir(path, 0755), 0);
+	assert_int_equal(chown(path, st.st_uid, st.st_gid), 0);
+}
+
+static void make_project(void)
+{
+	must(PRIV_PROJECT_ENSURE, "swt-shop", 0);
+	must(PRIV_RELEASE_PREPARE, "swt-shop", 1);
+}
+
+static struct run_spec spec(const char *process, const struct args *argv)
+{
+	return (struct run_spec){.project = STR("swt-shop"),
+	    .release = 1,
+	    .process = str_c(process),
+	    .instance = 1,
+	    .argv = argv,
+	    .listen_fd = -1,
+	    .terminal_fd = -1,
+	    .stdin_fd = -1};
+}
+
+static void job(const struct run_spec *base, size_t report_max)
+{
+	struct run_spec s = *base;
+	s.class = PRIV_JOB;
+	const struct run_job_callbacks cb = {
+	    .output = on_output, .ended = on_ended, .report_max = report_max};
+	f.ended = false;
+	f.lines[0] = '\0';
+	run_job_start(f.run, &s, &cb);
+	assert_true(wait_for(is_ended, 20000));
+}
+
+#define SH(text) (&(struct args){(struct str[]){STR("/bin/sh"), STR("-c"), STR(text)}, 3})
+
+static uint64_t service(const struct run_spec *s)
+{
+	f.done = false;
+	run_start(f.run, s, on_done, NULL);
+	assert_true(wait_for(is_done, 10000));
+	if (f.e.code != ERR_NONE)
+		fail_msg("%s", f.e.msg);
+	return f.value;
+}
+
+static uint64_t watched;
+static bool is_running_again(void)
+{
+	const struct priv_status *s = last(watched);
+	return s && s->state == PRIV_RUNNING && s->starts >= 2;
+}
+static bool is_running(void)
+{
+	const struct priv_status *s = last(watched);
+	return s && s->state == PRIV_RUNNING;
+}
+static bool has_output(void)
+{
+	return f.lines[0] != '\0';
+}
+
+/* ---- jobs ---- */
+
+static void a_job_reports_its_exit_and_output(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s = spec("run", SH("echo out; echo err >&2; id -u; umask; exit 3"));
+	job(&s, 0);
+	assert_int_equal(f.e.code, ERR_NONE);
+	assert_true(WIFEXITED(f.wait_status));
+	assert_int_equal(WEXITSTATUS(f.wait_status), 3);
+	assert_int_equal(f.hit, PRIV_LIMIT_NONE);
+	char want[64];
+	snprintf(want, sizeof(want), "out\nerr\n%u\n0027\n", tenant());
+	assert_string_equal(f.lines, want);
+}
+
+static void a_report_is_kept_apart_from_the_output(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s = spec("fetch", SH("printf report; echo words >&2"));
+	job(&s, 100);
+	assert_string_equal(f.report, "report");
+	assert_string_equal(f.lines, "words\n");
+	s = spec("fetch", SH("printf 0123456789"));
+	job(&s, 5);
+	assert_int_equal(f.e.code, ERR_TOO_LARGE);
+}
+
+static void the_environment_is_ours(void **state)
+{
+	(void)state;
+	make_project();
+	struct str env[] = {STR("A=1"), STR("SLIPWAY_X=no"), STR("LISTEN_FDS=9")};
+	const struct args list = {env, 3};
+	struct run_spec s = spec("run", SH("env | sort | cut -d= -f1 | tr '\\n' ' '; echo $HOME "
+					   "$LANG $PORT; cat <&$SLIPWAY_SECRET_FD"));
+	s.env = &list;
+	s.port = 4711;
+	s.secret = STR("hush");
+	job(&s, 0);
+	char want[512];
+	snprintf(want, sizeof(want),
+	    "A HOME LANG PATH PORT PWD SLIPWAY_INSTANCE SLIPWAY_PROCESS SLIPWAY_RELEASE "
+	    "SLIPWAY_SECRET_FD TMPDIR %s/swt-shop/data C.UTF-8 4711\nhush\n",
+	    f.projects);
+	assert_string_equal(f.lines, want);
+}
+
+static void a_missing_program_is_named(void **state)
+{
+	(void)state;
+	make_project();
+	const struct args argv = {(struct str[]){STR("gunicorn-no")}, 1};
+	struct run_spec s = spec("run", &argv);
+	job(&s, 0);
+	assert_int_equal(WEXITSTATUS(f.wait_status), 127);
+	assert_non_null(strstr(f.lines, "slipway: cannot start 'gunicorn-no': no such file"));
+}
+
+static void the_sandbox_denies(void **state)
+{
+	(void)state;
+	make_project();
+	put_file("releases/1/mine", "x", 0600);
+	struct run_spec s =
+	    spec("run", SH("cat mine >/dev/null && echo read; echo x >mine || echo sealed; "
+			   "echo y >$HOME/f && echo data; ls ../../cache || echo nocache; "
+			   "ls /root || echo noroot; echo t >$TMPDIR/t && echo tmp; "
+			   "ls /home || echo nohome; unshare -U true || echo nouser; pwd"));
+	job(&s, 0);
+	const char *const want[] = {"read\n", "sealed\n", "data\n", "nocache\n", "noroot\n",
+	    "tmp\n", "nohome\n", "nouser\n", "/releases/1\n"};
+	for (size_t i = 0; i < sizeof(want) / sizeof(*want); i++)
+		if (!strstr(f.lines, want[i]))
+			fail_msg("no '%s' in: %s", want[i], f.lines);
+	s = spec("build", SH("echo x >mine && echo built; ls ../../data || echo nodata; echo z "
+			     ">../../cache/z && echo cached; echo $CI"));
+	s.sandbox = PRIV_SANDBOX_BUILD;
+	job(&s, 0);
+	const char *const built[] = {"built\n", "nodata\n", "cached\n", "true\n"};
+	for (size_t i = 0; i < sizeof(built) / sizeof(*built); i++)
+		if (!strstr(f.lines, built[i]))
+			fail_msg("no '%s' in: %s", built[i], f.lines);
+}
+
+static void a_time_limit_is_named(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s = spec("run", SH("trap '' TERM; sleep 60 & while :; do wait; done"));
+	s.time_limit_ms = 300;
+	s.stop_timeout_ms = 200;
+	int64_t start = clock_mono_ms();
+	job(&s, 0);
+	assert_int_equal(f.hit, PRIV_LIMIT_TIME);
+	assert_true(WIFSIGNALED(f.wait_status));
+	assert_in_range(clock_mono_ms() - start, 300, 5000);
+}
+
+static void a_memory_limit_is_named(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s =
+	    spec("run", SH("exec python3 -c 'x = b\"1\" * (400 << 20); print(len(x))'"));
+	s.limits.memory_bytes = 64u << 20;
+	job(&s, 0);
+	assert_int_not_equal(f.wait_status, 0);
+	if (geteuid() == 0 && !f.plain)
+		assert_int_equal(f.hit, PRIV_LIMIT_MEMORY);
+}
+
+static void what_a_job_leaves_behind_is_killed(void **state)
+{
+	(void)state;
+	make_project();
+	char path[256];
+	struct run_spec s = spec("run",
+	    SH("setsid sh -c 'sleep 0.7; echo late >$HOME/late' >/dev/null 2>&1 & sleep 0.2"));
+	job(&s, 0);
+	assert_int_equal(f.wait_status, 0);
+	usleep(1000000);
+	path_of(path, sizeof(path), "data/late");
+	assert_int_not_equal(access(path, F_OK), 0);
+}
+
+static void a_job_can_be_cancelled(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s = spec("run", SH("trap '' TERM; sleep 60 & while :; do wait; done"));
+	s.class = PRIV_JOB;
+	const struct run_job_callbacks cb = {.output = on_output, .ended = on_ended};
+	f.ended = false;
+	struct run_job *j = run_job_start(f.run, &s, &cb);
+	run_job_cancel(j);
+	assert_true(wait_for(is_ended, 10000));
+	assert_true(WIFSIGNALED(f.wait_status));
+}
+
+/* ---- services ---- */
+
+static const char server_py[] =
+    "import os,socket,sys\n"
+    "s=socket.socket(fileno=3)\n"
+    "s.setblocking(True)\n"
+    "print('up',os.environ['LISTEN_FDS'],int(os.environ['LISTEN_PID'])==os.getpid(),flush=True)\n"
+    "while True:\n"
+    "    c,_=s.accept()\n"
+    "    c.sendall(b'%d' % os.getpid())\n"
+    "    c.close()\n";
+
+static int ask_pid(const char *path)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
+	CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (connect(fd, (struct sockaddr *)&a, sizeof(a)) != 0)
+		return -1;
+	char text[32] = {0};
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	return n > 0 ? (int)strtol(text, NULL, 10) : -2;
+}
+
+static int make_listener(char *path, size_t size)
+{
+	struct err e = {0};
+	if (run_dir_make(f.run_dir, f.projects, STR("swt-shop"), 1, &e) != 0)
+		fail_msg("%s", e.msg);
+	if (f.plain && geteuid() == 0) { /* the daemon of this test is root, its keeper is not */
+		snprintf(path, size, "%s/swt-shop/1", f.run_dir);
+		assert_int_equal(chown(path, PLAIN_USER, PLAIN_USER), 0);
+	}
+	int fd = run_listen(f.run_dir, STR("swt-shop"), 1, STR("web"), 1, &e);
+	if (fd < 0)
+		fail_msg("%s", e.msg);
+	snprintf(path, size, "%s/swt-shop/1/web.1.sock", f.run_dir);
+	return fd;
+}
+
+static void a_killed_service_comes_back_on_the_same_socket(void **state)
+{
+	(void)state;
+	make_project();
+	put_file("releases/1/server.py", server_py, 0644);
+	char path[128];
+	int fd = make_listener(path, sizeof(path));
+	const struct args argv = {(struct str[]){STR("python3"), STR("server.py")}, 2};
+	struct run_spec s = spec("web", &argv);
+	s.listen_fd = fd;
+	watched = service(&s);
+	close(fd);
+	assert_true(wait_for(is_running, 5000));
+	int pid = ask_pid(path);
+	assert_true(pid > 1);
+	assert_int_equal(last(watched)->pid, pid);
+	assert_true(wait_for(has_output, 5000));
+	assert_string_equal(f.lines, "up 1 True\n");
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	int again = ask_pid(path); /* waits in the queue until the next one accepts */
+	assert_true(again > 1 && again != pid);
+	assert_true(wait_for(is_running_again, 5000));
+	assert_int_equal(WTERMSIG(last(watched)->wait_status), SIGKILL);
+}
+
+static void restarts_are_further_and_further_apart(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s = spec("worker", SH("exit 1"));
+	watched = service(&s);
+	(void)wait_for(never, 1500); /* 0, 100, 300, 700, 1500 ms */
+	assert_in_range(last(watched)->starts, 3, 5);
+	f.done = false;
+	run_stop(f.run, watched, 0, on_done, NULL);
+	assert_true(wait_for(is_done, 5000));
+	assert_int_equal(last(watched)->state, PRIV_ENDED);
+}
+
+static void whoever_ignores_the_term_signal_is_killed(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s =
+	    spec("worker", SH("trap '' TERM; echo ready; while :; do sleep 0.1; done"));
+	watched = service(&s);
+	assert_true(wait_for(has_output, 5000));
+	f.done = false;
+	int64_t start = clock_mono_ms();
+	run_stop(f.run, watched, 400, on_done, NULL);
+	assert_true(wait_for(is_done, 5000));
+	assert_in_range(clock_mono_ms() - start, 400, 3000);
+	assert_int_equal(f.e.code, ERR_NONE);
+	assert_true(WIFSIGNALED(last(watched)->wait_status));
+	assert_int_equal(WTERMSIG(last(watched)->wait_status), SIGKILL);
+}
+
+static void a_daemon_that_comes_back_finds_everything(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s =
+	    spec("worker", SH("i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done"));
+	uint64_t a = service(&s);
+	s.instance = 2;
+	uint64_t b = service(&s);
+	assert_true(wait_for(has_output, 5000));
+	uint64_t incarnation = run_incarnation(f.run);
+	int pid = last(a)->pid;
+	close_run();
+	usleep(300000);
+	f.lines[0] = '\0';
+	open_run();
+	assert_int_equal(run_incarnation(f.run), incarnation);
+	const struct priv_status *const *all;
+	assert_int_equal(run_statuses(f.run, &all), 2);
+	watched = b;
+	assert_true(wait_for(is_running, 5000));
+	assert_int_equal(last(a)->pid, pid);
+	f.lines[0] = '\0';
+	assert_true(wait_for(has_output, 5000));
+}
+
+static void a_second_daemon_is_refused(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	struct run_options o = {.loop = f.loop, .socket_path = f.socket};
+	assert_null(run_open(&o, &e));
+	assert_int_equal(e.code, ERR_CONFLICT);
+}
+
+static void output_that_nobody_reads_never_blocks(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s = spec("worker",
+	    SH("sleep 0.3; head -c 6000000 /dev/zero | tr '\\0' x; echo; echo through; sleep 60"));
+	uint64_t id = service(&s);
+	close_run();
+	usleep(9000000);
+	f.lines[0] = '\0';
+	open_run();
+	watched = id;
+	assert_true(wait_for(is_running, 5000));
+	assert_true(last(id)->lost_output_bytes > 1000000);
+}
+
+static void without_a_daemon_everything_ends(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s = spec("worker", SH("sleep 60"));
+	uint64_t id = service(&s);
+	watched = id;
+	assert_true(wait_for(is_running, 5000));
+	int pid = last(id)->pid;
+	must(PRIV_PROJECT_REMOVE, "swt-shop", 0); /* the user must go while somebody can say so */
+	end_keeper();
+	assert_int_not_equal(kill(pid, 0), 0);
+	f.lost = false;
+	start_keeper("400");
+	close_run();
+	int status = -1;
+	for (int i = 0; i < 100 && waitpid(f.keeper, &status, WNOHANG) == 0; i++)
+		usleep(50000);
+	assert_int_equal(status, 0);
+	f.keeper = 0;
+	f.run = NULL;
+}
+
+/* ---- refusals ---- */
+
+static void hostile_requests_are_refused(void **state)
+{
+	(void)state;
+	const char *const names[] = {"../x", "Shop", "", "a--b", "root", "x/y"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		struct priv_request q = {.op = PRIV_PROJECT_ENSURE};
+		request(&q, names[i]);
+		assert_int_equal(f.e.code, ERR_INVALID);
+	}
+	struct priv_request unknown = {.op = 9999}, nobody = {.op = PRIV_STOP, .id = 12345};
+	request(&unknown, NULL);
+	assert_int_equal(f.e.code, ERR_INVALID);
+	request(&nobody, NULL);
+	assert_int_equal(f.e.code, ERR_NOT_FOUND);
+	struct run_spec s = spec("worker", SH("true"));
+	f.done = false;
+	run_start(f.run, &s, on_done, NULL);
+	assert_true(wait_for(is_done, 5000));
+	assert_int_equal(f.e.code, ERR_NOT_FOUND); /* no such project */
+	make_project();
+	s.subdir = STR("../..");
+	f.done = false;
+	run_start(f.run, &s, on_done, NULL);
+	assert_true(wait_for(is_done, 5000));
+	assert_int_equal(f.e.code, ERR_INVALID);
+	s = spec("worker", SH("true"));
+	s.release = 0;
+	f.done = false;
+	run_start(f.run, &s, on_done, NULL);
+	assert_true(wait_for(is_done, 5000));
+	assert_int_equal(f.e.code, ERR_INVALID);
+}
+
+/* ---- trees ---- */
+
+static void expect_stat(const char *below, int64_t uid, mode_t mode)
+{
+	char path[256];
+	struct stat st;
+	path_of(path, sizeof(path), below);
+	if (lstat(path, &st) != 0)
+		fail_msg("'%s': %s", path, strerror(errno));
+	if (uid >= 0 && geteuid() == 0 && !f.plain)
+		assert_int_equal(st.st_uid, uid);
+	if ((st.st_mode & 07777) != mode)
+		fail_msg("'%s' has mode %o, not %o", path, st.st_mode & 07777, mode);
+}
+
+static void seal(const char *list, size_t n, enum err_code want)
+{
+	struct err e = {0};
+	struct priv_request q = {.op = PRIV_RELEASE_SEAL, .release = 1};
+	snprintf(q.project, sizeof(q.project), "swt-shop");
+	CLEANUP_FD int fd = fs_memfd("statics", list, n, &e);
+	f.done = false;
+	run_request(f.run, &q, &fd, 1, on_done, NULL);
+	assert_true(wait_for(is_done, 20000));
+	if (f.e.code != want)
+		fail_msg("%d instead of %d: %s", f.e.code, want, f.e.msg);
+}
+
+static void a_sealed_release_cannot_be_changed(void **state)
+{
+	(void)state;
+	make_project();
+	put_dir("releases/1/static");
+	put_dir("releases/1/static/css");
+	put_dir("releases/1/static/.git");
+	put_file("releases/1/static/css/site.css", "body{}", 0664);
+	put_file("releases/1/static/.git/config", "secret", 0664);
+	put_file("releases/1/run.sh", "#!/bin/sh\n", 06777);
+	char path[256];
+	path_of(path, sizeof(path), "releases/1/static/passwd");
+	assert_int_equal(symlink("/etc/passwd", path), 0);
+	if (geteuid() == 0) {
+		struct stat st;
+		char cache[256];
+		path_of(cache, sizeof(cache), "cache");
+		assert_int_equal(stat(cache, &st), 0);
+		assert_int_equal(lchown(path, st.st_uid, st.st_gid), 0);
+	}
+	path_of(path, sizeof(path), "releases/1/fifo");
+	assert_int_equal(mkfifo(path, 0600), 0);
+	if (geteuid() == 0)
+		assert_int_equal(chown(path, tenant(), 0), 0);
+	static const char list[] = "/static\0static"; /* ends in a NUL of its own */
+	for (int again = 0; again < 2; again++) {
+		seal(list, sizeof(list), ERR_NONE);
+		expect_stat("releases/1", 0, 0550);
+		expect_stat("releases/1/static/css", 0, 0550);
+		expect_stat("releases/1/run.sh", 0, 0550);
+		expect_stat("releases/1/static/css/site.css", 0, 0444);
+		expect_stat("public/1/static/css/site.css", 0, 0444);
+		expect_stat("public/1/static", 0, 0750);
+	}
+	const char *const absent[] = {
+	    "releases/1/fifo", "public/1/static/passwd", "public/1/static/.git"};
+	for (size_t i = 0; i < 3; i++) {
+		struct stat st;
+		path_of(path, sizeof(path), absent[i]);
+		assert_int_not_equal(lstat(path, &st), 0);
+	}
+	struct priv_request q = {.op = PRIV_RELEASE_PREPARE, .release = 1};
+	request(&q, "swt-shop");
+	assert_int_equal(f.e.code, ERR_CONFLICT);
+	static const char outside[] = "/static\0../../data";
+	seal(outside, sizeof(outside), ERR_INVALID);
+	static const char gone[] = "/static\0nowhere";
+	seal(gone, sizeof(gone), ERR_NOT_FOUND);
+	struct run_spec s = spec(
+	    "run", SH("cat run.sh; echo x >run.sh || echo denied; rm -rf static || echo kept"));
+	job(&s, 0);
+	assert_non_null(strstr(f.lines, "#!/bin/sh"));
+	assert_non_null(strstr(f.lines, "denied"));
+	assert_non_null(strstr(f.lines, "kept"));
+	must(PRIV_RELEASE_REMOVE, "swt-shop", 1);
+	path_of(path, sizeof(path), "releases/1");
+	assert_int_not_equal(access(path, F_OK), 0);
+	must(PRIV_RELEASE_REMOVE, "swt-shop", 1);
+}
+
+static void something_of_another_owner_is_not_sealed(void **state)
+{
+	(void)state;
+	if (geteuid() != 0 || f.plain)
+		return;
+	make_project();
+	char path[256];
+	path_of(path, sizeof(path), "releases/1/foreign");
+	int fd = open(path, O_WRONLY | O_CREAT, 0644);
+	assert_true(fd >= 0);
+	close(fd);
+	seal("", 0, ERR_INVALID);
+}
+
+static void removal_leaves_nothing(void **state)
+{
+	(void)state;
+	make_project();
+	uint64_t number = 0;
+	must(PRIV_PROJECT_ENSURE, "swt-shop", 0);
+	number = f.value;
+	struct run_spec s = spec("worker", SH("mkdir -p $HOME/a/b; chmod 0 $HOME/a/b; sleep 60"));
+	watched = service(&s);
+	assert_true(wait_for(is_running, 5000));
+	int pid = last(watched)->pid;
+	seal("", 0, ERR_NONE);
+	must(PRIV_PROJECT_REMOVE, "swt-shop", 0);
+	assert_int_not_equal(kill(pid, 0), 0);
+	char path[256];
+	snprintf(path, sizeof(path), "%s/swt-shop", f.projects);
+	assert_int_not_equal(access(path, F_OK), 0);
+	snprintf(path, sizeof(path), "%s/swt-shop", f.run_dir);
+	assert_int_not_equal(access(path, F_OK), 0);
+	must(PRIV_PROJECT_REMOVE, "swt-shop", 0);
+	make_project();
+	must(PRIV_PROJECT_ENSURE, "swt-shop", 0);
+	assert_true(f.value > number); /* a number never comes back */
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+static int run_all(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(a_job_reports_its_exit_and_output),
+	    T(a_report_is_kept_apart_from_the_output),
+	    T(the_environment_is_ours),
+	    T(a_missing_program_is_named),
+	    T(the_sandbox_denies),
+	    T(a_time_limit_is_named),
+	    T(a_memory_limit_is_named),
+	    T(what_a_job_leaves_behind_is_killed),
+	    T(a_job_can_be_cancelled),
+	    T(a_killed_service_comes_back_on_the_same_socket),
+	    T(restarts_are_further_and_further_apart),
+	    T(whoever_ignores_the_term_signal_is_killed),
+	    T(a_daemon_that_comes_back_finds_everything),
+	    T(a_second_daemon_is_refused),
+	    T(output_that_nobody_reads_never_blocks),
+	    T(without_a_daemon_everything_ends),
+	    T(hostile_requests_are_refused),
+	    T(a_sealed_release_cannot_be_changed),
+	    T(something_of_another_owner_is_not_sealed),
+	    T(removal_leaves_nothing),
+	};
+	return cmocka_run_group_tests_name(plain_now ? "one user" : "as we are", tests, NULL, NULL);
+}
+
+int main(void)
+{
+	int failed = run_all();
+	if (geteuid() == 0) {
+		plain_now = true;
+		failed += run_all();
+	}
+	return failed;
+}
