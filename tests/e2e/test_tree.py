@@ -406,7 +406,8 @@ def test_caps(project, repo):
 
 
 def test_many_names_fit_the_report(project, repo):
-    names = [f"100644 blob {blob(repo, b'x').decode()}\tn{i:06d}".encode() for i in range(20000)]
+    same = blob(repo, b"x").decode()
+    names = [f"100644 blob {same}\tn{i:06d}".encode() for i in range(20000)]
     tree = git(repo, "mktree", "-z", stdin=b"".join(n + b"\0" for n in names))
     git(repo, "update-ref", "refs/heads/main", git(repo, "commit-tree", tree, "-m", "many"))
     done = project.fetch(repo)
