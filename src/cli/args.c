@@ -28,7 +28,7 @@ size_t args_distance(const char *a, const char *b)
 bool args_near(const char *word, const char *guess)
 {
 	size_t n = strlen(word), d = args_distance(word, guess);
-	return d <= (n < 4 ? 1 : n < 8 ? 2 : 3) || (n >= 3 && strncmp(word, guess, n) == 0);
+	return d <= (n < 5 ? 1 : n < 8 ? 2 : 3) || (n >= 3 && strncmp(word, guess, n) == 0);
 }
 
 static const struct cli_flag *find(

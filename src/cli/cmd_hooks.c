@@ -71,7 +71,7 @@ static int show(struct cli *c, const json_t *hook)
 
 int cmd_hooks_create(struct cli *c)
 {
-	static const char *const keys[] = {"name", "sender", "branch"};
+	static const char *const keys[] = {"sender", "branch"};
 	struct err e = {0};
 	size_t at = 0;
 	CLEANUP_JSON json_t *hook = NULL;
@@ -79,6 +79,8 @@ int cmd_hooks_create(struct cli *c)
 	if (!name)
 		return cli_fail(c, &e);
 	json_t *body = json_object();
+	if (at < c->args.word_count)
+		(void)json_object_set_new(body, "name", json_string(c->args.words[at]));
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		if (cli_flag(c, keys[i]))
 			(void)json_object_set_new(body, keys[i], json_string(cli_flag(c, keys[i])));

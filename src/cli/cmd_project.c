@@ -75,9 +75,14 @@ static json_t *create_body(struct cli *c, const char *name, struct err *e)
 	return body;
 }
 
-/* The current directory is the project's when its code comes from here. */
+/* The current directory is the project's when its code comes from here, and a person made it: a
+ * script that makes projects leaves no files behind. */
 static bool is_here(const struct cli *c)
 {
+	if (cli_has(c, "here"))
+		return true;
+	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
+		return false;
 	const char *git = cli_flag(c, "git"), *path = cli_flag(c, "path");
 	char here[PATH_MAX], there[PATH_MAX];
 	if (git)

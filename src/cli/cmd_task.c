@@ -257,11 +257,13 @@ static int show_task(struct cli *c, const char *id)
 	for (size_t i = 0; i < json_array_size(steps); i++) {
 		const json_t *s = json_array_get(steps, i);
 		const char *state = cli_text(c, s, "state"), *detail = cli_text(c, s, "detail");
+		if (strcmp(state, "done") == 0 && strcmp(cli_text(c, s, "name"), "undo") == 0)
+			continue;
 		enum out_mark m = strcmp(state, "done") == 0	  ? OUT_DONE
 				  : strcmp(state, "running") == 0 ? OUT_RUNNING
 				  : strcmp(state, "failed") == 0  ? OUT_FAILED
 								  : OUT_SKIPPED;
-		follow_time(cli_int(s, "duration_ms"), -1, took);
+		follow_time(cli_int(s, "duration_ms"), took);
 		(void)printf("  %s %-10s  %6s%s%s\n", out_mark(&c->out, m), cli_text(c, s, "name"),
 		    took, detail[0] ? "   " : "", detail);
 	}
@@ -277,6 +279,16 @@ static int show_task(struct cli *c, const char *id)
 	if (hint[0])
 		(void)printf("    %s\n", hint);
 	return 0;
+}
+
+int cmd_tasks_show(struct cli *c)
+{
+	struct err e = {0};
+	struct follow_options o = {0};
+	int64_t id;
+	if (cli_number(c->args.words[0], "the task", 1, INT64_MAX, &id, &e) < 0)
+		return cli_fail(c, &e);
+	return cli_has(c, "follow") ? follow_task(c, id, &o) : show_task(c, c->args.words[0]);
 }
 
 int cmd_tasks(struct cli *c)

@@ -13,7 +13,8 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define GIVE_UP_MS 120000
+#define GIVE_UP_MS 60000
+#define SAY_SO_MS 3000
 #define RETRY_FIRST_MS 200
 #define RETRY_MAX_MS 5000
 
@@ -94,6 +95,7 @@ static int keep_following(struct following *f, int64_t task, int stop_fd, struct
 	char number[24];
 	int64_t pause = RETRY_FIRST_MS;
 	int how = 0;
+	bool said = false;
 	(void)snprintf(number, sizeof(number), "%" PRId64, task);
 	struct net_stream st = {.path = cli_path(f->c, "tasks/{}/stream", number, NULL),
 	    .sse = &sse,
@@ -121,9 +123,16 @@ static int keep_following(struct following *f, int64_t task, int stop_fd, struct
 		pause = f->last_news_ms > before ? RETRY_FIRST_MS : pause * 2;
 		if (pause > RETRY_MAX_MS)
 			pause = RETRY_MAX_MS;
-		if (clock_mono_ms() - f->last_news_ms > GIVE_UP_MS && net_unreachable(f->c->net)) {
+		int64_t silence = clock_mono_ms() - f->last_news_ms;
+		if (silence > GIVE_UP_MS && net_unreachable(f->c->net)) {
 			how = -1;
 			break;
+		}
+		if (!said && net_unreachable(f->c->net) && silence > SAY_SO_MS) {
+			report_clear_line(&f->report);
+			(void)fprintf(
+			    stderr, "the connection broke; the task goes on, trying again\n");
+			said = true;
 		}
 		if (wait_or_stop(stop_fd, pause)) {
 			how = 2;

@@ -16,5 +16,5 @@ int follow_task(struct cli *c, int64_t task, const struct follow_options *o);
  * Steals the answer. */
 int follow_answer(struct cli *c, json_t *answer, const struct follow_options *o);
 
-/* How one ended step reads: "0.1 s", "0.4 ms"; us below 0: ms counts. */
-void follow_time(int64_t ms, int64_t us, char out[32]);
+/* How long a step took: "0.1 s", "2 m 5 s". */
+void follow_time(int64_t ms, char out[32]);

@@ -166,8 +166,12 @@ static void exchange_end(struct exchange *x)
 }
 
 /* Why there was no answer, in our words. */
-static int failure(struct net *n, CURLcode rc, const char *why, struct err *e)
+static int failure(struct net *n, CURLcode rc, struct exchange *x, struct err *e)
 {
+	long sys = 0;
+	const char *why = x->why;
+	if (rc == CURLE_COULDNT_CONNECT)
+		(void)curl_easy_getinfo(x->curl, CURLINFO_OS_ERRNO, &sys);
 	n->unreachable = rc == CURLE_COULDNT_CONNECT || rc == CURLE_COULDNT_RESOLVE_HOST ||
 			 rc == CURLE_OPERATION_TIMEDOUT || rc == CURLE_GOT_NOTHING ||
 			 rc == CURLE_RECV_ERROR || rc == CURLE_SEND_ERROR;
@@ -183,8 +187,12 @@ static int failure(struct net *n, CURLcode rc, const char *why, struct err *e)
 		    net_name(n), why);
 		return err_hint(e, "'slipway login %s' shows it and can remember it", net_name(n));
 	}
-	err_set(e, ERR_UNAVAILABLE, "cannot reach slipwayd at %s: %.200s", net_name(n),
-	    why[0] ? why : curl_easy_strerror(rc));
+	if (n->server.socket && sys > 0)
+		err_set(e, ERR_UNAVAILABLE, "cannot reach slipwayd at %s: %s", net_name(n),
+		    strerror((int)sys));
+	else
+		err_set(e, ERR_UNAVAILABLE, "cannot reach slipwayd at %s: %.200s", net_name(n),
+		    why[0] ? why : curl_easy_strerror(rc));
 	if (n->server.socket)
 		return err_hint(e, "is it running? 'make run' starts one; $SLIPWAY_SOCKET or "
 				   "'slipway login URL' name another");
@@ -305,7 +313,7 @@ static int attempt(struct net *n, const struct net_request *q, const char *key, 
 	if (*ret_rc == CURLE_SEND_ERROR && *ret_status >= 400)
 		*ret_rc = CURLE_OK;
 	if (*ret_rc != CURLE_OK)
-		(void)failure(n, *ret_rc, x.why, e);
+		(void)failure(n, *ret_rc, &x, e);
 	exchange_end(&x);
 	return 0;
 }
@@ -394,7 +402,7 @@ int net_follow(struct net *n, const struct net_stream *st, struct err *e)
 	else if (how == 0 && status != 0 && status != 200)
 		how = net_problem((int)status, buf_view(&x.refusal), e);
 	else if (how == 0 && rc != CURLE_OK)
-		(void)failure(n, rc, x.why, e);
+		(void)failure(n, rc, &x, e);
 out:
 	exchange_end(&x);
 	if (multi)
@@ -417,7 +425,7 @@ void *net_raw_open(struct net *n, int *ret_fd, struct err *e)
 		rc = curl_easy_getinfo(x.curl, CURLINFO_ACTIVESOCKET, &fd);
 	curl_easy_setopt(x.curl, CURLOPT_ERRORBUFFER, NULL);
 	if (rc != CURLE_OK || fd == CURL_SOCKET_BAD) {
-		(void)failure(n, rc, x.why, e);
+		(void)failure(n, rc, &x, e);
 		exchange_end(&x);
 		return NULL;
 	}
@@ -456,7 +464,7 @@ int net_certificate(
 		curl_easy_setopt(x.curl, CURLOPT_SSL_VERIFYHOST, 0L);
 		curl_easy_setopt(x.curl, CURLOPT_CERTINFO, 1L);
 		CURLcode code = curl_easy_perform(x.curl);
-		rc = code == CURLE_OK ? 0 : failure(n, code, x.why, e);
+		rc = code == CURLE_OK ? 0 : failure(n, code, &x, e);
 	}
 	if (rc == 0 && (curl_easy_getinfo(x.curl, CURLINFO_CERTINFO, &chain) != CURLE_OK ||
 			   !chain || chain->num_of_certs < 1))

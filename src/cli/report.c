@@ -13,11 +13,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-void follow_time(int64_t ms, int64_t us, char out[32])
+void follow_time(int64_t ms, char out[32])
 {
-	if (us >= 0 && us < 10000)
-		(void)snprintf(out, 32, "%" PRId64 ".%" PRId64 " ms", us / 1000, us % 1000 / 100);
-	else if (ms < 100000)
+	if (ms < 100000)
 		(void)snprintf(
 		    out, 32, "%" PRId64 ".%" PRId64 " s", (ms + 50) / 1000, (ms + 50) % 1000 / 100);
 	else
@@ -49,15 +47,25 @@ void report_clear_line(struct report *r)
 	(void)fflush(stdout);
 }
 
+/* `fetch       0.1 s ` and `start      30.0 s `: the decimal points stand below each other. */
+static void put_name_and_time(const char *name, const char *took)
+{
+	const char *unit = strchr(took, ' ');
+	if (unit && strlen(unit) <= 3)
+		(void)printf("%-11s%4.*s%-3s", name, (int)(unit - took), took, unit);
+	else
+		(void)printf("%-11s %s", name, took);
+}
+
 void report_tick(struct report *r)
 {
 	char took[32];
 	struct cli *c = r->c;
 	if (!c->out.tty || c->json || !r->running[0])
 		return;
-	follow_time(clock_mono_ms() - r->running_since_ms, -1, took);
+	follow_time(clock_mono_ms() - r->running_since_ms, took);
 	report_clear_line(r);
-	size_t width = out_width(), used = 2 + 2 + 10 + 2 + 8 + 2;
+	size_t width = out_width(), used = 2 + 2 + 11 + 7 + 2;
 	char text[sizeof(r->last_line)];
 	size_t n = 0;
 	/* Whole characters only, and never as far as the last column. */
@@ -67,8 +75,9 @@ void report_tick(struct report *r)
 		text[n] = r->last_line[n];
 	}
 	text[n] = '\0';
-	(void)printf("  %s %-10s  %6s   %s", out_mark(&c->out, OUT_RUNNING), r->running, took,
-	    width > used ? text : "");
+	(void)printf("  %s ", out_mark(&c->out, OUT_RUNNING));
+	put_name_and_time(r->running, took);
+	(void)printf("  %s", width > used ? text : "");
 	r->live_line = true;
 	(void)fflush(stdout);
 }
@@ -85,23 +94,35 @@ static struct report_step *step_of(struct report *r, const char *name)
 	return s;
 }
 
+/* The switch is measured in parts of a millisecond; the engine says so in its detail. */
+static bool is_exact_time(const char *detail)
+{
+	size_t n = strspn(detail, "0123456789.");
+	return n > 0 && strcmp(detail + n, " ms") == 0;
+}
+
 static void print_step(struct report *r, const json_t *j)
 {
-	char took[32], name[64];
+	char took[32], name[REPORT_NAME_SIZE];
 	struct cli *c = r->c;
 	const char *state = cli_raw(j, "state"), *detail = cli_text(c, j, "detail");
-	bool failed = state && strcmp(state, "failed") == 0;
 	bool done = state && strcmp(state, "done") == 0;
-	const json_t *us = json_object_get(j, "us");
-	follow_time(cli_int(j, "ms"), us ? json_integer_value(us) : -1, took);
 	(void)snprintf(name, sizeof(name), "%s", cli_text(c, j, "step"));
-	report_clear_line(r);
-	if (failed) { /* the end says why, on the step's own line */
+	if (state && strcmp(state, "failed") == 0) { /* the end says why, on the step's own line */
 		r->failed_ms = cli_int(j, "ms");
 		return;
 	}
-	(void)printf("  %s %-10s  %6s%s%s\n", out_mark(&c->out, done ? OUT_DONE : OUT_SKIPPED),
-	    name, took, detail[0] ? "   " : "", detail);
+	if (done && strcmp(name, "undo") == 0)
+		return;
+	follow_time(cli_int(j, "ms"), took);
+	if (is_exact_time(detail)) {
+		(void)snprintf(took, sizeof(took), "%.31s", detail);
+		detail = "";
+	}
+	report_clear_line(r);
+	(void)printf("  %s ", out_mark(&c->out, done ? OUT_DONE : OUT_SKIPPED));
+	put_name_and_time(name, took);
+	(void)printf("%s%s\n", detail[0] ? "  " : "", detail);
 	(void)fflush(stdout);
 }
 
@@ -117,8 +138,11 @@ static void print_source(struct cli *c, const json_t *o)
 		    "  from%s%s%s%s", ref[0] ? " " : "", ref, commit[0] ? " " : "", commit);
 	if (subject[0])
 		(void)printf(" \"%s\"", subject);
-	if (author[0])
-		(void)printf(" (%s%s%s)", author, ago[0] ? ", " : "", ago);
+	int name = (int)strcspn(author, "<");
+	while (name > 0 && author[name - 1] == ' ')
+		name--;
+	if (name > 0)
+		(void)printf(" (%.*s%s%s)", name, author, ago[0] ? ", " : "", ago);
 }
 
 static void print_head(struct report *r, const json_t *release, const json_t *task)
@@ -148,9 +172,11 @@ static void find_head(struct report *r, bool must)
 	struct err ignored;
 	(void)snprintf(number, sizeof(number), "%" PRId64, r->task);
 	if (cli_call(c, "GET", cli_path(c, "tasks/{}", number, NULL), NULL, &task, &ignored) == 0) {
-		const char *project = cli_raw(task, "project");
+		const char *project = cli_raw(task, "project"), *kind = cli_raw(task, "kind");
+		bool makes_one = kind && strcmp(kind, "deploy") == 0 && !r->undone;
+		(void)snprintf(r->project, sizeof(r->project), "%s", cli_text(c, task, "project"));
 		const json_t *release = NULL;
-		if (project &&
+		if (project && makes_one &&
 		    cli_call(c, "GET", cli_path(c, "projects/{}/releases?limit=3", project, NULL),
 			NULL, &list, &ignored) == 0) {
 			const json_t *items = json_object_get(list, "items");
@@ -184,7 +210,9 @@ static void end_step(struct report *r, const json_t *j)
 		json_t *copy = json_deep_copy(j);
 		if (copy)
 			r->held[r->held_count++] = copy;
-		find_head(r, false);
+		/* Only a fetch that found something new keeps its release. */
+		if (strcmp(name, "fetch") != 0)
+			find_head(r, false);
 		return;
 	}
 	print_step(r, j);
@@ -201,7 +229,7 @@ static void begin_step(struct report *r, const char *name)
 	/* From here on it may take minutes: the head has waited long enough. */
 	bool late = strcmp(name, "fetch") != 0 && strcmp(name, "plan") != 0;
 	if (!r->head_done && late)
-		find_head(r, true);
+		find_head(r, strcmp(name, "undo") != 0);
 	report_tick(r);
 }
 
@@ -210,6 +238,7 @@ static void take_step(struct report *r, const json_t *j)
 	const char *state = cli_raw(j, "state"), *name = cli_raw(j, "step");
 	if (!state || !name || !name[0])
 		return;
+	r->undone = r->undone || strcmp(name, "undo") == 0;
 	if (strcmp(state, "running") == 0) {
 		begin_step(r, name);
 		return;
@@ -234,7 +263,9 @@ static void take_stored(struct report *r, const json_t *step)
 static void take_line(struct report *r, const json_t *j)
 {
 	struct cli *c = r->c;
-	const char *text = cli_text(c, j, "text");
+	struct arena a CLEANUP_ARENA; /* a build may print more than a run should keep */
+	arena_init(&a, 256u << 10);
+	const char *said = cli_raw(j, "text"), *text = said ? out_safe(&a, str_c(said)) : "";
 	(void)snprintf(r->last_line, sizeof(r->last_line), "%.200s", text);
 	if (!cli_has(c, "verbose") || c->json || r->quiet)
 		return;
@@ -314,13 +345,13 @@ static void print_success(struct report *r, const json_t *end)
 	const json_t *result = json_object_get(end, "result");
 	const char *warning = cli_text(c, result, "warning");
 	const json_t *ms = json_object_get(result, "ms");
-	follow_time(ms ? json_integer_value(ms) : clock_mono_ms() - r->begun_ms, -1, took);
+	follow_time(ms ? json_integer_value(ms) : clock_mono_ms() - r->begun_ms, took);
 	print_receipt(c, json_object_get(result, "receipt"));
 	if (warning[0])
 		(void)printf("  ! %s\n", warning);
 	const char *url =
 	    cli_raw(result, "url") || cli_int(result, "release") ? address(r, result) : "";
-	const char *project = cli_text(c, end, "project");
+	const char *project = r->project;
 	if (cli_true(result, "up_to_date"))
 		(void)printf(
 		    "up to date: that commit is live already    again: slipway deploy --force\n");
@@ -343,9 +374,10 @@ static void print_failure(struct report *r, const json_t *end)
 		   *state = cli_text(c, end, "state");
 	char took[32] = "";
 	if (r->failed_ms > 0)
-		follow_time(r->failed_ms, -1, took);
-	(void)printf("%s%s %-10s  %6s   %s\n", r->quiet ? "" : "  ", out_mark(&c->out, OUT_FAILED),
-	    step[0] ? step : state, took, message[0] ? message : state);
+		follow_time(r->failed_ms, took);
+	(void)printf("%s%s ", r->quiet ? "" : "  ", out_mark(&c->out, OUT_FAILED));
+	put_name_and_time(step[0] ? step : state, took);
+	(void)printf("  %s\n", message[0] ? message : state);
 	if (json_array_size(lines))
 		(void)printf("    the program's last lines:\n");
 	for (size_t i = 0; i < json_array_size(lines); i++) {

@@ -15,7 +15,9 @@ struct report {
 	struct cli *c;
 	int64_t task;
 	const char *headline;
+	char project[64];
 	bool quiet, live_line, head_done;
+	bool undone; /* there is no release any more */
 	struct report_step steps[REPORT_STEPS_MAX];
 	size_t step_count;
 	char running[REPORT_NAME_SIZE]; /* the step under way; empty: none */

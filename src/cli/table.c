@@ -1,6 +1,8 @@
 /* The one table of commands: help, manual page test and completions are made from it. */
 #include "cli/commands.h"
 
+#include "base/name.h"
+
 #include <string.h>
 
 #define END                                                                                        \
@@ -44,6 +46,7 @@ static const struct cli_flag create[] = {
     {"domain", "D", "a host name; may be repeated", 'd'},
     {"token-stdin", NULL, "read an HTTPS token for the repository from standard input", 0},
     {"hook", "SENDER", "make a hook too: github or generic", 0},
+    {"here", NULL, "write .slipway here, so that the name can be left out", 0},
     END,
 };
 static const struct cli_flag deploy[] = {
@@ -80,11 +83,12 @@ static const struct cli_flag env_set[] = {
     END,
 };
 static const struct cli_flag hooks_create[] = {
-    {"name", "HOOK", "in its address (the project's name)", 0},
     {"sender", "S", "github or generic (github)", 0},
     {"branch", "B", "only pushes of this branch (the project's)", 'b'},
     END,
 };
+static const struct cli_flag tasks_show[] = {
+    {"follow", NULL, "show its steps until it ends", 'f'}, VERBOSE, END};
 static const struct cli_flag login[] = {
     {"name", "NAME", "what to call it (its host name)", 0},
     {"token-file", "F", "read the token from this file", 0},
@@ -130,7 +134,7 @@ static const struct cli_command table[] = {
 	{"domains add", "[NAME] DOMAIN", "claim a host name", "slipway domains add shop shop.example.org", follow, 1, 2, false, cmd_domains_add},
 	{"domains remove", "[NAME] DOMAIN", "give a host name up", "slipway domains remove shop shop.example.org", follow, 1, 2, false, cmd_domains_remove},
 	{"hooks list", "[NAME]", "endpoints for signed events", "slipway hooks list shop", list, 0, 1, false, cmd_hooks_list},
-	{"hooks create", "[NAME]", "make a hook; its secret is shown once", "slipway hooks create shop --sender github", hooks_create, 0, 1, false, cmd_hooks_create},
+	{"hooks create", "[NAME] [HOOK]", "make a hook; its secret is shown once", "slipway hooks create shop shop-push --sender github", hooks_create, 0, 2, false, cmd_hooks_create},
 	{"hooks show", "[NAME] HOOK", "one hook", "slipway hooks show shop shop", none, 1, 2, false, cmd_hooks_show},
 	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one ends", "slipway hooks rotate shop shop", none, 1, 2, false, cmd_hooks_rotate},
 	{"hooks delete", "[NAME] HOOK", "take a hook away, with its events", "slipway hooks delete shop shop --yes", yes, 1, 2, false, cmd_hooks_delete},
@@ -138,6 +142,7 @@ static const struct cli_command table[] = {
 	{"events show", "[NAME] EVENT", "one event, with its body", "slipway events show shop 31", none, 1, 2, false, cmd_events_show},
 	{"events replay", "[NAME] EVENT", "look at the event's branch again", "slipway events replay shop 31", follow, 1, 2, false, cmd_events_replay},
 	{"tasks", "[NAME|TASK]", "tasks, newest first, or one with its steps", "slipway tasks shop\nslipway tasks 57", list, 0, 1, false, cmd_tasks},
+	{"tasks show", "TASK", "one task with its steps; --follow goes on to its end", "slipway tasks show 57 --follow", tasks_show, 1, 1, false, cmd_tasks_show},
 	{"login", "[URL]", "remember a server; without URL list them", "slipway login https://paas.example.org --token-file token", login, 0, 1, false, cmd_login},
 	{"login forget", "SERVER", "forget a server and its token", "slipway login forget paas.example.org", none, 1, 1, false, cmd_login_forget},
 	{"tokens list", "", "your tokens", "slipway tokens list", tokens_list, 0, 0, false, cmd_tokens_list},
@@ -233,6 +238,8 @@ const struct cli_command *commands_match(int argc, char *const *argv, int *ret_u
 	if (argc >= 2 && argv[1][0] != '-') {
 		err_set(e, ERR_USAGE, "there is no command '%.60s %.60s'", argv[0], argv[1]);
 		suggest(argv[1], argv[0], e);
+		if (strncmp(e->hint, "did", 3) != 0 && name_project(str_c(argv[1]), NULL) == 0)
+			err_hint(e, "slipway %s list %s", argv[0], argv[1]);
 		return NULL;
 	}
 	(void)snprintf(name, sizeof(name), "%.20s list", argv[0]);
