@@ -69,7 +69,6 @@ static int fetch_name(struct repository *r, const char *name, struct err *e)
 /* A commit that the server does not give by its number: take every branch and tag, and look. */
 static int fetch_everything(struct repository *r, const char *commit, struct err *e)
 {
-	char object[80];
 	struct child_words w;
 	repository_words(r, &w);
 	REPOSITORY_WORDS(&w, "fetch", "--quiet", "--force", "--no-tags", "--no-write-fetch-head",
@@ -79,7 +78,6 @@ static int fetch_everything(struct repository *r, const char *commit, struct err
 	int rc = repository_run(r, &w, false, NULL, e);
 	if (rc)
 		return rc < 0 ? -1 : say_fail(SAY_GIT, e, "git fetch failed");
-	snprintf(object, sizeof(object), "%s^{commit}", commit);
 	repository_words(r, &w);
 	REPOSITORY_WORDS(
 	    &w, "update-ref", "--no-deref", "--end-of-options", "refs/slipway/head", commit);

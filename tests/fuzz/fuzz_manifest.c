@@ -19,7 +19,8 @@ static void check(const struct manifest *m)
 		    (m->statics[i].path.n && name_subpath(m->statics[i].path, &e)))
 			abort();
 	for (size_t i = 0; i < m->env_count; i++)
-		if (name_env_key(m->env[i].key, &e) || str_find(m->env[i].value, '\0', 0) != SIZE_MAX)
+		if (name_env_key(m->env[i].key, &e) ||
+		    str_find(m->env[i].value, '\0', 0) != SIZE_MAX)
 			abort();
 	if (m->root.n && name_subpath(m->root, &e))
 		abort();
@@ -33,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct manifest m;
 		struct err e = {.code = ERR_NONE};
 		arena_init(&a, caps[i]);
-		int rc = manifest_read((struct str){(const char *)data, size}, "slipway.yaml", &a, &m, &e);
+		int rc = manifest_read(
+		    (struct str){(const char *)data, size}, "slipway.yaml", &a, &m, &e);
 		if (rc == 0)
 			check(&m);
 		else if (e.code == ERR_NONE || e.msg[0] == '\0')

@@ -1,5 +1,6 @@
 /* rooms: base text */
-/* Any text as a Procfile: marks in what is accepted always match, so that expanding them cannot fail. */
+/* Any text as a Procfile: marks in what is accepted always match, so that expanding them cannot
+ * fail. */
 #include "base/name.h"
 #include "text/procfile.h"
 
@@ -29,9 +30,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t count;
 	struct err e = {.code = ERR_NONE};
 	arena_init(&a, 4u << 20);
-	int rc = procfile_read((struct str){(const char *)data, size}, "Procfile", &a, &p, &count, &e);
+	int rc =
+	    procfile_read((struct str){(const char *)data, size}, "Procfile", &a, &p, &count, &e);
 	for (size_t i = 0; rc == 0 && i < count; i++) {
-		if (name_process(p[i].name, &e) || p[i].run.argv.n == 0 || p[i].run.argv.v[0].n == 0)
+		if (name_process(p[i].name, &e) || p[i].run.argv.n == 0 ||
+		    p[i].run.argv.v[0].n == 0)
 			abort();
 		for (size_t k = 0; k < p[i].run.argv.n; k++)
 			check_marks(p[i].run.argv.v[k]);

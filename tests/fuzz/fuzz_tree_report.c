@@ -1,6 +1,7 @@
 /* rooms: base loop text crypto priv launch source kinds */
-/* Any bytes as the report of a fetch, and whatever tree it tells of as the ground of a plan: nothing a tenant writes may
- * harm the daemon that reads it, and a plan that is made survives being packed. */
+/* Any bytes as the report of a fetch, and whatever tree it tells of as the ground of a plan:
+ * nothing a tenant writes may harm the daemon that reads it, and a plan that is made survives being
+ * packed. */
 #include "kinds/kinds.h"
 #include "source/source.h"
 

@@ -15,9 +15,11 @@ struct file {
 	const char *path, *content; /* content NULL: a folder */
 };
 
-static const char manage[] = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n";
-static const char settings[] = "INSTALLED_APPS = []\nWSGI_APPLICATION = 'shop.wsgi.application'\n"
-			       "STATIC_URL = 'assets/'\nSTATIC_ROOT = BASE_DIR / 'var' / 'static'\n";
+static const char manage[] =
+    "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'shop.settings')\n";
+static const char settings[] =
+    "INSTALLED_APPS = []\nWSGI_APPLICATION = 'shop.wsgi.application'\n"
+    "STATIC_URL = 'assets/'\nSTATIC_ROOT = BASE_DIR / 'var' / 'static'\n";
 
 static int by_path(const void *a, const void *b)
 {
@@ -25,7 +27,8 @@ static int by_path(const void *a, const void *b)
 	return str_cmp(x->path, y->path);
 }
 
-static int plan_of(const struct file *files, struct kinds_input in, struct arena *a, struct plan *p, struct err *e)
+static int plan_of(
+    const struct file *files, struct kinds_input in, struct arena *a, struct plan *p, struct err *e)
 {
 	static struct tree_entry entries[FILES_MAX];
 	static struct tree t;
@@ -33,7 +36,8 @@ static int plan_of(const struct file *files, struct kinds_input in, struct arena
 	for (; files[t.count].path; t.count++) {
 		const struct file *f = &files[t.count];
 		struct str content = f->content ? str_c(f->content) : STR_NONE;
-		entries[t.count] = (struct tree_entry){str_c(f->path), !f->content, f->content != NULL, content, content.n};
+		entries[t.count] = (struct tree_entry){
+		    str_c(f->path), !f->content, f->content != NULL, content, content.n};
 	}
 	qsort(entries, t.count, sizeof(*entries), by_path);
 	in.tree = &t;
@@ -60,13 +64,14 @@ static void describe(const struct plan *p, struct buf *b)
 		buf_c(b, "\n");
 	}
 	for (size_t i = 0; i < p->process_count; i++) {
-		buf_printf(b, "%.*s %s: ", STR_ARG(p->processes[i].name), listens[p->processes[i].listen]);
+		buf_printf(
+		    b, "%.*s %s: ", STR_ARG(p->processes[i].name), listens[p->processes[i].listen]);
 		put_argv(b, &p->processes[i].run.argv);
 		buf_c(b, "\n");
 	}
 	for (size_t i = 0; i < p->static_count; i++)
-		buf_printf(b, "static %.*s = %s%.*s\n", STR_ARG(p->statics[i].url), p->statics[i].data ? "data:" : "",
-		    STR_ARG(p->statics[i].path));
+		buf_printf(b, "static %.*s = %s%.*s\n", STR_ARG(p->statics[i].url),
+		    p->statics[i].data ? "data:" : "", STR_ARG(p->statics[i].path));
 	if (p->release.argv.n) {
 		buf_c(b, "release ");
 		put_argv(b, &p->release.argv);
@@ -79,51 +84,68 @@ static const struct {
 	const char *plan;
 } trees[] = {
     {{{"index.html", ""}, {"css", NULL}}, "static (index.html)\nstatic / = \n"},
-    {{{"public", NULL}, {"public/index.html", ""}, {"README", ""}}, "static (public/index.html)\nstatic / = public\n"},
+    {{{"public", NULL}, {"public/index.html", ""}, {"README", ""}},
+	"static (public/index.html)\nstatic / = public\n"},
     {{{"slipway.yaml", "static: {/: dist}\nbuild: [[npm, ci], [npm, run, build]]\n"}},
-	"static (static: {/: …} in slipway.yaml)\nbuild npm ci\nbuild npm run build\nstatic / = dist\n"},
+	"static (static: {/: …} in slipway.yaml)\nbuild npm ci\nbuild npm run build\nstatic / = "
+	"dist\n"},
     {{{"Procfile", "web: ./serve $PORT\nworker: ./work\nrelease: ./up\n"}},
 	"command (Procfile)\nweb port: ./serve \x01PORT\x02\nworker none: ./work\nrelease ./up\n"},
     {{{"slipway.yaml", "processes: {web: {run: [gunicorn, a], listen: port}, w: {run: [b]}}\n"}},
 	"command (processes in slipway.yaml)\nweb port: gunicorn a\nw none: b\n"},
     {{{"Procfile", "web: gunicorn app:app --log-file -\n"}, {"requirements.txt", "flask\n"}},
-	"command (Procfile)\nbuild slipway-tree python-env --top ../.. --requirements requirements.txt\n"
+	"command (Procfile)\nbuild slipway-tree python-env --top ../.. --requirements "
+	"requirements.txt\n"
 	"web socket: gunicorn app:app --log-file -\n"},
     {{{"manage.py", manage}, {"shop/settings.py", settings}},
 	"django (manage.py, shop/settings.py)\nbuild python3 manage.py collectstatic --noinput\n"
 	"web socket: gunicorn --workers 2 shop.wsgi\nstatic /assets = var/static\n"
 	"release python3 manage.py migrate --noinput\n"},
-    {{{"back", NULL}, {"back/manage.py", manage}, {"back/shop/settings.py", settings}, {"back/requirements.txt", "Django>=4\n"},
+    {{{"back", NULL}, {"back/manage.py", manage}, {"back/shop/settings.py", settings},
+	 {"back/requirements.txt", "Django>=4\n"},
 	 {"slipway.yaml", "root: back\nbuild: [[npm, ci]]\n"}},
 	"django (manage.py, shop/settings.py)\n"
-	"build slipway-tree python-env --top ../../.. --requirements requirements.txt --also gunicorn\nbuild npm ci\n"
+	"build slipway-tree python-env --top ../../.. --requirements requirements.txt --also "
+	"gunicorn\nbuild npm ci\n"
 	"build .venv/bin/python manage.py collectstatic --noinput\n"
-	"web socket: .venv/bin/python -m gunicorn --workers 2 shop.wsgi\nstatic /assets = back/var/static\n"
+	"web socket: .venv/bin/python -m gunicorn --workers 2 shop.wsgi\nstatic /assets = "
+	"back/var/static\n"
 	"release .venv/bin/python manage.py migrate --noinput\n"},
-    {{{"manage.py", manage}, {"Procfile", "web: gunicorn shop.wsgi -b 0.0.0.0:$PORT\nbeat: celery beat\n"}},
+    {{{"manage.py", manage},
+	 {"Procfile", "web: gunicorn shop.wsgi -b 0.0.0.0:$PORT\nbeat: celery beat\n"}},
 	"django (manage.py, settings module shop.settings)\n"
 	"web port: gunicorn shop.wsgi -b 0.0.0.0:\x01PORT\x02\nbeat none: celery beat\n"
 	"release python3 manage.py migrate --noinput\n"},
-    {{{"app.py", "from flask import Flask\napp = Flask(__name__)\n"}, {"requirements.txt", "Flask\ngunicorn==21\n"}, {"static", NULL}},
-	"wsgi (app.py, Flask)\nbuild slipway-tree python-env --top ../.. --requirements requirements.txt\n"
+    {{{"app.py", "from flask import Flask\napp = Flask(__name__)\n"},
+	 {"requirements.txt", "Flask\ngunicorn==21\n"}, {"static", NULL}},
+	"wsgi (app.py, Flask)\nbuild slipway-tree python-env --top ../.. --requirements "
+	"requirements.txt\n"
 	"web socket: .venv/bin/python -m gunicorn --workers 2 app:app\nstatic /static = static\n"},
     {{{"main.py", "api: FastAPI = FastAPI(title='x')\n"}},
 	"asgi (main.py, FastAPI)\nweb socket: uvicorn --fd 3 --proxy-headers main:api\n"},
-    {{{"wsgi.py", "def application(environ, start_response):\n"}, {"runtime.txt", "python-3.11.4\n"}},
-	"wsgi (wsgi.py, WSGI)\nbuild slipway-tree python-env --top ../.. --python 3.11 --also gunicorn\n"
+    {{{"wsgi.py", "def application(environ, start_response):\n"},
+	 {"runtime.txt", "python-3.11.4\n"}},
+	"wsgi (wsgi.py, WSGI)\nbuild slipway-tree python-env --top ../.. --python 3.11 --also "
+	"gunicorn\n"
 	"web socket: .venv/bin/python -m gunicorn --workers 2 wsgi:application\n"},
     {{{"blog/__init__.py", "from flask import Flask\ndef create_app():\n"}, {"blog", NULL}},
 	"wsgi (blog/__init__.py, Flask)\nweb socket: gunicorn --workers 2 blog:create_app()\n"},
-    {{{"package.json", "{\"scripts\": {\"start\": \"node server.js\", \"build\": \"tsc\"}, \"dependencies\": {\"a\": \"1\"}}"},
+    {{{"package.json", "{\"scripts\": {\"start\": \"node server.js\", \"build\": \"tsc\"}, "
+		       "\"dependencies\": {\"a\": \"1\"}}"},
 	 {"package-lock.json", "{}"}},
-	"node (package.json with a start script)\nbuild npm ci --include=dev --prefer-offline\nbuild npm run build\n"
+	"node (package.json with a start script)\nbuild npm ci --include=dev "
+	"--prefer-offline\nbuild npm run build\n"
 	"web port: node server.js\n"},
-    {{{"package.json", "{\"scripts\": {\"start\": \"next start -p $PORT\"}}"}, {"slipway.yaml", "node: {version: 20}\n"}},
-	"node (package.json with a start script)\nbuild slipway-tree need-node --also 20\nweb port: npm start\n"},
+    {{{"package.json", "{\"scripts\": {\"start\": \"next start -p $PORT\"}}"},
+	 {"slipway.yaml", "node: {version: 20}\n"}},
+	"node (package.json with a start script)\nbuild slipway-tree need-node --also 20\nweb "
+	"port: npm start\n"},
     {{{"server.js", ""}}, "node (server.js)\nweb port: node server.js\n"},
-    {{{"Makefile", "all: x\nbuild:\n\tcc\n"}, {"slipway.yaml", "processes: {web: {run: [./server]}}\nkind: make\n"}},
+    {{{"Makefile", "all: x\nbuild:\n\tcc\n"},
+	 {"slipway.yaml", "processes: {web: {run: [./server]}}\nkind: make\n"}},
 	"make (kind make, as slipway.yaml says)\nbuild make build\nweb port: ./server\n"},
-    {{{"Makefile", "all: x\n"}, {"slipway.yaml", "static: {/media: {data: m}, /: html}\n"}, {"x", ""}},
+    {{{"Makefile", "all: x\n"}, {"slipway.yaml", "static: {/media: {data: m}, /: html}\n"},
+	 {"x", ""}},
 	"make (Makefile)\nbuild make\nstatic /media = data:m\nstatic / = html\n"},
 };
 
@@ -155,8 +177,10 @@ static const struct {
     {{{"slipway.yaml", "root: nowhere\n"}}, "root 'nowhere' is no folder", ERR_NOT_FOUND},
     {{{"package.json", "{"}}, "package.json: line", ERR_INVALID},
     {{{"Procfile", "web: a | b\n"}}, "Procfile:1: column 8", ERR_INVALID},
-    {{{"slipway.yaml", "limits: {memory: 2G}\n"}, {"index.html", ""}}, "limits.memory", ERR_FORBIDDEN},
-    {{{"slipway.yaml", "limits: {build: {time: 2h}}\n"}, {"index.html", ""}}, "limits.build.time", ERR_FORBIDDEN},
+    {{{"slipway.yaml", "limits: {memory: 2G}\n"}, {"index.html", ""}}, "limits.memory",
+	ERR_FORBIDDEN},
+    {{{"slipway.yaml", "limits: {build: {time: 2h}}\n"}, {"index.html", ""}}, "limits.build.time",
+	ERR_FORBIDDEN},
 };
 
 static void says_why_not(void **state)
@@ -167,7 +191,8 @@ static void says_why_not(void **state)
 		struct arena a CLEANUP_ARENA;
 		struct plan p;
 		struct err e;
-		int rc = plan_of(refused[i].files, (struct kinds_input){.limits = &limits}, &a, &p, &e);
+		int rc =
+		    plan_of(refused[i].files, (struct kinds_input){.limits = &limits}, &a, &p, &e);
 		if (rc != -1 || !strstr(e.msg, refused[i].message) || e.code != refused[i].code)
 			fail_msg("tree %zu: %d '%s'", i, rc, e.msg);
 	}
@@ -179,13 +204,21 @@ static void the_operator_has_the_last_word(void **state)
 	struct arena a CLEANUP_ARENA;
 	struct plan p;
 	struct err e;
-	const struct file files[] = {{"slipway.yaml", "kind: node\nroot: x\nlimits: {memory: 512M, cpu: 0.5}\n"},
+	const struct file files[] = {
+	    {"slipway.yaml", "kind: node\nroot: x\nlimits: {memory: 512M, cpu: 0.5}\n"},
 	    {"site", NULL}, {"site/index.html", ""}, {"x", NULL}, {NULL, NULL}};
-	const struct manifest_limits limits = {.memory_bytes = 1u << 30, .tasks = 64, .cpu_milli = 1000};
-	assert_int_equal(plan_of(files, (struct kinds_input){.kind = MANIFEST_KIND_STATIC, .root = STR("site"), .limits = &limits}, &a, &p, &e), 0);
+	const struct manifest_limits limits = {
+	    .memory_bytes = 1u << 30, .tasks = 64, .cpu_milli = 1000};
+	assert_int_equal(
+	    plan_of(files,
+		(struct kinds_input){
+		    .kind = MANIFEST_KIND_STATIC, .root = STR("site"), .limits = &limits},
+		&a, &p, &e),
+	    0);
 	assert_int_equal(p.kind, MANIFEST_KIND_STATIC);
 	assert_true(str_eq_c(p.statics[0].path, "site"));
-	assert_true(p.limits.memory_bytes == 512u << 20 && p.limits.tasks == 64 && p.limits.cpu_milli == 500);
+	assert_true(p.limits.memory_bytes == 512u << 20 && p.limits.tasks == 64 &&
+		    p.limits.cpu_milli == 500);
 }
 
 static void plans_survive_packing(void **state)
@@ -211,9 +244,12 @@ static void plans_survive_packing(void **state)
 static void broken_plans_are_refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "[]", "{}", "{\"version\":2}", "{\"version\":1}", "{\"version\":1,\"kind\":\"x\"}",
-	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"build\":3}", "{\"version\":1,\"kind\":\"static\",\"release\":{\"argv\":[1]}}",
-	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"processes\":[{\"run\":{},\"listen\":9}]}"};
+	static const char *const bad[] = {"", "[]", "{}", "{\"version\":2}", "{\"version\":1}",
+	    "{\"version\":1,\"kind\":\"x\"}",
+	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"build\":3}",
+	    "{\"version\":1,\"kind\":\"static\",\"release\":{\"argv\":[1]}}",
+	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"processes\":[{\"run\":{},"
+	    "\"listen\":9}]}"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct arena a CLEANUP_ARENA;
 		struct plan p;
@@ -230,8 +266,12 @@ static void takes_over_settings(void **state)
 	struct arena a CLEANUP_ARENA;
 	struct plan p;
 	struct err e;
-	const struct file files[] = {{"index.html", ""}, {"app.json", "{\"env\": {\"A\": \"1\", \"B\": {\"value\": \"2\"}, \"C\": {\"required\": true}, \"LD_X\": \"z\"}}"},
-	    {".env.example", "# x\nexport KEY=\nOTHER=1\n"}, {"slipway.yaml", "env: {A: mine}\nchecks: [{run: [make, lint]}]\nkeep_releases: 3\n"}, {NULL, NULL}};
+	const struct file files[] = {{"index.html", ""},
+	    {"app.json", "{\"env\": {\"A\": \"1\", \"B\": {\"value\": \"2\"}, \"C\": "
+			 "{\"required\": true}, \"LD_X\": \"z\"}}"},
+	    {".env.example", "# x\nexport KEY=\nOTHER=1\n"},
+	    {"slipway.yaml", "env: {A: mine}\nchecks: [{run: [make, lint]}]\nkeep_releases: 3\n"},
+	    {NULL, NULL}};
 	assert_int_equal(plan_of(files, (struct kinds_input){0}, &a, &p, &e), 0);
 	assert_int_equal(p.env_count, 2);
 	assert_true(str_eq_c(p.env[0].value, "mine") && str_eq_c(p.env[1].value, "2"));

@@ -83,20 +83,27 @@ static const struct {
 } faults[] = {
     {"kind: static\nproceses: {}\n", "m:2:1: unknown key 'proceses'", "'processes'", ERR_INVALID},
     {"health: {pth: /x}\n", "m:1:10: unknown key 'pth' in health", "'path'", ERR_INVALID},
-    {"processes:\n  web:\n    rnu: [a]\n", "m:3:5: unknown key 'rnu' in a process", "'run'", ERR_INVALID},
-    {"limits: {build: {memroy: 1G}}\n", "m:1:18: unknown key 'memroy' in build", "'memory'", ERR_INVALID},
-    {"release: npm run build\n", "m:1:10: 'release' is a single value where a list of words belongs",
-	"[npm, run, build]", ERR_INVALID},
+    {"processes:\n  web:\n    rnu: [a]\n", "m:3:5: unknown key 'rnu' in a process", "'run'",
+	ERR_INVALID},
+    {"limits: {build: {memroy: 1G}}\n", "m:1:18: unknown key 'memroy' in build", "'memory'",
+	ERR_INVALID},
+    {"release: npm run build\n",
+	"m:1:10: 'release' is a single value where a list of words belongs", "[npm, run, build]",
+	ERR_INVALID},
     {"build: [npm ci]\n", "m:1:9: 'build' is a single value", "[npm, ci]", ERR_INVALID},
-    {"processes: {web: {run: a && b}}\n", "m:1:24: 'run' is a single value", "no shell", ERR_INVALID},
-    {"processes: {web: [a]}\n", "m:1:18: 'a process' is a list where a mapping", "run: [", ERR_INVALID},
+    {"processes: {web: {run: a && b}}\n", "m:1:24: 'run' is a single value", "no shell",
+	ERR_INVALID},
+    {"processes: {web: [a]}\n", "m:1:18: 'a process' is a list where a mapping", "run: [",
+	ERR_INVALID},
     {"processes: {Web: {run: [a]}}\n", "m:1:13: process name 'Web'", "", ERR_INVALID},
     {"processes: {web: {listen: port}}\n", "has no 'run'", "run: [", ERR_INVALID},
     {"processes: {web: {run: []}}\n", "m:1:24: 'run' is an empty list", "", ERR_INVALID},
-    {"processes: {web: {run: [a], listen: tcp}}\n", "m:1:37: 'listen' is not socket, port or none", "", ERR_INVALID},
+    {"processes: {web: {run: [a], listen: tcp}}\n", "m:1:37: 'listen' is not socket, port or none",
+	"", ERR_INVALID},
     {"drain: 30\n", "m:1:8: 'drain' is '30'", "30s", ERR_INVALID},
     {"body_max: 10MB\n", "m:1:11: 'body_max' is '10MB'", "512M", ERR_INVALID},
-    {"submodules: yes\n", "m:1:13: 'submodules' is 'yes', which is not true or false", "", ERR_INVALID},
+    {"submodules: yes\n", "m:1:13: 'submodules' is 'yes', which is not true or false", "",
+	ERR_INVALID},
     {"keep_releases: 0\n", "m:1:16: 'keep_releases' is '0'", "", ERR_INVALID},
     {"root: ../x\n", "m:1:7: path '../x'", "", ERR_INVALID},
     {"static: {static: x}\n", "m:1:10: URL prefix 'static'", "", ERR_INVALID},
@@ -106,8 +113,10 @@ static const struct {
     {"env: {A: [b]}\n", "m:1:10:", "", ERR_INVALID},
     {"kind: djngo\n", "m:1:7: unknown kind 'djngo'", "django", ERR_INVALID},
     {"kind: llm\n", "not supported yet", "", ERR_UNSUPPORTED},
-    {"services: {db: postgres}\n", "m:1:1: 'services' is not supported yet", "env set", ERR_UNSUPPORTED},
-    {"schedule: [{name: a, run: [b], at: daily}]\n", "m:1:1: 'schedule' is not supported yet", "", ERR_UNSUPPORTED},
+    {"services: {db: postgres}\n", "m:1:1: 'services' is not supported yet", "env set",
+	ERR_UNSUPPORTED},
+    {"schedule: [{name: a, run: [b], at: daily}]\n", "m:1:1: 'schedule' is not supported yet", "",
+	ERR_UNSUPPORTED},
     {"kind: static\nkind: make\n", "m:2:1: key 'kind' comes twice", "", ERR_INVALID},
     {"a: &x 1\nb: *x\n", "m:1:4: anchors", "", ERR_INVALID},
     {"kind: !!str static\n", "m:1:7: tags", "", ERR_INVALID},
@@ -130,8 +139,8 @@ static void says_where_and_what(void **state)
 		struct err e = {0};
 		arena_init(&a, 1u << 20);
 		int rc = manifest_read(str_c(faults[i].text), "m", &a, &m, &e);
-		if (rc != -1 || !strstr(e.msg, faults[i].message) || !strstr(e.hint, faults[i].hint) ||
-		    e.code != faults[i].code)
+		if (rc != -1 || !strstr(e.msg, faults[i].message) ||
+		    !strstr(e.hint, faults[i].hint) || e.code != faults[i].code)
 			fail_msg("%s -> %d '%s' hint '%s'", faults[i].text, rc, e.msg, e.hint);
 	}
 }
@@ -139,7 +148,8 @@ static void says_where_and_what(void **state)
 static void empty_means_nothing_said(void **state)
 {
 	(void)state;
-	static const char *const texts[] = {"", "\n", "# only a comment\n", "---\n", "kind:\nenv: ~\nbuild: null\n"};
+	static const char *const texts[] = {
+	    "", "\n", "# only a comment\n", "---\n", "kind:\nenv: ~\nbuild: null\n"};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		struct arena a CLEANUP_ARENA;
 		struct manifest m;

@@ -24,10 +24,21 @@ static const struct {
     {"A= prog", "{A=}prog", false},
     {"exec prog -x", "prog|-x", false},
     {"prog --bind 0.0.0.0:$PORT", "prog|--bind|0.0.0.0:\x01PORT\x02", true},
-    {"prog ${PORT:-80 80} \"$A b\"", "prog|\x01PORT\x03" "80 80\x02|\x01" "A\x02 b", true},
-    {"prog ${A}${B}x", "prog|\x01" "A\x02\x01" "B\x02x", true},
+    {"prog ${PORT:-80 80} \"$A b\"",
+	"prog|\x01PORT\x03"
+	"80 80\x02|\x01"
+	"A\x02 b",
+	true},
+    {"prog ${A}${B}x",
+	"prog|\x01"
+	"A\x02\x01"
+	"B\x02x",
+	true},
     {"prog '$A' \\$B a$", "prog|$A|$B|a$", true},
-    {"A=$B prog", "{A=\x01" "B\x02}prog", true},
+    {"A=$B prog",
+	"{A=\x01"
+	"B\x02}prog",
+	true},
     {"prog a#b # comment", "prog|a#b", false},
     {"prog *.c [x] ~", "prog|*.c|[x]|~", false},
     {"sh -c 'a && b | c'", "sh|-c|a && b | c", false},
@@ -63,7 +74,9 @@ static const struct {
     {"", "there is no command", ""},
     {"A=b", "there is no command", ""},
     {"'' x", "name is empty", ""},
-    {"a \x01" "B\x02", "column 3: a control byte", ""},
+    {"a \x01"
+     "B\x02",
+	"column 3: a control byte", ""},
     {"LD_PRELOAD=x a", "variable name 'LD_PRELOAD'", ""},
     {"\xc3\xa9 | b", "column 3: '|'", ""},
     {"it's | 'x'", "", ""},
@@ -119,7 +132,9 @@ static void reads_files(void **state)
 	size_t n;
 	struct err e = {0};
 	arena_init(&a, 1u << 20);
-	assert_int_equal(procfile_read(STR("# c\r\nweb: gunicorn x\r\n\nworker :a b\nrelease: r"), "Procfile", &a, &p, &n, &e), 0);
+	assert_int_equal(procfile_read(STR("# c\r\nweb: gunicorn x\r\n\nworker :a b\nrelease: r"),
+			     "Procfile", &a, &p, &n, &e),
+	    0);
 	assert_int_equal(n, 3);
 	assert_true(str_eq_c(p[0].name, "web") && p[0].run.argv.n == 2);
 	assert_true(str_eq_c(p[0].run.argv.v[1], "x"));
@@ -129,7 +144,8 @@ static void reads_files(void **state)
 	assert_string_equal(e.msg, "Procfile:2: process 'web' comes twice");
 	assert_int_equal(procfile_read(STR("a\n"), "Procfile", &a, &p, &n, &e), -1);
 	assert_string_equal(e.msg, "Procfile:1: there is no ':'");
-	assert_int_equal(procfile_read(STR("web: x\nweb2: a | b\n"), "Procfile", &a, &p, &n, &e), -1);
+	assert_int_equal(
+	    procfile_read(STR("web: x\nweb2: a | b\n"), "Procfile", &a, &p, &n, &e), -1);
 	assert_non_null(strstr(e.msg, "Procfile:2: column 9: '|'"));
 	assert_int_equal(procfile_read(STR("Web: x\n"), "Procfile", &a, &p, &n, &e), -1);
 	assert_int_equal(procfile_read(STR("web: x \xff\n"), "Procfile", &a, &p, &n, &e), -1);

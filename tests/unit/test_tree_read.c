@@ -22,7 +22,8 @@ static void reads_records(void **state)
 	struct arena a CLEANUP_ARENA;
 	struct tree t;
 	struct err e = {0};
-	struct str report = STR("F 10 -1 12\nindex.html\nD 3\ncss\nF 9 3 3\nmanage.py\x01\n\x02\nF 1 0 0\na\nE 7 99\n");
+	struct str report = STR(
+	    "F 10 -1 12\nindex.html\nD 3\ncss\nF 9 3 3\nmanage.py\x01\n\x02\nF 1 0 0\na\nE 7 99\n");
 	assert_int_equal(try(report, &a, &t, &e), 0);
 	assert_int_equal(t.count, 4);
 	assert_int_equal(t.files, 7);
@@ -39,11 +40,13 @@ static void reads_records(void **state)
 static void refuses_what_is_broken(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "E 1\n", "E 1 2\nE 1 2\n", "E 1 2", "X 1\n", "F 1 1 1\na\nE 1 1\n",
-	    "F 1 -2 1\na\nE 0 0\n", "F 3 -1 1\n../\nE 0 0\n", "F 2 -1 1\n..\nE 0 0\n", "F 2 -1 1\n/a\nE 0 0\n",
-	    "F 0 -1 1\n\nE 0 0\n", "F 9999999999999999999999 -1 1\na\nE 0 0\n", "F 1 99999999999 1\na\nE 0 0\n",
-	    "F 1 -1 1\na\nF 1 -1 1\na\nE 0 0\n", "D 1\nb\nF 1 -1 1\nb\nE 0 0\n", "F 1 -1\na\nE 0 0\n",
-	    "F 1 -1 1 1\na\nE 0 0\n", "D 5\nab\nE 0 0\n", "F 1 -1 1\nab\nE 0 0\n", "F 1 -1 1\na\n", "\n"};
+	static const char *const bad[] = {"", "E 1\n", "E 1 2\nE 1 2\n", "E 1 2", "X 1\n",
+	    "F 1 1 1\na\nE 1 1\n", "F 1 -2 1\na\nE 0 0\n", "F 3 -1 1\n../\nE 0 0\n",
+	    "F 2 -1 1\n..\nE 0 0\n", "F 2 -1 1\n/a\nE 0 0\n", "F 0 -1 1\n\nE 0 0\n",
+	    "F 9999999999999999999999 -1 1\na\nE 0 0\n", "F 1 99999999999 1\na\nE 0 0\n",
+	    "F 1 -1 1\na\nF 1 -1 1\na\nE 0 0\n", "D 1\nb\nF 1 -1 1\nb\nE 0 0\n",
+	    "F 1 -1\na\nE 0 0\n", "F 1 -1 1 1\na\nE 0 0\n", "D 5\nab\nE 0 0\n",
+	    "F 1 -1 1\nab\nE 0 0\n", "F 1 -1 1\na\n", "\n"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct arena a CLEANUP_ARENA;
 		struct tree t;
