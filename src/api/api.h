@@ -47,7 +47,7 @@ const struct http_route *api_routes(size_t *ret_count);
 int api_authorize(void *ctx, struct http_request *r, struct http_call *c, struct err *e);
 
 /* A task changed its state (the queue's `changed`): reads it and tells the watchers of "task/ID":
- * event "end" with the task once it has ended, else "state". Loop thread. */
+ * event "end" with the task once it has ended, else "state". From any thread. */
 void api_task_changed(const struct api_context *cx, int64_t task_id);
 
 /* Ends every one-off command that somebody watches (`slipway run`); before the loop is stopped, or

@@ -236,6 +236,8 @@ int api_write(struct api_call *c, api_unit_fn *fn, void *ctx, struct err *e)
 		return -1;
 	if (c->kick && c->cx->queue)
 		queue_kick(c->cx->queue);
+	if (c->changed_task)
+		api_task_changed(c->cx, c->changed_task);
 	if (c->hooks_changed && c->cx->hooks)
 		hooks_changed(c->cx->hooks);
 	return 0;

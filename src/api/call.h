@@ -43,6 +43,7 @@ struct api_call {
 	struct buf headers;	  /* complete lines for the answer */
 	bool answered;		  /* the function has answered, or will, by itself */
 	bool replayed;		  /* the answer is one that was kept */
+	int64_t changed_task;	  /* its watchers are told once durable; 0: none */
 	bool kick, hooks_changed; /* to do once durable */
 };
 

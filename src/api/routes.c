@@ -10,19 +10,28 @@
 #define PROJECT P "/projects/{project}"
 #define PAGE "after limit"
 
-/* Rows read: {need, scope, action}, method, pattern, function, body, to a file, tag, summary, query, request, answer, status. */
+/* Rows read: {need, scope, action}, method, pattern, function, body, to a file, tag, summary,
+ * query, request, answer, status. */
 #define GET(need, scope, pattern, fn, tag, summary, query, answer)                                 \
-	{{ACCESS_##need, ACCESS_##scope, NULL}, HTTP_GET, pattern, fn, 0, false, tag, summary,     \
-	    query, NULL, answer, 200}
+	{                                                                                          \
+		{ACCESS_##need, ACCESS_##scope, NULL}, HTTP_GET, pattern, fn, 0, false, tag,       \
+		    summary, query, NULL, answer, 200                                              \
+	}
 #define POST(need, scope, action, pattern, fn, tag, summary, request, answer, status)              \
-	{{ACCESS_##need, ACCESS_##scope, action}, HTTP_POST, pattern, fn, BODY, false, tag,        \
-	    summary, NULL, request, answer, status}
+	{                                                                                          \
+		{ACCESS_##need, ACCESS_##scope, action}, HTTP_POST, pattern, fn, BODY, false, tag, \
+		    summary, NULL, request, answer, status                                         \
+	}
 #define PUT(need, scope, action, pattern, fn, tag, summary, request, answer, status)               \
-	{{ACCESS_##need, ACCESS_##scope, action}, HTTP_PUT, pattern, fn, BODY, false, tag,         \
-	    summary, NULL, request, answer, status}
+	{                                                                                          \
+		{ACCESS_##need, ACCESS_##scope, action}, HTTP_PUT, pattern, fn, BODY, false, tag,  \
+		    summary, NULL, request, answer, status                                         \
+	}
 #define DELETE(need, scope, action, pattern, fn, tag, summary, answer, status)                     \
-	{{ACCESS_##need, ACCESS_##scope, action}, HTTP_DELETE, pattern, fn, 0, false, tag,         \
-	    summary, NULL, NULL, answer, status}
+	{                                                                                          \
+		{ACCESS_##need, ACCESS_##scope, action}, HTTP_DELETE, pattern, fn, 0, false, tag,  \
+		    summary, NULL, NULL, answer, status                                            \
+	}
 
 /* clang-format off */
 static const struct api_route table[] = {

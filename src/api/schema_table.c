@@ -5,19 +5,50 @@
 
 #define REQ API_REQUIRED
 #define NUL API_NULL
-#define STRING(n, flags, max, about) {n, API_STRING, flags, NULL, 0, max, about}
-#define TEXT(n, flags, about) {n, API_STRING, flags, NULL, 0, 0, about}
-#define INT(n, flags, min, max, about) {n, API_INTEGER, flags, NULL, min, max, about}
-#define NUMBER(n, flags, about) {n, API_INTEGER, flags, NULL, 0, 0, about}
-#define BOOL(n, flags, about) {n, API_BOOLEAN, flags, NULL, 0, 0, about}
-#define TIME(n, flags, about) {n, API_TIME, flags, NULL, 0, 0, about}
-#define OBJECT(n, flags, of, about) {n, API_OBJECT, flags, of, 0, 0, about}
-#define LIST(n, flags, of, max, about) {n, API_LIST, flags, of, 0, max, about}
-#define MAP(n, flags, of, about) {n, API_MAP, flags, of, 0, 0, about}
-#define ANY(n, flags, about) {n, API_ANY, flags, NULL, 0, 0, about}
+#define STRING(n, flags, max, about)                                                               \
+	{                                                                                          \
+		n, API_STRING, flags, NULL, 0, max, about                                          \
+	}
+#define TEXT(n, flags, about)                                                                      \
+	{                                                                                          \
+		n, API_STRING, flags, NULL, 0, 0, about                                            \
+	}
+#define INT(n, flags, min, max, about)                                                             \
+	{                                                                                          \
+		n, API_INTEGER, flags, NULL, min, max, about                                       \
+	}
+#define NUMBER(n, flags, about)                                                                    \
+	{                                                                                          \
+		n, API_INTEGER, flags, NULL, 0, 0, about                                           \
+	}
+#define BOOL(n, flags, about)                                                                      \
+	{                                                                                          \
+		n, API_BOOLEAN, flags, NULL, 0, 0, about                                           \
+	}
+#define TIME(n, flags, about)                                                                      \
+	{                                                                                          \
+		n, API_TIME, flags, NULL, 0, 0, about                                              \
+	}
+#define OBJECT(n, flags, of, about)                                                                \
+	{                                                                                          \
+		n, API_OBJECT, flags, of, 0, 0, about                                              \
+	}
+#define LIST(n, flags, of, max, about)                                                             \
+	{                                                                                          \
+		n, API_LIST, flags, of, 0, max, about                                              \
+	}
+#define MAP(n, flags, of, about)                                                                   \
+	{                                                                                          \
+		n, API_MAP, flags, of, 0, 0, about                                                 \
+	}
+#define ANY(n, flags, about)                                                                       \
+	{                                                                                          \
+		n, API_ANY, flags, NULL, 0, 0, about                                               \
+	}
 #define LIST_OF(of)                                                                                \
 	LIST("items", REQ, of, 0, "one page"),                                                     \
-	    TEXT("next", REQ | NUL, "to give as ?after= for the next page; null: this is the last")
+	    TEXT(                                                                                  \
+		"next", REQ | NUL, "to give as ?after= for the next page; null: this is the last")
 
 static const struct api_field source_input[] = {
     STRING("type", REQ, 16, "git, path or archive"),
@@ -106,7 +137,8 @@ static const struct api_field archive[] = {
 static const struct api_field step[] = {
     NUMBER("attempt", REQ, "from 1"),
     NUMBER("seq", REQ, "from 1 within the attempt"),
-    TEXT("name", REQ, "fetch, plan, build, check, provision, release, start, verify, switch, drain"),
+    TEXT(
+	"name", REQ, "fetch, plan, build, check, provision, release, start, verify, switch, drain"),
     TEXT("state", REQ, "running, done, failed, cancelled or skipped"),
     TIME("started_at", REQ, ""),
     TIME("finished_at", REQ | NUL, ""),
@@ -267,7 +299,8 @@ static const struct api_field run_create[] = {
 };
 
 static const struct api_field operator_create[] = {
-    STRING("name", REQ, 32, "a-z, 0-9, '.', '_' and '-'; a local user's name lets them use the socket"),
+    STRING("name", REQ, 32,
+	"a-z, 0-9, '.', '_' and '-'; a local user's name lets them use the socket"),
     STRING("role", 0, 16, "on everything: none, viewer, deployer, admin or owner; absent: none"),
 };
 static const struct api_field operator_[] = {
@@ -336,7 +369,10 @@ static const struct api_field problem[] = {
     LIST("errors", 0, "any", 0, "fields: pointer and detail"),
 };
 
-#define SCHEMA(n, array, about) {n, about, array, sizeof(array) / sizeof(*(array)), false}
+#define SCHEMA(n, array, about)                                                                    \
+	{                                                                                          \
+		n, about, array, sizeof(array) / sizeof(*(array)), false                           \
+	}
 static const struct api_schema table[] = {
     SCHEMA("SourceInput", source_input, "Where code comes from."),
     SCHEMA("Source", source, "Where code comes from."),

@@ -13,21 +13,33 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { RECHECK_MS = 5000, END_BYTES_MAX = 1 << 20 };
+
 struct watcher {
-	struct feed *feed;
+	const struct api_context *cx;
 	struct http_stream *stream;
 	struct feed_watch *watch;
 	char topic[64];
 	uint64_t after;
-	/* lines only */
+	struct model_viewer viewer;  /* may they still? */
+	int64_t project_id, task_id; /* task 0: lines */
 	char process[32], contains[256];
 	int64_t release;
 	bool begun, closed, ended;
+	/* Looking again, now and then. */
+	struct loop_timer *timer;
+	bool looking, gone, end_seen;
+	struct buf end; /* the task, once it has ended */
 };
 
+/* Only when nothing will call with it any more. */
 static void watcher_free(struct watcher *w)
 {
+	if (!w->closed || !w->begun || w->looking)
+		return;
 	feed_watch_free(w->watch);
+	loop_timer_free(w->timer);
+	buf_fini(&w->end);
 	free(w);
 }
 
@@ -35,10 +47,81 @@ static void watcher_closed(void *ctx)
 {
 	struct watcher *w = ctx;
 	w->closed = true;
-	feed_watch_free(w->watch);
-	w->watch = NULL;
-	if (w->begun)
+	watcher_free(w);
+}
+
+static void watcher_end(struct watcher *w)
+{
+	w->ended = true;
+	http_stream_end(w->stream);
+}
+
+/* A stream does not rely on news alone: a task may end without any (cancelled while it waited), a
+ * role may be taken away, a project may go. Every few seconds the store is asked. */
+
+static void look_task(struct watcher *w, struct store_db *db, struct arena *a)
+{
+	struct model_task t;
+	struct json_out out;
+	struct err ignored;
+	int found = model_task_get(db, a, w->task_id, w->viewer, &t, &ignored);
+	w->gone = found == 0;
+	if (found <= 0 || t.state == MODEL_TASK_WAITING || t.state == MODEL_TASK_RUNNING)
+		return;
+	buf_clear(&w->end);
+	json_out_init(&out, &w->end);
+	api_task_json(&out, NULL, &t, NULL);
+}
+
+static void look(void *ctx)
+{
+	struct watcher *w = ctx;
+	struct err ignored;
+	struct model_project p;
+	struct arena a CLEANUP_ARENA;
+	arena_init(&a, 2 * END_BYTES_MAX);
+	struct store_db *db =
+	    store_read_begin(w->cx->store, clock_mono_ms() + API_READ_WAIT_MS, &ignored);
+	if (!db)
+		return;
+	if (w->task_id)
+		look_task(w, db, &a);
+	else
+		w->gone = model_project_get_id(db, &a, w->project_id, w->viewer, &p, &ignored) == 0;
+	store_read_end(w->cx->store, db);
+}
+
+/* The news of an end may be under way still: it gets one more round before the store's word is
+ * given. */
+static void looked(void *ctx)
+{
+	struct watcher *w = ctx;
+	w->looking = false;
+	if (w->closed) {
 		watcher_free(w);
+		return;
+	}
+	if (w->ended)
+		return;
+	if (w->end.n && w->end_seen)
+		http_stream_send(w->stream, STR(""), STR("end"), buf_view(&w->end));
+	if (w->gone || (w->end.n && w->end_seen)) {
+		watcher_end(w);
+		return;
+	}
+	w->end_seen = w->end.n > 0;
+	loop_timer_at(w->timer, clock_mono_ms() + RECHECK_MS);
+}
+
+static void look_again(void *ctx)
+{
+	struct watcher *w = ctx;
+	struct err ignored;
+	if (w->closed || w->ended || w->looking)
+		return;
+	w->looking = loop_work(w->cx->loop, look, looked, w, &ignored) == 0;
+	if (!w->looking)
+		loop_timer_at(w->timer, clock_mono_ms() + RECHECK_MS);
 }
 
 static bool line_wanted(const struct watcher *w, struct str data)
@@ -65,10 +148,8 @@ static void watcher_news(void *ctx, uint64_t id, struct str event, struct str da
 		return;
 	int n = snprintf(text, sizeof(text), "%" PRIu64, id);
 	http_stream_send(w->stream, (struct str){text, (size_t)n}, event, data);
-	if (str_eq(event, STR("end"))) {
-		w->ended = true;
-		http_stream_end(w->stream);
-	}
+	if (str_eq(event, STR("end")))
+		watcher_end(w);
 }
 
 static void watcher_begin(void *ctx)
@@ -77,19 +158,24 @@ static void watcher_begin(void *ctx)
 	w->begun = true;
 	if (w->closed) {
 		watcher_free(w);
-		return;
-	}
-	if (w->ended)
+	} else if (w->ended) {
 		http_stream_end(w->stream);
-	else
-		w->watch = feed_watch_new(w->feed, str_c(w->topic), w->after, watcher_news, w);
+	} else {
+		w->watch = feed_watch_new(w->cx->feed, str_c(w->topic), w->after, watcher_news, w);
+		w->timer = loop_timer_new(w->cx->loop, look_again, w);
+		loop_timer_at(w->timer, clock_mono_ms() + RECHECK_MS);
+	}
 }
 
 static struct watcher *watcher_new(const struct api_call *c)
 {
 	struct watcher *w = mem_alloc(sizeof(*w));
 	struct str last = http_header_get(c->r, "Last-Event-ID");
-	w->feed = c->cx->feed;
+	w->cx = c->cx;
+	w->viewer = api_viewer(c);
+	w->project_id = c->who->project_id;
+	w->task_id = c->who->task_id;
+	buf_init(&w->end, END_BYTES_MAX);
 	if (last.p && !num_u64(last, 0, UINT64_MAX, &w->after))
 		w->after = 0;
 	return w;
@@ -236,11 +322,17 @@ static void changed_read(void *ctx)
 	store_read_end(ch->cx->store, db);
 }
 
+static void changed_begin(void *ctx)
+{
+	struct changed *ch = ctx;
+	struct err ignored;
+	if (loop_work(ch->cx->loop, changed_read, free, ch, &ignored) < 0)
+		free(ch); /* the watchers look again by themselves */
+}
+
 void api_task_changed(const struct api_context *cx, int64_t task_id)
 {
 	struct changed *ch = mem_alloc(sizeof(*ch));
-	struct err ignored;
 	*ch = (struct changed){cx, task_id};
-	if (loop_work(cx->loop, changed_read, free, ch, &ignored) < 0)
-		free(ch);
+	loop_post(cx->loop, changed_begin, ch);
 }

@@ -56,6 +56,7 @@ static int cancel_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 		    STR_ARG(c->who->project));
 	}
 	c->kick = true;
+	c->changed_task = c->who->task_id;
 	if (api_audit(c, db, c->who->project, http_param(c->http, "task"), e) < 0)
 		return -1;
 	json_open_object(&c->w, NULL);

@@ -252,7 +252,7 @@ static inline void world_stop(void)
 
 static inline int client_connect(enum who w)
 {
-	struct timeval limit = {10, 0};
+	struct timeval limit = {20, 0};
 	int fd;
 	if (w == ROOT) {
 		struct sockaddr_un to = {.sun_family = AF_UNIX};
