@@ -407,6 +407,11 @@ void deploy_on_line(void *deploy, const struct priv_status *s, struct str line)
 {
 	struct deploy *d = deploy;
 	logs_append(d->o.logs, str_c(s->project), s->release, str_c(s->process), s->instance, line);
+	for (struct work *w = d->works; w; w = w->next)
+		if (s->class == PRIV_SERVICE && s->release == (uint32_t)w->release.number &&
+		    w->st.phase >= DEPLOY_START && !w->in_flight &&
+		    str_eq_c(w->project.name, s->project))
+			report_lines_add(w, line);
 }
 
 struct deploy *deploy_new(const struct deploy_options *o)

@@ -134,6 +134,7 @@ void start_start(struct work *w)
 		work_fail(w, &e);
 		return;
 	}
+	report_lines_clear(w);
 	work_ops_begin(w, started);
 	for (size_t i = 0; i < w->plan.process_count; i++) {
 		const struct plan_process *p = &w->plan.processes[i];
