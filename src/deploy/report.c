@@ -120,9 +120,9 @@ void report_receipt(struct work *w, const char *what, const char *outcome, const
 
 static void put_receipt(struct json_out *j, struct work *w)
 {
-	CLEANUP_BUF struct buf list;
 	if (w->receipt.n == 0)
 		return;
+	CLEANUP_BUF struct buf list;
 	buf_init(&list, 32u << 10);
 	buf_char(&list, '[');
 	buf_str(&list, buf_view(&w->receipt));

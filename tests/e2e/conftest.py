@@ -19,3 +19,13 @@ def platform():
         yield p
     finally:
         p.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failed test shows the end of its platform's log."""
+    report = (yield).get_result()
+    if report.failed:
+        for value in item.funcargs.values():
+            if isinstance(value, Platform):
+                report.sections.append(("slipwayd", "\n".join(value.log_text().splitlines()[-25:])))

@@ -69,7 +69,7 @@ class Answer:
 class Platform:
     def __init__(self, build=SANITIZED, extra=()):
         self.build, self.extra = Path(build), list(extra)
-        self.dir = Path(tempfile.mkdtemp(prefix="slipway-e2e-"))
+        self.dir = Path(tempfile.mkdtemp(prefix="slipway-e2e-", dir="/var/lib" if ROOT else "/tmp"))
         self.dir.chmod(0o755)
         self.state = self.dir / "state"
         self.run = Path(tempfile.mkdtemp(prefix="slw-", dir="/run" if ROOT else "/tmp"))
