@@ -415,7 +415,7 @@ static void the_environment_is_ours(void **state)
 {
 	(void)state;
 	make_project();
-	struct str env[] = {STR("A=1"), STR("SLIPWAY_X=no"), STR("LISTEN_FDS=9")};
+	struct str env[] = {STR("A=1"), STR("SLIPWAY_INSTANCE=no"), STR("LISTEN_FDS=9")};
 	const struct args list = {env, 3};
 	struct run_spec s = spec("run", SH("env | sort | cut -d= -f1 | tr '\\n' ' '; echo $HOME "
 					   "$LANG $PORT; cat <&$SLIPWAY_SECRET_FD"));
