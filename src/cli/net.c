@@ -22,11 +22,18 @@ struct net {
 	bool unreachable, untrusted;
 };
 
-/* http://127.…, http://localhost or http://[::1]. */
+/* 127.…, localhost or [::1], with or without a port; "127.example.org" is none. */
 static bool is_loopback(struct str host)
 {
-	return str_starts(host, STR("127.")) || str_starts(host, STR("localhost:")) ||
-	       str_eq_c(host, "localhost") || str_starts(host, STR("[::1]"));
+	if (str_starts(host, STR("[::1]")))
+		return host.n == 5 || host.p[5] == ':';
+	host = str_slice(host, 0, str_find(host, ':', 0));
+	if (str_eq_c(host, "localhost"))
+		return true;
+	for (size_t i = 0; i < host.n; i++)
+		if (host.p[i] != '.' && (host.p[i] < '0' || host.p[i] > '9'))
+			return false;
+	return str_starts(host, STR("127."));
 }
 
 static int check_url(const struct net_server *s, struct err *e)
