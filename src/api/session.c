@@ -135,7 +135,7 @@ static void bytes_send(struct session *s, uv_pipe_t *to, struct str bytes, bool 
 
 static void frame_send(struct session *s, enum run_frame_type type, struct str payload)
 {
-	struct buf b CLEANUP_BUF;
+	struct buf b CLEANUP_BUF = {0};
 	if (s->gone)
 		return;
 	buf_init(&b, 4u << 20);
@@ -212,7 +212,7 @@ static void terminal_drain(struct session *s)
 static void job_output(void *ctx, struct str line)
 {
 	struct session *s = ctx;
-	struct buf b CLEANUP_BUF;
+	struct buf b CLEANUP_BUF = {0};
 	if (s->gone)
 		return;
 	if (uv_stream_get_write_queue_size((uv_stream_t *)&s->connection) > 8 * BACKLOG_MAX) {

@@ -132,10 +132,10 @@ static void put_receipt(struct json_out *j, struct work *w)
 
 static void put_url(struct json_out *j, struct work *w)
 {
-	CLEANUP_BUF struct buf url;
+	CLEANUP_BUF struct buf url = {0};
+	buf_init(&url, 512);
 	if (w->first_domain.n == 0)
 		return;
-	buf_init(&url, 512);
 	buf_printf(&url, "%s://%.*s", w->d->o.edge_scheme, STR_ARG(w->first_domain));
 	json_put_str(j, "url", buf_view(&url));
 }

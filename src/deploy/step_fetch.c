@@ -235,7 +235,6 @@ static int remember_fetch(struct work *w, struct store_db *db, struct err *e)
 static void fetch_failed(struct work *w)
 {
 	struct err e;
-	CLEANUP_BUF struct buf last;
 	if (w->job_failed_to_run || w->job_limit != PRIV_LIMIT_NONE) {
 		(void)job_ok(w, "the fetch", &e);
 		work_fail(w, &e);
@@ -247,7 +246,6 @@ static void fetch_failed(struct work *w)
 	source_explain(&w->source, w->job_status, lines, &e);
 	if (!work_stopping(w))
 		work_blame(w, &e);
-	buf_init(&last, 64);
 	bool later = err_class_of(e.code)->retry == ERR_RETRY_LATER;
 	if (later && !work_stopping(w) && w->task.attempts_max > 1)
 		work_answer(w, DEPLOY_EV_RETRY);
