@@ -185,7 +185,7 @@ static void roll_healthy(void *ctx, unsigned tries, const struct err *e)
 	}
 	struct err all;
 	const struct priv_status *s = roll_status(w);
-	(void)err_set(&all, ERR_FAILED, "%s.%u did not become healthy again: %s",
+	(void)err_set(&all, ERR_FAILED, "%s.%u %s after its restart",
 	    s ? s->process : "web", s ? s->instance : 0, e->msg);
 	report_lines_of_release(w);
 	work_fail(w, &all);

@@ -229,9 +229,10 @@ static void on_health(void *ctx, unsigned tries, const struct err *e)
 		return;
 	}
 	struct err all;
-	struct str path = w->plan.health.path.n > 0 ? w->plan.health.path : STR("/");
-	(void)err_set(&all, ERR_FAILED, "web.%u did not become healthy: GET %.*s → %s (%u tries)",
-	    at->instance, STR_ARG(path), e->msg, tries);
+	const struct plan_process *p = plan_find(&w->plan, STR("web"));
+	(void)err_set(&all, ERR_FAILED, "web.%u %s", at->instance, e->msg);
+	if (p && p->listen != MANIFEST_LISTEN_SOCKET && w->line_count == 0)
+		(void)err_hint(&all, "does it listen on 127.0.0.1:$PORT?");
 	health_all_cancel(w);
 	report_lines_of_release(w);
 	work_fail(w, &all);
