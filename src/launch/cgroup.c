@@ -159,7 +159,7 @@ static int open_group(int folder, const char *name)
 			  : openat(folder, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* ---- what a crashed keeper left ---- */
+/* ---- what is left of an end, or of a keeper that crashed ---- */
 
 static void sweep(const struct cgroup_base *b, int folder)
 {
@@ -199,6 +199,9 @@ void cgroup_open(struct cgroup_base *b, const char *label)
 void cgroup_close(struct cgroup_base *b)
 {
 	int *const folders[] = {&b->v2, &b->memory, &b->cpu, &b->pids};
+	/* Groups whose last process was still dying when their instance ended. */
+	for (size_t i = 0; i < CGROUP_FDS_MAX; i++)
+		sweep(b, *folders[i]);
 	for (size_t i = 0; i < CGROUP_FDS_MAX; i++) {
 		if (*folders[i] >= 0)
 			(void)rmdir(b->path[i]);

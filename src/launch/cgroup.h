@@ -35,7 +35,9 @@ struct cgroup_events {
 /* Finds what can be used and makes the folders; kills and removes what an earlier user of the label
  * left. Never fails. */
 void cgroup_open(struct cgroup_base *b, const char *label);
-void cgroup_close(struct cgroup_base *b); /* removes the folders when they are empty */
+/* Kills what is left in the groups and removes all of it; waits up to half a second for each that
+ * is still dying. */
+void cgroup_close(struct cgroup_base *b);
 bool cgroup_has_memory(const struct cgroup_base *b);
 bool cgroup_has_tasks(const struct cgroup_base *b);
 bool cgroup_has_kill(const struct cgroup_base *b);

@@ -515,8 +515,11 @@ void run_close(struct run *r)
 	if (r->watch)
 		loop_watch_free(r->watch);
 	loop_timer_free(r->timer);
-	for (struct run_call *c; (c = r->calls); free(c))
+	for (struct run_call *c; (c = r->calls); free(c)) {
 		r->calls = c->next;
+		if (c->with_fd == on_output)
+			free(c->ctx);
+	}
 	for (struct run_stop_wait *w; (w = r->stops); free(w))
 		r->stops = w->next;
 	for (struct run_out *o; (o = r->out); out_free(o))
