@@ -43,7 +43,7 @@ int git_ask(const char *dir, const char *const *args, struct buf *out, struct er
 	size_t n = 7;
 	int ends[2], status = 0;
 	pid_t pid;
-	for (size_t i = 0; args[i] && i < ARGS_MAX; i++)
+	for (size_t i = 0; i < ARGS_MAX && args[i]; i++)
 		argv[n++] = args[i];
 	argv[n] = NULL;
 	if (pipe2(ends, O_CLOEXEC) < 0)
