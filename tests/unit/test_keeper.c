@@ -193,8 +193,10 @@ static void start_keeper(const char *orphan_ms)
 	if (f.keeper == 0) {
 		if (f.plain && (setgid(PLAIN_USER) != 0 || setuid(PLAIN_USER) != 0))
 			_exit(126);
-		int log = open("/tmp/swt-keeper.log", O_WRONLY | O_CREAT | O_APPEND, 0666);
-		if (log >= 0 && getenv("SWT_LOG") == NULL)
+		char path[96]; /* SWT_LOG=1 shows what the keeper says */
+		snprintf(path, sizeof(path), "%s/log", f.dir);
+		int log = getenv("SWT_LOG") ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND, 0600);
+		if (log >= 0)
 			dup2(log, 2);
 		execl(HELPER, "slipway-helper", "--keeper", "--socket", f.socket, "--projects",
 		    f.projects, "--run", f.run_dir, "--edge", f.edge, "--state", f.state, "--exec",
