@@ -70,8 +70,8 @@ static size_t take_fds(struct msghdr *m, int fds[PRIV_FDS_MAX])
 	return count;
 }
 
-int priv_recv(int sock, void *msg, size_t size, int fds[PRIV_FDS_MAX], size_t *ret_fd_count,
-    struct err *e)
+int priv_recv(
+    int sock, void *msg, size_t size, int fds[PRIV_FDS_MAX], size_t *ret_fd_count, struct err *e)
 {
 	char surplus;
 	struct iovec iov[2] = {
