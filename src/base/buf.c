@@ -112,7 +112,7 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 	int want = vsnprintf(NULL, 0, fmt, ap);
 	char *to = want < 0 ? NULL : buf_reserve(b, (size_t)want);
 	if (to) {
-		vsnprintf(to, (size_t)want + 1, fmt, again);
+		(void)vsnprintf(to, (size_t)want + 1, fmt, again);
 		buf_commit(b, (size_t)want);
 	} else {
 		b->full = true;

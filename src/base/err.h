@@ -63,3 +63,17 @@ int err_at(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Puts "text: " in front of the message. */
 int err_prefix(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void err_clear(struct err *e);
+
+/* Analysers see one file at a time: to them, that these return -1 stands here. */
+#if (defined(__clang_analyzer__) || defined(SLIPWAY_ANALYSE)) && !defined(ERR_C)
+static inline int err_minus_one(int rc)
+{
+	(void)rc;
+	return -1;
+}
+#define err_set(...) err_minus_one(err_set(__VA_ARGS__))
+#define err_sys(...) err_minus_one(err_sys(__VA_ARGS__))
+#define err_hint(...) err_minus_one(err_hint(__VA_ARGS__))
+#define err_at(...) err_minus_one(err_at(__VA_ARGS__))
+#define err_prefix(...) err_minus_one(err_prefix(__VA_ARGS__))
+#endif

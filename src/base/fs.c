@@ -108,7 +108,7 @@ int fs_write_atomic(int dir, const char *name, const void *p, size_t n, mode_t m
 static int read_rest(int fd, const char *name, struct buf *into, struct err *e)
 {
 	for (;;) {
-		char probe;
+		char probe = 0;
 		size_t left = into->max - into->n,
 		       step = left < READ_STEP_BYTES ? left : READ_STEP_BYTES;
 		/* With the buffer exactly full one more byte tells whether the file ends here. */

@@ -117,6 +117,8 @@ void out_table_print(const struct out_table *t, FILE *f)
 {
 	size_t width[OUT_TABLE_COLUMNS] = {0};
 	bool right[OUT_TABLE_COLUMNS] = {false};
+	if (t->columns == 0)
+		return;
 	for (size_t i = 0; i < t->rows * t->columns; i++) {
 		size_t column = i % t->columns;
 		const char *text = t->cells[i];

@@ -289,7 +289,7 @@ static int signals_open(struct daemon *d, struct err *e)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
 		return err_sys(e, ERR_INTERNAL, errno, "could not block signals");
 	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -369,7 +369,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "  %s\n", e.hint);
 		return err_class_of(e.code)->exit_code;
 	}
-	char url[128];
+	static char url[128];
 	snprintf(url, sizeof(url), "http://%s:%u", d.settings.http_address, d.settings.http_port);
 	d.api.public_url = url;
 	log_event(LOG_INFO, "daemon", "listening", F_C("api", url),

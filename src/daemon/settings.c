@@ -211,7 +211,7 @@ int settings_parse(int argc, char *const *argv, struct settings *ret, struct err
 	opterr = 0;
 	for (int id; (id = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		if (id == OPT_HELP || id == OPT_VERSION) {
-			fputs(
+			(void)fputs(
 			    id == OPT_HELP ? help_text : "slipwayd " SLIPWAY_VERSION "\n", stdout);
 			return 0;
 		}

@@ -43,7 +43,7 @@ static int read_list(int fd, const char *what, size_t count_max, struct buf *b, 
 {
 	for (;;) {
 		size_t room = b->max - b->n < 65536 ? b->max - b->n : 65536;
-		char probe, *to = room ? buf_reserve(b, room) : &probe;
+		char probe = 0, *to = room ? buf_reserve(b, room) : &probe;
 		ssize_t n = pread(fd, to, room ? room : 1, (off_t)b->n);
 		if (n < 0 && errno == EINTR)
 			continue;

@@ -224,11 +224,8 @@ static void on_side(struct relay *r, size_t slot, enum side s, uint32_t events)
 		check_connected(r, slot);
 		if (!k->connected)
 			return;
-	} else if ((events & EPOLLERR) != 0) {
-		drop(r, slot);
-		return;
-	} else if ((events & EPOLLHUP) != 0 && k->flow[s].ended) {
-		/* Both directions are closed there: what is still for it can go nowhere. */
+	} else if ((events & EPOLLERR) != 0 || ((events & EPOLLHUP) != 0 && k->flow[s].ended)) {
+		/* With both directions closed there, what is still for it can go nowhere. */
 		drop(r, slot);
 		return;
 	}

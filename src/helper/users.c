@@ -88,7 +88,11 @@ int users_find(const struct users *u, struct str project, struct users_record *r
 
 int users_put(const struct users *u, const struct users_record *r, struct err *e)
 {
-	struct record raw = {.magic = MAGIC, .number = r->number, .state = (uint8_t)r->state};
+	struct record raw;
+	memset(&raw, 0, sizeof(raw)); /* what lies between the fields is summed, too */
+	raw.magic = MAGIC;
+	raw.number = r->number;
+	raw.state = (uint8_t)r->state;
 	memcpy(raw.project, r->project, strlen(r->project));
 	memcpy(raw.user, r->user, strlen(r->user));
 	raw.sum = sum_of(&raw);

@@ -12,7 +12,7 @@ void http_peer_learn(struct http_conn *c, int fd)
 		struct sockaddr_in in;
 		struct sockaddr_in6 in6;
 		struct sockaddr_storage room;
-	} a;
+	} a = {.room.ss_family = AF_UNSPEC};
 	socklen_t len = sizeof a;
 	if (c->unix_peer) {
 		struct ucred cred = {.uid = (uid_t)-1};

@@ -203,8 +203,10 @@ void run_jobs_on_lost(struct run *r, const struct err *e)
 
 void run_jobs_free(struct run *r)
 {
-	while (r->jobs)
-		job_free(r->jobs);
+	for (struct run_job *j = r->jobs, *next; j; j = next) {
+		next = j->next;
+		job_free(j);
+	}
 }
 
 /* The report pipe: *ret_write goes to the job. */

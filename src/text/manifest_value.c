@@ -13,7 +13,7 @@ int manifest_value_fault(struct manifest_reader *r, const struct yaml_node *n, c
 	char what[400];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(what, sizeof(what), fmt, ap);
+	(void)vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
 	return err_set(r->e, ERR_INVALID, "%s:%u:%u: %s", r->file, n->line, n->column, what);
 }
@@ -111,9 +111,11 @@ int manifest_value_map(
 int manifest_value_array(struct manifest_reader *r, const char *key, const struct yaml_node *n,
     size_t max, size_t size, void **ret, size_t *ret_count)
 {
-	if (n->count > max)
-		return manifest_value_fault(
+	if (n->count > max) {
+		(void)manifest_value_fault(
 		    r, n, "'%s' has %zu entries, more than %zu", key, n->count, max);
+		return -1;
+	}
 	*ret = arena_array(r->a, n->count, size);
 	*ret_count = n->count;
 	return *ret ? 0 : manifest_value_no_room(r);
