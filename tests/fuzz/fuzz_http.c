@@ -76,7 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct http_head h;
 	const char *p = (const char *)data, *why;
 	size_t at = 0;
-	(void)http_wire_answer(p, size);
+	(void)!http_wire_answer(p, size);
 	enum http_scan r = http_scan_end(p, size, &at, &why);
 	check_split(p, size, size / 2, r, at);
 	check_split(p, size, size > 3 ? size - 3 : 0, r, at);
