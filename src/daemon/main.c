@@ -83,6 +83,11 @@ static void on_task_run(
 	deploy_run(((struct daemon *)ctx)->api.deploy, t, lease, recovered);
 }
 
+static void on_task_changed(void *ctx, int64_t task_id)
+{
+	api_task_changed(&((struct daemon *)ctx)->api, task_id);
+}
+
 static void on_hook(struct http_call *c, struct http_request *r, void *ctx)
 {
 	hooks_receive(((struct api_context *)ctx)->hooks, c, r);
@@ -189,6 +194,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .incarnation = incarnation,
 	    .run = on_task_run,
 	    .cancel = on_task_cancel,
+	    .changed = on_task_changed,
 	    .ctx = d};
 	if (!(a->queue = queue_open(&qo, e)))
 		return -1;
@@ -275,6 +281,7 @@ static void on_signal(void *ctx)
 		return;
 	}
 	d->ending = true;
+	api_end_sessions();
 	http_server_drain(d->server, clock_mono_ms() + DRAIN_MS);
 	http_server_drain(d->edge_server, clock_mono_ms() + DRAIN_MS);
 	const struct priv_request q = {.op = PRIV_SHUTDOWN};

@@ -100,8 +100,10 @@ int host_resolve(struct str host, bool allow_private, struct host_addresses *ret
 	*ret = (struct host_addresses){0};
 	if (!str_copy(host, name, sizeof(name)))
 		return say_fail(SAY_HOST, e, "the host name is too long");
+	/* Names below localhost are loopback, whatever a resolver says (RFC 6761 section 6.3). */
+	const char *asked = str_ends(host, STR(".localhost")) ? "localhost" : name;
 	struct addrinfo want = {.ai_socktype = SOCK_STREAM}, *list = NULL;
-	int rc = getaddrinfo(name, NULL, &want, &list);
+	int rc = getaddrinfo(asked, NULL, &want, &list);
 	if (rc)
 		return say_fail(
 		    SAY_HOST, e, "could not find the address of '%s': %s", name, gai_strerror(rc));
