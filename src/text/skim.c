@@ -145,7 +145,7 @@ static int skim_string(struct skim *s, struct str *ret)
 	char *to = out;
 	while (inside.at < inside.end) {
 		char c = *inside.at++;
-		unsigned code;
+		unsigned code = 0;
 		if (c != '\\') {
 			*to++ = c;
 			continue;
