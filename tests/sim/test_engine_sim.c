@@ -1,19 +1,19 @@
-/* rooms: base loop crypto text store model queue access source priv render launch run edge observe kinds deploy */
-/* The engine's table, the queue's units and the model over a store in memory, driven by chance: pushes, repeats, orders,
- * cancels, actions that end well or badly, answers that come twice, and the death of the daemon between any two commits.
- * Beside the store stands a small reality (links, processes, trees) that only actions change.
+/* rooms: base loop crypto text store model queue access source priv render launch run edge observe
+ * kinds deploy */
+/* The engine's table, the queue's units and the model over a store in memory, driven by chance:
+ * pushes, repeats, orders, cancels, actions that end well or badly, answers that come twice, and
+ * the death of the daemon between any two commits. Beside the store stands a small reality (links,
+ * processes, trees) that only actions change.
  *
  * Invariants, looked at after every event:
  *   SERVES    what the link of a running project names runs and has its tree
  *   ONE       one task of a project runs
- *   SWITCH    a task switches at most once, and only to a release that was verified, and never after a cancel was heard
- *   ONCE      the release command of a release runs at most once
- *   BEFORE    an action's phase was durable before the action had an effect
- *   LEASE     an earlier life's lease ends nothing
- * and when everything has come to rest:
- *   ENDS      every accepted event has an outcome, and nothing waits or runs
- *   NEWEST    an event that counts as served was served by a head at least as new as its own
- *   CLEAN     store and link agree, and nothing runs or lies about but what should
+ *   SWITCH    a task switches at most once, and only to a release that was verified, and never
+ * after a cancel was heard ONCE      the release command of a release runs at most once BEFORE an
+ * action's phase was durable before the action had an effect LEASE     an earlier life's lease ends
+ * nothing and when everything has come to rest: ENDS      every accepted event has an outcome, and
+ * nothing waits or runs NEWEST    an event that counts as served was served by a head at least as
+ * new as its own CLEAN     store and link agree, and nothing runs or lies about but what should
  *   REPLAY    an event told again after it was served, up to date or superseded starts nothing */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -39,7 +39,11 @@
 #define RELEASES 64
 #define EVENTS 64
 #define STEPS 90
+#ifdef __SANITIZE_ADDRESS__ /* eight times slower: the full count is the plain build's */
+#define HISTORIES 2000
+#else
 #define HISTORIES 10000
+#endif
 #define MUTANT_HISTORIES 1000
 #define STORE_HISTORIES 250
 
@@ -60,8 +64,8 @@ enum mutant {
 	MUTANT_COUNT
 };
 static const char *const mutant_names[MUTANT_COUNT] = {"none", "release twice", "switch unverified",
-    "cancel in switch", "leave tree", "drain first", "no unswitch", "assume switched", "stale answer",
-    "act first", "lost fold", "stale lease", "no recovery"};
+    "cancel in switch", "leave tree", "drain first", "no unswitch", "assume switched",
+    "stale answer", "act first", "lost fold", "stale lease", "no recovery"};
 
 struct sim_work {
 	bool on, busy, applied, verified, cancel_heard, was_running;
@@ -148,8 +152,13 @@ static void fetch(struct sim *s, struct sim_work *w, struct sim_project *p)
 {
 	struct err e = {0};
 	struct model_release r = {.project_id = p->id,
-	    .ref = STR("main"), .commit = STR(""), .subject = STR(""), .author = STR(""),
-	    .task_id = w->t.id, .attempt = w->t.attempt, .created_ms = s->now};
+	    .ref = STR("main"),
+	    .commit = STR(""),
+	    .subject = STR(""),
+	    .author = STR(""),
+	    .task_id = w->t.id,
+	    .attempt = w->t.attempt,
+	    .created_ms = s->now};
 	must(model_release_begin(s->db, &r, &w->release, &e), &e);
 	w->head = p->head;
 	p->tree[w->release] = true;
@@ -179,27 +188,55 @@ static void apply(struct sim *s, struct sim_work *w)
 	struct sim_project *p = project_of(s, w);
 	struct err e = {0};
 	switch (w->act.phase) {
-	case DEPLOY_FETCH: fetch(s, w, p); break;
+	case DEPLOY_FETCH:
+		fetch(s, w, p);
+		break;
 	case DEPLOY_RELEASE:
 		if (++p->commands[w->release] > 1)
 			breaks(s, "ONCE");
 		break;
-	case DEPLOY_START: p->runs[w->release] |= w->st.flow != DEPLOY_FLOW_SCALE || p->desired; break;
-	case DEPLOY_SWITCH: switch_link(s, w, p); break;
-	case DEPLOY_DRAIN: only_runs(p, w->release); break;
-	case DEPLOY_HALT: only_runs(p, 0); break;
-	case DEPLOY_UNSWITCH: p->link = w->from; break;
-	case DEPLOY_UNDO_START: take_back(w, p); break;
-	case DEPLOY_UNDO_RELEASE: p->tree[w->release] = false; break;
+	case DEPLOY_START:
+		p->runs[w->release] |= w->st.flow != DEPLOY_FLOW_SCALE || p->desired;
+		break;
+	case DEPLOY_SWITCH:
+		switch_link(s, w, p);
+		break;
+	case DEPLOY_DRAIN:
+		only_runs(p, w->release);
+		break;
+	case DEPLOY_HALT:
+		only_runs(p, 0);
+		break;
+	case DEPLOY_UNSWITCH:
+		p->link = w->from;
+		break;
+	case DEPLOY_UNDO_START:
+		take_back(w, p);
+		break;
+	case DEPLOY_UNDO_RELEASE:
+		p->tree[w->release] = false;
+		break;
 	case DEPLOY_ERASE:
 		must(model_project_remove(s->db, p->id, s->now, &e), &e);
 		p->gone = true;
 		p->link = 0;
 		memset(p->tree, 0, sizeof(p->tree));
 		break;
-	case DEPLOY_NEW: case DEPLOY_PLAN: case DEPLOY_BUILD: case DEPLOY_CHECK: case DEPLOY_PROVISION:
-	case DEPLOY_VERIFY: case DEPLOY_HANDOVER: case DEPLOY_OPEN: case DEPLOY_SHRINK: case DEPLOY_ROLL:
-	case DEPLOY_CLOSE: case DEPLOY_FINISH: case DEPLOY_ENDED: case DEPLOY_PHASE_COUNT: break;
+	case DEPLOY_NEW:
+	case DEPLOY_PLAN:
+	case DEPLOY_BUILD:
+	case DEPLOY_CHECK:
+	case DEPLOY_PROVISION:
+	case DEPLOY_VERIFY:
+	case DEPLOY_HANDOVER:
+	case DEPLOY_OPEN:
+	case DEPLOY_SHRINK:
+	case DEPLOY_ROLL:
+	case DEPLOY_CLOSE:
+	case DEPLOY_FINISH:
+	case DEPLOY_ENDED:
+	case DEPLOY_PHASE_COUNT:
+		break;
 	}
 }
 
@@ -212,8 +249,12 @@ static void also(struct sim *s, struct sim_work *w, enum deploy_phase was)
 	struct err e = {0};
 	char text[48];
 	struct model_branch_head h = {.commit = commit_text(w->head, text), .task_id = w->t.id};
-	struct model_release r = {.project_id = p->id, .number = w->release, .commit = h.commit, .ref = STR("main"),
-	    .subject = STR(""), .author = STR("")};
+	struct model_release r = {.project_id = p->id,
+	    .number = w->release,
+	    .commit = h.commit,
+	    .ref = STR("main"),
+	    .subject = STR(""),
+	    .author = STR("")};
 	if (was == DEPLOY_FETCH) {
 		must(model_release_describe(s->db, &r, &e), &e);
 		must(model_branch_head_set(s->db, p->id, STR("main"), &h, &e), &e);
@@ -225,17 +266,18 @@ static void also(struct sim *s, struct sim_work *w, enum deploy_phase was)
 	} else if (was == DEPLOY_UNSWITCH) {
 		must(model_live_correct(s->db, p->id, w->from, 0, s->now, &e), &e);
 		p->desired = w->was_running;
-	}
-	else if (was == DEPLOY_PROVISION)
+	} else if (was == DEPLOY_PROVISION)
 		w->was_running = p->desired;
 	else if (was == DEPLOY_CLOSE)
 		p->desired = false;
 	else if (was == DEPLOY_OPEN && w->st.flow == DEPLOY_FLOW_START)
 		p->desired = true;
 	else if (was == DEPLOY_UNDO_RELEASE && w->release > 0) {
-		bool nothing = w->st.outcome == DEPLOY_OUT_UP_TO_DATE || w->st.outcome == DEPLOY_OUT_RETRY;
+		bool nothing =
+		    w->st.outcome == DEPLOY_OUT_UP_TO_DATE || w->st.outcome == DEPLOY_OUT_RETRY;
 		must(nothing ? model_release_discard(s->db, p->id, w->release, &e)
-			     : model_release_fail(s->db, p->id, w->release, &e), &e);
+			     : model_release_fail(s->db, p->id, w->release, &e),
+		    &e);
 	}
 }
 
@@ -251,14 +293,17 @@ static bool commit(struct sim *s, struct sim_work *w, const struct deploy_state 
 		return false;
 	if (good)
 		also(s, w, w->st.phase);
-	(void)snprintf(progress, sizeof(progress), "{\"s\":[%d,%d,%d,%u,%lld,%lld,%lld,%d,%d,%d]}", (int)next->phase,
-	    (int)next->outcome, (int)next->failed_at, next->attempt, (long long)w->release, (long long)w->from,
-	    (long long)w->head, w->switches, w->verified, w->was_running);
-	must(model_task_save(s->db, &l, str_c(deploy_phase_name(next->phase)), str_c(progress), &e), &e);
+	(void)snprintf(progress, sizeof(progress), "{\"s\":[%d,%d,%d,%u,%lld,%lld,%lld,%d,%d,%d]}",
+	    (int)next->phase, (int)next->outcome, (int)next->failed_at, next->attempt,
+	    (long long)w->release, (long long)w->from, (long long)w->head, w->switches, w->verified,
+	    w->was_running);
+	must(model_task_save(s->db, &l, str_c(deploy_phase_name(next->phase)), str_c(progress), &e),
+	    &e);
 	return true;
 }
 
-static void feed(struct sim *s, struct sim_work *w, enum deploy_event_kind k, uint32_t attempt, enum deploy_phase phase)
+static void feed(struct sim *s, struct sim_work *w, enum deploy_event_kind k, uint32_t attempt,
+    enum deploy_phase phase)
 {
 	struct deploy_event ev = {.kind = k, .phase = phase, .attempt = attempt};
 	if (s->mutant == STALE_ANSWER) {
@@ -270,8 +315,9 @@ static void feed(struct sim *s, struct sim_work *w, enum deploy_event_kind k, ui
 	deploy_next_in(s->table, &w->st, &ev, &next, &acts);
 	note(s, (uint64_t)k * 1000 + next.phase * 10 + acts.count);
 	if (s->show)
-		print_message("task %lld %s event %u -> %s, outcome %s, release %lld, link %lld\n", (long long)w->t.id,
-		    deploy_phase_name(w->st.phase), (unsigned)k, deploy_phase_name(next.phase), deploy_outcome_name(next.outcome),
+		print_message("task %lld %s event %u -> %s, outcome %s, release %lld, link %lld\n",
+		    (long long)w->t.id, deploy_phase_name(w->st.phase), (unsigned)k,
+		    deploy_phase_name(next.phase), deploy_outcome_name(next.outcome),
 		    (long long)w->release, (long long)project_of(s, w)->link);
 	if (next.phase == DEPLOY_ENDED) {
 		w->on = false;
@@ -284,7 +330,8 @@ static void feed(struct sim *s, struct sim_work *w, enum deploy_event_kind k, ui
 		w->cancel_heard = true;
 		return;
 	}
-	bool good = k == DEPLOY_EV_DONE || w->st.phase == DEPLOY_UNDO_RELEASE || w->st.phase == DEPLOY_UNSWITCH;
+	bool good = k == DEPLOY_EV_DONE || w->st.phase == DEPLOY_UNDO_RELEASE ||
+		    w->st.phase == DEPLOY_UNSWITCH;
 	if (w->st.phase == DEPLOY_VERIFY && k == DEPLOY_EV_DONE && w->busy && w->applied)
 		w->verified = true;
 	if (s->mutant == ACT_FIRST && chance(s, 8) == 0) {
@@ -305,17 +352,25 @@ static void feed(struct sim *s, struct sim_work *w, enum deploy_event_kind k, ui
 static void finish(struct sim *s, struct sim_work *w)
 {
 	static const enum queue_end ends[DEPLOY_OUTCOME_COUNT] = {[DEPLOY_OUT_NONE] = QUEUE_FAILED,
-	    [DEPLOY_OUT_DONE] = QUEUE_DONE, [DEPLOY_OUT_UP_TO_DATE] = QUEUE_UP_TO_DATE, [DEPLOY_OUT_RETRY] = QUEUE_RETRY,
-	    [DEPLOY_OUT_FAILED] = QUEUE_FAILED, [DEPLOY_OUT_CANCELLED] = QUEUE_CANCELLED};
+	    [DEPLOY_OUT_DONE] = QUEUE_DONE,
+	    [DEPLOY_OUT_UP_TO_DATE] = QUEUE_UP_TO_DATE,
+	    [DEPLOY_OUT_RETRY] = QUEUE_RETRY,
+	    [DEPLOY_OUT_FAILED] = QUEUE_FAILED,
+	    [DEPLOY_OUT_CANCELLED] = QUEUE_CANCELLED};
 	struct err e = {0};
 	char text[48];
 	bool dead, seen = w->st.outcome == DEPLOY_OUT_DONE || w->st.outcome == DEPLOY_OUT_CANCELLED;
 	if (w->st.flow == DEPLOY_FLOW_DEPLOY && seen && w->head > 0) {
-		struct model_branch_head h = {.commit = commit_text(w->head, text), .ok = true, .task_id = w->t.id};
+		struct model_branch_head h = {
+		    .commit = commit_text(w->head, text), .ok = true, .task_id = w->t.id};
 		must(model_branch_head_set(s->db, project_of(s, w)->id, STR("main"), &h, &e), &e);
 	}
-	struct queue_ending f = {.lease = w->lease, .how = ends[w->st.outcome], .result_json = STR("{}"),
-	    .error_json = STR("{}"), .now_ms = s->now, .due_ms = s->now + queue_backoff_ms(w->t.attempt, 0)};
+	struct queue_ending f = {.lease = w->lease,
+	    .how = ends[w->st.outcome],
+	    .result_json = STR("{}"),
+	    .error_json = STR("{}"),
+	    .now_ms = s->now,
+	    .due_ms = s->now + queue_backoff_ms(w->t.attempt, 0)};
 	s->served[w->t.id % 4096] = w->head;
 	must(queue_unit_finish(s->db, &f, &dead, &e), &e);
 }
@@ -327,7 +382,8 @@ static enum deploy_event_kind fetch_answer(struct sim *s, struct sim_work *w)
 	char text[48];
 	int rc = model_branch_head_get(s->db, &s->a, project_of(s, w)->id, STR("main"), &h, &e);
 	must(rc, &e);
-	if (rc == 1 && h.ok && project_of(s, w)->link > 0 && str_eq(h.commit, commit_text(w->head, text)))
+	if (rc == 1 && h.ok && project_of(s, w)->link > 0 &&
+	    str_eq(h.commit, commit_text(w->head, text)))
 		return DEPLOY_EV_UP_TO_DATE;
 	return chance(s, 12) == 0 && !s->quiet ? DEPLOY_EV_RETRY : DEPLOY_EV_DONE;
 }
@@ -340,7 +396,8 @@ static enum deploy_event_kind provision_answer(struct sim *s, struct sim_work *w
 	int64_t live = 0, previous = 0;
 	must(model_live_get(s->db, project_of(s, w)->id, &live, &previous, &e), &e);
 	if (w->st.flow == DEPLOY_FLOW_ROLLBACK) {
-		int rc = model_release_before(s->db, &s->a, project_of(s, w)->id, live > 0 ? live : 1, &r, &e);
+		int rc = model_release_before(
+		    s->db, &s->a, project_of(s, w)->id, live > 0 ? live : 1, &r, &e);
 		must(rc, &e);
 		w->release = rc == 1 ? r.number : 0;
 	} else if (w->st.flow != DEPLOY_FLOW_DEPLOY)
@@ -354,8 +411,9 @@ static enum deploy_event_kind provision_answer(struct sim *s, struct sim_work *w
 static enum deploy_event_kind outcome(struct sim *s, struct sim_work *w)
 {
 	static const enum deploy_event_kind bad[] = {DEPLOY_EV_FAILED, DEPLOY_EV_TIMED_OUT};
-	bool back = deploy_phase_is_back(w->act.phase) || w->act.phase == DEPLOY_FINISH || w->act.phase == DEPLOY_ERASE ||
-		    w->act.phase == DEPLOY_HALT || w->act.phase == DEPLOY_CLOSE || w->act.phase == DEPLOY_OPEN ||
+	bool back = deploy_phase_is_back(w->act.phase) || w->act.phase == DEPLOY_FINISH ||
+		    w->act.phase == DEPLOY_ERASE || w->act.phase == DEPLOY_HALT ||
+		    w->act.phase == DEPLOY_CLOSE || w->act.phase == DEPLOY_OPEN ||
 		    w->act.phase == DEPLOY_DRAIN;
 	if (w->st.cancel_asked && w->st.phase < DEPLOY_SWITCH && chance(s, 2) == 0)
 		return DEPLOY_EV_CANCELLED;
@@ -367,7 +425,8 @@ static enum deploy_event_kind outcome(struct sim *s, struct sim_work *w)
 }
 
 /* A failed switch did not change the link; a recovered one that finds it changed is done. */
-static bool fails_before_effect(const struct sim_work *w, const struct sim_project *p, enum deploy_event_kind k)
+static bool fails_before_effect(
+    const struct sim_work *w, const struct sim_project *p, enum deploy_event_kind k)
 {
 	return w->act.phase == DEPLOY_SWITCH && k != DEPLOY_EV_DONE && p->link != w->release;
 }
@@ -395,7 +454,8 @@ static void act(struct sim *s, struct sim_work *w)
 		durable_before(s, w);
 		apply(s, w);
 		w->applied = true;
-		if (w->act.phase == DEPLOY_FETCH && k != DEPLOY_EV_FAILED && k != DEPLOY_EV_TIMED_OUT && k != DEPLOY_EV_CANCELLED)
+		if (w->act.phase == DEPLOY_FETCH && k != DEPLOY_EV_FAILED &&
+		    k != DEPLOY_EV_TIMED_OUT && k != DEPLOY_EV_CANCELLED)
 			k = fetch_answer(s, w);
 		if (!s->quiet && chance(s, 5) == 0)
 			return; /* it has happened, and the answer is still on its way */
@@ -412,23 +472,29 @@ static void act(struct sim *s, struct sim_work *w)
 
 static void take(struct sim *s, const struct model_task *t, bool recovered)
 {
-	static const enum deploy_flow flows[MODEL_TASK_KIND_COUNT] = {[MODEL_TASK_DEPLOY] = DEPLOY_FLOW_DEPLOY,
-	    [MODEL_TASK_ROLLBACK] = DEPLOY_FLOW_ROLLBACK, [MODEL_TASK_STOP] = DEPLOY_FLOW_STOP,
-	    [MODEL_TASK_START] = DEPLOY_FLOW_START, [MODEL_TASK_RESTART] = DEPLOY_FLOW_RESTART,
-	    [MODEL_TASK_SCALE] = DEPLOY_FLOW_SCALE, [MODEL_TASK_DESTROY] = DEPLOY_FLOW_DESTROY};
+	static const enum deploy_flow flows[MODEL_TASK_KIND_COUNT] = {
+	    [MODEL_TASK_DEPLOY] = DEPLOY_FLOW_DEPLOY,
+	    [MODEL_TASK_ROLLBACK] = DEPLOY_FLOW_ROLLBACK,
+	    [MODEL_TASK_STOP] = DEPLOY_FLOW_STOP,
+	    [MODEL_TASK_START] = DEPLOY_FLOW_START,
+	    [MODEL_TASK_RESTART] = DEPLOY_FLOW_RESTART,
+	    [MODEL_TASK_SCALE] = DEPLOY_FLOW_SCALE,
+	    [MODEL_TASK_DESTROY] = DEPLOY_FLOW_DESTROY};
 	int i = s->p[0].id == t->project_id ? 0 : 1;
 	struct sim_work *w = &s->w[i];
 	if (w->on && s->mutant != STALE_LEASE)
 		breaks(s, "ONE");
-	*w = (struct sim_work){.on = true, .t = *t, .st = {.flow = flows[t->kind], .cancel_asked = t->cancel_requested},
+	*w = (struct sim_work){.on = true,
+	    .t = *t,
+	    .st = {.flow = flows[t->kind], .cancel_asked = t->cancel_requested},
 	    .lease = {.task_id = t->id, .counter = t->lease_counter, .incarnation = s->life}};
 	w->cancel_heard = t->cancel_requested && !recovered;
 	int phase = 0, out = 0, at = 0, verified = 0, was = 0;
 	long long release = 0, from = 0, head = 0;
 	char text[200];
 	if (recovered && str_copy(t->progress, text, sizeof(text)) &&
-	    sscanf(text, "{\"s\":[%d,%d,%d,%u,%lld,%lld,%lld,%d,%d,%d]}", &phase, &out, &at, &w->st.attempt, &release, &from,
-		&head, &w->switches, &verified, &was) == 10) {
+	    sscanf(text, "{\"s\":[%d,%d,%d,%u,%lld,%lld,%lld,%d,%d,%d]}", &phase, &out, &at,
+		&w->st.attempt, &release, &from, &head, &w->switches, &verified, &was) == 10) {
 		w->st.phase = (enum deploy_phase)phase;
 		w->st.outcome = (enum deploy_outcome)out;
 		w->st.failed_at = (enum deploy_phase)at;
@@ -440,7 +506,9 @@ static void take(struct sim *s, const struct model_task *t, bool recovered)
 	}
 	struct err e = {0};
 	if (recovered && w->release == 0 && w->st.flow == DEPLOY_FLOW_DEPLOY)
-		must(model_release_made_by(s->db, t->project_id, t->id, t->attempt, &w->release, &e), &e);
+		must(
+		    model_release_made_by(s->db, t->project_id, t->id, t->attempt, &w->release, &e),
+		    &e);
 	if (s->p[i].gone && w->st.phase == DEPLOY_NEW) { /* the executor finds no project */
 		w->st.phase = DEPLOY_FINISH;
 		w->st.outcome = DEPLOY_OUT_FAILED;
@@ -495,8 +563,11 @@ static void crash(struct sim *s)
 		bool dead;
 		if (!old[i].on)
 			continue;
-		struct queue_ending f = {.lease = old[i].lease, .how = QUEUE_DONE, .result_json = STR("{}"),
-		    .error_json = STR("{}"), .now_ms = s->now};
+		struct queue_ending f = {.lease = old[i].lease,
+		    .how = QUEUE_DONE,
+		    .result_json = STR("{}"),
+		    .error_json = STR("{}"),
+		    .now_ms = s->now};
 		if (s->mutant == STALE_LEASE)
 			f.lease = s->w[i].lease;
 		int ended = s->mutant == NO_RECOVERY ? 0 : queue_unit_finish(s->db, &f, &dead, &e);
@@ -515,13 +586,21 @@ static void deliver(struct sim *s, struct sim_project *p, int i)
 	struct queue_accepted got;
 	char key[32], after[48], before[48];
 	(void)snprintf(key, sizeof(key), "k%lld-%d", (long long)p->id, i);
-	struct queue_delivery d = {.hook_id = p->hook, .project_id = p->id, .key = str_c(key), .kind = STR("push"),
-	    .ref = STR("main"), .before = commit_text(p->event_head[i] - 1, before),
-	    .after = commit_text(p->event_head[i], after), .body = STR("{}"), .received_ms = s->now, .triggers = true};
+	struct queue_delivery d = {.hook_id = p->hook,
+	    .project_id = p->id,
+	    .key = str_c(key),
+	    .kind = STR("push"),
+	    .ref = STR("main"),
+	    .before = commit_text(p->event_head[i] - 1, before),
+	    .after = commit_text(p->event_head[i], after),
+	    .body = STR("{}"),
+	    .received_ms = s->now,
+	    .triggers = true};
 	const struct sim_work *w = &s->w[p - s->p];
 	must(queue_unit_accept(s->db, &d, &got, &e), &e);
 	p->event_id[i] = got.event_id;
-	if (s->mutant == LOST_FOLD && w->on && w->st.flow == DEPLOY_FLOW_DEPLOY && !got.repeated && got.task_id != w->t.id) {
+	if (s->mutant == LOST_FOLD && w->on && w->st.flow == DEPLOY_FLOW_DEPLOY && !got.repeated &&
+	    got.task_id != w->t.id) {
 		enum model_task_state st;
 		must(model_event_set(s->db, got.event_id, MODEL_OUTCOME_WAITING, w->t.id, &e), &e);
 		must(model_task_cancel(s->db, got.task_id, MODEL_EVERYTHING, s->now, &st, &e), &e);
@@ -543,14 +622,19 @@ static void push(struct sim *s, struct sim_project *p, bool again)
 
 static void order(struct sim *s, struct sim_project *p)
 {
-	static const enum model_task_kind kinds[] = {MODEL_TASK_ROLLBACK, MODEL_TASK_ROLLBACK, MODEL_TASK_STOP, MODEL_TASK_START,
-	    MODEL_TASK_RESTART, MODEL_TASK_SCALE, MODEL_TASK_DEPLOY, MODEL_TASK_DESTROY};
+	static const enum model_task_kind kinds[] = {MODEL_TASK_ROLLBACK, MODEL_TASK_ROLLBACK,
+	    MODEL_TASK_STOP, MODEL_TASK_START, MODEL_TASK_RESTART, MODEL_TASK_SCALE,
+	    MODEL_TASK_DEPLOY, MODEL_TASK_DESTROY};
 	struct err e = {0};
 	int64_t id;
 	enum model_task_kind k = kinds[chance(s, 8)];
 	if (p->gone || (k == MODEL_TASK_DESTROY && chance(s, 4) != 0))
 		return;
-	struct queue_order o = {.project_id = p->id, .kind = k, .ref = STR("main"), .requested_by = STR("sim"), .now_ms = s->now};
+	struct queue_order o = {.project_id = p->id,
+	    .kind = k,
+	    .ref = STR("main"),
+	    .requested_by = STR("sim"),
+	    .now_ms = s->now};
 	must(queue_unit_order(s->db, &o, &id, &e), &e);
 }
 
@@ -567,7 +651,8 @@ static void look(struct sim *s)
 	for (int i = 0; i < PROJECTS; i++) {
 		const struct sim_project *p = &s->p[i];
 		bool halting = s->w[i].on && s->w[i].st.flow >= DEPLOY_FLOW_START;
-		if (p->link > 0 && p->desired && !halting && (!p->runs[p->link] || !p->tree[p->link]))
+		if (p->link > 0 && p->desired && !halting &&
+		    (!p->runs[p->link] || !p->tree[p->link]))
 			breaks(s, "SERVES");
 	}
 }
@@ -581,7 +666,8 @@ static void rest_project(struct sim *s, struct sim_project *p)
 		if (model_event_get(s->db, &s->a, p->event_id[i], MODEL_EVERYTHING, &ev, &e) != 1 ||
 		    ev.outcome == MODEL_OUTCOME_WAITING)
 			breaks(s, "ENDS");
-		else if ((ev.outcome == MODEL_OUTCOME_SERVED || ev.outcome == MODEL_OUTCOME_UPTODATE) &&
+		else if ((ev.outcome == MODEL_OUTCOME_SERVED ||
+			     ev.outcome == MODEL_OUTCOME_UPTODATE) &&
 			 s->served[ev.task_id % 4096] < p->event_head[i])
 			breaks(s, "NEWEST");
 	}
@@ -590,7 +676,9 @@ static void rest_project(struct sim *s, struct sim_project *p)
 		breaks(s, "CLEAN link");
 	for (int64_t r = 1; r < RELEASES; r++) {
 		struct model_release row;
-		int rc = p->gone ? 0 : model_release_get(s->db, &s->a, p->id, r, MODEL_EVERYTHING, &row, &e);
+		int rc =
+		    p->gone ? 0
+			    : model_release_get(s->db, &s->a, p->id, r, MODEL_EVERYTHING, &row, &e);
 		if (p->runs[r] && (r != p->link || !p->desired))
 			breaks(s, "CLEAN processes");
 		if (p->tree[r] && (rc != 1 || row.state != MODEL_RELEASE_SEALED))
@@ -665,14 +753,23 @@ static int make_world(struct sim *s, struct err *e)
 	for (int i = 0; i < PROJECTS; i++) {
 		char name[24];
 		(void)snprintf(name, sizeof(name), "p%lld", (long long)++s->serial);
-		struct model_project p = {.name = str_c(name), .kind = STR("auto"), .source = MODEL_SOURCE_GIT,
-		    .source_url = STR("https://x.example/r"), .source_ref = STR("main"), .root = STR(""), .desired_running = true,
+		struct model_project p = {.name = str_c(name),
+		    .kind = STR("auto"),
+		    .source = MODEL_SOURCE_GIT,
+		    .source_url = STR("https://x.example/r"),
+		    .source_ref = STR("main"),
+		    .root = STR(""),
+		    .desired_running = true,
 		    .created_ms = 1};
 		s->p[i] = (struct sim_project){.desired = true};
 		if (model_project_add(s->db, &p, &s->p[i].id, e) != 0)
 			return -1;
-		struct model_hook h = {.project_id = s->p[i].id, .name = str_c(name), .sender = STR("github"),
-		    .secret = STR("x"), .branch = STR("main"), .created_ms = 1};
+		struct model_hook h = {.project_id = s->p[i].id,
+		    .name = str_c(name),
+		    .sender = STR("github"),
+		    .secret = STR("x"),
+		    .branch = STR("main"),
+		    .created_ms = 1};
 		if (model_hook_add(s->db, &h, &s->p[i].hook, e) != 0)
 			return -1;
 	}
@@ -727,8 +824,10 @@ static struct store *new_store(void)
 	return st;
 }
 
-/* Runs up to `count` histories; returns how many went by before one broke, its invariant in *ret_broken. */
-static int run(enum mutant m, uint64_t seed, int count, const char **ret_broken, uint64_t *ret_trace)
+/* Runs up to `count` histories; returns how many went by before one broke, its invariant in
+ * *ret_broken. */
+static int run(
+    enum mutant m, uint64_t seed, int count, const char **ret_broken, uint64_t *ret_trace)
 {
 	struct deploy_table t = deploy_table;
 	struct err e = {0};
@@ -743,7 +842,8 @@ static int run(enum mutant m, uint64_t seed, int count, const char **ret_broken,
 			store_close(st);
 			st = new_store();
 		}
-		s->show = getenv("SIM_SHOW") && m == CLEAN_RUN && strtol(getenv("SIM_SHOW"), NULL, 10) == i;
+		s->show = getenv("SIM_SHOW") && m == CLEAN_RUN &&
+			  strtol(getenv("SIM_SHOW"), NULL, 10) == i;
 		s->rng = seed + (uint64_t)i * UINT64_C(1000003);
 		if (store_write(st, history, s, &e) != 0)
 			fail_msg("%s", e.msg);
@@ -775,7 +875,8 @@ static void clean_histories_hold(void **state)
 	clock_t from = clock();
 	int n = run(CLEAN_RUN, seed_of_run(), histories(), &broken, &trace);
 	if (broken)
-		fail_msg("history %d of seed %llu broke %s", n - 1, (unsigned long long)seed_of_run(), broken);
+		fail_msg("history %d of seed %llu broke %s", n - 1,
+		    (unsigned long long)seed_of_run(), broken);
 	print_message("%d histories, trace %016llx, %.1f s\n", n, (unsigned long long)trace,
 	    (double)(clock() - from) / CLOCKS_PER_SEC);
 }
@@ -808,9 +909,9 @@ static void every_mutant_is_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_mutant_is_found),
-		cmocka_unit_test(the_same_seed_gives_the_same_trace),
-		cmocka_unit_test(clean_histories_hold),
+	    cmocka_unit_test(every_mutant_is_found),
+	    cmocka_unit_test(the_same_seed_gives_the_same_trace),
+	    cmocka_unit_test(clean_histories_hold),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* rooms: base loop text crypto store model queue */
-/* The queue over a real store in memory: events to tasks, folds, claims, ends, retries, recovery; then its life on a loop. */
+/* The queue over a real store in memory: events to tasks, folds, claims, ends, retries, recovery;
+ * then its life on a loop. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -124,8 +125,8 @@ static int64_t order(struct world *w, struct store_db *db, enum model_task_kind 
 }
 
 /* Claims one; 0 when there is none. */
-static int64_t claim(struct world *w, struct store_db *db, uint64_t life, int64_t now_ms,
-    struct queue_lease *ret)
+static int64_t claim(
+    struct world *w, struct store_db *db, uint64_t life, int64_t now_ms, struct queue_lease *ret)
 {
 	struct err e = {0};
 	struct model_task t;
@@ -134,8 +135,8 @@ static int64_t claim(struct world *w, struct store_db *db, uint64_t life, int64_
 		fail_msg("%s", e.msg);
 	if (n == 0)
 		return 0;
-	*ret = (struct queue_lease){
-	    .task_id = t.id, .counter = t.lease_counter, .incarnation = life};
+	*ret =
+	    (struct queue_lease){.task_id = t.id, .counter = t.lease_counter, .incarnation = life};
 	return t.id;
 }
 
@@ -452,15 +453,15 @@ static void too_many_at_once_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(waiting_pushes_of_a_branch_fold),
-		T(a_repeat_does_nothing_unless_the_first_failed),
-		T(a_ping_is_stored_and_nothing_follows),
-		T(a_rollback_overtakes),
-		T(retries_wait_and_end_as_dead),
-		T(a_new_life_takes_over),
-		T(backoff_doubles_to_five_minutes),
-		T(it_hands_out_cancels_and_ends),
-		T(too_many_at_once_is_refused),
+	    T(waiting_pushes_of_a_branch_fold),
+	    T(a_repeat_does_nothing_unless_the_first_failed),
+	    T(a_ping_is_stored_and_nothing_follows),
+	    T(a_rollback_overtakes),
+	    T(retries_wait_and_end_as_dead),
+	    T(a_new_life_takes_over),
+	    T(backoff_doubles_to_five_minutes),
+	    T(it_hands_out_cancels_and_ends),
+	    T(too_many_at_once_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
