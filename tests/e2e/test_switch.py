@@ -24,20 +24,25 @@ def fast():
         p.start()
         yield p
     finally:
+        for process in Load.running:
+            process.kill()
         p.close()
 
 
 class Load:
     """The generator against one project: every second request a POST of its id, each on a new connection, never retried."""
 
+    running = []
+
     def __init__(self, platform, project, static=False, rate=RATE):
         self.ids, self.values = platform.dir / f"{project}.acked", platform.dir / f"{project}.values"
         kind = ["--get", "/version.txt"] if static else ["--mixed", "--get", "/version", "--post", "/append"]
         self.process = subprocess.Popen(
             [BUILD / "tests" / "load", "--port", str(platform.edge_port), "--host", f"{project}.localhost", "--close", "--connections", "200",
-             "--rate", str(rate), "--seconds", "3600", "--ids", self.ids, "--values", self.values, *kind],
+             "--rate", str(rate), "--seconds", "900" if LONG else "240", "--ids", self.ids, "--values", self.values, *kind],
             stdout=subprocess.PIPE, text=True,
         )
+        self.running.append(self.process)
 
     def stop(self):
         self.process.send_signal(signal.SIGINT)
