@@ -183,6 +183,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .projects_dir = d->layout.projects,
 	    .run_dir = d->settings.run,
 	    .spool_dir = d->layout.spool,
+	    .edge_port = d->settings.edge_port,
 	    .edge_scheme = "http",
 	    .allow_private_sources = true};
 	a->deploy = deploy_new(&o);

@@ -33,6 +33,7 @@ struct deploy_options {
 	const struct seal_key *seal;
 	const char *projects_dir, *run_dir,
 	    *spool_dir;		    /* spool: uploaded archives, ARCHIVE-ID.tar */
+	uint16_t edge_port; /* of the addresses shown, unless it is the scheme's own; 0: not shown */
 	const char *edge_scheme;    /* "http": what the edge says in X-Forwarded-Proto */
 	bool allow_private_sources; /* embedded: true */
 };

@@ -137,6 +137,10 @@ static void put_url(struct json_out *j, struct work *w)
 	if (w->first_domain.n == 0)
 		return;
 	buf_printf(&url, "%s://%.*s", w->d->o.edge_scheme, STR_ARG(w->first_domain));
+	uint16_t port = w->d->o.edge_port,
+		 own = str_eq_c(STR("https"), w->d->o.edge_scheme) ? 443 : 80;
+	if (port > 0 && port != own)
+		buf_printf(&url, ":%u", port);
 	json_put_str(j, "url", buf_view(&url));
 }
 

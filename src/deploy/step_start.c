@@ -82,6 +82,11 @@ static void provisioned(struct work *w)
 		work_answer(w, DEPLOY_EV_UP_TO_DATE);
 		return;
 	}
+	if (w->release.number == 0) {
+		buf_c(&w->detail, "no release yet; the next deploy heeds it");
+		work_answer(w, DEPLOY_EV_UP_TO_DATE);
+		return;
+	}
 	w->was_running = w->project.desired_running;
 	if (w->st.flow == DEPLOY_FLOW_SCALE && w->had_count < 0)
 		w->had_count = count_running(w);
