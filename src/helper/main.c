@@ -128,7 +128,7 @@ static int check_settings(struct settings *s)
 			return -1;
 		}
 	if (!s->keeper || s->uid_base < 1000) {
-		fputs("slipway-helper: --keeper is needed, and --uid-base is at least 1000\n",
+		(void)fputs("slipway-helper: --keeper is needed, and --uid-base is at least 1000\n",
 		    stderr);
 		return -1;
 	}
@@ -145,7 +145,7 @@ static void find_web_user(const struct settings *s, struct edge_options *e)
 			e->web_uid = p->pw_uid;
 		}
 	if (f)
-		fclose(f);
+		(void)fclose(f);
 }
 
 static bool is_below_tmp(const char *path)
@@ -259,7 +259,7 @@ int main(int argc, char **argv)
 	if (read_options(argc, argv, &s) != 0)
 		return EXIT_USAGE;
 	if (s.help || s.version) {
-		fputs(s.help ? usage : "slipway-helper " SLIPWAY_VERSION "\n", stdout);
+		(void)fputs(s.help ? usage : "slipway-helper " SLIPWAY_VERSION "\n", stdout);
 		return 0;
 	}
 	if (check_settings(&s) != 0)

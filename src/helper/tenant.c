@@ -104,7 +104,7 @@ static enum taken who_has(uid_t uid, const char *name)
 			found = TAKEN_NAME;
 	}
 	if (f)
-		fclose(f);
+		(void)fclose(f);
 	FILE *g = found == TAKEN_NOT ? fopen("/etc/group", "re") : NULL;
 	for (struct group *p; g && (p = fgetgrent(g));) {
 		bool same_name = strcmp(p->gr_name, name) == 0;
@@ -112,7 +112,7 @@ static enum taken who_has(uid_t uid, const char *name)
 			found = same_name ? TAKEN_NAME : TAKEN_NUMBER;
 	}
 	if (g)
-		fclose(g);
+		(void)fclose(g);
 	return found;
 }
 

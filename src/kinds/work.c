@@ -88,7 +88,7 @@ void kind_fail(struct kind_work *w, enum err_code code, const char *hint, const 
 	char text[500];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (w->failed)
 		return;

@@ -64,7 +64,7 @@ static void become(const struct child_spec *s, int out, int err)
 		_exit(126);
 	if (s->directory && chdir(s->directory) != 0)
 		_exit(126);
-	signal(SIGPIPE, SIG_DFL);
+	(void)signal(SIGPIPE, SIG_DFL);
 	exec_search(s->argv, s->env);
 	_exit(127);
 }

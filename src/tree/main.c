@@ -100,7 +100,7 @@ int main(int argc, char **argv)
 {
 	login_serve(argc, argv);
 	umask(022);
-	signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return run(i, argc - 2, argv + 2);

@@ -25,7 +25,7 @@ int say_fail(enum say_kind kind, struct err *e, const char *fmt, ...)
 	char text[sizeof(e->msg)];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	failure = kind;
 	return err_set(e, ERR_FAILED, "%s", text);
@@ -58,7 +58,7 @@ void say_note(const char *fmt, ...)
 	char text[512];
 	va_list ap;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	line("note", text);
 }
