@@ -118,8 +118,9 @@ static void *look(void *file)
 		unsigned before = begun;
 		bool missed =
 		    !reaches("live", file) && !reaches("previous", file) && !reaches("live", file);
-		/* who is put to sleep over two switches, seconds apart in life, is no witness */
-		if (begun - before > 1)
+		/* one switch at most, the one under way, may fall into a look: in life they are
+		 * seconds apart */
+		if (begun != before)
 			continue;
 		looks++;
 		misses += missed;
