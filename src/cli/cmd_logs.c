@@ -18,20 +18,6 @@ struct tail {
 	char last_at[40]; /* the time of the newest; RFC 3339 in UTC sorts as text */
 };
 
-/* Kept lines have quotes and backslashes escaped, which a person need not see. */
-static const char *plain_text(struct cli *c, const json_t *line)
-{
-	const char *text = cli_text(c, line, "text");
-	char *out = arena_cstr(&c->a, str_c(text)), *to = out;
-	if (!out)
-		return text;
-	for (const char *p = text; *p; *to++ = *p++)
-		if (*p == '\\' && (p[1] == '"' || p[1] == '\\'))
-			p++;
-	*to = '\0';
-	return out;
-}
-
 static void print_line(struct cli *c, const json_t *line)
 {
 	char name[48];
@@ -44,7 +30,7 @@ static void print_line(struct cli *c, const json_t *line)
 	const char *at = cli_text(c, line, "at");
 	bool colour = c->out.colour;
 	(void)printf("%s%s %s%s %s\n", colour ? "\x1b[2m" : "", at, name, colour ? "\x1b[0m" : "",
-	    plain_text(c, line));
+	    cli_text(c, line, "text"));
 }
 
 /* The stream begins with what its ring still has, and that was shown already in part. */

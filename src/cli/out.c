@@ -42,18 +42,11 @@ unsigned out_width(void)
 
 const char *out_safe(struct arena *a, struct str s)
 {
-	size_t room = s.n * 6 + 1, n = 0;
+	size_t room = s.n * 8 + 1; /* the longest escape of a byte is \xHH, of a point \u{…} */
 	char *text = s.n < (1u << 24) ? malloc(room) : NULL;
 	if (!text)
 		return "…";
-	for (size_t at = 0; at < s.n;) {
-		size_t end = at;
-		while (end < s.n && s.p[end] != '"' && s.p[end] != '\\')
-			end++;
-		n += log_escape(str_slice(s, at, end - at), text + n, room - n);
-		for (at = end; at < s.n && (s.p[at] == '"' || s.p[at] == '\\'); at++)
-			text[n++] = s.p[at];
-	}
+	size_t n = log_escape_text(s, text, room);
 	const char *kept = arena_cstr(a, (struct str){text, n});
 	free(text);
 	return kept ? kept : "…";

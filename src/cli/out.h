@@ -21,8 +21,7 @@ void out_init(struct out *o);
 const char *out_mark(const struct out *o, enum out_mark m);
 unsigned out_width(void); /* columns of the terminal; 80 when unknown */
 
-/* As log_escape, but quotes and backslashes stay as they are: text for a terminal, on one line.
- * Of the arena; "…" when that is full. */
+/* log_escape_text of s: for a terminal, on one line. Of the arena; "…" when that is full. */
 const char *out_safe(struct arena *a, struct str s);
 size_t out_columns(const char *text);					/* code points */
 const char *out_cut(struct arena *a, const char *text, size_t columns); /* ends in … when cut */
