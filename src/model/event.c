@@ -22,7 +22,21 @@ static void bind_contents(struct store_stmt *q, const struct model_event *ev)
 	row_bind_text(q, "$before", ev->before);
 	row_bind_text(q, "$after", ev->after);
 	store_bind_text(q, "$outcome", str_c(model_outcome_name(ev->outcome)));
-	store_bind_blob(q, "$body", ev->body);
+}
+
+/* In a table of its own: an event's row changes when its task is made and ends, its body never. */
+static int put_body(struct store_db *db, int64_t id, struct str body, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO event_body(event_id, body) VALUES ($id, $body)"
+	    " ON CONFLICT (event_id) DO UPDATE SET body = $body",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$id", id);
+	store_bind_blob(q, "$body", body);
+	return store_exec(q, e);
 }
 
 static int insert_new(
@@ -31,8 +45,7 @@ static int insert_new(
 	struct store_stmt *q = store_prepare(db,
 	    "INSERT INTO event(hook_id, project_id, delivery_key, received_ms, kind, ref, "
 	    "before_commit, after_commit,"
-	    " outcome, body) SELECT id, project_id, $key, $now, $kind, $ref, $before, $after, "
-	    "$outcome, $body"
+	    " outcome) SELECT id, project_id, $key, $now, $kind, $ref, $before, $after, $outcome"
 	    " FROM hook WHERE id = $hook ON CONFLICT (hook_id, delivery_key) DO NOTHING "
 	    "RETURNING id",
 	    e);
@@ -52,8 +65,7 @@ static int wake_failed(
 	struct store_stmt *q = store_prepare(db,
 	    "UPDATE event SET outcome = $outcome, attempt = attempt + 1, task_id = NULL, "
 	    "received_ms = $now,"
-	    " kind = $kind, ref = $ref, before_commit = $before, after_commit = $after, body = "
-	    "$body"
+	    " kind = $kind, ref = $ref, before_commit = $before, after_commit = $after"
 	    " WHERE hook_id = $hook AND delivery_key = $key AND outcome = 'failed' RETURNING id",
 	    e);
 
@@ -75,6 +87,8 @@ int model_event_add(
 	rc = insert_new(db, ev, ret_id, e);
 	if (rc == 0)
 		rc = wake_failed(db, ev, ret_id, e);
+	if (rc > 0 && put_body(db, *ret_id, ev->body, e) < 0)
+		return -1;
 	if (rc != 0)
 		return rc;
 	q = store_prepare(
@@ -151,8 +165,10 @@ static void fill_body(struct row *r, void *ret)
 int model_event_body(struct store_db *db, struct arena *a, int64_t id, struct model_viewer viewer,
     struct str *ret, struct err *e)
 {
-	struct store_stmt *q = store_prepare(
-	    db, "SELECT body FROM event WHERE id = $id AND " ROW_SEES("event", "project_id"), e);
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT b.body FROM event e JOIN event_body b ON b.event_id = e.id WHERE e.id = $id "
+	    "AND " ROW_SEES("e", "project_id"),
+	    e);
 
 	if (!q)
 		return -1;

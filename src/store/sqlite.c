@@ -280,12 +280,20 @@ static void disconnect(struct store_conn *c)
 	free(c);
 }
 
+/* Nobody asks SQLite how much memory it uses, and counting takes a lock at every allocation. */
+static void configure(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 static int connect_to(struct store_base *b, bool writer, struct store_conn **ret, struct err *e)
 {
 	struct store_conn *c = mem_alloc(sizeof(*c));
 	int flags =
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (b->path ? 0 : SQLITE_OPEN_CREATE);
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+	(void)pthread_once(&once, configure);
 	c->base = b;
 	c->writer = writer;
 	if (sqlite3_open_v2(b->path ? b->path : ":memory:", &c->db, flags, NULL) != SQLITE_OK) {
