@@ -131,10 +131,22 @@ static void surplus_stopped(struct work *w)
 	work_done(w);
 }
 
-static void surplus_drained(struct work *w)
+static bool is_surplus_relay(const struct work *w, const struct priv_status *s)
+{
+	return is_surplus(w, s) && s->program == PRIV_PROGRAM_RELAY;
+}
+
+static void surplus_relays_stopped(struct work *w)
 {
 	work_ops_begin(w, surplus_stopped);
 	(void)instance_stop(w, is_surplus);
+	work_ops_end(w);
+}
+
+static void surplus_drained(struct work *w)
+{
+	work_ops_begin(w, surplus_relays_stopped);
+	(void)instance_stop(w, is_surplus_relay);
 	work_ops_end(w);
 }
 
@@ -185,8 +197,8 @@ static void roll_healthy(void *ctx, unsigned tries, const struct err *e)
 	}
 	struct err all;
 	const struct priv_status *s = roll_status(w);
-	(void)err_set(&all, ERR_FAILED, "%s.%u %s after its restart",
-	    s ? s->process : "web", s ? s->instance : 0, e->msg);
+	(void)err_set(&all, ERR_FAILED, "%s.%u %s after its restart", s ? s->process : "web",
+	    s ? s->instance : 0, e->msg);
 	report_lines_of_release(w);
 	work_fail(w, &all);
 }
