@@ -98,6 +98,7 @@ static const struct {
     /* lines */
     BAD("bare lf request line", "GET / HTTP/1.1\n" H "\r\n"),
     BAD("bare lf header", G "Host: a\n\r\n"),
+    BAD("bare lf behind a longer value", G "Host: abc\n\r\n"),
     BAD("bare lf end", G H "\n"),
     BAD("bare cr in value", G H "X: a\rb\r\n\r\n"),
     BAD("cr cr lf", G "Host: a\r\r\n\r\n"),
