@@ -32,6 +32,7 @@ struct flow {
 };
 
 struct link {
+	uint32_t life; /* tells this use of the slot from the one before */
 	int fd[SIDE_COUNT];
 	bool connected;
 	int64_t give_up_ms, retry_ms; /* while not connected; retry_ms 0: a connect is under way */
@@ -44,12 +45,20 @@ struct relay {
 	int epoll, listen, signals;
 	uint16_t port;
 	bool accepting, listening;
+	uint32_t lives;
 	size_t count;
 	struct link *links[RELAY_CONNECTIONS_MAX];
 };
 
-/* epoll's data: slot * 4 + side, or one of these. */
+/* epoll's data: the link's life in the upper half, slot * 4 + side in the lower; or one of these.
+ * An event may be in hand for a link that an earlier event of the same turn has dropped and
+ * replaced. */
 enum { TAG_LISTEN = RELAY_CONNECTIONS_MAX * 4, TAG_SIGNAL };
+
+static uint64_t link_tag(const struct link *k, size_t slot, enum side s)
+{
+	return (uint64_t)k->life << 32 | (slot * 4 + s);
+}
 
 /* With `watch` false the side is taken out of epoll: a hang-up, which is always reported, must not
  * wake us while there is nothing that we could do about it. */
@@ -58,7 +67,7 @@ static void set_wanted(struct relay *r, size_t slot, enum side s, uint32_t event
 	struct link *k = r->links[slot];
 	if (k->wanted[s] == events && k->watched[s] == watch)
 		return;
-	struct epoll_event ev = {.events = events, .data.u64 = slot * 4 + s};
+	struct epoll_event ev = {.events = events, .data.u64 = link_tag(k, slot, s)};
 	int op = !watch ? EPOLL_CTL_DEL : k->watched[s] ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 	if (watch || k->watched[s])
 		(void)epoll_ctl(r->epoll, op, k->fd[s], &ev);
@@ -68,7 +77,7 @@ static void set_wanted(struct relay *r, size_t slot, enum side s, uint32_t event
 
 static int add_side(struct relay *r, size_t slot, enum side s, int fd, uint32_t events)
 {
-	struct epoll_event ev = {.events = events, .data.u64 = slot * 4 + s};
+	struct epoll_event ev = {.events = events, .data.u64 = link_tag(r->links[slot], slot, s)};
 	r->links[slot]->fd[s] = fd;
 	r->links[slot]->wanted[s] = events;
 	r->links[slot]->watched[s] = true;
@@ -132,6 +141,7 @@ static void accept_one(struct relay *r)
 		return;
 	struct link *k = mem_alloc(sizeof(*k));
 	k->fd[CLIENT] = k->fd[PROGRAM] = -1;
+	k->life = ++r->lives;
 	k->give_up_ms = clock_mono_ms() + CONNECT_WAIT_MS;
 	r->links[slot] = k;
 	r->count++;
@@ -211,10 +221,12 @@ static void pump(struct relay *r, size_t slot)
 	set_wanted(r, slot, PROGRAM, program, program != 0);
 }
 
-static void on_side(struct relay *r, size_t slot, enum side s, uint32_t events)
+static void on_side(struct relay *r, uint64_t tag, uint32_t events)
 {
+	size_t slot = (uint32_t)tag / 4;
+	enum side s = (enum side)(tag % 4);
 	struct link *k = r->links[slot];
-	if (!k || k->fd[s] < 0)
+	if (!k || k->life != tag >> 32 || k->fd[s] < 0)
 		return;
 	if (!k->connected) {
 		if (s == CLIENT) { /* gone before the program answered */
@@ -224,8 +236,11 @@ static void on_side(struct relay *r, size_t slot, enum side s, uint32_t events)
 		check_connected(r, slot);
 		if (!k->connected)
 			return;
-	} else if ((events & EPOLLERR) != 0 || ((events & EPOLLHUP) != 0 && k->flow[s].ended)) {
-		/* With both directions closed there, what is still for it can go nowhere. */
+	} else if ((s == CLIENT && (events & EPOLLERR) != 0) ||
+		   ((events & EPOLLHUP) != 0 && k->flow[s].ended)) {
+		/* With both directions closed there, what is still for it can go nowhere. A program
+		 * that reset its side may have answered before: that is read first, the error comes
+		 * behind it. */
 		drop(r, slot);
 		return;
 	}
@@ -270,7 +285,8 @@ static int prepare(struct relay *r, struct err *e)
 	(void)sigprocmask(SIG_BLOCK, &stop, NULL);
 	r->signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK);
 	r->epoll = epoll_create1(EPOLL_CLOEXEC);
-	/* The socket is ours alone, and a client that is gone before it is accepted must not stop us. */
+	/* The socket is ours alone, and a client that is gone before it is accepted must not stop
+	 * us. */
 	(void)fcntl(r->listen, F_SETFL, O_NONBLOCK);
 	struct epoll_event listen_ev = {.events = EPOLLIN, .data.u64 = TAG_LISTEN},
 			   signal_ev = {.events = EPOLLIN, .data.u64 = TAG_SIGNAL};
@@ -288,7 +304,7 @@ static void dispatch(struct relay *r, const struct epoll_event *ev)
 	else if (ev->data.u64 == TAG_LISTEN)
 		accept_one(r);
 	else
-		on_side(r, ev->data.u64 / 4, (enum side)(ev->data.u64 % 4), ev->events);
+		on_side(r, ev->data.u64, ev->events);
 }
 
 int relay_run(int listen_fd, uint16_t port, struct err *e)
