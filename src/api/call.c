@@ -85,10 +85,15 @@ static int query_check(const struct api_call *c, struct err *e)
 	while (str_next(&rest, '&', &pair) == 1) {
 		size_t end = str_find(pair, '=', 0);
 		struct str name = end == SIZE_MAX ? pair : str_slice(pair, 0, end);
-		if (name.n && listed(c->route->query, name))
-			continue;
 		char shown[64];
 		log_escape(name, shown, sizeof(shown));
+		if (name.n && listed(c->route->query, name)) {
+			if (http_query(c->r, arena_cstr(c->r->arena, name)).p)
+				continue;
+			err_set(e, ERR_INVALID, "the value of query parameter '%s' is malformed",
+			    shown);
+			return err_hint(e, "write '%%' as %%25; it cannot hold a NUL");
+		}
 		err_set(e, ERR_INVALID, "there is no query parameter '%s' here", shown);
 		return err_hint(e, "known: %s", c->route->query ? c->route->query : "none");
 	}

@@ -225,26 +225,6 @@ int api_start_create(struct api_call *c, struct err *e)
 	return api_write(c, live_order_unit, &o, e);
 }
 
-int api_restart_create(struct api_call *c, struct err *e)
-{
-	char input[64] = "{}";
-	struct str process = api_str(c->body, "process");
-	if (process.n && name_process(process, e) < 0)
-		return err_at(e, "/process");
-	if (process.n)
-		snprintf(input, sizeof(input), "{\"process\":\"%.*s\"}", STR_ARG(process));
-	struct api_order o = {MODEL_TASK_RESTART, STR_NONE, str_c(input)};
-	return api_write(c, live_order_unit, &o, e);
-}
-
-/* Scale: the wish goes into the store, the task makes it so. */
-
-struct scale_order {
-	struct api_order order;
-	struct str process;
-	int64_t count;
-};
-
 /* With something live its plan knows the processes; before that any name may be given a number. */
 static int process_check(struct api_call *c, struct store_db *db, struct str process, struct err *e)
 {
@@ -264,6 +244,39 @@ static int process_check(struct api_call *c, struct store_db *db, struct str pro
 			return 0;
 	return api_absent("process", process, e);
 }
+
+struct restart_order {
+	struct api_order order;
+	struct str process;
+};
+
+static int restart_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
+{
+	struct restart_order *o = ctx;
+	if (o->process.n && process_check(c, db, o->process, e) < 0)
+		return err_at(e, "/process");
+	return live_order_unit(c, db, &o->order, e);
+}
+
+int api_restart_create(struct api_call *c, struct err *e)
+{
+	char input[64] = "{}";
+	struct restart_order o = {.process = api_str(c->body, "process")};
+	if (o.process.n && name_process(o.process, e) < 0)
+		return err_at(e, "/process");
+	if (o.process.n)
+		snprintf(input, sizeof(input), "{\"process\":\"%.*s\"}", STR_ARG(o.process));
+	o.order = (struct api_order){MODEL_TASK_RESTART, STR_NONE, str_c(input)};
+	return api_write(c, restart_unit, &o, e);
+}
+
+/* Scale: the wish goes into the store, the task makes it so. */
+
+struct scale_order {
+	struct api_order order;
+	struct str process;
+	int64_t count;
+};
 
 static int scale_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {

@@ -84,6 +84,17 @@ static void rotate(char **argv, int flags, int words)
 	}
 }
 
+/* What is typed travels as JSON, which is UTF-8. Refused here, so that no word is lost on the way.
+ */
+static int words_check(int argc, char *const *argv, struct err *e)
+{
+	for (int i = 0; i < argc; i++)
+		if (!str_utf8_ok(str_c(argv[i])))
+			return err_set(
+			    e, ERR_USAGE, "word %d of the command line is not UTF-8", i + 1);
+	return 0;
+}
+
 int cli_main(int argc, char **argv)
 {
 	static const struct cli_command nothing = {.name = "", .synopsis = ""};
@@ -114,7 +125,8 @@ int cli_main(int argc, char **argv)
 		help_group(argv[0], stdout);
 		return 0;
 	}
-	const struct cli_command *k = commands_match(argc, argv, &used, &e);
+	const struct cli_command *k =
+	    words_check(argc, argv, &e) < 0 ? NULL : commands_match(argc, argv, &used, &e);
 	cli_begin(&c, k ? k : &nothing);
 	int code = k ? run(&c, argc - used, argv + used, &e) : cli_fail(&c, &e);
 	code = flush(&c, code);

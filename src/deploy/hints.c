@@ -19,9 +19,11 @@ static const struct complaint complaints[] = {
     {"Address already in use", 0, "let it listen on $PORT or take its socket (LISTEN_FDS)"},
     {"EADDRINUSE", 0, "let it listen on $PORT or take its socket (LISTEN_FDS)"},
     {"Permission denied", 0,
-	"only data/ ($SLIPWAY_DATA_DIR) and the temporary folder are writable"},
+	"writable are data/ ($SLIPWAY_DATA_DIR) and the temporary folder; a build has its own "
+	"folder instead of data/"},
     {"Read-only file system", 0,
-	"only data/ ($SLIPWAY_DATA_DIR) and the temporary folder are writable"},
+	"writable are data/ ($SLIPWAY_DATA_DIR) and the temporary folder; a build has its own "
+	"folder instead of data/"},
     {"no such table", 0, "let a release command run the migrations"},
     {"DisallowedHost", 0, "allow the hosts in $SLIPWAY_DOMAINS"},
     {"MemoryError", 0, "raise limits.memory in slipway.yaml"},

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
 
 #include <string.h>
 
@@ -148,7 +149,9 @@ static int unknown_key(const char *key, const char *const *keys, struct err *e)
 			nearest = keys[i];
 		}
 	}
-	(void)err_set(e, ERR_INVALID, "'%s' is not known here", key);
+	char shown[80];
+	(void)log_escape(str_c(key), shown, sizeof(shown));
+	(void)err_set(e, ERR_INVALID, "'%s' is not known here", shown);
 	if (nearest != NULL)
 		(void)err_hint(e, "did you mean '%s'?", nearest);
 	return err_at(e, "/%s", key);

@@ -92,7 +92,9 @@ int mirror_open(const char *path, bool *ret_fresh, struct err *e)
 	}
 	*ret_fresh = packs == 0;
 	int objects CLEANUP_FD = fs_dir(dir, "objects", 0700, e);
-	if (objects < 0 || clean(dir, e) || put_file(dir, "config", config, e) ||
+	/* git makes this folder itself, but not where it copies packs over plain http */
+	int pack CLEANUP_FD = objects < 0 ? -1 : fs_dir(objects, "pack", 0700, e);
+	if (pack < 0 || clean(dir, e) || put_file(dir, "config", config, e) ||
 	    put_file(dir, "HEAD", head, e))
 		fs_close_fd(&dir);
 	return dir;

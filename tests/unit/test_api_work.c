@@ -4,6 +4,7 @@
  * real one and nobody takes its tasks. */
 #include "api_world.h"
 
+#include "kinds/plan.h"
 #include "model/event.h"
 #include "model/step.h"
 
@@ -34,6 +35,12 @@ static struct answer task_get(int64_t id)
 static int sealed_unit(void *ctx, struct store_db *db, struct err *e)
 {
 	int64_t *numbers = ctx;
+	struct plan_process web = {.name = STR("web")};
+	struct plan plan = {.processes = &web, .process_count = 1};
+	CLEANUP_BUF struct buf json;
+	buf_init(&json, 65536);
+	if (plan_pack(&plan, &json, e) < 0)
+		return -1;
 	for (int i = 0; i < 2; i++) {
 		struct model_release r = {.project_id = world.own,
 		    .commit = STR("c0ffee"),
@@ -44,6 +51,7 @@ static int sealed_unit(void *ctx, struct store_db *db, struct err *e)
 		    .attempt = i + 1,
 		    .created_ms = clock_wall_ms()};
 		if (model_release_begin(db, &r, &numbers[i], e) < 0 ||
+		    model_release_set_plan(db, world.own, numbers[i], buf_view(&json), e) < 0 ||
 		    model_release_seal(db, world.own, numbers[i], 10, clock_wall_ms(), e) < 0 ||
 		    model_live_set(db, world.own, numbers[i], clock_wall_ms(), e) < 0)
 			return -1;
@@ -84,6 +92,7 @@ static void test_orders(void **state)
 	ordered(P_DEPLOYER, OWN "/start", "{}");
 	ordered(P_DEPLOYER, OWN "/restart", "{\"process\":\"web\"}");
 	CALL(P_DEPLOYER, "POST", OWN "/restart", "{\"process\":\"We b\"}", 400);
+	CALL(P_DEPLOYER, "POST", OWN "/restart", "{\"process\":\"worker\"}", 404);
 	CALL(P_DEPLOYER, "PUT", OWN "/processes/web", "{\"count\":11}", 400);
 	CALL(P_VIEWER, "GET", OWN "/releases/1", NULL, 200);
 	CALL(P_VIEWER, "GET", OWN "/releases/9", NULL, 404);
