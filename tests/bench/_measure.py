@@ -1,0 +1,92 @@
+"""What the benches share: the load generator, processes' memory and processor time, many projects."""
+import concurrent.futures
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+from harness import BUILD, GitServer, Platform, free_port, wait_until  # noqa: E402, F401
+
+LOAD = BUILD / "tests" / "load"
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def load(port, *args, connections=64, seconds=5.0):
+    """Runs the generator; its JSON."""
+    out = subprocess.run(
+        [LOAD, "--port", str(port), "--connections", str(connections), "--seconds", str(seconds), *map(str, args)], check=True, capture_output=True, text=True
+    )
+    return json.loads(out.stdout)
+
+
+def cpu_seconds(pids):
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICKS
+
+
+def pss_mb(pid):
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def processes(platform):
+    """Its processes by role: daemon, keeper, nginx."""
+    found = {"daemon": [platform.process.pid], "keeper": [], "nginx": []}
+    children = {}
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            name, _, rest = (entry / "stat").read_text().partition("(")[2].rpartition(")")
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        children.setdefault(int(rest.split()[1]), []).append((int(entry.name), name))
+        if name == "slipway-helper" and str(platform.run).encode() in command:
+            found["keeper"].append(int(entry.name))
+    waiting = list(found["keeper"])
+    while waiting:
+        for pid, name in children.get(waiting.pop(), []):
+            if name == "nginx":
+                found["nginx"].append(pid)
+                waiting.append(pid)
+    return found
+
+
+def median(values):
+    return statistics.median(values)
+
+
+def machine():
+    with open("/proc/meminfo") as f:
+        memory = int(f.readline().split()[1]) / 1024 / 1024
+    return f"{os.cpu_count()} processors, {memory:.0f} GB, kernel {os.uname().release.split('-')[0]}, load {os.getloadavg()[0]:.1f}"
+
+
+def duration_of(task, step):
+    return next((s["duration_ms"] for s in task["steps"] if s["name"] == step), 0)
+
+
+def site(platform, repo, name):
+    """A project as the bar wants it: a release on disk, a vhost in the running edge, a hook, an environment."""
+    platform.create(name, repo.url)
+    platform.api("PUT", f"/projects/{name}/env", {"GREETING": {"value": "hello"}, "TOKEN": {"value": "s3cret", "secret": True}})
+    platform.hook(name, name + "-push")
+    return platform.deploy(name)
+
+
+def populate(platform, repo, first, last, at_once=8):
+    """Projects pFIRST … p(LAST-1); the seconds it took."""
+    begun = time.monotonic()
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        list(pool.map(lambda i: site(platform, repo, f"p{i:05d}"), range(first, last)))
+    return time.monotonic() - begun
