@@ -172,6 +172,29 @@ static void request_write(struct client *c)
 	c->busy = true;
 }
 
+/* The body's first bytes, of a chunked one its first chunk's. */
+static void value_count(const struct client *c)
+{
+	const char *p = c->in + c->body_at, *end = c->in + c->in_n;
+	size_t n = (size_t)(end - p);
+	if (c->body_need == SIZE_MAX - 1) {
+		const char *line = memmem(p, n, "\r\n", 2);
+		size_t chunk = strtoul(p, NULL, 16);
+		p = line ? line + 2 : end;
+		n = chunk < (size_t)(end - p) ? chunk : (size_t)(end - p);
+	}
+	n = n > 63 ? 63 : n;
+	for (unsigned i = 0; i < VALUES_MAX; i++) {
+		if (values[i].count &&
+		    (strlen(values[i].text) != n || memcmp(values[i].text, p, n) != 0))
+			continue;
+		memcpy(values[i].text, p, n);
+		values[i].text[n] = '\0';
+		values[i].count++;
+		return;
+	}
+}
+
 static void client_done(struct client *c, int failure)
 {
 	int64_t took = now_us() - c->begun_us;
@@ -187,20 +210,8 @@ static void client_done(struct client *c, int failure)
 	worst_us = took > worst_us ? took : worst_us;
 	if (o.ids && c->post)
 		fprintf(o.ids, "%s\n", c->id);
-	if (o.values && !c->post) {
-		size_t n = c->in_n - c->body_at;
-		n = n > 63 ? 63 : n;
-		for (unsigned i = 0; i < VALUES_MAX; i++) {
-			if (values[i].count &&
-			    (strlen(values[i].text) != n ||
-				memcmp(values[i].text, c->in + c->body_at, n) != 0))
-				continue;
-			memcpy(values[i].text, c->in + c->body_at, n);
-			values[i].text[n] = '\0';
-			values[i].count++;
-			break;
-		}
-	}
+	if (o.values && !c->post)
+		value_count(c);
 	if (o.close)
 		client_close(c);
 	else
