@@ -36,7 +36,7 @@ format:
 	@clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]')
 
 deps:
-	@tools/install-deps $(if $(filter check check-long bench analyse mutants,$(MAKECMDGOALS)),test)
+	@tools/install-deps $(if $(filter check check-long bench analyse mutants,$(MAKECMDGOALS)),test) $(if $(filter check-long bench analyse mutants,$(MAKECMDGOALS)),work)
 
 clean:
 	@rm -rf build build-*
