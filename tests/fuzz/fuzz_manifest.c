@@ -1,4 +1,5 @@
 /* rooms: base text */
+/* covers: text/manifest.c text/manifest_value.c text/yaml.c */
 /* Any text as slipway.yaml, with room and without: what is accepted keeps its own promises. */
 #include "base/limits.h"
 #include "base/name.h"

@@ -1,4 +1,5 @@
 /* rooms: base text */
+/* covers: text/procfile.c */
 /* Any text as a Procfile: marks in what is accepted always match, so that expanding them cannot
  * fail. */
 #include "base/name.h"

@@ -1,4 +1,5 @@
 /* rooms: base loop text crypto priv launch source kinds */
+/* covers: source/tree.c */
 /* Any bytes as the report of a fetch, and whatever tree it tells of as the ground of a plan:
  * nothing a tenant writes may harm the daemon that reads it, and a plan that is made survives being
  * packed. */
