@@ -243,8 +243,8 @@ int api_write(struct api_call *c, api_unit_fn *fn, void *ctx, struct err *e)
 		queue_kick(c->cx->queue);
 	if (c->changed_task)
 		api_task_changed(c->cx, c->changed_task);
-	if (c->hooks_changed && c->cx->hooks)
-		hooks_changed(c->cx->hooks);
+	if (c->changed_hook.p && c->cx->hooks)
+		hooks_changed(c->cx->hooks, c->changed_hook);
 	return 0;
 }
 

@@ -125,7 +125,7 @@ static int create_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
 	if (found < 0 || api_audit(c, db, n->row.name, n->row.sender, e) < 0)
 		return -1;
-	c->hooks_changed = true;
+	c->changed_hook = n->row.name;
 	struct str hook_page = found && str_eq_c(n->row.sender, "github")
 				   ? api_hook_page(p.source_url, url)
 				   : STR_NONE;
@@ -159,7 +159,7 @@ static int rotate_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	    model_hook_update(db, h.id, STR_NONE, sealed, STR_NONE, e) < 0 ||
 	    api_audit(c, db, h.name, STR_NONE, e) < 0)
 		return -1;
-	c->hooks_changed = true;
+	c->changed_hook = h.name;
 	hook_json(c, &h, secret, STR_NONE);
 	return 0;
 }
@@ -178,7 +178,7 @@ static int remove_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	if (hook_find(c, db, &h, e) < 0 || model_hook_remove(db, h.id, e) < 0 ||
 	    api_audit(c, db, h.name, STR_NONE, e) < 0)
 		return -1;
-	c->hooks_changed = true;
+	c->changed_hook = h.name;
 	json_open_object(&c->w, NULL);
 	json_put_bool(&c->w, "removed", true);
 	json_close_object(&c->w);

@@ -16,8 +16,8 @@
 #include <string.h>
 
 /* All hooks stand in memory, sorted by name, with their keys prepared: a delivery costs one
- * look-up, one HMAC and one unit of the store. The table is replaced whole when something changes;
- * it is used on the loop thread only. */
+ * look-up, one HMAC and one unit of the store. A hook that changes is read again by itself; the
+ * table is used on the loop thread only. */
 struct hook {
 	char *name, *branch;
 	int64_t id, project_id;
@@ -31,12 +31,20 @@ struct table {
 	size_t n;
 };
 
+/* A hook that was added, changed or removed. */
+struct change {
+	struct change *next;
+	char *name;
+	struct table found; /* one row, or none: it is gone or unusable */
+	bool read;
+};
+
 struct hooks {
 	struct hooks_options o;
 	struct table table;
 	struct hmac_key *nobody; /* verified against for unknown names, so that they take as long */
-	bool reading, again;
-	atomic_bool posted;
+	bool reading;		 /* one pass at a time, so that an older look never comes last */
+	_Atomic(struct change *) changes; /* newest first; whoever finds none posts */
 };
 
 static void table_free(struct table *t)
@@ -48,6 +56,17 @@ static void table_free(struct table *t)
 	}
 	free(t->v);
 	*t = (struct table){0};
+}
+
+static void changes_free(struct change *c)
+{
+	while (c) {
+		struct change *next = c->next;
+		table_free(&c->found);
+		free(c->name);
+		free(c);
+		c = next;
+	}
 }
 
 /* One more row; a secret that does not open leaves the hook out, said once in the log. */
@@ -138,50 +157,103 @@ void hooks_close(struct hooks *h)
 	if (!h)
 		return;
 	table_free(&h->table);
+	changes_free(atomic_load(&h->changes));
 	hmac_key_free(h->nobody);
 	free(h);
 }
 
+/* Where the hook of that name stands, or would. */
+static size_t table_place(const struct table *t, struct str name, bool *ret_there)
+{
+	size_t low = 0, high = t->n;
+	*ret_there = false;
+	while (low < high && !*ret_there) {
+		size_t mid = (low + high) / 2;
+		int order = str_cmp(name, str_c(t->v[mid].name));
+		*ret_there = order == 0;
+		if (order > 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return high;
+}
+
+static void table_apply(struct table *t, struct change *c)
+{
+	bool there;
+	size_t at = table_place(t, str_c(c->name), &there);
+	if (there) {
+		struct table gone = {.v = mem_array(1, sizeof(*t->v)), .n = 1};
+		gone.v[0] = t->v[at];
+		table_free(&gone);
+		t->n--;
+		memmove(&t->v[at], &t->v[at + 1], (t->n - at) * sizeof(*t->v));
+	}
+	if (c->found.n == 0)
+		return;
+	t->v = mem_grow(t->v, t->n, t->n + 1, sizeof(*t->v));
+	memmove(&t->v[at + 1], &t->v[at], (t->n - at) * sizeof(*t->v));
+	t->v[at] = c->found.v[0];
+	t->n++;
+	c->found.n = 0;
+}
+
 struct reread {
 	struct hooks *h;
-	struct table table;
+	struct change *changes;
 	struct err e;
 	int rc;
 };
 
 static void hooks_reread(void *ctx);
 
+static int change_read(struct hooks *h, struct store_db *db, struct change *c, struct err *e)
+{
+	struct arena a CLEANUP_ARENA;
+	struct model_hook row;
+	arena_init(&a, 1 << 20);
+	int rc = model_hook_find(db, &a, str_c(c->name), &row, e);
+	if (rc > 0 && table_add(&c->found, &row, h->o.seal, e) != 0)
+		log_event(LOG_ERROR, "hooks", "hook_unusable", F_C("hook", c->name), F_ERR(e));
+	c->read = rc >= 0;
+	return rc < 0 ? -1 : 0;
+}
+
 static void reread_work(void *ctx)
 {
 	struct reread *w = ctx;
-	w->rc = table_read(w->h, &w->table, &w->e);
+	struct store_db *db = store_read_begin(w->h->o.store, clock_mono_ms() + 10000, &w->e);
+	w->rc = db ? 0 : -1;
+	for (struct change *c = w->changes; c && w->rc == 0; c = c->next)
+		w->rc = change_read(w->h, db, c, &w->e);
+	store_read_end(w->h->o.store, db);
 }
 
 static void reread_done(void *ctx)
 {
 	struct reread *w = ctx;
 	struct hooks *h = w->h;
-	if (w->rc == 0) {
-		table_free(&h->table);
-		h->table = w->table;
-	} else {
+	if (w->rc != 0)
 		log_event(LOG_ERROR, "hooks", "reread_failed", F_ERR(&w->e));
-	}
+	for (struct change *c = w->changes; c; c = c->next)
+		if (c->read)
+			table_apply(&h->table, c);
+	changes_free(w->changes);
 	free(w);
 	h->reading = false;
-	if (h->again)
+	if (atomic_load(&h->changes))
 		hooks_reread(h);
 }
 
 static void hooks_reread(void *ctx)
 {
 	struct hooks *h = ctx;
-	atomic_store(&h->posted, false);
-	h->again = h->reading;
 	if (h->reading)
 		return;
 	struct reread *w = mem_alloc(sizeof(*w));
 	w->h = h;
+	w->changes = atomic_exchange(&h->changes, NULL);
 	h->reading = true;
 	if (loop_work(h->o.loop, reread_work, reread_done, w, &w->e) != 0) {
 		w->rc = -1;
@@ -189,26 +261,21 @@ static void hooks_reread(void *ctx)
 	}
 }
 
-void hooks_changed(struct hooks *h)
+void hooks_changed(struct hooks *h, struct str name)
 {
-	if (!atomic_exchange(&h->posted, true))
-		loop_post(h->o.loop, hooks_reread, h);
+	struct change *c = mem_alloc(sizeof(*c));
+	c->name = mem_dup(name);
+	c->next = atomic_load(&h->changes);
+	while (!atomic_compare_exchange_weak(&h->changes, &c->next, c))
+		continue;
+	loop_post(h->o.loop, hooks_reread, h);
 }
 
 static struct hook *hook_find(struct hooks *h, struct str name)
 {
-	size_t low = 0, high = h->table.n;
-	while (low < high) {
-		size_t mid = (low + high) / 2;
-		int order = str_cmp(name, str_c(h->table.v[mid].name));
-		if (order == 0)
-			return &h->table.v[mid];
-		if (order < 0)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return NULL;
+	bool there;
+	size_t at = table_place(&h->table, name, &there);
+	return there ? &h->table.v[at] : NULL;
 }
 
 /* A delivery on its way into the store; lives in the request's arena. */

@@ -21,8 +21,8 @@ struct hooks_options {
 /* Reads every hook and its secret into memory; blocks; at start only. NULL on error. */
 struct hooks *hooks_open(const struct hooks_options *o, struct err *e);
 void hooks_close(struct hooks *h);
-/* Hooks were added, changed or removed: reads them again soon. From any thread, after the change is
- * durable. */
-void hooks_changed(struct hooks *h);
+/* The hook of that name was added, changed or removed: reads it again soon. From any thread, after
+ * the change is durable. */
+void hooks_changed(struct hooks *h, struct str name);
 /* The handler of POST /hooks/{hook}; runs on the loop. */
 void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r);

@@ -337,8 +337,12 @@ static void test_changes_are_seen(void **state)
 	assert_int_equal(push_signed("fresh", "d", "ping", "new", "{}").status, 404);
 	assert_int_equal(push_signed("any", "d", "ping", "another secret", "{}").status, 202);
 	fixture_run(hw.store, change_hooks);
-	for (int i = 0; i < 10; i++)
-		hooks_changed(hw.hooks);
+	for (int i = 0; i < 10; i++) {
+		hooks_changed(hw.hooks, STR("fresh"));
+		hooks_changed(hw.hooks, STR("any"));
+		hooks_changed(hw.hooks, STR("site"));
+		hooks_changed(hw.hooks, STR("never-made"));
+	}
 	int status = 404;
 	for (int i = 0; i < 500 && status == 404; i++) {
 		status = push_signed("fresh", "d", "ping", "new", "{}").status;
