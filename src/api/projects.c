@@ -22,7 +22,7 @@ int api_project_list(struct api_call *c, struct err *e)
 		return -1;
 	api_list_open(c);
 	for (size_t i = 0; i < list.n; i++) {
-		struct api_project_extra x = {0};
+		struct api_project_extra x = {.detected = api_kind_of_live(c, db, &list.v[i])};
 		if (access_role_on(db, c->who, list.v[i].id, &x.role, e) < 0)
 			return -1;
 		api_project_json(c, &list.v[i], &x);
@@ -70,6 +70,7 @@ int api_project_show(
 		return err_set(e, ERR_TOO_LARGE, "the request needs too much memory");
 	for (size_t i = 0; i < domains.n; i++)
 		hosts[i] = domains.v[i].host;
+	x.detected = api_kind_of_live(c, db, &p);
 	x.domains = hosts;
 	x.domain_count = domains.n;
 	bool has_task = false;

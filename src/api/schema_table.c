@@ -90,7 +90,8 @@ static const struct api_field source[] = {
 };
 static const struct api_field project[] = {
     TEXT("name", REQ, "its name"),
-    TEXT("kind", REQ, "auto until something is known"),
+    TEXT("kind", REQ, "as set; auto: it is found out at each deploy"),
+    TEXT("detected_kind", REQ | NUL, "as which the live release was built"),
     OBJECT("source", REQ, "Source", "where the code comes from"),
     TEXT("root", REQ, "subdirectory; empty: the top"),
     BOOL("running", REQ, "false: stopped on purpose"),

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "source/address.h"
+#include "text/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -70,6 +71,7 @@ void api_project_json(
 	json_open_object(w, NULL);
 	json_put_str(w, "name", p->name);
 	json_put_str(w, "kind", p->kind);
+	api_put_text(w, "detected_kind", x->detected);
 	source_json(w, p);
 	json_put_str(w, "root", p->root.p ? p->root : STR(""));
 	json_put_bool(w, "running", p->desired_running);
@@ -96,6 +98,18 @@ void api_project_json(
 	else if (x->with_task)
 		json_put_null(w, "task");
 	json_close_object(w);
+}
+
+struct str api_kind_of_live(struct api_call *c, struct store_db *db, const struct model_project *p)
+{
+	struct model_release r;
+	struct err ignored;
+	struct model_viewer viewer = access_viewer(c->who, MODEL_ROLE_VIEWER);
+	if (p->live == 0 ||
+	    model_release_get(db, c->r->arena, p->id, p->live, viewer, &r, &ignored) != 1)
+		return STR_NONE;
+	CLEANUP_JSON json_t *plan = json_read(r.plan, &ignored);
+	return arena_str(c->r->arena, api_str(plan, "kind"));
 }
 
 void api_step_json(struct json_out *w, const struct model_step *s)

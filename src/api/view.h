@@ -18,9 +18,12 @@ struct api_project_extra {
 	size_t domain_count;
 	const struct model_task *task; /* may be NULL */
 	bool with_task;
+	struct str detected; /* kind of the live release; empty: none */
 };
 void api_project_json(
     struct api_call *c, const struct model_project *p, const struct api_project_extra *x);
+/* The kind that the live release was built as; empty when there is none. */
+struct str api_kind_of_live(struct api_call *c, struct store_db *db, const struct model_project *p);
 /* The same read from db, with domains and, when asked for, its task. */
 int api_project_show(
     struct api_call *c, struct store_db *db, int64_t id, bool with_task, struct err *e) WARN_UNUSED;

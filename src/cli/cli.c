@@ -18,10 +18,8 @@
 int cli_fail(struct cli *c, const struct err *e)
 {
 	(void)fflush(stdout);
-	(void)fprintf(stderr, "slipway: %s", out_safe(&c->a, str_c(e->msg)));
-	if (e->pointer[0])
-		(void)fprintf(stderr, " (%s)", out_safe(&c->a, str_c(e->pointer)));
-	(void)fputc('\n', stderr);
+	/* A pointer is into the request, which a person has not written. */
+	(void)fprintf(stderr, "slipway: %s\n", out_safe(&c->a, str_c(e->msg)));
 	if (e->hint[0])
 		(void)fprintf(stderr, "    %s\n", out_safe(&c->a, str_c(e->hint)));
 	if (net_unreachable(c->net))

@@ -130,6 +130,18 @@ int cmd_deploy(struct cli *c)
 	return follow_answer(c, answer, &o);
 }
 
+/* What stands for a variable in a plan (launch/expand.h), as a Procfile has it. */
+static void put_word(struct buf *b, const char *word)
+{
+	static const char *const marks[] = {"", "${", "}", ":-"};
+	for (; *word; word++) {
+		if (*word > 0 && *word < 4)
+			buf_c(b, marks[(size_t)*word]);
+		else
+			buf_char(b, *word);
+	}
+}
+
 static const char *argv_text(struct cli *c, const json_t *argv)
 {
 	CLEANUP_BUF struct buf b;
@@ -137,8 +149,10 @@ static const char *argv_text(struct cli *c, const json_t *argv)
 	for (size_t i = 0; i < json_array_size(argv); i++) {
 		const char *word = json_string_value(json_array_get(argv, i));
 		bool plain = word && word[0] && !strpbrk(word, " \t\n\"'\\$");
-		if (word)
-			buf_printf(&b, plain ? "%s%s" : "%s'%s'", i ? " " : "", word);
+		buf_c(&b, i ? " " : "");
+		buf_c(&b, plain ? "" : "'");
+		put_word(&b, word ? word : "");
+		buf_c(&b, plain ? "" : "'");
 	}
 	return out_safe(&c->a, b.n ? buf_view(&b) : STR(""));
 }
@@ -174,10 +188,12 @@ static void print_plan(struct cli *c, const json_t *plan)
 		    "  %-10s %s: %s\n", "process", cli_text(c, p, "name"), argv_text(c, argv));
 	}
 	list = json_object_get(plan, "statics");
-	for (size_t i = 0; i < json_array_size(list); i++)
-		(void)printf("  %-10s %s from %s\n", "static",
-		    cli_text(c, json_array_get(list, i), "url"),
-		    cli_text(c, json_array_get(list, i), "path"));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *s = json_array_get(list, i);
+		const char *from = cli_text(c, s, "path");
+		(void)printf("  %-10s %s from %s%s\n", "static", cli_text(c, s, "url"),
+		    cli_true(s, "data") ? "data/" : "", from[0] ? from : "the top");
+	}
 	const char *path = cli_text(c, json_object_get(plan, "health"), "path");
 	if (path[0])
 		(void)printf("  %-10s GET %s\n", "health", path);

@@ -149,6 +149,16 @@ static const char *state_of(const json_t *p)
 	return cli_int(p, "live") ? "live" : "empty";
 }
 
+/* "django", or "django (detected)" when it was not set. */
+static const char *kind_of(struct cli *c, const json_t *p)
+{
+	const char *kind = cli_text(c, p, "kind"), *found = cli_text(c, p, "detected_kind");
+	if (!found[0] || strcmp(kind, "auto") != 0)
+		return kind;
+	const char *both = arena_printf(&c->a, "%s (detected)", found);
+	return both ? both : found;
+}
+
 static const char *first_url(struct cli *c, const json_t *p)
 {
 	const char *url = json_string_value(json_array_get(json_object_get(p, "urls"), 0));
@@ -175,7 +185,7 @@ int cmd_list(struct cli *c)
 	out_table_init(&t, &c->a, 5, heads);
 	for (size_t i = 0; i < json_array_size(items); i++) {
 		const json_t *p = json_array_get(items, i);
-		const char *row[] = {cli_text(c, p, "name"), cli_text(c, p, "kind"), state_of(p),
+		const char *row[] = {cli_text(c, p, "name"), kind_of(c, p), state_of(p),
 		    cli_num(c, p, "live"), first_url(c, p)};
 		out_table_row(&t, row);
 	}
@@ -219,7 +229,7 @@ int cmd_info(struct cli *c)
 	}
 	const json_t *source = json_object_get(p, "source");
 	print_pair("name", cli_text(c, p, "name"));
-	print_pair("kind", cli_text(c, p, "kind"));
+	print_pair("kind", kind_of(c, p));
 	print_pair("source", cli_text(c, source, "type"));
 	print_pair("  from", cli_text(c, source, "url"));
 	print_pair("  from", cli_text(c, source, "path"));
@@ -287,7 +297,7 @@ static void print_task(struct cli *c, const json_t *t)
 	const char *step = cli_text(c, t, "current_step"), *state = cli_text(c, t, "state");
 	bool running = strcmp(state, "running") == 0;
 	const char *message = cli_text(c, json_object_get(t, "error"), "message");
-	(void)printf("%-12s %s %s%s%s%s%s, %s, by %s\n", "last task", cli_num(c, t, "id"),
+	(void)printf("%-12s %s, %s%s%s%s%s, %s, by %s\n", "last task", cli_num(c, t, "id"),
 	    cli_text(c, t, "kind"), " ", state, running && step[0] ? " at " : "",
 	    running ? step : "", cli_ago(c, t, "created_at"), cli_text(c, t, "requested_by"));
 	if (message[0])

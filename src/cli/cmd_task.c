@@ -253,10 +253,13 @@ static int show_task(struct cli *c, const char *id)
 	}
 	(void)printf("%s  %s  %s, %s, by %s\n", cli_text(c, t, "project"), cli_text(c, t, "kind"),
 	    cli_text(c, t, "state"), cli_ago(c, t, "created_at"), cli_text(c, t, "requested_by"));
-	const json_t *steps = json_object_get(t, "steps");
+	const json_t *steps = json_object_get(t, "steps"), *error = json_object_get(t, "error");
+	const char *message = cli_text(c, error, "message"), *hint = cli_text(c, error, "hint");
+	bool said = false;
 	for (size_t i = 0; i < json_array_size(steps); i++) {
 		const json_t *s = json_array_get(steps, i);
 		const char *state = cli_text(c, s, "state"), *detail = cli_text(c, s, "detail");
+		said = said || strcmp(detail, message) == 0;
 		if (strcmp(state, "done") == 0 && strcmp(cli_text(c, s, "name"), "undo") == 0)
 			continue;
 		enum out_mark m = strcmp(state, "done") == 0	  ? OUT_DONE
@@ -264,12 +267,14 @@ static int show_task(struct cli *c, const char *id)
 				  : strcmp(state, "failed") == 0  ? OUT_FAILED
 								  : OUT_SKIPPED;
 		follow_time(cli_int(s, "duration_ms"), took);
-		(void)printf("  %s %-10s  %6s%s%s\n", out_mark(&c->out, m), cli_text(c, s, "name"),
+		if (follow_is_time(detail)) {
+			(void)snprintf(took, sizeof(took), "%.31s", detail);
+			detail = "";
+		}
+		(void)printf("  %s %-10s  %7s%s%s\n", out_mark(&c->out, m), cli_text(c, s, "name"),
 		    took, detail[0] ? "   " : "", detail);
 	}
-	const json_t *error = json_object_get(t, "error");
-	const char *message = cli_text(c, error, "message"), *hint = cli_text(c, error, "hint");
-	if (message[0])
+	if (message[0] && !said)
 		(void)printf("    %s\n", message);
 	const json_t *lines = json_object_get(error, "lines");
 	for (size_t i = 0; i < json_array_size(lines); i++) {

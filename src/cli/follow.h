@@ -18,3 +18,5 @@ int follow_answer(struct cli *c, json_t *answer, const struct follow_options *o)
 
 /* How long a step took: "0.1 s", "2 m 5 s". */
 void follow_time(int64_t ms, char out[32]);
+/* Whether a step's detail is nothing but its own, more exact time: "0.50 ms". */
+bool follow_is_time(const char *detail);

@@ -28,6 +28,7 @@ void report_init(struct report *r, struct cli *c, int64_t task, const char *head
 	    .task = task,
 	    .headline = headline,
 	    .quiet = quiet,
+	    .failed_ms = -1,
 	    .begun_ms = clock_mono_ms()};
 	r->head_done = quiet || c->json;
 }
@@ -47,14 +48,17 @@ void report_clear_line(struct report *r)
 	(void)fflush(stdout);
 }
 
-/* `fetch       0.1 s ` and `start      30.0 s `: the decimal points stand below each other. */
-static void put_name_and_time(const char *name, const char *took)
+/* `fetch       0.1 s   12 objects` and `start      30.0 s`: the decimal points stand below each
+ * other. */
+static void put_line(const char *name, const char *took, const char *text)
 {
 	const char *unit = strchr(took, ' ');
+	int pad = text[0] ? 5 : 0;
 	if (unit && strlen(unit) <= 3)
-		(void)printf("%-11s%4.*s%-3s", name, (int)(unit - took), took, unit);
+		(void)printf("%-11s%4.*s%-*s", name, (int)(unit - took), took, pad, unit);
 	else
-		(void)printf("%-11s %s", name, took);
+		(void)printf("%-11s %-*s", name, pad, took);
+	(void)fputs(text, stdout);
 }
 
 void report_tick(struct report *r)
@@ -76,8 +80,7 @@ void report_tick(struct report *r)
 	}
 	text[n] = '\0';
 	(void)printf("  %s ", out_mark(&c->out, OUT_RUNNING));
-	put_name_and_time(r->running, took);
-	(void)printf("  %s", width > used ? text : "");
+	put_line(r->running, took, width > used ? text : "");
 	r->live_line = true;
 	(void)fflush(stdout);
 }
@@ -94,8 +97,7 @@ static struct report_step *step_of(struct report *r, const char *name)
 	return s;
 }
 
-/* The switch is measured in parts of a millisecond; the engine says so in its detail. */
-static bool is_exact_time(const char *detail)
+bool follow_is_time(const char *detail)
 {
 	size_t n = strspn(detail, "0123456789.");
 	return n > 0 && strcmp(detail + n, " ms") == 0;
@@ -115,14 +117,14 @@ static void print_step(struct report *r, const json_t *j)
 	if (done && strcmp(name, "undo") == 0)
 		return;
 	follow_time(cli_int(j, "ms"), took);
-	if (is_exact_time(detail)) {
+	if (follow_is_time(detail)) {
 		(void)snprintf(took, sizeof(took), "%.31s", detail);
 		detail = "";
 	}
 	report_clear_line(r);
 	(void)printf("  %s ", out_mark(&c->out, done ? OUT_DONE : OUT_SKIPPED));
-	put_name_and_time(name, took);
-	(void)printf("%s%s\n", detail[0] ? "  " : "", detail);
+	put_line(name, took, detail);
+	(void)putchar('\n');
 	(void)fflush(stdout);
 }
 
@@ -221,8 +223,8 @@ static void end_step(struct report *r, const json_t *j)
 static void begin_step(struct report *r, const char *name)
 {
 	struct report_step *s = step_of(r, name);
-	if (s)
-		s->printed = false; /* a new attempt */
+	if (s && s->printed)
+		return; /* an old message: the stream tells again what its ring still has */
 	(void)snprintf(r->running, sizeof(r->running), "%s", out_safe(&r->c->a, str_c(name)));
 	r->running_since_ms = clock_mono_ms();
 	r->last_line[0] = '\0';
@@ -278,6 +280,10 @@ static void take_task(struct report *r, const json_t *j)
 {
 	const json_t *steps = json_object_get(j, "steps");
 	const char *state = cli_raw(j, "state");
+	int64_t attempt = cli_int(j, "attempt");
+	for (size_t i = 0; r->attempt && attempt > r->attempt && i < r->step_count; i++)
+		r->steps[i].printed = false;
+	r->attempt = attempt > r->attempt ? attempt : r->attempt;
 	for (size_t i = 0; i < json_array_size(steps); i++) {
 		const json_t *s = json_array_get(steps, i);
 		if (cli_int(s, "attempt") == cli_int(j, "attempt"))
@@ -349,9 +355,9 @@ static void print_success(struct report *r, const json_t *end)
 	print_receipt(c, json_object_get(result, "receipt"));
 	if (warning[0])
 		(void)printf("  ! %s\n", warning);
-	const char *url =
-	    cli_raw(result, "url") || cli_int(result, "release") ? address(r, result) : "";
-	const char *project = r->project;
+	const char *url = cli_raw(result, "url") ? address(r, result) : "", *project = r->project;
+	if (r->headline && strcmp(r->headline, "rollback") == 0)
+		(void)printf("release %" PRId64 " is ", cli_int(result, "release"));
 	if (cli_true(result, "up_to_date"))
 		(void)printf(
 		    "up to date: that commit is live already    again: slipway deploy --force\n");
@@ -373,11 +379,11 @@ static void print_failure(struct report *r, const json_t *end)
 		   *serving = cli_text(c, error, "serving"), *hint = cli_text(c, error, "hint"),
 		   *state = cli_text(c, end, "state");
 	char took[32] = "";
-	if (r->failed_ms > 0)
+	if (r->failed_ms >= 0)
 		follow_time(r->failed_ms, took);
 	(void)printf("%s%s ", r->quiet ? "" : "  ", out_mark(&c->out, OUT_FAILED));
-	put_name_and_time(step[0] ? step : state, took);
-	(void)printf("  %s\n", message[0] ? message : state);
+	put_line(step[0] ? step : state, took, message[0] ? message : state);
+	(void)putchar('\n');
 	if (json_array_size(lines))
 		(void)printf("    the program's last lines:\n");
 	for (size_t i = 0; i < json_array_size(lines); i++) {
@@ -385,8 +391,14 @@ static void print_failure(struct report *r, const json_t *end)
 		(void)printf("      %s\n", line ? out_safe(&c->a, str_c(line)) : "");
 	}
 	print_receipt(c, json_object_get(error, "receipt"));
+	/* Behind a sentence the hint begins another one. */
+	bool second = serving[0] && hint[0] >= 'a' && hint[0] <= 'z';
 	if (serving[0] || hint[0])
-		(void)printf("    %s%s%s\n", serving, serving[0] && hint[0] ? ". " : "", hint);
+		(void)printf("    %s%s%c%s\n", serving, serving[0] && hint[0] ? ". " : "",
+		    second    ? hint[0] - 'a' + 'A'
+		    : hint[0] ? hint[0]
+			      : ' ',
+		    hint[0] ? hint + 1 : "");
 }
 
 int report_end(struct report *r, const json_t *end)

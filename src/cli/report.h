@@ -13,7 +13,7 @@ struct report_step {
 
 struct report {
 	struct cli *c;
-	int64_t task;
+	int64_t task, attempt;
 	const char *headline;
 	char project[64];
 	bool quiet, live_line, head_done;

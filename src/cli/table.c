@@ -189,6 +189,16 @@ bool commands_is_group(const char *name)
 	return false;
 }
 
+/* `slipway events shop` lists, when the word can be a project and is not nearly a command. */
+static const struct cli_command *list_of(const char *group, const struct err *e, const char *word)
+{
+	char name[64];
+	(void)snprintf(name, sizeof(name), "%.20s list", group);
+	const struct cli_command *k = commands_find(name);
+	bool can = k && k->words_max > 0 && strncmp(e->hint, "did", 3) != 0;
+	return can && name_project(str_c(word), NULL) == 0 ? k : NULL;
+}
+
 /* The nearest name as the hint; `group` NULL: among first words, else among the group's second
  * ones. */
 static void suggest(const char *word, const char *group, struct err *e)
@@ -238,9 +248,7 @@ const struct cli_command *commands_match(int argc, char *const *argv, int *ret_u
 	if (argc >= 2 && argv[1][0] != '-') {
 		err_set(e, ERR_USAGE, "there is no command '%.60s %.60s'", argv[0], argv[1]);
 		suggest(argv[1], argv[0], e);
-		if (strncmp(e->hint, "did", 3) != 0 && name_project(str_c(argv[1]), NULL) == 0)
-			err_hint(e, "slipway %s list %s", argv[0], argv[1]);
-		return NULL;
+		return list_of(argv[0], e, argv[1]);
 	}
 	(void)snprintf(name, sizeof(name), "%.20s list", argv[0]);
 	return commands_find(name);

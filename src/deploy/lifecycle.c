@@ -126,7 +126,7 @@ static void surplus_stopped(struct work *w)
 		return;
 	}
 	if (w->in.process.n > 0)
-		buf_printf(&w->detail, "%s%.*s %" PRId64 " ×", w->detail.n > 0 ? ", " : "",
+		buf_printf(&w->detail, "%s%.*s %" PRId64 " × running", w->detail.n > 0 ? ", " : "",
 		    STR_ARG(w->in.process), facts_count(w, w->in.process));
 	work_done(w);
 }

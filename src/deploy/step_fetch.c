@@ -56,6 +56,11 @@ static enum source_type source_type_of(const struct work *w)
 	return of[w->project.source];
 }
 
+static bool own_address(const struct work *w)
+{
+	return w->in.url.n == 0 || str_eq(w->in.url, w->project.source_url);
+}
+
 static int source_fill(struct work *w, struct store_db *db, struct err *e)
 {
 	struct source_spec *s = &w->source;
@@ -68,12 +73,13 @@ static int source_fill(struct work *w, struct store_db *db, struct err *e)
 		return 0;
 	}
 	s->url = w->in.url.n > 0 ? w->in.url : w->project.source_url;
-	s->known_hosts = w->project.known_hosts;
 	if (w->task.from_push)
 		s->retry_while = w->task.before_commit;
-	/* Credentials belong to the project's own address and go nowhere else. */
-	if (w->in.url.n > 0 && !str_eq(w->in.url, w->project.source_url))
+	/* Credentials and pinned keys belong to the project's own address and go nowhere else. */
+	if (!own_address(w))
 		return 0;
+	s->known_hosts = w->project.known_hosts;
+	s->public_key = w->project.deploy_key;
 	return open_secret(w, db, MODEL_PROJECT_HTTPS_TOKEN, &s->https_token, e) < 0 ||
 		       open_secret(w, db, MODEL_PROJECT_DEPLOY_KEY, &s->deploy_key, e) < 0
 		   ? -1
@@ -217,7 +223,7 @@ static int remember_fetch(struct work *w, struct store_db *db, struct err *e)
 	if (model_release_describe(db, &w->release, e) < 0 ||
 	    model_project_set_user_no(db, w->project.id, w->project.user_no, e) < 0)
 		return -1;
-	if (w->fetched.host_keys.n > 0) {
+	if (w->fetched.host_keys.n > 0 && own_address(w)) {
 		struct model_project_change c = {.known_hosts = w->fetched.host_keys};
 		if (model_project_update(db, w->project.id, 0, &c, e) < 0)
 			return -1;
@@ -273,7 +279,8 @@ static void fetch_ended(struct work *w)
 		work_answer(w, DEPLOY_EV_UP_TO_DATE);
 		return;
 	}
-	buf_printf(&w->detail, "%" PRIu64 " files", w->fetched.tree.files);
+	buf_printf(&w->detail, "%" PRIu64 " %s", w->fetched.tree.files,
+	    w->fetched.tree.files == 1 ? "file" : "files");
 	if (w->release.commit.n >= 7)
 		buf_printf(&w->detail, ", %.7s", w->release.commit.p);
 	w->also = remember_fetch;

@@ -91,7 +91,7 @@ static void provisioned(struct work *w)
 	if (w->st.flow == DEPLOY_FLOW_SCALE && w->had_count < 0)
 		w->had_count = count_running(w);
 	if (w->envs.version > 0)
-		buf_printf(&w->detail, "environment %" PRId64, w->envs.version);
+		buf_printf(&w->detail, "environment version %" PRId64, w->envs.version);
 	else
 		buf_c(&w->detail, "nothing new");
 	work_done(w);
@@ -119,17 +119,39 @@ static void started(struct work *w)
 		const struct plan_process *p = &w->plan.processes[i];
 		int64_t n = facts_count(w, p->name);
 		if (starts_now(w, p) && n > 0)
-			buf_printf(&w->detail, "%s%.*s %" PRId64 " ×", w->detail.n > 0 ? ", " : "",
-			    STR_ARG(p->name), n);
+			buf_printf(&w->detail, "%s%.*s %" PRId64 " × ready",
+			    w->detail.n > 0 ? ", " : "", STR_ARG(p->name), n);
 	}
 	if (w->detail.n == 0)
 		buf_c(&w->detail, "no processes");
 	work_done(w);
 }
 
+/* Records of what ended linger until their last lines are read; a release that is started again
+ * shortly after it was stopped is not to be blamed for those. */
+static void note_gone(struct work *w)
+{
+	const struct priv_status *const *all;
+	size_t n = run_statuses(w->d->o.run, &all);
+	w->gone_count = 0;
+	w->gone = arena_array(&w->a, n + 1, sizeof(*w->gone));
+	for (size_t i = 0; w->gone && i < n; i++)
+		if (instance_is_over(all[i]) || all[i]->state == PRIV_STOPPING)
+			w->gone[w->gone_count++] = all[i]->id;
+}
+
+static bool is_gone(const struct work *w, uint64_t id)
+{
+	for (size_t i = 0; i < w->gone_count; i++)
+		if (w->gone[i] == id)
+			return true;
+	return false;
+}
+
 void start_start(struct work *w)
 {
 	struct err e;
+	note_gone(w);
 	if (w->st.flow == DEPLOY_FLOW_SCALE && !is_running_project(w)) {
 		work_skip(w, "the project is stopped");
 		return;
@@ -170,9 +192,11 @@ static void end_words(const struct priv_status *s, char *out, size_t size)
 }
 
 /* A process that ends before the switch is no good, however it ended. */
+/* A service that fails is started again; PRIV_ENDED is one that somebody stopped, perhaps a moment
+ * ago in an earlier task of the same release. */
 static bool has_died(const struct priv_status *s)
 {
-	return s->state == PRIV_BACKOFF || s->state == PRIV_ENDED || s->starts > 1;
+	return s->state == PRIV_BACKOFF || (s->state != PRIV_ENDED && s->starts > 1);
 }
 
 static void died(struct work *w, const struct priv_status *s)
@@ -194,7 +218,7 @@ static bool is_watched(const struct work *w, const struct priv_status *s)
 {
 	return s->class == PRIV_SERVICE && s->release == (uint32_t)w->release.number &&
 	       str_eq_c(w->project.name, s->project) && s->state != PRIV_STOPPING &&
-	       (w->st.flow != DEPLOY_FLOW_SCALE || s->starts <= 1);
+	       !is_gone(w, s->id) && (w->st.flow != DEPLOY_FLOW_SCALE || s->starts <= 1);
 }
 
 void start_on_status(struct work *w, const struct priv_status *s)
@@ -236,8 +260,8 @@ static void on_health(void *ctx, unsigned tries, const struct err *e)
 	struct err all;
 	const struct plan_process *p = plan_find(&w->plan, STR("web"));
 	(void)err_set(&all, ERR_FAILED, "web.%u %s", at->instance, e->msg);
-	if (p && p->listen != MANIFEST_LISTEN_SOCKET && w->line_count == 0)
-		(void)err_hint(&all, "does it listen on 127.0.0.1:$PORT?");
+	if (p && p->listen != MANIFEST_LISTEN_SOCKET && e->code == ERR_UNAVAILABLE)
+		(void)err_hint(&all, "it must listen on 127.0.0.1:$PORT");
 	health_all_cancel(w);
 	report_lines_of_release(w);
 	work_fail(w, &all);

@@ -110,6 +110,8 @@ struct work {
 	struct source_spec source;
 	struct source_result fetched;
 
+	uint64_t *gone; /* instances that were over, or ending, when this start began */
+	size_t gone_count;
 	struct health *health[WORK_VERIFY_MAX];
 	size_t health_count;
 	unsigned health_tries;

@@ -18,7 +18,7 @@ struct health {
 	struct http_probe_options probe_options;
 	char *socket_path, *path, *host, *proto;
 	uint16_t status;
-	bool path_set;
+	bool path_set, answered;
 	unsigned need, tries, right;
 	int64_t interval_ms, pause_ms, deadline_ms;
 	struct http_probe *probe;
@@ -59,8 +59,9 @@ static void finish(struct health *h, const struct err *e)
 static void give_up(struct health *h)
 {
 	struct err e;
-	(void)err_set(&e, ERR_FAILED, "did not become healthy: GET %s \xe2\x86\x92 %s (%u %s)",
-	    h->path, h->last, h->tries, h->tries == 1 ? "try" : "tries");
+	(void)err_set(&e, h->answered ? ERR_FAILED : ERR_UNAVAILABLE,
+	    "did not become healthy: GET %s \xe2\x86\x92 %s (%u %s)", h->path, h->last, h->tries,
+	    h->tries == 1 ? "try" : "tries");
 	finish(h, &e);
 }
 
@@ -84,6 +85,7 @@ static void on_answer(void *ctx, int status, const struct err *e)
 		snprintf(h->last, sizeof(h->last), "status %d", status);
 	else
 		snprintf(h->last, sizeof(h->last), "%s", e ? e->msg : "no answer");
+	h->answered = h->answered || status > 0;
 	h->right = status > 0 && is_right(h, status) ? h->right + 1 : 0;
 	if (h->right >= h->need)
 		finish(h, NULL);

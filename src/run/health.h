@@ -16,7 +16,8 @@ struct health_options {
 	int64_t interval_ms,
 	    timeout_ms; /* 1,000 and 60,000; the first tries come faster: 20 ms doubling */
 };
-/* tries counts probes; e NULL: healthy. The message says what the last answer was. */
+/* tries counts probes; e NULL: healthy. The message says what the last answer was. ERR_UNAVAILABLE:
+ * there never was an answer; ERR_FAILED: a wrong one. */
 typedef void health_fn(void *ctx, unsigned tries, const struct err *e);
 struct health *health_start(
     struct loop *l, const struct health_options *o, health_fn *fn, void *ctx);

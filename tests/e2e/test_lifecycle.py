@@ -23,6 +23,17 @@ def test_django_end_to_end(platform, git):
     assert (platform.state / "projects/dj/data/ids").read_text() == "hello\n"
 
 
+def test_back_at_once(platform, git):
+    """What a rollback starts again is not blamed for its end a moment ago."""
+    repo = git.repository("quick", apps.with_version(apps.socket_app(), "v1"))
+    platform.create("quick", repo.url)
+    platform.deploy("quick")
+    platform.deploy("quick", force=True)
+    for _ in range(6):
+        platform.cli("rollback", "quick", 1)
+        platform.cli("rollback", "quick", 2)
+
+
 def test_node_behind_the_relay(platform, git):
     repo = git.repository("nd", apps.with_version(apps.NODE, "v1"))
     platform.create("nd", repo.url)
