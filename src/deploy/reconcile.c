@@ -4,7 +4,9 @@
 #include "deploy/work.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -110,6 +112,29 @@ static void restore(struct work *w)
 	}
 }
 
+static void ensured(void *ctx, uint64_t value, const struct err *e)
+{
+	struct work *w = ctx;
+	(void)value;
+	restore(w);
+	work_op_back(w, e);
+}
+
+/* A boot empties RUN; only the helper can give RUN/NAME back to the edge's group. */
+static void ensure_then_restore(struct work *w)
+{
+	char path[WORK_PATH_SIZE];
+	struct stat st;
+	struct priv_request q = {.op = PRIV_PROJECT_ENSURE};
+	(void)snprintf(path, sizeof(path), "%s/%.*s", w->d->o.run_dir, STR_ARG(w->project.name));
+	if (lstat(path, &st) == 0 || !str_copy(w->project.name, q.project, sizeof(q.project))) {
+		restore(w);
+		return;
+	}
+	work_op_add(w);
+	run_request(w->d->o.run, &q, NULL, 0, ensured, w);
+}
+
 static void settled(struct work *w)
 {
 	struct reconcile *r = w->reconcile;
@@ -128,7 +153,7 @@ static void project_ops(struct work *w, struct err *e, int agreed)
 		work_op_back(w, e);
 	}
 	if (w->has_plan)
-		restore(w);
+		ensure_then_restore(w);
 	work_ops_end(w);
 }
 
