@@ -92,27 +92,36 @@ static enum cause cause_of(struct str lines)
 	return CAUSE_UNKNOWN;
 }
 
-/* Where a deploy key is added, for the hosts whose pages are known. */
-static void key_page(const struct source_address *at, char *out, size_t size)
+/* Which key to add where: the page, for the hosts whose pages are known. */
+static void hint_key(
+    const struct source_spec *s, const struct source_address *at, const char *before, struct err *e)
 {
+	static const struct {
+		const char *host, *page;
+	} pages[] = {{"github.", "settings/keys"}, {"gitlab", "-/settings/repository"},
+	    {"bitbucket.org", "admin/access-keys/"}, {"codeberg.", "settings/keys"},
+	    {"gitea.", "settings/keys"}};
 	struct str repo = source_address_repository(at);
-	bool gitlab = str_contains(at->host, STR("gitlab"));
-	const char *path = gitlab ? "-/settings/repository" : "settings/keys";
-	if (str_eq_c(at->host, "bitbucket.org"))
-		path = "admin/access-keys/";
-	snprintf(out, size, "https://%.*s/%.*s/%s", STR_ARG(at->host), STR_ARG(repo), path);
+	struct str key = s->public_key.n && s->public_key.n < 180
+			     ? s->public_key
+			     : STR("the public key that `slipway info` prints");
+	for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++)
+		if (str_contains(at->host, str_c(pages[i].host))) {
+			err_hint(e, "%sadd at https://%.*s/%.*s/%s, read-only: %.*s", before,
+			    STR_ARG(at->host), STR_ARG(repo), pages[i].page, STR_ARG(key));
+			return;
+		}
+	err_hint(e, "%sadd on %.*s, as a key that may read '%.*s': %.*s", before, STR_ARG(at->host),
+	    STR_ARG(repo), STR_ARG(key));
 }
 
 static void denied(const struct source_spec *s, const struct source_address *at, struct err *e)
 {
-	char page[300];
 	struct str repo = source_address_repository(at);
 	if (at->scheme == SOURCE_SSH && s->deploy_key.n) {
-		key_page(at, page, sizeof(page));
 		err_set(e, ERR_FORBIDDEN, "%.*s does not let the project's deploy key read '%.*s'",
 		    STR_ARG(at->host), STR_ARG(repo));
-		err_hint(
-		    e, "add the public key that `slipway info` prints, read-only, at %s", page);
+		hint_key(s, at, "", e);
 	} else if (at->scheme == SOURCE_SSH) {
 		err_set(e, ERR_FORBIDDEN,
 		    "%.*s asks for a key to read '%.*s', and the project has none",
@@ -147,12 +156,7 @@ static void not_found(const struct source_spec *s, const struct source_address *
 		err_set(e, ERR_NOT_FOUND, "%.*s knows no repository '%.*s', or does not show it",
 		    STR_ARG(at->host), STR_ARG(repo));
 	if (at->scheme == SOURCE_SSH && s->deploy_key.n) {
-		char page[300];
-		key_page(at, page, sizeof(page));
-		err_hint(e,
-		    "check the address; if it is private, add the key that `slipway info` prints "
-		    "at %s",
-		    page);
+		hint_key(s, at, "check the address; if it is private, ", e);
 	} else {
 		err_hint(
 		    e, keyless
@@ -175,8 +179,8 @@ static void by_cause(
 		err_set(e, ERR_FORBIDDEN, "the host key of %.*s is not the one that was pinned",
 		    STR_ARG(at->host));
 		err_hint(e,
-		    "if the server has a new key, remove the pinned one; otherwise somebody "
-		    "stands between");
+		    "if the server has a new key, give the project its source again (PATCH it by "
+		    "the API): that forgets the old one; otherwise somebody stands between");
 		break;
 	case CAUSE_UNREACHABLE:
 		err_set(e, ERR_UNAVAILABLE, "could not reach %.*s on port %u", STR_ARG(at->host),

@@ -32,6 +32,7 @@ struct source_spec {
 	bool allow_private;	  /* addresses in private networks are allowed (embedded default; the operator's setting) */
 	struct str https_user, https_token; /* reach git through askpass only */
 	struct str deploy_key;	  /* OpenSSH private key, through a descriptor only */
+	struct str public_key;	  /* its public line, for messages; may be empty */
 	struct str known_hosts;	  /* pinned host key lines; empty: trusted on first use and reported */
 	uint64_t bytes_max, files_max; /* 0: LIMIT_TREE_BYTES, LIMIT_TREE_FILES */
 };

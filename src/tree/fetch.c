@@ -37,9 +37,9 @@ static bool no_such_ref(const struct repository *r)
 static bool mirror_is_broken(const struct repository *r)
 {
 	static const char *const words_of_damage[] = {"bad object", "corrupt",
-	    "not a git repository", "unable to read", "is missing", "File exists",
-	    "did not send all necessary objects", "bad shallow", "does not point to a valid object",
-	    "mismatched algorithms"};
+	    "not a git repository", "unable to read tree", "unable to read sha1", "is missing",
+	    "File exists", "did not send all necessary objects", "bad shallow",
+	    "does not point to a valid object", "mismatched algorithms"};
 	for (size_t i = 0; i < sizeof(words_of_damage) / sizeof(*words_of_damage); i++)
 		if (repository_said(r, words_of_damage[i]))
 			return true;
@@ -54,10 +54,10 @@ static int fetch_name(struct repository *r, const char *name, struct err *e)
 		r->shallow = false;
 		rc = fetch_once(r, name, false, e);
 	}
-	if (rc == 1 && !r->fresh && mirror_is_broken(r)) {
+	if (rc == 1 && mirror_is_broken(r)) {
 		if (mirror_remove(r->mirror, e))
 			return -1;
-		int dir CLEANUP_FD = mirror_open(r->mirror, &r->fresh, e);
+		int dir CLEANUP_FD = mirror_open(r->mirror, e);
 		rc = dir < 0 ? -1 : fetch_once(r, name, r->shallow, e);
 	}
 	if (rc != 1 || no_such_ref(r))

@@ -1,6 +1,5 @@
 #include "tree/mirror.h"
 #include "base/fs.h"
-#include "tree/copy.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -72,25 +71,37 @@ static unsigned count_packs(int dir)
 	return n;
 }
 
+/* Only what is in it: the folder itself stands where a tenant may remove nothing. */
 int mirror_remove(const char *path, struct err *e)
 {
-	return copy_remove(path, e);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	if (!d) {
+		err_sys(e, ERR_IO, errno, "could not open the mirror '%s'", path);
+		fs_close_fd(&fd);
+		return -1;
+	}
+	int rc = 0;
+	for (struct dirent *entry; rc == 0 && (entry = readdir(d));)
+		if (!str_eq_c(STR("."), entry->d_name) && !str_eq_c(STR(".."), entry->d_name))
+			rc = fs_remove_tree(fd, entry->d_name, e);
+	closedir(d);
+	return rc;
 }
 
-int mirror_open(const char *path, bool *ret_fresh, struct err *e)
+int mirror_open(const char *path, struct err *e)
 {
 	if (fs_mkdirs(path, 0700, e))
 		return -1;
 	int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir < 0)
 		return err_sys(e, ERR_IO, errno, "could not open the mirror '%s'", path);
-	unsigned packs = count_packs(dir);
-	if (packs > PACKS_MAX) {
-		int rc = fs_remove_tree(dir, "objects", e) || fs_remove_tree(dir, "refs", e) ||
-			 fs_remove_tree(dir, "shallow", e) || fs_remove_tree(dir, "packed-refs", e);
-		packs = rc ? packs : 0;
+	if (count_packs(dir) > PACKS_MAX &&
+	    (fs_remove_tree(dir, "objects", e) || fs_remove_tree(dir, "refs", e) ||
+		fs_remove_tree(dir, "shallow", e) || fs_remove_tree(dir, "packed-refs", e))) {
+		fs_close_fd(&dir);
+		return -1;
 	}
-	*ret_fresh = packs == 0;
 	int objects CLEANUP_FD = fs_dir(dir, "objects", 0700, e);
 	/* git makes this folder itself, but not where it copies packs over plain http */
 	int pack CLEANUP_FD = objects < 0 ? -1 : fs_dir(objects, "pack", 0700, e);

@@ -4,10 +4,8 @@
 
 #include "base/err.h"
 
-#include <stdbool.h>
-
 /* Makes the repository at `path` (below the working directory) or cleans the one there; returns its descriptor or -1.
- * *ret_fresh: it has no objects yet. A mirror that grew to many packs is begun anew. */
-int mirror_open(const char *path, bool *ret_fresh, struct err *e) WARN_UNUSED;
-/* Throws it away; the next mirror_open begins anew. */
+ * A mirror that grew to many packs is begun anew. */
+int mirror_open(const char *path, struct err *e) WARN_UNUSED;
+/* Empties it; the next mirror_open begins anew. */
 int mirror_remove(const char *path, struct err *e) WARN_UNUSED;

@@ -84,7 +84,7 @@ int repository_open(struct repository *r, const struct options *o, const struct 
 	if (login_env(login, r->address.host, r->address.port, remote ? &r->hosts : NULL, o->user,
 		&r->env_text, &r->env, e))
 		return -1;
-	int dir CLEANUP_FD = mirror_open(mirror, &r->fresh, e);
+	int dir CLEANUP_FD = mirror_open(mirror, e);
 	return dir < 0 ? -1 : 0;
 }
 

@@ -19,7 +19,6 @@ struct repository {
 	struct buf env_text;
 	struct child_words env;
 	int64_t deadline_ms;
-	bool fresh;	     /* the mirror was empty when opened */
 	bool shallow;	     /* ask for one commit only */
 	struct buf messages; /* what git said last */
 };
