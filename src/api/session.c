@@ -30,10 +30,12 @@ struct session {
 	struct session *next;
 	struct session_order *order;
 	struct run_job *job; /* NULL before it began and after it ended */
-	uv_pipe_t connection, terminal;
-	bool terminal_open, reading_terminal;
-	bool gone;    /* the client is */
-	bool closing; /* both handles are being closed */
+	uv_pipe_t connection;
+	uv_pipe_t program; /* its terminal's other side, or the pipe into its standard input */
+	bool program_open, reading_terminal;
+	bool throttled; /* the client is not read until the program has taken its input */
+	bool gone;	/* the client is */
+	bool closing;	/* both handles are being closed */
 	unsigned handles;
 	struct loop_timer *patience; /* with a client that does not take the last frames */
 	struct buf in;		     /* bytes of the client that are no whole frame yet */
@@ -79,9 +81,9 @@ static void session_close(struct session *s)
 		return;
 	s->closing = s->gone = true;
 	uv_close((uv_handle_t *)&s->connection, handle_closed);
-	if (s->terminal_open)
-		uv_close((uv_handle_t *)&s->terminal, handle_closed);
-	s->terminal_open = false;
+	if (s->program_open)
+		uv_close((uv_handle_t *)&s->program, handle_closed);
+	s->program_open = false;
 }
 
 static void session_lost(struct session *s)
@@ -101,6 +103,7 @@ struct sending {
 };
 
 static void terminal_read_start(struct session *s);
+static void client_read_start(struct session *s);
 
 static void sent(uv_write_t *request, int status)
 {
@@ -117,6 +120,8 @@ static void sent(uv_write_t *request, int status)
 		session_close(s);
 	else if (to_client)
 		terminal_read_start(s);
+	else
+		client_read_start(s);
 }
 
 static void bytes_send(struct session *s, uv_pipe_t *to, struct str bytes, bool last)
@@ -186,12 +191,12 @@ static void terminal_read(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
 
 static void terminal_read_start(struct session *s)
 {
-	if (!s->terminal_open || s->reading_terminal || !s->job)
+	if (!s->program_open || !s->order->terminal || s->reading_terminal || !s->job)
 		return;
 	if (uv_stream_get_write_queue_size((uv_stream_t *)&s->connection) > BACKLOG_MAX / 2)
 		return;
 	s->reading_terminal =
-	    uv_read_start((uv_stream_t *)&s->terminal, piece_give, terminal_read) == 0;
+	    uv_read_start((uv_stream_t *)&s->program, piece_give, terminal_read) == 0;
 }
 
 /* What the program wrote before it ended and nobody has read yet. */
@@ -200,9 +205,10 @@ static void terminal_drain(struct session *s)
 	uv_os_fd_t fd;
 	size_t sum = 0;
 	ssize_t n;
-	if (!s->terminal_open || uv_fileno((uv_handle_t *)&s->terminal, &fd) != 0)
+	if (!s->program_open || !s->order->terminal ||
+	    uv_fileno((uv_handle_t *)&s->program, &fd) != 0)
 		return;
-	uv_read_stop((uv_stream_t *)&s->terminal);
+	uv_read_stop((uv_stream_t *)&s->program);
 	while (sum < LAST_OUTPUT_MAX && (n = read(fd, s->piece, sizeof(s->piece))) > 0) {
 		frame_send(s, RUN_FRAME_STDOUT, (struct str){s->piece, (size_t)n});
 		sum += (size_t)n;
@@ -259,16 +265,21 @@ static void resize(struct session *s, struct str p)
 	const uint8_t *b = (const uint8_t *)p.p;
 	struct winsize size = {.ws_row = (unsigned short)(b[0] << 8 | b[1]),
 	    .ws_col = (unsigned short)(b[2] << 8 | b[3])};
-	if (s->terminal_open && uv_fileno((uv_handle_t *)&s->terminal, &fd) == 0)
+	if (s->program_open && uv_fileno((uv_handle_t *)&s->program, &fd) == 0)
 		(void)ioctl(fd, TIOCSWINSZ, &size);
 }
 
-/* Those that a terminal knows go through it to the foreground job; the others end the whole. */
+/* Those that a terminal knows go through it to the foreground job; the others end the whole.
+ * Without a terminal the program gets what the client got. */
 static void signal_give(struct session *s, int number)
 {
 	uv_os_fd_t fd;
+	if (s->job && !s->order->terminal) {
+		run_job_signal(s->job, number);
+		return;
+	}
 	if (number == SIGINT || number == SIGQUIT) {
-		if (s->terminal_open && uv_fileno((uv_handle_t *)&s->terminal, &fd) == 0 &&
+		if (s->program_open && uv_fileno((uv_handle_t *)&s->program, &fd) == 0 &&
 		    ioctl(fd, TIOCSIG, number) == 0)
 			return;
 	}
@@ -276,13 +287,42 @@ static void signal_give(struct session *s, int number)
 		run_job_cancel(s->job);
 }
 
+/* A terminal whose buffer is full loses what is typed; a pipe loses nothing. */
 static void input_give(struct session *s, struct str bytes)
 {
-	if (!s->terminal_open || !bytes.n)
+	if (!s->program_open || !bytes.n)
 		return;
-	if (uv_stream_get_write_queue_size((uv_stream_t *)&s->terminal) > BACKLOG_MAX)
-		return; /* as a terminal whose buffer is full */
-	bytes_send(s, &s->terminal, bytes, false);
+	bool full = uv_stream_get_write_queue_size((uv_stream_t *)&s->program) > BACKLOG_MAX;
+	if (full && s->order->terminal)
+		return;
+	bytes_send(s, &s->program, bytes, false);
+	if (full && !s->throttled) {
+		s->throttled = true;
+		uv_read_stop((uv_stream_t *)&s->connection);
+	}
+}
+
+static void input_ended(uv_shutdown_t *request, int status)
+{
+	(void)status;
+	struct session *s = request->handle->data;
+	free(request);
+	if (!s->program_open)
+		return;
+	s->program_open = false;
+	uv_close((uv_handle_t *)&s->program, handle_closed);
+}
+
+/* Behind what was given. */
+static void input_end(struct session *s)
+{
+	if (s->order->terminal) {
+		input_give(s, STR("\004"));
+		return;
+	}
+	uv_shutdown_t *request = mem_alloc(sizeof(*request));
+	if (!s->program_open || uv_shutdown(request, (uv_stream_t *)&s->program, input_ended) != 0)
+		free(request);
 }
 
 static int frame_take(struct session *s, const struct run_frame *f, struct err *e)
@@ -298,7 +338,7 @@ static int frame_take(struct session *s, const struct run_frame *f, struct err *
 		signal_give(s, f->payload.p[0]);
 		return 0;
 	case RUN_FRAME_EOF:
-		input_give(s, STR("\004"));
+		input_end(s);
 		return 0;
 	case RUN_FRAME_STDOUT:
 	case RUN_FRAME_STDERR:
@@ -335,7 +375,38 @@ static void client_read(uv_stream_t *h, ssize_t n, const uv_buf_t *b)
 		client_took(s, (struct str){b->base, (size_t)n});
 }
 
+static void client_read_start(struct session *s)
+{
+	if (!s->throttled ||
+	    uv_stream_get_write_queue_size((uv_stream_t *)&s->program) > BACKLOG_MAX / 2)
+		return;
+	s->throttled = false;
+	if (uv_read_start((uv_stream_t *)&s->connection, piece_give, client_read) != 0)
+		session_lost(s);
+}
+
 /* Beginning. */
+
+static int program_watch(struct session *s, int fd, struct err *e)
+{
+	uv_pipe_init(loop_uv(s->order->cx->loop), &s->program, 0);
+	s->program.data = s;
+	s->handles++;
+	s->program_open = true;
+	if (uv_pipe_open(&s->program, fd) == 0)
+		return 0;
+	close(fd);
+	return err_set(e, ERR_INTERNAL, "cannot watch the program's side");
+}
+
+static int input_make(struct session *s, int *ret_program, struct err *e)
+{
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make a pipe");
+	*ret_program = ends[0];
+	return program_watch(s, ends[1], e);
+}
 
 static int terminal_make(struct session *s, int *ret_program, struct err *e)
 {
@@ -346,15 +417,8 @@ static int terminal_make(struct session *s, int *ret_program, struct err *e)
 	fcntl(master, F_SETFD, FD_CLOEXEC);
 	fcntl(slave, F_SETFD, FD_CLOEXEC);
 	fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK);
-	uv_pipe_init(loop_uv(s->order->cx->loop), &s->terminal, 0);
-	s->terminal.data = s;
-	s->handles++;
-	s->terminal_open = true;
 	*ret_program = slave;
-	if (uv_pipe_open(&s->terminal, master) == 0)
-		return 0;
-	close(master);
-	return err_set(e, ERR_INTERNAL, "cannot watch a terminal");
+	return program_watch(s, master, e);
 }
 
 static int job_begin(struct session *s, struct err *e)
@@ -368,10 +432,11 @@ static int job_begin(struct session *s, struct err *e)
 		return -1;
 	if (session_count > SESSIONS_MAX)
 		return err_set(e, ERR_RATE, "%d commands run already", SESSIONS_MAX);
-	if (s->order->terminal && terminal_make(s, &program, e) < 0)
+	bool terminal = s->order->terminal;
+	if ((terminal ? terminal_make(s, &program, e) : input_make(s, &program, e)) < 0)
 		return -1;
-	s->job =
-	    deploy_one_off(s->order->cx->deploy, str_c(s->order->project), &argv, program, &cb, e);
+	s->job = deploy_one_off(s->order->cx->deploy, str_c(s->order->project), &argv,
+	    terminal ? program : -1, terminal ? -1 : program, &cb, e);
 	return s->job ? 0 : -1;
 }
 

@@ -52,12 +52,12 @@ static int join(struct joined *j, struct err *e)
 	j->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (j->signals < 0)
 		return err_sys(e, ERR_INTERNAL, errno, "could not take over signals");
+	j->input_open = true;
 	if (!j->s->terminal || tcgetattr(STDIN_FILENO, &j->old_mode) < 0)
 		return 0;
 	struct termios mode = j->old_mode;
 	cfmakeraw(&mode);
 	j->raw = tcsetattr(STDIN_FILENO, TCSADRAIN, &mode) == 0;
-	j->input_open = true;
 	return 0;
 }
 

@@ -51,7 +51,8 @@ void deploy_on_line(void *deploy, const struct priv_status *s, struct str line);
  * on a running machine, the store after a boot). `done` when settled. */
 void deploy_reconcile(struct deploy *d, loop_fn *done, void *ctx);
 
-/* A one-off command in the live release (slipway run). Terminal when terminal_fd >= 0. Output to
- * the callbacks or the terminal. */
+/* A one-off command in the live release (slipway run). Terminal when terminal_fd >= 0, else its
+ * standard input is stdin_fd (-1: empty); both are borrowed. Output to the callbacks or the
+ * terminal. */
 struct run_job *deploy_one_off(struct deploy *d, struct str project, const struct args *argv,
-    int terminal_fd, const struct run_job_callbacks *cb, struct err *e);
+    int terminal_fd, int stdin_fd, const struct run_job_callbacks *cb, struct err *e);

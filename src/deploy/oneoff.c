@@ -32,7 +32,7 @@ static int load(struct work *w, struct str project, struct err *e)
 }
 
 struct run_job *deploy_one_off(struct deploy *d, struct str project, const struct args *argv,
-    int terminal_fd, const struct run_job_callbacks *cb, struct err *e)
+    int terminal_fd, int stdin_fd, const struct run_job_callbacks *cb, struct err *e)
 {
 	struct run_job *job = NULL;
 	struct work *w = work_new(d);
@@ -52,7 +52,7 @@ struct run_job *deploy_one_off(struct deploy *d, struct str project, const struc
 		    .stop_timeout_ms = WORK_STOP_TIMEOUT_MS,
 		    .listen_fd = -1,
 		    .terminal_fd = terminal_fd,
-		    .stdin_fd = -1};
+		    .stdin_fd = stdin_fd};
 		job = run_job_start(d->o.run, &s, cb);
 	}
 	work_free(w);

@@ -386,7 +386,8 @@ int instances_signal(struct instances *t, struct instance *in, int signal, struc
 	if (in->st.pid == 0)
 		return err_set(e, ERR_CONFLICT, "'%s.%u' of '%s' does not run", in->st.process,
 		    in->st.instance, in->st.project);
-	return kill(in->st.pid, signal) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not signal");
+	/* its session's first group, as a terminal's key would */
+	return kill(-in->st.pid, signal) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not signal");
 }
 
 int instances_forget(struct instances *t, struct instance *in, struct err *e)

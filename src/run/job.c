@@ -257,3 +257,9 @@ void run_job_cancel(struct run_job *j)
 	if (j->id != 0)
 		stop_now(j);
 }
+
+void run_job_signal(struct run_job *j, int signal)
+{
+	if (j->id != 0 && !j->ended)
+		run_signal(j->run, j->id, signal);
+}

@@ -84,6 +84,8 @@ struct run_job_callbacks {
 struct run_job *run_job_start(
     struct run *r, const struct run_spec *s, const struct run_job_callbacks *cb);
 void run_job_cancel(struct run_job *j); /* kills; `ended` still comes */
+/* To its process group; nothing when it does not run (yet). */
+void run_job_signal(struct run_job *j, int signal);
 
 /* Listening Unix sockets of a release, RUN/NAME/N/PROCESS.I.sock, mode 0660, group of the edge by
  * the directory's set-group-id bit. The descriptor or -1. */

@@ -16,8 +16,9 @@
  * ended it; the last frame 7  ERROR   server  UTF-8 text: why it could not run or was ended; an
  * EXIT follows
  *
- * Anything else ends the connection; a connection that ends before EXIT ends the program. Without a
- * terminal the program's standard input is empty. */
+ * Anything else ends the connection; a connection that ends before EXIT ends the program. SIGNAL
+ * goes to the program's process group; with a terminal INT and QUIT go through it, and any other
+ * ends the program. */
 #pragma once
 
 #include "base/buf.h"

@@ -75,7 +75,7 @@ def test_the_manual_page_says_what_the_help_says(slipway):
         (["deply"], "did you mean 'slipway deploy'?"),
         (["deploy", "--forse"], "did you mean '--force'?"),
         (["hooks", "creat", "shop"], "did you mean 'slipway hooks create'?"),
-        (["env", "lits"], "did you mean 'slipway env list'?"),
+        (["env", "lisst"], "did you mean 'slipway env list'?"),
         (["tokens", "shop"], "slipway tokens --help"),
         (["logs", "a", "b"], "'b' is too much"),
         (["create"], "something is missing"),

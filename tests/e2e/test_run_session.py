@@ -60,6 +60,35 @@ def test_without_a_terminal(platform, project):
     assert s.socket.recv(1) == b""
 
 
+def test_input_without_a_terminal(platform, project):
+    s = Session(platform, project, ["sh", "-c", "read line; echo got $line; wc -c"])
+    s.send(STDIN, b"hello\n")
+    s.hear(b"got hello")
+    for _ in range(80):  # more than any buffer on the way
+        s.send(STDIN, b"x" * 65536)
+    s.send(EOF)
+    assert s.hear().split()[-1] == str(80 * 65536).encode()
+    assert s.exit == 0
+    empty = Session(platform, project, ["wc", "-c"])
+    empty.send(EOF)
+    assert empty.hear() == b"0\n"
+    assert platform.cli("run", project, "--", "sort", stdin="b\nc\na\n").stdout == "a\nb\nc\n"
+    assert platform.cli("run", project, "--", "true", stdin="y\n" * 100000).returncode == 0
+
+
+def test_signals_without_a_terminal(platform, project):
+    s = Session(platform, project, ["sh", "-c", "trap 'echo caught; exit 9' TERM; echo ready; while :; do sleep 0.1; done"])
+    s.hear(b"ready")
+    s.send(SIGNAL, bytes([15]))
+    assert b"caught" in s.hear()
+    assert s.exit == 9
+    s = Session(platform, project, ["python3", "-uc", "import time; print(\"ready\"); time.sleep(1000); print(\"not reached\")"])
+    s.hear(b"ready")
+    s.send(SIGNAL, bytes([2]))
+    assert b"not reached\n" not in s.hear()
+    assert s.exit == 130
+
+
 def test_with_a_terminal(platform, project):
     s = Session(platform, project, ["sh"], {"rows": 31, "cols": 99})
     s.send(STDIN, b"stty size\n")
