@@ -146,8 +146,8 @@ def faulty_round(p, name, url, acknowledged):
             if task["state"] == "failed":
                 assert len(task["error"]["message"]) > 10, task
             acknowledged["live"] = acknowledged.get("live") or task["state"] == "done"
+        acknowledged["asked to end"] = True
         acknowledged["task"] = ask(p, "DELETE", f"/projects/{name}")["task"]
-        acknowledged["destroyed"] = True
         ended(p, acknowledged["task"])
     except Refused:
         pass
@@ -177,12 +177,12 @@ def whole_round(p, name, url):
 def check_acknowledged(p, name, acknowledged):
     if "task" in acknowledged:
         ended(p, acknowledged["task"])
-    if acknowledged.get("project") and not acknowledged.get("destroyed"):
+    if acknowledged.get("project") and not acknowledged.get("asked to end"):
         p.api("GET", f"/projects/{name}")
         if acknowledged.get("live"):
             assert p.get(name + ".localhost").body == b"static v1"
-    if acknowledged.get("destroyed"):
-        # the order is durable: it has ended well, or can be given again
+    if acknowledged.get("asked to end"):
+        # answered or not: it has ended well, or can be asked for again
         answer = p.call("GET", f"/api/v1/projects/{name}")
         assert answer.status in (200, 404), answer
 
