@@ -2,24 +2,23 @@
 """Durable hook intake beside its peers, in one run: GitHub-signed 8 KB push bodies, unique delivery ids, 64 connections.
 
 Peers: nginx answering the same POST with an empty 200 (a worker per core, no access log), and Debian's `webhook` package running
-/bin/true for each. Prints one line each, and the ratios. The generator is checked first: it must reach twice nginx's rate on an
-empty GET."""
+/bin/true for each. Slipway twice: while it deploys what was pushed, one fetch after another (the daemon's own processor time
+then has the drain into tasks in it), and while one build is under way, so that every push folds into the task that waits.
+Prints one line each and the ratios, the best of ROUNDS. The generator's own limit is shown as its rate on nginx's empty GET."""
 import hashlib
 import hmac
 import json
 import os
-import resource
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
-from harness import BUILD, GitServer, Platform, free_port, wait_until  # noqa: E402
+from _measure import BUILD, GitServer, Platform, cpu_seconds, free_port, load, machine, median, pss_mb, wait_until
 
-SECONDS = float(os.environ.get("SECONDS_EACH", "6"))
-LOAD = BUILD / "tests" / "load"
+SECONDS = float(os.environ.get("SECONDS_EACH", "4"))
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+LONG_BUILD = {"index.html": "x", "slipway.yaml": "kind: static\nbuild: [[sleep, '3000']]\n"}
 
 
 def body_file(folder):
@@ -28,26 +27,6 @@ def body_file(folder):
     path = Path(folder) / "body.json"
     path.write_bytes(body)
     return path, body
-
-
-def load(port, *args, connections=64, seconds=SECONDS):
-    out = subprocess.run([LOAD, "--port", str(port), "--connections", str(connections), "--seconds", str(seconds), *map(str, args)], check=True, capture_output=True, text=True)
-    return json.loads(out.stdout)
-
-
-def cpu_of(pids):
-    total = 0.0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return total
-
-
-def memory_of(pid):
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 class Nginx:
@@ -82,45 +61,90 @@ class Webhook:
         self.process.wait()
 
 
+def signed(secret, path, body):
+    signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    return [
+        *("--body", path, "--header", "Content-Type: application/json", "--header", "X-GitHub-Event: push"),
+        *("--header", "X-Hub-Signature-256: " + signature, "--unique", "X-GitHub-Delivery"),
+    ]
+
+
+def counters(platform):
+    lines = platform.call("GET", "/metrics").body.decode().splitlines()
+    return {p[0]: int(p[1]) for p in (line.split() for line in lines) if len(p) == 2 and p[1].isdigit()}
+
+
+def accepted(platform, name, args, **more):
+    """One load on a hook, with what it cost the daemon."""
+    pid = platform.process.pid
+    before, commits = cpu_seconds([pid]), counters(platform)
+    row = load(platform.http_port, "--post", "/hooks/" + name, *args, **more)
+    after = counters(platform)
+    row["cpu_s"] = (cpu_seconds([pid]) - before) / row["ok"] * 10000
+    row["pss_mb"] = pss_mb(pid)
+    row["group"] = (after["slipway_store_units_total"] - commits["slipway_store_units_total"]) / max(after["slipway_store_commits_total"] - commits["slipway_store_commits_total"], 1)
+    return row
+
+
+def project(platform, git, name, files):
+    repo = git.repository(name, files)
+    platform.create(name, repo.url)
+    return repo, platform.hook(name, name + "-push")
+
+
+def measure(platform, git, nginx, folder):
+    path, body = body_file(folder)
+    repo, secret = project(platform, git, "deploying", {"index.html": "x"})
+    _, held_secret = project(platform, git, "held", LONG_BUILD)
+    live = signed(secret, path, body)
+    held = signed(held_secret, path, body)
+    task = platform.api("POST", "/projects/held/deploys", {})["task"]
+    wait_until(lambda: platform.api("GET", f"/tasks/{task}")["current_step"] == "build", 60)
+    rows = {"nginx": [], "webhook": [], "deploying": [], "held": []}
+    alone = {"nginx": [], "deploying": [], "held": []}
+    load(platform.http_port, "--post", "/hooks/held-push", *held, seconds=1)
+    for _ in range(ROUNDS):
+        rows["nginx"].append(load(nginx.port, "--post", "/", *live, seconds=SECONDS))
+        rows["held"].append(accepted(platform, "held-push", held, seconds=SECONDS))
+        alone["held"].append(accepted(platform, "held-push", held, connections=1, seconds=1))
+        rows["deploying"].append(accepted(platform, "deploying-push", live, seconds=SECONDS))
+        alone["deploying"].append(accepted(platform, "deploying-push", live, connections=1, seconds=1))
+        alone["nginx"].append(load(nginx.port, "--post", "/", *live, connections=1, seconds=1))
+    webhook = Webhook(folder, secret)  # last: what it starts goes on after its answers
+    rows["webhook"] = [load(webhook.port, "--post", "/hooks/x", *live, seconds=SECONDS / 2) for _ in range(2)]
+    webhook.stop()
+    return rows, alone
+
+
+def report(rows, alone):
+    best = {name: max(r, key=lambda x: x["rate"]) for name, r in rows.items()}
+    for name, r in best.items():
+        print(f"{name:10} {r['rate']:8.0f}/s  p50 {r['p50_us'] / 1000:6.2f} ms  p99 {r['p99_us'] / 1000:6.2f} ms  failed {r['failed']}", end="")
+        if "cpu_s" in r:
+            print(f"  {min(x['cpu_s'] for x in rows[name]):.2f} CPU-s per 10,000, {max(x['pss_mb'] for x in rows[name]):.1f} MB, {r['group']:.1f} units a commit", end="")
+        print()
+    for name in ("held", "deploying"):
+        ratios = [a["rate"] / b["rate"] for a, b in zip(rows[name], rows["nginx"])]
+        print(
+            f"{name:10} / nginx {best[name]['rate'] / best['nginx']['rate']:.3f} of the bests, {median(ratios):.3f} median of pairs (bar 0.10 with SQLite alone)"
+            f"   / webhook {best[name]['rate'] / max(best['webhook']['rate'], 1):.1f} (bar 5)"
+            f"   p99 beyond nginx's {(best[name]['p99_us'] - best['nginx']['p99_us']) / 1000:.1f} ms (bar 10)"
+        )
+    print("one client alone, p50: " + ", ".join(f"{name} {min(r['p50_us'] for r in runs):.0f} µs" for name, runs in alone.items()) + " (bar 200)")
+
+
 def main():
     folder = tempfile.mkdtemp(prefix="slipway-bench-")
     os.chmod(folder, 0o755)
-    path, body = body_file(folder)
     nginx = Nginx(folder)
     git = GitServer()
     platform = Platform(build=BUILD, extra=["--log", "warn"]).start()
+    print(machine())
     try:
         empty = load(nginx.port, "--get", "/", seconds=2)
-        repo = git.repository("bench", {"index.html": "x"})
-        platform.create("bench", repo.url)
-        secret = platform.hook("bench", "bench-push")
-        signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-        signed = ["--body", path, "--header", "Content-Type: application/json", "--header", "X-GitHub-Event: push", "--header", "X-Hub-Signature-256: " + signature, "--unique", "X-GitHub-Delivery"]
-        load(platform.http_port, "--post", "/hooks/bench-push", *signed, seconds=1)
-        rows = {}
-        for turn in range(2):
-            rows.setdefault("nginx", []).append(load(nginx.port, "--post", "/", *signed))
-            pid = platform.process.pid
-            before = cpu_of([pid])
-            mine = load(platform.http_port, "--post", "/hooks/bench-push", *signed)
-            mine["cpu_s_per_10k"] = (cpu_of([pid]) - before) / mine["ok"] * 10000
-            mine["pss_mb"] = memory_of(pid)
-            rows.setdefault("slipway", []).append(mine)
-        alone = load(platform.http_port, "--post", "/hooks/bench-push", *signed, connections=1, seconds=2)
-        nginx_alone = load(nginx.port, "--post", "/", *signed, connections=1, seconds=2)
-        webhook = Webhook(folder, secret)
-        rows["webhook"] = [load(webhook.port, "--post", "/hooks/x", *signed, seconds=SECONDS / 2)]
-        webhook.stop()
-        best = {name: max(r, key=lambda x: x["rate"]) for name, r in rows.items()}
-        for name, r in best.items():
-            print(f"{name:8} {r['rate']:10.0f}/s  p50 {r['p50_us']:6.0f} µs  p99 {r['p99_us']:7.0f} µs  failed {r['failed']}", end="")
-            print(f"  {r['cpu_s_per_10k']:.2f} CPU-s per 10,000  {r['pss_mb']:.1f} MB" if "cpu_s_per_10k" in r else "")
-        print(f"one client alone: slipway p50 {alone['p50_us']:.0f} µs, nginx {nginx_alone['p50_us']:.0f} µs")
-        print(f"generator on nginx's empty GET: {empty['rate']:.0f}/s, {empty['rate'] / best['nginx']['rate']:.2f} of nginx on the POST")
-        print(f"slipway / nginx  {best['slipway']['rate'] / best['nginx']['rate']:.3f}")
-        print(f"slipway / webhook  {best['slipway']['rate'] / max(best['webhook']['rate'], 1):.1f}")
-        count = platform.api("GET", "/health")
-        assert count is not None
+        rows, alone = measure(platform, git, nginx, folder)
+        report(rows, alone)
+        print(f"generator on nginx's empty GET: {empty['rate']:.0f}/s, {empty['rate'] / max(r['rate'] for r in rows['nginx']):.2f} of nginx on the POST")
     finally:
         platform.close()
         git.close()
