@@ -67,8 +67,8 @@ class Answer:
 
 
 class Platform:
-    def __init__(self, build=SANITIZED, extra=()):
-        self.build, self.extra = Path(build), list(extra)
+    def __init__(self, build=SANITIZED, extra=(), prefix=()):
+        self.build, self.extra, self.prefix = Path(build), list(extra), list(prefix)
         self.dir = Path(tempfile.mkdtemp(prefix="slipway-e2e-", dir="/var/lib" if ROOT else "/tmp"))
         self.dir.chmod(0o755)
         self.state = self.dir / "state"
@@ -91,6 +91,7 @@ class Platform:
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [
+                    *self.prefix,
                     self.build / "src" / "slipwayd",
                     *("--state", self.state, "--run", self.run, "--libexec", self.libexec),
                     *("--http", f"127.0.0.1:{self.http_port}", "--edge", f"127.0.0.1:{self.edge_port}"),
