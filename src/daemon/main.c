@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -370,6 +371,9 @@ int main(int argc, char **argv)
 	if (go == 0)
 		return 0;
 	log_open(d.settings.log_level, STDERR_FILENO);
+	/* An arena of its own for each thread of the pool would keep what a few large answers
+	 * needed. */
+	(void)mallopt(M_ARENA_MAX, 2);
 	d.api.started_ms = clock_wall_ms();
 	if (go < 0 || daemon_open(&d, &e) != 0) {
 		fprintf(stderr, "slipwayd: %s\n", e.msg);

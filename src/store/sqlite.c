@@ -245,7 +245,7 @@ static int pragma(struct store_conn *c, const char *sql, const char *want, struc
 static int set_up(struct store_conn *c, struct err *e)
 {
 	static const char *const always[] = {"PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF",
-	    "PRAGMA temp_store=MEMORY", "PRAGMA wal_autocheckpoint=0", "PRAGMA cache_size=-2000"};
+	    "PRAGMA temp_store=MEMORY", "PRAGMA wal_autocheckpoint=0"};
 
 	sqlite3_extended_result_codes(c->db, 1);
 	sqlite3_busy_timeout(c->db, BUSY_MS);
@@ -259,8 +259,13 @@ static int set_up(struct store_conn *c, struct err *e)
 			return -1;
 	if (!c->writer) {
 		sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-		return pragma(c, "PRAGMA query_only=ON", NULL, e);
+		/* Small: what is read often stays in the system's cache, and there are several. */
+		return pragma(c, "PRAGMA cache_size=-512", NULL, e) < 0
+			   ? -1
+			   : pragma(c, "PRAGMA query_only=ON", NULL, e);
 	}
+	if (pragma(c, "PRAGMA cache_size=-2000", NULL, e) < 0)
+		return -1;
 	if (c->base->path && (pragma(c, "PRAGMA journal_mode=WAL", "wal", e) < 0 ||
 				 pragma(c, "PRAGMA synchronous=FULL", NULL, e) < 0))
 		return -1;
