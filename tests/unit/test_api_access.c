@@ -102,7 +102,8 @@ static void mask(char *s)
 		if (!p)
 			continue;
 		p += strlen(markers[i]);
-		memmove(p, p + strcspn(p, ",}\r"), strlen(p + strcspn(p, ",}\r")) + 1);
+		size_t n = strcspn(p, i == 0 ? ",}" : "\r"); /* a date holds a comma */
+		memmove(p, p + n, strlen(p + n) + 1);
 	}
 }
 
