@@ -140,6 +140,18 @@ static void seal_start(struct work *w)
 	work_ops_end(w);
 }
 
+/* Our own tool says in its last line what went wrong: better words than its exit status. */
+static void own_words(struct work *w, const char *what, struct err *e)
+{
+	struct err said;
+	err_clear(&said);
+	report_lines_keep(w);
+	if (!w->failure_lines || !source_own_words(str_c(w->failure_lines), &said))
+		return;
+	*e = said;
+	(void)err_prefix(e, "%s", what);
+}
+
 static void build_ended(struct work *w)
 {
 	const struct plan_command *c = &w->plan.build[w->job_at];
@@ -147,6 +159,8 @@ static void build_ended(struct work *w)
 	struct err e;
 	command_name(c, name, sizeof(name));
 	if (!job_ok(w, name, &e)) {
+		if (is_own_tool(c) && w->job_limit == PRIV_LIMIT_NONE && !work_stopping(w))
+			own_words(w, name, &e);
 		command_failed(w, &e);
 		return;
 	}

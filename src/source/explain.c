@@ -73,6 +73,7 @@ static const struct {
     {"timeout", ERR_TIMEOUT, "try again later"},
     {"settings", ERR_SETTINGS, ""},
     {"denied", ERR_FORBIDDEN, "make it readable for the project's user"},
+    {"python", ERR_FAILED, "mend the requirements; the lines above it are pip's own"},
 };
 
 static struct str last_own_line(struct str lines)
@@ -217,6 +218,11 @@ static bool by_own_line(struct str line, struct err *e)
 		return true;
 	}
 	return false;
+}
+
+bool source_own_words(struct str last_lines, struct err *e)
+{
+	return by_own_line(last_own_line(last_lines), e);
 }
 
 static void unknown(int wait_status, struct str lines, struct err *e)

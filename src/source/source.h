@@ -58,3 +58,5 @@ int source_job(const struct source_spec *s, uint32_t release, struct arena *a, s
 int source_read(struct str report, struct arena *a, struct source_result *ret, struct err *e) WARN_UNUSED;
 /* Turns a failed job's last lines into words with a hint: a denied clone says which key to add where. */
 void source_explain(const struct source_spec *s, int wait_status, struct str last_lines, struct err *e);
+/* The words of a failed slipway-tree itself (python-env and the like), from its last lines; false when it said none. */
+bool source_own_words(struct str last_lines, struct err *e);
