@@ -54,10 +54,13 @@ def main():
         repo = git.repository("rest", {"index.html": "<p>x</p>"})
         populate(platform, repo, 0, 1)
         measure(platform, 1, 10, verbose)
+        if MANY <= 1:
+            return
         populate(platform, repo, 1, MANY)
         measure(platform, MANY, 24, verbose)
         platform.kill()
         platform.start()
+        print("the daemon killed and started again:")
         measure(platform, MANY, 24, verbose)
     finally:
         platform.close()
