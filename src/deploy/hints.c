@@ -24,6 +24,7 @@ static const struct complaint complaints[] = {
     {"Read-only file system", 0,
 	"writable are data/ ($SLIPWAY_DATA_DIR) and the temporary folder; a build has its own "
 	"folder instead of data/"},
+    {"File too large", 0, "a file met limits.disk, the disk limit; raise it in slipway.yaml"},
     {"no such table", 0, "let a release command run the migrations"},
     {"DisallowedHost", 0, "allow the hosts in $SLIPWAY_DOMAINS"},
     {"MemoryError", 0, "raise limits.memory in slipway.yaml"},

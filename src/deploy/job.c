@@ -94,12 +94,19 @@ static int limit_words(const struct work *w, const char *what, struct err *e)
 	case PRIV_LIMIT_TIME:
 		num_duration_text(w->job_limit_ms, text);
 		(void)err_set(e, ERR_TIMEOUT, "%s took longer than %s and was ended", what, text);
-		return err_hint(e, "raise its time limit in slipway.yaml, or make it faster");
+		return err_hint(e, "%s",
+		    w->act.phase == DEPLOY_BUILD
+			? "raise limits.build.time in slipway.yaml, or make it faster"
+			: "raise its time limit in slipway.yaml, or make it faster");
 	case PRIV_LIMIT_TASKS:
-		return err_set(
-		    e, ERR_FAILED, "%s started more processes than its limit allows", what);
+		(void)err_set(e, ERR_FAILED, "%s started more processes than its limit allows (%u)",
+		    what, w->plan.limits.tasks);
+		return err_hint(e, "raise limits.tasks in slipway.yaml");
 	case PRIV_LIMIT_DISK:
-		return err_set(e, ERR_FAILED, "%s wrote more than its disk limit allows", what);
+		num_size_text(w->plan.limits.disk_bytes, text);
+		(void)err_set(
+		    e, ERR_FAILED, "%s wrote more than its disk limit allows (%s)", what, text);
+		return err_hint(e, "raise limits.disk in slipway.yaml");
 	case PRIV_LIMIT_NONE:
 	case PRIV_LIMIT_COUNT:
 		break;

@@ -1,0 +1,104 @@
+"""A build that eats memory, processes, time, disk or the log ends as a clean failed deploy that names the limit; neighbours serve on."""
+import json
+import os
+import subprocess
+import threading
+
+import pytest
+
+import apps
+
+MEMORY = "x = [bytearray(1 << 20) for _ in range(4000)]\nprint('no limit met')\n"
+TASKS = """import os, time
+for i in range(400):
+    if os.fork() == 0:
+        time.sleep(30)
+        os._exit(0)
+print('no limit met')
+"""
+TIME = "import time\nprint('working', flush=True)\ntime.sleep(600)\n"
+DISK = "f = open('large', 'wb')\nfor _ in range(400):\n    f.write(bytes(1 << 20))\nprint('no limit met')\n"
+GREEDY = {
+    "memory": (MEMORY, "{memory: 512M, build: {memory: 64M}}", ["memory"]),
+    "tasks": (TASKS, "{tasks: 40}", ["process", "limits.tasks"]),
+    "time": (TIME, "{build: {time: 1500ms}}", ["took longer than 1.5 s", "limits.build.time"]),
+    "disk": (DISK, "{disk: 16M}", ["disk", "limits.disk"]),
+}
+
+
+class Neighbour:
+    """Asks a project over and over; keeps what was not its page."""
+
+    def __init__(self, platform, host, body):
+        self.platform, self.host, self.body, self.ended, self.asked, self.wrong = platform, host, body, False, 0, []
+        self.thread = threading.Thread(target=self.ask, daemon=True)
+
+    def ask(self):
+        while not self.ended:
+            try:
+                answer = self.platform.get(self.host, timeout=10)
+                if answer.body != self.body:
+                    self.wrong.append(answer)
+            except OSError as error:
+                self.wrong.append(error)
+            self.asked += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.ended = True
+        self.thread.join()
+
+
+@pytest.fixture(scope="module")
+def neighbour(platform, git):
+    platform.create("neighbour", git.repository("neighbour", {"index.html": "still here"}).url)
+    platform.deploy("neighbour")
+    return "neighbour.localhost", b"still here"
+
+
+@pytest.mark.parametrize("what", GREEDY)
+def test_a_greedy_build_ends_cleanly(platform, git, neighbour, what):
+    program, limits, words = GREEDY[what]
+    name = "greedy" + what
+    good = apps.with_version(apps.socket_app(), "v1")
+    repo = git.repository(name, good)
+    platform.create(name, repo.url)
+    platform.deploy(name)
+    manifest = good["slipway.yaml"] + f"limits: {limits}\nbuild: [[python3, -u, greedy.py]]\n"
+    repo.commit({"greedy.py": program, "slipway.yaml": manifest, "VERSION": "v2"})
+    with Neighbour(platform, *neighbour) as other:
+        task = platform.deploy(name, expect="failed")
+    error = task["error"]
+    assert error["step"] == "build" and "no limit met" not in json.dumps(error), error
+    for word in words:
+        assert word in error["message"] + " " + error.get("hint", ""), (word, error)
+    assert not other.wrong and other.asked > 5, other.wrong[:3]
+    assert platform.get(name + ".localhost", "/version").body == b"v1"
+    left = subprocess.run(["pgrep", "-f", "greedy.py"], capture_output=True, text=True).stdout
+    assert left == "", left
+    assert not (platform.state / "projects" / name / "releases" / "2").exists()
+
+
+def test_a_talkative_build_is_capped(platform, git, neighbour):
+    program = "import sys\nline = b'x' * 1000 + b'\\n'\nfor i in range(40000):\n    sys.stdout.buffer.write(line)\nsys.stdout.buffer.write(b'y' * 3000000 + b'\\nthe end\\n')\n"
+    repo = git.repository("talkative", {"index.html": "x", "talk.py": program, "slipway.yaml": "kind: static\nbuild: [[python3, talk.py]]\n"})
+    platform.create("talkative", repo.url)
+    with Neighbour(platform, *neighbour) as other:
+        platform.deploy("talkative")
+    assert not other.wrong
+    kept = sum(os.path.getsize(os.path.join(d, f)) for d, _, files in os.walk(platform.state / "logs/talkative") for f in files)
+    assert 1000 < kept < 40 << 20, kept
+    lines = platform.api("GET", "/projects/talkative/logs?tail=5")["items"]
+    assert lines[-1]["text"] == "the end" and all(len(l["text"]) <= 17000 for l in lines)
+
+
+def test_a_manifest_cannot_raise_what_the_operator_set(platform, git):
+    repo = git.repository("raising", {"index.html": "x", "slipway.yaml": "kind: static\nlimits: {memory: 2G, build: {time: 20m}}\n"})
+    platform.create("raising", repo.url, limits={"memory_bytes": 1 << 28, "build_time_ms": 60000})
+    error = platform.deploy("raising", expect="failed")["error"]
+    assert "limits" in error["message"] or "memory" in error["message"], error
+    repo.commit({"slipway.yaml": "kind: static\nlimits: {memory: 128M, build: {time: 30s}}\n"})
+    platform.deploy("raising")
