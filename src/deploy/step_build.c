@@ -113,7 +113,8 @@ static void static_path(const struct plan *p, struct str path, struct buf *out)
 		buf_char(out, '.');
 }
 
-/* The statics that the edge may read: URL and path, each ended by NUL, one pair after the other. */
+/* The statics that the edge may read: URL and path, each ended by NUL, one pair after the other. A
+ * folder of data/ has no URL here. */
 static void seal_start(struct work *w)
 {
 	CLEANUP_BUF struct buf list;
@@ -121,8 +122,11 @@ static void seal_start(struct work *w)
 	buf_init(&list, 64u << 10);
 	for (size_t i = 0; i < w->plan.static_count; i++) {
 		const struct manifest_static *s = &w->plan.statics[i];
-		if (s->data)
+		if (s->data) {
+			args_pack(&list, STR(""));
+			args_pack(&list, s->path);
 			continue;
+		}
 		CLEANUP_BUF struct buf path;
 		buf_init(&path, 2048);
 		static_path(&w->plan, s->path, &path);

@@ -1,4 +1,5 @@
 #include "helper/seal.h"
+#include "helper/share.h"
 #include "base/fs.h"
 #include "base/limits.h"
 
@@ -203,7 +204,16 @@ static int link_static(struct walk *w, int release, int top, struct str url, str
 	return to < 0 ? -1 : each_entry(w, from, 0, link_entry, &to);
 }
 
-static int link_statics(struct walk *w, int project, int release, const char *n, struct str statics)
+/* One pair of the list: a URL with its files in the release, or no URL and a folder of data/. */
+static int publish(struct walk *w, uint32_t number, int project, int release, int top,
+    struct str url, struct str subpath)
+{
+	return url.n == 0 ? share_data(w->t, number, project, subpath, w->e)
+			  : link_static(w, release, top, url, subpath);
+}
+
+static int link_statics(
+    struct walk *w, uint32_t number, int project, int release, const char *n, struct str statics)
 {
 	CLEANUP_FD int public = fs_open_beneath(project, "public", O_RDONLY | O_DIRECTORY, 0);
 	if (public < 0)
@@ -222,7 +232,7 @@ static int link_statics(struct walk *w, int project, int release, const char *n,
 			return err_set(
 			    w->e, ERR_INVALID, "the list of static paths is too long or odd");
 		(void)str_next(&statics, '\0', &subpath);
-		if (link_static(w, release, top, url, subpath) != 0)
+		if (publish(w, number, project, release, top, url, subpath) != 0)
 			return -1;
 	}
 	return 0;
@@ -253,7 +263,7 @@ int seal_release(const struct tenant_roots *t, struct str project, uint32_t rele
 	    .device = st.st_dev,
 	    .e = e};
 	if (check_owner(&w, &st) != 0 || seal_dir(&w, top, 0) != 0 ||
-	    link_statics(&w, dir, top, n, statics) != 0)
+	    link_statics(&w, r.number, dir, top, n, statics) != 0)
 		return -1;
 	/* A release that is acknowledged as sealed survives a power cut. */
 	CLEANUP_FD int sync = open(t->projects, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

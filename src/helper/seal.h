@@ -10,7 +10,8 @@
 /* releases/N becomes root:tenant, folders 0550, files 0440 or (executable) 0550; sockets, FIFOs and
  * devices are removed; a file that belongs to anybody else is ERR_INVALID. Then public/N is made
  * anew: `statics` is a list of url, subpath, url, … each ended by NUL; url by name_url_prefix or
- * "/", subpath by name_subpath or "." for the whole release. Regular files are hard-linked, mode
+ * "/", subpath by name_subpath or "." for the whole release; with an empty url it is a folder of
+ * data/ that is shared with the edge (share.h). Regular files are hard-linked, mode
  * 0444; names that begin with a dot (but .well-known) and links are left out. Without root nothing
  * changes owner, but modes do. Blocks; repeating it is success. */
 int seal_release(const struct tenant_roots *t, struct str project, uint32_t release,

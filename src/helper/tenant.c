@@ -213,7 +213,7 @@ static int ensure_tree(
 	const struct place top = {name, daemon_uid, t->daemon_gid, 0711};
 	const struct place below[] = {
 	    {"releases", us, 0, 0711},
-	    {"data", tenant, gid, 0700},
+	    {"data", tenant, t->web_gid, 0710}, /* share.h says why */
 	    {"cache", tenant, gid, 0700},
 	    {"mirror", tenant, gid, 0700},
 	    {"tmp", tenant, gid, 0700},

@@ -3,9 +3,11 @@
  *
  *   PROJECTS/NAME            the daemon's, 0711: it keeps the links `live` and `previous` here
  *   PROJECTS/NAME/releases   root, 0711; releases/N  tenant 0700 until sealed, then root:tenant
- * 0550 PROJECTS/NAME/{data,cache,mirror,tmp}   tenant 0700 PROJECTS/NAME/public     root:web group,
- * 0750; public/N  links to the declared static files RUN/NAME                 the daemon's, group
- * web, 02750
+ *                          0550
+ *   PROJECTS/NAME/{cache,mirror,tmp}  tenant 0700
+ *   PROJECTS/NAME/data     tenant:web group, 0710 (helper/share.h)
+ *   PROJECTS/NAME/public   root:web group, 0750; public/N  links to the declared static files
+ *   RUN/NAME               the daemon's, group web, 02750
  *
  * Without root all of it belongs to one user, with the same modes where they make sense. */
 #pragma once

@@ -143,6 +143,45 @@ def test_cancel_a_build_and_rollback_overtakes(platform, git):
     assert left == ""
 
 
+def test_declared_folders_of_data_are_served(platform, git):
+    save = """
+os.umask(0o027)
+top, version = os.environ["SLIPWAY_DATA_DIR"] + "/", open("VERSION").read()
+os.makedirs(top + "media/sub", exist_ok=True)
+for name in ("secret", "media/" + version, "media/sub/" + version):
+    with open(top + name, "w") as f:
+        f.write("kept")
+if not os.path.islink(top + "media/link"):
+    os.symlink("../secret", top + "media/link")
+os.chmod(top + "secret", 0o644)
+"""
+    files = apps.socket_app(save)
+    repo = git.repository("media", apps.with_version(files, "v1"))
+    platform.create("media", repo.url)
+    platform.deploy("media")
+    assert platform.get("media.localhost", "/media/v1").body == b"v1"  # not declared: the program answers
+    repo.commit({"VERSION": "v2", "slipway.yaml": files["slipway.yaml"] + "static: {/media: {data: media}, /deep: {data: a/b}}\n"})
+    platform.deploy("media")
+    for version in ("v1", "v2"):
+        for path in (version, "sub/" + version):
+            answer = platform.get("media.localhost", "/media/" + path)
+            assert (answer.status, answer.body) == (200, b"kept"), (path, answer)
+    data = platform.state / "projects/media/data"
+    for path in ("/media/link", "/media/../secret", "/media/..%2fsecret", "/media../secret", "/media/", "/media/sub/", "/media/none"):
+        answer = platform.get("media.localhost", path)
+        assert b"kept" not in answer.body, (path, answer)
+    assert platform.get("media.localhost", "/media/link").status in (403, 404)
+    (data / "a/b/late").write_text("late")
+    (data / "a/b/late").chmod(0o640)
+    assert platform.get("media.localhost", "/deep/late").body == b"late"
+    if ROOT:
+        as_web = ["setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups"]
+        assert subprocess.run([*as_web, "ls", data], capture_output=True).returncode != 0
+        assert subprocess.run([*as_web, "ls", data / "a"], capture_output=True).returncode != 0
+        assert (data / "media").stat().st_mode & 0o7777 == 0o2750 and data.stat().st_mode & 0o7777 == 0o710
+    platform.cli("destroy", "media", "--yes")
+
+
 def test_plan_does_nothing(platform, git):
     repo = git.repository("planned", apps.with_version(apps.DJANGO, "v1"))
     platform.create("planned", repo.url)
