@@ -29,6 +29,9 @@ analyse: deps
 mutants: deps
 	@tools/mutants
 
+fuzz: deps
+	@tools/fuzz 60
+
 install: all
 	@meson install -C $(BUILD)
 
@@ -36,7 +39,7 @@ format:
 	@clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]')
 
 deps:
-	@tools/install-deps $(if $(filter check check-long bench analyse mutants,$(MAKECMDGOALS)),test) $(if $(filter check-long bench analyse mutants,$(MAKECMDGOALS)),work)
+	@tools/install-deps $(if $(filter check check-long bench analyse mutants fuzz,$(MAKECMDGOALS)),test) $(if $(filter check-long bench analyse mutants,$(MAKECMDGOALS)),work)
 
 clean:
 	@rm -rf build build-*
