@@ -27,6 +27,8 @@ static const struct complaint complaints[] = {
     {"File too large", 0, "a file met limits.disk, the disk limit; raise it in slipway.yaml"},
     {"no such table", 0, "let a release command run the migrations"},
     {"DisallowedHost", 0, "allow the hosts in $SLIPWAY_DOMAINS"},
+    {"no such file in the release", 0,
+	"if a build makes it, say `kind: make` or `build:` in slipway.yaml"},
     {"MemoryError", 0, "raise limits.memory in slipway.yaml"},
     {"heap out of memory", 0, "raise limits.memory in slipway.yaml"},
 };

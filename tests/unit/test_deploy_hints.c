@@ -25,6 +25,8 @@ static void known_complaints_get_advice(void **state)
 		"let it listen on $PORT or take its socket (LISTEN_FDS)"},
 	    {"django.db.utils.OperationalError: no such table: app_thing",
 		"let a release command run the migrations"},
+	    {"slipway: cannot start './server': no such file in the release",
+		"if a build makes it, say `kind: make` or `build:` in slipway.yaml"},
 	};
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char out[256];
