@@ -19,6 +19,7 @@ struct run_job {
 	struct run_job_callbacks cb;
 	uint64_t id;
 	bool answered; /* the start was; id is set when it went well */
+	bool taking;   /* the request for its output is under way, and names this job */
 	bool cancelled, ended, output_ended;
 	int wait_status;
 	enum priv_limit_hit limit_hit;
@@ -101,7 +102,7 @@ static void on_timer(void *ctx)
 
 static void check_over(struct run_job *j)
 {
-	if (!j->ended)
+	if (!j->ended || j->taking)
 		return;
 	bool over = j->has_failed || (j->output_ended && j->report_fd < 0);
 	/* Never from inside a callback that still uses the job. */
@@ -141,12 +142,12 @@ static void on_output_end(void *ctx)
 static void on_output(void *ctx, int fd, const struct err *e)
 {
 	struct run_job *j = ctx;
-	if (e) {
+	j->taking = false;
+	if (e)
 		j->output_ended = true;
-		check_over(j);
-		return;
-	}
-	j->lines = run_lines_new(j->run->o.loop, fd, on_line, on_output_end, j);
+	else
+		j->lines = run_lines_new(j->run->o.loop, fd, on_line, on_output_end, j);
+	check_over(j);
 }
 
 static void stop_now(struct run_job *j)
@@ -165,6 +166,7 @@ static void on_started(void *ctx, uint64_t id, const struct err *e)
 	}
 	j->id = id;
 	struct priv_request q = {.op = PRIV_TAKE_OUTPUT, .id = id};
+	j->taking = true;
 	run_request_fd(j->run, &q, on_output, j);
 	struct run_record *rec = run_record_find(j->run, id);
 	if (rec) {

@@ -278,8 +278,9 @@ static void on_status(struct run *r, const struct priv_status *s, bool tell)
 		return;
 	if (s->class == PRIV_SERVICE && !rec->took)
 		take_output(rec);
-	if (s->state == PRIV_ENDED && rec->ended_ms == 0) {
-		rec->ended_ms = clock_mono_ms();
+	if (s->state == PRIV_ENDED) {
+		if (rec->ended_ms == 0) /* the end of its output may have come first */
+			rec->ended_ms = clock_mono_ms();
 		wake(r, clock_mono_ms() + RETRY_MS);
 	}
 	if (r->o.on_status)
@@ -333,6 +334,9 @@ static void lose(struct run *r, const struct err *e)
 	if (r->watch)
 		loop_watch_free(r->watch);
 	r->watch = NULL;
+	/* First, so that who hears of broken requests knows why. */
+	if (r->o.on_lost)
+		r->o.on_lost(r->o.ctx, e);
 	for (struct run_call *c = r->calls; c; c = c->next) {
 		c->failed = true;
 		c->e = *e;
@@ -352,8 +356,6 @@ static void lose(struct run *r, const struct err *e)
 	}
 	run_jobs_on_lost(r, e);
 	wake(r, clock_mono_ms());
-	if (r->o.on_lost)
-		r->o.on_lost(r->o.ctx, e);
 }
 
 /* 1 a message, 0 none now, -1 the keeper is gone. */
