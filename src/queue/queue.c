@@ -14,6 +14,7 @@
 /* Persisted due times are wall-clock; looking again at least this often follows a clock that jumps.
  */
 #define LOOK_AGAIN_MS 30000
+#define FINISH_AGAIN_MS 1000
 
 struct running {
 	struct queue_lease lease;
@@ -23,7 +24,8 @@ struct running {
 
 struct queue {
 	struct queue_options o;
-	struct loop_timer *timer;
+	struct loop_timer *timer, *again_timer;
+	struct ending *again; /* that the store could not take; each counts in in_flight */
 	struct running running[QUEUE_PARALLEL_MAX];
 	size_t running_count;
 	atomic_uint
@@ -46,6 +48,7 @@ struct pump {
 };
 
 struct ending {
+	struct ending *next; /* in queue.again */
 	struct queue *q;
 	struct queue_ending f;
 	char *result, *error;
@@ -57,6 +60,8 @@ struct ending {
 };
 
 static void pump(struct queue *q);
+static void endings_again(void *queue);
+static void ending_free(struct ending *n);
 
 static void queue_release(struct queue *q)
 {
@@ -231,6 +236,7 @@ struct queue *queue_open(const struct queue_options *o, struct err *e)
 		return NULL;
 	}
 	q->timer = loop_timer_new(o->loop, on_timer, q);
+	q->again_timer = loop_timer_new(o->loop, endings_again, q);
 	q->in_flight++;
 	loop_post(o->loop, recovered, r);
 	return q;
@@ -241,7 +247,13 @@ void queue_close(struct queue *q)
 	if (!q)
 		return;
 	loop_timer_free(q->timer);
+	loop_timer_free(q->again_timer);
 	q->closing = true;
+	/* Their tasks are found running by the next life. */
+	for (struct ending *n; (n = q->again); q->in_flight--) {
+		q->again = n->next;
+		ending_free(n);
+	}
 	queue_release(q);
 }
 
@@ -267,13 +279,32 @@ static void count_end(const struct ending *n)
 		counter_add(bad ? COUNTER_TASKS_FAILED : COUNTER_TASKS_DONE, 1);
 }
 
+static void ending_free(struct ending *n)
+{
+	mem_free_ptr(&n->result);
+	mem_free_ptr(&n->error);
+	mem_free_ptr(&n);
+}
+
+/* A task that stayed `running` would block its project for the rest of this life. */
+static void ending_put_off(struct ending *n)
+{
+	struct queue *q = n->q;
+	log_event(
+	    LOG_ERROR, "queue", "finish_failed", F_I64("task", n->f.lease.task_id), F_ERR(&n->e));
+	n->next = q->again;
+	q->again = n;
+	loop_timer_at(q->again_timer, clock_mono_ms() + FINISH_AGAIN_MS);
+}
+
 static void ending_back(void *ctx)
 {
 	struct ending *n = ctx;
 	struct queue *q = n->q;
-	if (n->rc < 0)
-		log_event(LOG_ERROR, "queue", "finish_failed", F_I64("task", n->f.lease.task_id),
-		    F_ERR(&n->e));
+	if (n->rc < 0 && !q->closing) {
+		ending_put_off(n);
+		return;
+	}
 	count_end(n);
 	struct running *r = running_find(q, n->f.lease.task_id);
 	if (r)
@@ -284,9 +315,7 @@ static void ending_back(void *ctx)
 		n->done(n->ctx);
 	if (!q->closing)
 		pump(q);
-	mem_free_ptr(&n->result);
-	mem_free_ptr(&n->error);
-	mem_free_ptr(&n);
+	ending_free(n);
 	q->in_flight--;
 	queue_release(q);
 }
@@ -299,6 +328,26 @@ static void ending_done(void *ctx, int rc, const struct err *e)
 		n->e = *e;
 	}
 	loop_post(n->q->o.loop, ending_back, n);
+}
+
+static void ending_submit(struct ending *n)
+{
+	n->rc = 0;
+	if (store_submit(n->q->o.store, ending_unit, ending_done, n, &n->e) != 0) {
+		n->rc = -1;
+		loop_post(n->q->o.loop, ending_back, n);
+	}
+}
+
+static void endings_again(void *queue)
+{
+	struct queue *q = queue;
+	struct ending *list = q->again;
+	q->again = NULL;
+	for (struct ending *n; (n = list);) {
+		list = n->next;
+		ending_submit(n);
+	}
 }
 
 void queue_finish(struct queue *q, struct queue_lease l, enum queue_end how, struct str result_json,
@@ -319,8 +368,5 @@ void queue_finish(struct queue *q, struct queue_lease l, enum queue_end how, str
 	    .now_ms = now,
 	    .due_ms = now + queue_backoff_ms(r ? r->attempt : 1, rand_below(UINT64_C(1) << 32))};
 	q->in_flight++;
-	if (store_submit(q->o.store, ending_unit, ending_done, n, &n->e) != 0) {
-		n->rc = -1;
-		loop_post(q->o.loop, ending_back, n);
-	}
+	ending_submit(n);
 }

@@ -439,6 +439,87 @@ static void it_hands_out_cancels_and_ends(void **state)
 	loop_free(f.loop);
 }
 
+/* A store that can take nothing for a while. */
+
+static int exec_one(struct store_db *db, const char *sql, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, sql, e);
+	return q ? store_exec(q, e) : -1;
+}
+
+static int break_body(struct world *w, struct store_db *db, struct err *e)
+{
+	(void)w;
+	return exec_one(db,
+	    "CREATE TRIGGER broken BEFORE UPDATE ON task BEGIN SELECT RAISE(FAIL, 'no'); END", e);
+}
+
+static int mend_body(struct world *w, struct store_db *db, struct err *e)
+{
+	(void)w;
+	return exec_one(db, "DROP TRIGGER broken", e);
+}
+
+static void mend(void *ctx)
+{
+	struct life *f = ctx;
+	assert_int_equal(f->cancels, 0); /* nobody was told that it has ended */
+	in_unit(f->w, mend_body);
+	f->first = -1;
+}
+
+static void ended_after_all(void *ctx)
+{
+	struct life *f = ctx;
+	f->cancels++;
+	assert_int_equal(f->first, -1);
+	queue_close(f->q);
+	loop_stop(f->loop);
+}
+
+static void on_run_broken(
+    void *ctx, const struct model_task *t, struct queue_lease l, bool recovered)
+{
+	struct life *f = ctx;
+	(void)recovered;
+	f->second = t->id;
+	in_unit(f->w, break_body);
+	queue_finish(f->q, l, QUEUE_DONE, STR("{}"), STR(""), ended_after_all, f);
+}
+
+static int is_done_body(struct world *w, struct store_db *db, struct err *e)
+{
+	(void)e;
+	assert_int_equal(task(w, db, 1).state, MODEL_TASK_DONE);
+	return 0;
+}
+
+static void an_end_that_cannot_be_stored_is_tried_again(void **state)
+{
+	struct world *w = *state;
+	struct err e = {0};
+	struct life f = {.w = w, .loop = loop_new(1)};
+	in_unit(w, push_body);
+	struct queue_options o = {.store = w->store,
+	    .loop = f.loop,
+	    .parallel_max = 4,
+	    .incarnation = LIFE,
+	    .run = on_run_broken,
+	    .cancel = on_cancel,
+	    .ctx = &f};
+	f.q = queue_open(&o, &e);
+	assert_non_null(f.q);
+	struct loop_timer *t = loop_timer_new(f.loop, mend, &f);
+	loop_timer_at(t, clock_mono_ms() + 300);
+	loop_run(f.loop);
+	assert_int_equal(f.cancels, 1);
+	assert_int_equal(f.second, 1);
+	in_unit(w, is_done_body);
+	loop_timer_free(t);
+	loop_run(f.loop);
+	loop_free(f.loop);
+}
+
 static void too_many_at_once_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -461,6 +542,7 @@ int main(void)
 	    T(a_new_life_takes_over),
 	    T(backoff_doubles_to_five_minutes),
 	    T(it_hands_out_cancels_and_ends),
+	    T(an_end_that_cannot_be_stored_is_tried_again),
 	    T(too_many_at_once_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
