@@ -190,6 +190,15 @@ void feed_publish(struct feed *f, struct str topic, struct str event, struct str
 	loop_post(f->loop, posted_deliver, p);
 }
 
+void feed_forget(struct feed *f, struct str topic)
+{
+	for (struct topic *t = f->table[topic_slot(topic)]; t; t = t->next)
+		for (int i = 0; i < RING && str_eq_c(topic, t->name); i++) {
+			free(t->ring[i]);
+			t->ring[i] = NULL;
+		}
+}
+
 struct feed_watch *feed_watch_new(
     struct feed *f, struct str topic, uint64_t after, feed_fn *fn, void *ctx)
 {
@@ -199,7 +208,8 @@ struct feed_watch *feed_watch_new(
 	uint64_t oldest = t->last_id > RING ? t->last_id - RING + 1 : 1;
 	for (uint64_t id = after + 1 > oldest ? after + 1 : oldest; id <= t->last_id; id++) {
 		const struct message *m = t->ring[id % RING];
-		fn(ctx, m->id, m->event, m->data);
+		if (m) /* not forgotten */
+			fn(ctx, m->id, m->event, m->data);
 	}
 	w->next = t->watches;
 	t->watches = w;

@@ -18,6 +18,8 @@ void feed_free(struct feed *f);
 /* From any thread. `event` names the kind ("step", "line", "end"); data is one line of JSON. Both
  * copied. */
 void feed_publish(struct feed *f, struct str topic, struct str event, struct str data);
+/* Loop thread. What the topic's ring holds goes, so that no later watch hears of it; ids go on. */
+void feed_forget(struct feed *f, struct str topic);
 /* Loop thread. Messages with an id above `after` that the ring still has come first, then news as
  * it happens. */
 /* The watch may be freed inside fn, but only after feed_watch_new has returned it. */

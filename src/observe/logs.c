@@ -345,5 +345,10 @@ int logs_remove(struct logs *l, struct str project, struct err *e)
 	pthread_mutex_lock(&l->removal);
 	int rc = fs_remove_tree(l->dir, name, e);
 	pthread_mutex_unlock(&l->removal);
+	/* Whoever watches is told; and a project that takes the name next has other readers. */
+	char topic[NAME_PROJECT_MAX + 8];
+	snprintf(topic, sizeof(topic), "logs/%s", name);
+	feed_publish(l->feed, str_c(topic), STR("end"), STR("{}"));
+	feed_forget(l->feed, str_c(topic));
 	return rc;
 }

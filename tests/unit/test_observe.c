@@ -53,8 +53,16 @@ static void test_feed_replays_then_follows(void **state)
 	feed_publish(f, STR("task/1"), STR("line"), STR("more"));
 	assert_string_equal(all.text, "news");
 	assert_string_equal(late.text, "more");
+	feed_forget(f, STR("task/1"));
+	struct heard none = {0};
+	struct feed_watch *w4 = feed_watch_new(f, STR("task/1"), 0, hear, &none);
+	assert_int_equal(none.count, 0);
+	feed_publish(f, STR("task/1"), STR("line"), STR("a new beginning"));
+	assert_string_equal(none.text, "a new beginning");
+	assert_int_equal(none.last, 303);
 	feed_watch_free(w2);
 	feed_watch_free(w3);
+	feed_watch_free(w4);
 	feed_free(f);
 	loop_free(l);
 }
