@@ -70,6 +70,8 @@ static void on_keeper_lost(void *ctx, const struct err *e)
 		return;
 	log_event(LOG_ERROR, "daemon", "keeper_lost", F_ERR(e));
 	d->keeper_lost = true;
+	if (d->api.deploy)
+		deploy_quiesce(d->api.deploy);
 	loop_stop(d->api.loop);
 }
 
@@ -92,6 +94,11 @@ static void on_task_changed(void *ctx, int64_t task_id)
 static void on_hook(struct http_call *c, struct http_request *r, void *ctx)
 {
 	hooks_receive(((struct api_context *)ctx)->hooks, c, r);
+}
+
+static void on_forgotten(void *ctx, int64_t project_id)
+{
+	hooks_forget(((struct daemon *)ctx)->api.hooks, project_id);
 }
 
 static const struct access_row hook_row = {.need = ACCESS_SIGNED, .scope = ACCESS_GLOBAL};
@@ -186,7 +193,9 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .spool_dir = d->layout.spool,
 	    .edge_port = d->settings.edge_port,
 	    .edge_scheme = "http",
-	    .allow_private_sources = true};
+	    .allow_private_sources = true,
+	    .forgotten = on_forgotten,
+	    .ctx = d};
 	a->deploy = deploy_new(&o);
 	uint64_t incarnation;
 	rand_bytes(&incarnation, sizeof(incarnation));
@@ -283,6 +292,7 @@ static void on_signal(void *ctx)
 		return;
 	}
 	d->ending = true;
+	deploy_quiesce(d->api.deploy);
 	api_end_sessions();
 	http_server_drain(d->server, clock_mono_ms() + DRAIN_MS);
 	http_server_drain(d->edge_server, clock_mono_ms() + DRAIN_MS);
@@ -341,13 +351,15 @@ static int daemon_open(struct daemon *d, struct err *e)
 	return 0;
 }
 
-/* In the reverse order of making. */
+/* In the reverse order of making, except that the store answers what it has taken while whoever
+ * asked is still there. */
 static void daemon_close(struct daemon *d)
 {
 	loop_timer_free(d->last_exit);
 	loop_watch_free(d->signal_watch);
 	http_server_free(d->server);
 	http_server_free(d->edge_server);
+	store_close(d->api.store);
 	hooks_close(d->api.hooks);
 	queue_close(d->api.queue);
 	deploy_free(d->api.deploy);
@@ -355,7 +367,6 @@ static void daemon_close(struct daemon *d)
 	logs_close(d->api.logs);
 	feed_free(d->api.feed);
 	access_close(d->api.access);
-	store_close(d->api.store);
 	run_close(d->api.run);
 	loop_run(d->api.loop); /* closing callbacks */
 	loop_free(d->api.loop);

@@ -105,6 +105,10 @@ static void commit_back(void *ctx)
 		(void)work_bury(w);
 		return;
 	}
+	if (w->d->quiet) {
+		commit_free(c);
+		return;
+	}
 	if (c->rc != 0) {
 		log_event(
 		    LOG_ERROR, "deploy", "commit_failed", F_I64("task", w->task.id), F_ERR(&c->e));

@@ -32,13 +32,20 @@ struct deploy_options {
 	struct logs *logs;
 	const struct seal_key *seal;
 	const char *projects_dir, *run_dir,
-	    *spool_dir;		    /* spool: uploaded archives, ARCHIVE-ID.tar */
-	uint16_t edge_port; /* of the addresses shown, unless it is the scheme's own; 0: not shown */
+	    *spool_dir; /* spool: uploaded archives, ARCHIVE-ID.tar */
+	uint16_t
+	    edge_port; /* of the addresses shown, unless it is the scheme's own; 0: not shown */
 	const char *edge_scheme;    /* "http": what the edge says in X-Forwarded-Proto */
 	bool allow_private_sources; /* embedded: true */
+	/* A project was destroyed, durably. On the loop. */
+	void (*forgotten)(void *ctx, int64_t project_id);
+	void *ctx; /* of `forgotten` */
 };
 struct deploy *deploy_new(const struct deploy_options *o);
 void deploy_free(struct deploy *d);
+/* The daemon ends: tasks stay in the store as they are now, for the next life to go on with. What
+ * is still heard (processes that end because everything ends) is nobody's failure. */
+void deploy_quiesce(struct deploy *d);
 /* The queue's callbacks. */
 void deploy_run(void *deploy, const struct model_task *t, struct queue_lease lease, bool recovered);
 void deploy_cancel(void *deploy, int64_t task_id);

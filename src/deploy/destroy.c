@@ -30,6 +30,8 @@ static void forgotten(struct work *w)
 		work_fail(w, &w->op_err);
 		return;
 	}
+	if (w->d->o.forgotten)
+		w->d->o.forgotten(w->d->o.ctx, w->project.id);
 	report_receipt(w, "settings, environment, domains, hooks, releases", "removed", "");
 	report_receipt(
 	    w, "tasks and audit records", "stayed", "they are the history of who did what");

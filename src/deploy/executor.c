@@ -255,6 +255,8 @@ static void work_ended(struct work *w)
 
 void work_feed(struct work *w, enum deploy_event_kind k)
 {
+	if (w->d->quiet)
+		return;
 	struct deploy_event ev = {.kind = k, .phase = w->act.phase, .attempt = w->act.attempt};
 	struct deploy_state next;
 	struct deploy_actions acts;
@@ -299,9 +301,13 @@ static void loaded(struct work *w)
 		load_failed(w);
 		return;
 	}
-	if (w->task.cancel_requested || w->cancel_waiting)
-		w->st.cancel_asked = true;
 	bool fresh = w->st.phase == DEPLOY_NEW;
+	/* A new life undoes at once; a task that has not begun is told when its first action runs,
+	 * since only an action can be aborted. */
+	if (fresh)
+		w->cancel_waiting = w->cancel_waiting || w->task.cancel_requested;
+	else if (w->task.cancel_requested || w->cancel_waiting)
+		w->st.cancel_asked = true;
 	w->step_mono_ms = clock_mono_ms();
 	work_feed(w, fresh ? DEPLOY_EV_BEGIN : DEPLOY_EV_RECOVER);
 }
@@ -408,8 +414,9 @@ void deploy_on_line(void *deploy, const struct priv_status *s, struct str line)
 	struct deploy *d = deploy;
 	logs_append(d->o.logs, str_c(s->project), s->release, str_c(s->process), s->instance, line);
 	for (struct work *w = d->works; w; w = w->next)
-		if (s->class == PRIV_SERVICE && s->release == (uint32_t)w->release.number &&
-		    w->st.phase >= DEPLOY_START && !w->in_flight &&
+		/* While a unit is under way the writer fills project and release. */
+		if (s->class == PRIV_SERVICE && !w->in_flight && w->st.phase >= DEPLOY_START &&
+		    s->release == (uint32_t)w->release.number &&
 		    str_eq_c(w->project.name, s->project))
 			report_lines_add(w, line);
 }
@@ -424,6 +431,11 @@ struct deploy *deploy_new(const struct deploy_options *o)
 void deploy_bind_queue(struct deploy *d, struct queue *q)
 {
 	d->queue = q;
+}
+
+void deploy_quiesce(struct deploy *d)
+{
+	d->quiet = true;
 }
 
 void deploy_free(struct deploy *d)

@@ -37,6 +37,7 @@ struct deploy {
 	struct queue *queue;
 	struct work *works;
 	bool ready;   /* reconciled: tasks may go on */
+	bool quiet;   /* the daemon ends: no task takes another step */
 	bool closing; /* works are freed as soon as nothing of theirs can call back */
 };
 
@@ -118,7 +119,7 @@ struct work {
 	struct drain *drain;
 	uint32_t ports_taken; /* by this group of starts, bit per port */
 	size_t roll_at;
-	uint64_t roll_id;
+	uint64_t roll_id, roll_last;
 	uint32_t roll_starts;
 
 	/* What the end tells. */

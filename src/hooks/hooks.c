@@ -47,13 +47,17 @@ struct hooks {
 	_Atomic(struct change *) changes; /* newest first; whoever finds none posts */
 };
 
+static void row_fini(struct hook *row)
+{
+	free(row->name);
+	free(row->branch);
+	hmac_key_free(row->key);
+}
+
 static void table_free(struct table *t)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		free(t->v[i].name);
-		free(t->v[i].branch);
-		hmac_key_free(t->v[i].key);
-	}
+	for (size_t i = 0; i < t->n; i++)
+		row_fini(&t->v[i]);
 	free(t->v);
 	*t = (struct table){0};
 }
@@ -197,6 +201,19 @@ static void table_apply(struct table *t, struct change *c)
 	t->v[at] = c->found.v[0];
 	t->n++;
 	c->found.n = 0;
+}
+
+void hooks_forget(struct hooks *h, int64_t project_id)
+{
+	struct table *t = &h->table;
+	size_t kept = 0;
+	for (size_t i = 0; i < t->n; i++) {
+		if (t->v[i].project_id == project_id)
+			row_fini(&t->v[i]);
+		else
+			t->v[kept++] = t->v[i];
+	}
+	t->n = kept;
 }
 
 struct reread {

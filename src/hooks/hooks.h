@@ -24,5 +24,7 @@ void hooks_close(struct hooks *h);
 /* The hook of that name was added, changed or removed: reads it again soon. From any thread, after
  * the change is durable. */
 void hooks_changed(struct hooks *h, struct str name);
+/* The project is gone, and its hooks with it: they are unknown at once. On the loop. */
+void hooks_forget(struct hooks *h, int64_t project_id);
 /* The handler of POST /hooks/{hook}; runs on the loop. */
 void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r);
