@@ -161,18 +161,19 @@ void shrink_start(struct work *w)
 
 static void roll_next(struct work *w);
 
+/* By id: the records change places as others come and go. */
 static const struct priv_status *roll_pick(struct work *w)
 {
-	const struct priv_status *const *all;
-	size_t n = run_statuses(w->d->o.run, &all), at = 0;
+	const struct priv_status *const *all, *next = NULL;
+	size_t n = run_statuses(w->d->o.run, &all);
 	for (size_t i = 0; i < n; i++) {
 		bool wanted = instance_of(w, all[i]) && all[i]->program == PRIV_PROGRAM_TENANT &&
 			      all[i]->release == (uint32_t)w->release.number &&
 			      (w->in.process.n == 0 || str_eq_c(w->in.process, all[i]->process));
-		if (wanted && at++ == w->roll_at)
-			return all[i];
+		if (wanted && all[i]->id > w->roll_last && (!next || all[i]->id < next->id))
+			next = all[i];
 	}
-	return NULL;
+	return next;
 }
 
 static const struct priv_status *roll_status(struct work *w)
@@ -234,7 +235,7 @@ static void roll_next(struct work *w)
 		work_done(w);
 		return;
 	}
-	w->roll_id = s->id;
+	w->roll_id = w->roll_last = s->id;
 	w->roll_starts = s->starts;
 	run_signal(w->d->o.run, s->id, SIGTERM);
 	const struct plan_process *p = plan_find(&w->plan, str_c(s->process));
@@ -244,6 +245,7 @@ static void roll_next(struct work *w)
 void roll_start(struct work *w)
 {
 	w->roll_at = 0;
+	w->roll_last = 0;
 	if (!w->project.desired_running || w->project.live == 0) {
 		struct err e;
 		(void)err_set(&e, ERR_CONFLICT, "'%.*s' is not running", STR_ARG(w->project.name));
@@ -257,7 +259,7 @@ void roll_start(struct work *w)
 /* It did not end when asked to. */
 void roll_tick(struct work *w)
 {
-	const struct priv_status *s = roll_status(w);
+	const struct priv_status *s = w->health_count == 0 ? roll_status(w) : NULL;
 	if (s && s->starts == w->roll_starts)
 		run_signal(w->d->o.run, s->id, SIGKILL);
 }
