@@ -41,11 +41,25 @@ static bool is_unwanted(const struct work *w, const struct priv_status *s)
 	return !is_live(w, s) || s->instance > facts_count(w, str_c(s->process));
 }
 
-static void start_missing(struct work *w)
+/* A crash between the switch and the end of the handover: the task stops these first. */
+static bool runs_other_workers(struct work *w)
 {
+	const struct priv_status *const *all;
+	size_t n = run_statuses(w->d->o.run, &all);
+	for (size_t i = 0; i < n; i++)
+		if (instance_of(w, all[i]) && all[i]->release != (uint32_t)w->project.live &&
+		    !instance_has_socket(w->d, all[i]))
+			return true;
+	return false;
+}
+
+static void start_missing(struct work *w, bool busy)
+{
+	bool handing_over = busy && runs_other_workers(w);
 	for (size_t i = 0; i < w->plan.process_count; i++) {
 		const struct plan_process *p = &w->plan.processes[i];
-		int64_t n = facts_count(w, p->name);
+		bool waits = handing_over && !instance_listens(p);
+		int64_t n = waits ? 0 : facts_count(w, p->name);
 		for (int64_t k = 1; k <= n; k++)
 			instance_start(w, p, (uint16_t)k);
 	}
@@ -105,7 +119,7 @@ static void restore(struct work *w)
 		work_op_back(w, &e);
 	}
 	if (w->project.desired_running)
-		start_missing(w);
+		start_missing(w, busy);
 	if (!busy) {
 		(void)instance_stop(w, is_unwanted);
 		vhost_set(w, &w->plan, !w->project.desired_running);
