@@ -1,0 +1,186 @@
+"""What a review found: each of these was broken once."""
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import apps
+from harness import Platform, wait_until
+
+
+def web(extra="", prelude=""):
+    files = apps.with_version(apps.socket_app(prelude), "v1")
+    files["slipway.yaml"] = (
+        "kind: command\nprocesses:\n  web: {run: [python3, serve.py], listen: socket" + extra + "}\nhealth: {path: /version, interval: 100ms}\n"
+    )
+    return files
+
+
+def pid_of(platform, project):
+    """Of the program itself, as it says it."""
+    return platform.get(f"{project}.localhost", "/version").body
+
+
+def test_slow_start_survives_a_restart(platform, git):
+    """What has just been started again is not killed for not having ended in time."""
+    files = web(", stop_timeout: 1s", "time.sleep(2.5)")
+    files["serve.py"] = files["serve.py"].replace('version = open("VERSION").read()', 'version = str(os.getpid())')
+    repo = git.repository("slow-start", files)
+    platform.create("slow-start", repo.url)
+    platform.deploy("slow-start")
+    first = pid_of(platform, "slow-start")
+    platform.cli("restart", "slow-start")
+    assert pid_of(platform, "slow-start") != first
+    ends = [line for line in platform.log_text().splitlines() if "keeper ended project=slow-start process=web" in line]
+    assert len(ends) == 1, ends
+
+
+def read_stream(platform, path, into, stop):
+    """What a stream of events says, until it ends or nobody wants more; as raw bytes."""
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(0.2)
+        s.connect(str(platform.run / "api.sock"))
+        s.sendall(f"GET /api/v1{path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        while not stop.is_set():
+            try:
+                piece = s.recv(65536)
+            except TimeoutError:
+                continue
+            if not piece:
+                return
+            into += piece
+
+
+class Stream:
+    def __init__(self, platform, path):
+        self.text, self.stop = bytearray(), threading.Event()
+        self.thread = threading.Thread(target=read_stream, args=(platform, path, self.text, self.stop))
+        self.thread.start()
+
+    def ended(self, seconds):
+        self.thread.join(seconds)
+        return not self.thread.is_alive()
+
+    def close(self):
+        self.stop.set()
+        self.thread.join()
+
+
+def test_a_name_taken_again_shows_nothing_of_before(platform, git):
+    """Its stream of output, for whoever may read it, begins with its own; who read the old one is cut off."""
+    files = web(prelude='print("the old secret", flush=True)')
+    repo = git.repository("again", files)
+    platform.create("again", repo.url)
+    secret = platform.hook("again", "again-push")
+    platform.deploy("again")
+    old = Stream(platform, "/projects/again/logs/stream")
+    try:
+        wait_until(lambda: b"the old secret" in old.text, 10)
+        platform.wait_task(platform.api("DELETE", "/projects/again")["task"])
+        ended = old.ended(2)
+    finally:
+        old.close()
+    assert ended, "the stream of a project that is gone goes on"
+    answer = platform.push("again-push", secret, "1" * 40)
+    assert answer.status == 404, answer
+    platform.create("again", repo.url)
+    new = Stream(platform, "/projects/again/logs/stream")
+    time.sleep(1)
+    new.close()
+    assert b"200 OK" in new.text and b"the old secret" not in new.text, new.text
+    platform.wait_task(platform.api("DELETE", "/projects/again")["task"])
+
+
+def test_a_daemon_that_ends_fails_no_deploy(git):
+    """SIGTERM in the middle of a build: the next life goes on with the task."""
+    p = Platform()
+    try:
+        p.start()
+        files = web()
+        files["slipway.yaml"] += 'build: [[python3, -c, "import time; time.sleep(4)"]]\n'
+        repo = git.repository("ending", files)
+        p.create("ending", repo.url)
+        task = p.api("POST", "/projects/ending/deploys", {})["task"]
+        watching = Stream(p, f"/tasks/{task}/stream")
+        wait_until(lambda: "build" in json.dumps(p.api("GET", f"/tasks/{task}")["steps"]), 30)
+        time.sleep(0.5)
+        p.stop()
+        watching.close()
+        p.start()
+        ended = p.wait_task(task)
+        assert ended["state"] == "done", ended
+        assert p.get("ending.localhost", "/version").body == b"v1"
+    finally:
+        p.close()
+
+
+def test_a_keeper_that_is_lost_fails_no_deploy(git):
+    """kill -9 of the keeper in the middle of a build: the daemon ends for its supervisor to start both again."""
+    p = Platform()
+    try:
+        p.start()
+        files = web()
+        files["slipway.yaml"] += 'build: [[python3, -c, "import time; time.sleep(4)"]]\n'
+        repo = git.repository("lost", files)
+        p.create("lost", repo.url)
+        task = p.api("POST", "/projects/lost/deploys", {})["task"]
+        wait_until(lambda: "build" in json.dumps(p.api("GET", f"/tasks/{task}")["steps"]), 30)
+        time.sleep(0.5)
+        for pid in os.listdir("/proc"):
+            try:
+                line = Path(f"/proc/{pid}/cmdline").read_bytes() if pid.isdigit() else b""
+            except OSError:
+                continue
+            if b"--keeper" in line and str(p.run).encode() in line:
+                os.kill(int(pid), signal.SIGKILL)
+        assert p.process.wait(30) == 75
+        p.start()
+        assert p.wait_task(task)["state"] == "done"
+    finally:
+        p.close()
+
+
+WORKER = """import os, time
+path = os.environ["SLIPWAY_DATA_DIR"] + "/workers/"
+os.makedirs(path, exist_ok=True)
+mine = path + os.environ["SLIPWAY_RELEASE"] + "." + str(os.getpid())
+while True:
+    with open(mine, "a") as f:
+        f.write("%f\\n" % time.monotonic())
+    time.sleep(0.02)
+"""
+
+
+def test_no_two_generations_of_a_worker(git):
+    """The daemon dies while workers are handed over: its next life starts no new one beside an old one."""
+    p = Platform()
+    try:
+        p.start()
+        files = web()
+        files["worker.py"] = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + WORKER
+        files["slipway.yaml"] = files["slipway.yaml"].replace(
+            "health:", "  worker: {run: [python3, worker.py], stop_timeout: 3s}\nhealth:")
+        repo = git.repository("twice", files)
+        p.create("twice", repo.url)
+        p.deploy("twice")
+        folder = p.state / "projects/twice/data/workers"
+        wait_until(lambda: folder.exists() and list(folder.iterdir()), 10)
+        repo.commit({"VERSION": "v2"})
+        task = p.api("POST", "/projects/twice/deploys", {})["task"]
+        wait_until(lambda: p.get("twice.localhost", "/version").body == b"v2", 60)
+        time.sleep(0.3)
+        p.kill()
+        p.start()
+        assert p.wait_task(task)["state"] == "done"
+        spans = {}
+        for f in folder.iterdir():
+            times = [float(t) for t in f.read_text().split()]
+            release = f.name.split(".")[0]
+            low, high = spans.get(release, (times[0], times[-1]))
+            spans[release] = (min(low, times[0]), max(high, times[-1]))
+        assert spans["2"][0] > spans["1"][1], spans
+    finally:
+        p.close()
