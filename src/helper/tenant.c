@@ -1,6 +1,7 @@
 #include "helper/tenant.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/num.h"
 #include "launch/tool.h"
 
 #include <dirent.h>
@@ -10,8 +11,8 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -256,22 +257,45 @@ int tenant_ensure(
 
 /* ---- removal ---- */
 
-/* kill(-1) as the tenant reaches exactly his processes, this one excepted. That none is left is
- * seen by asking for one process more where two are allowed: the kernel counts those that are
- * dying, too. */
+/* The real user of a process, from proc(5); -1 when it is gone. */
+static int64_t user_of(int proc, const char *pid)
+{
+	char path[32], text[1024];
+	(void)snprintf(path, sizeof(path), "%.16s/status", pid);
+	CLEANUP_FD int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	const char *uid = strstr(text, "\nUid:\t");
+	return uid ? strtol(uid + 6, NULL, 10) : -1;
+}
+
+/* Processes of this user, the dying ones too, this one excepted. */
+static int count_others(void)
+{
+	DIR *d = opendir("/proc");
+	int count = d ? 0 : -1;
+	for (struct dirent *entry; d && (entry = readdir(d));) {
+		uint64_t pid;
+		if (num_u64(str_c(entry->d_name), 1, INT32_MAX, &pid) && (pid_t)pid != getpid())
+			count += user_of(dirfd(d), entry->d_name) == (int64_t)getuid();
+	}
+	if (d)
+		closedir(d);
+	return count;
+}
+
+/* kill(-1) as the tenant reaches exactly his processes, this one excepted. Then we wait until none
+ * of them is left, so that nothing writes into what is removed next. */
 static int kill_all(void *ctx)
 {
 	(void)ctx;
-	const struct rlimit two = {2, 2};
-	if (setrlimit(RLIMIT_NPROC, &two) != 0)
-		return -1;
 	for (int i = 0; i < KILL_TRIES_MAX; i++) {
 		(void)kill(-1, SIGKILL);
-		pid_t pid = fork();
-		if (pid == 0)
-			_exit(0);
-		if (pid > 0)
-			return waitpid(pid, NULL, 0) == pid ? 0 : -1;
+		int left = count_others();
+		if (left <= 0)
+			return left;
 		usleep(10000);
 	}
 	return -1;
