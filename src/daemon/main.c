@@ -23,7 +23,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { POOL_THREADS = 4, READERS = 5, DRAIN_MS = 5000, HELPER_ARGS = 40 };
+enum { POOL_THREADS = 4, READERS = 5, DRAIN_MS = 5000, LOST_MS = 1000, HELPER_ARGS = 40 };
 
 static const char common_headers[] =
     "X-Content-Type-Options: nosniff\r\n"
@@ -63,6 +63,18 @@ static void on_line(void *ctx, const struct priv_status *s, struct str line)
 		deploy_on_line(d->api.deploy, s, line);
 }
 
+/* No task takes another step, nobody new is heard, and who is connected holds us no longer than
+ * this.
+ */
+static void wind_down(struct daemon *d, int64_t drain_ms)
+{
+	deploy_quiesce(d->api.deploy);
+	api_end_sessions();
+	http_server_drain(d->server, clock_mono_ms() + drain_ms);
+	if (d->edge_server)
+		http_server_drain(d->edge_server, clock_mono_ms() + drain_ms);
+}
+
 static void on_keeper_lost(void *ctx, const struct err *e)
 {
 	struct daemon *d = ctx;
@@ -70,8 +82,8 @@ static void on_keeper_lost(void *ctx, const struct err *e)
 		return;
 	log_event(LOG_ERROR, "daemon", "keeper_lost", F_ERR(e));
 	d->keeper_lost = true;
-	if (d->api.deploy)
-		deploy_quiesce(d->api.deploy);
+	if (d->server) /* nothing is served yet while we start */
+		wind_down(d, LOST_MS);
 	loop_stop(d->api.loop);
 }
 
@@ -292,10 +304,7 @@ static void on_signal(void *ctx)
 		return;
 	}
 	d->ending = true;
-	deploy_quiesce(d->api.deploy);
-	api_end_sessions();
-	http_server_drain(d->server, clock_mono_ms() + DRAIN_MS);
-	http_server_drain(d->edge_server, clock_mono_ms() + DRAIN_MS);
+	wind_down(d, DRAIN_MS);
 	const struct priv_request q = {.op = PRIV_SHUTDOWN};
 	run_request(d->api.run, &q, NULL, 0, on_shutdown, d);
 	d->last_exit = loop_timer_new(d->api.loop, end_now, d);

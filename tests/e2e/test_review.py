@@ -128,6 +128,7 @@ def test_a_keeper_that_is_lost_fails_no_deploy(git):
         p.create("lost", repo.url)
         task = p.api("POST", "/projects/lost/deploys", {})["task"]
         wait_until(lambda: "build" in json.dumps(p.api("GET", f"/tasks/{task}")["steps"]), 30)
+        watching = Stream(p, f"/tasks/{task}/stream")  # who is connected does not hold it
         time.sleep(0.5)
         for pid in os.listdir("/proc"):
             try:
@@ -136,7 +137,10 @@ def test_a_keeper_that_is_lost_fails_no_deploy(git):
                 continue
             if b"--keeper" in line and str(p.run).encode() in line:
                 os.kill(int(pid), signal.SIGKILL)
-        assert p.process.wait(30) == 75
+        try:
+            assert p.process.wait(15) == 75
+        finally:
+            watching.close()
         p.start()
         assert p.wait_task(task)["state"] == "done"
     finally:
