@@ -280,7 +280,7 @@ static const struct op_row {
 	unsigned flags;
 	op_fn *perform;
 } rows[PRIV_OP_COUNT] = {
-    [PRIV_HELLO] = {"hello", OP_FIRST | OP_ENDING, op_hello},
+    [PRIV_HELLO] = {"hello", OP_FIRST, op_hello},
     [PRIV_PROJECT_ENSURE] = {"project-ensure", OP_PROJECT, op_work},
     [PRIV_PROJECT_REMOVE] = {"project-remove", OP_PROJECT, op_project_remove},
     [PRIV_RELEASE_PREPARE] = {"release-prepare", OP_PROJECT | OP_RELEASE, op_work},

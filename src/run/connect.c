@@ -94,7 +94,7 @@ int run_connect(const struct run_options *o, struct err *e)
 		if (fd >= 0)
 			return fd;
 		if (poll(&p, 1, TRY_MS) > 0) {
-			(void)err_set(e, ERR_UNAVAILABLE, "the helper '%s' ended while starting",
+			(void)err_set(e, ERR_SETTINGS, "the helper '%s' ended while starting",
 			    o->helper_path);
 			return err_hint(e, "its last words are above; is the program there, and "
 					   "are its folders writable?");

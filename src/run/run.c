@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #define REQUEST_MS 60000
+#define ENDING_MS 20000 /* a helper that ends takes 15 s at most */
+#define ENDING_TRY_MS 100
 #define OPEN_MS 10000
 #define RETRY_MS 5
 #define ENDED_OUTPUT_MS 2000 /* for the last lines of what has ended */
@@ -484,7 +486,8 @@ static int ask(struct run *r, struct priv_request *q, struct priv_reply *ret, st
 	return err_set(e, ERR_TIMEOUT, "the helper did not answer within %d s", OPEN_MS / 1000);
 }
 
-struct run *run_open(const struct run_options *o, struct err *e)
+/* Connected and greeted; NULL. */
+static struct run *open_once(const struct run_options *o, struct err *e)
 {
 	int sock = run_connect(o, e);
 	if (sock < 0)
@@ -503,8 +506,23 @@ struct run *run_open(const struct run_options *o, struct err *e)
 	}
 	r->is_root = reply.is_root != 0;
 	r->incarnation = reply.incarnation;
+	return r;
+}
+
+/* A helper that is just ending says so, or hangs up: a moment later it is gone, and ours is
+ * started. */
+struct run *run_open(const struct run_options *o, struct err *e)
+{
+	int64_t deadline = clock_mono_ms() + ENDING_MS;
+	struct run *r = open_once(o, e);
+	while (!r && e->code == ERR_UNAVAILABLE && clock_mono_ms() < deadline) {
+		(void)poll(NULL, 0, ENDING_TRY_MS);
+		r = open_once(o, e);
+	}
+	if (!r)
+		return NULL;
 	r->timer = loop_timer_new(o->loop, on_timer, r);
-	r->watch = loop_watch_new(o->loop, sock, on_readable, r);
+	r->watch = loop_watch_new(o->loop, r->sock, on_readable, r);
 	wake(r, clock_mono_ms());
 	return r;
 }
