@@ -170,7 +170,7 @@ static void fetch_job(struct work *w)
 	job_start(w, &j, fetch_ended);
 }
 
-static void prepared_folder(struct work *w)
+static void folder_prepare(struct work *w)
 {
 	if (w->op_failed) {
 		work_fail(w, &w->op_err);
@@ -178,6 +178,18 @@ static void prepared_folder(struct work *w)
 	}
 	work_ops_begin(w, fetch_job);
 	helper_request(w, PRIV_RELEASE_PREPARE, (uint32_t)w->release.number, -1);
+	work_ops_end(w);
+}
+
+/* A life before this one may have sealed the tree and ended before it could say so. */
+static void project_ready(struct work *w)
+{
+	if (w->op_failed || w->st.attempt <= 1) {
+		folder_prepare(w);
+		return;
+	}
+	work_ops_begin(w, folder_prepare);
+	helper_request(w, PRIV_RELEASE_REMOVE, (uint32_t)w->release.number, -1);
 	work_ops_end(w);
 }
 
@@ -202,7 +214,7 @@ static void begun(struct work *w)
 		work_fail(w, &e);
 		return;
 	}
-	work_ops_begin(w, prepared_folder);
+	work_ops_begin(w, project_ready);
 	job_stop_strays(w);
 	work_op_add(w);
 	run_request(w->d->o.run, &q, NULL, 0, ensured, w);
