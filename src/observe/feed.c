@@ -9,7 +9,7 @@
 /* Topics live in a small chained table; a message is one allocation. Everything but the hop in
  * feed_publish happens on the loop thread, so nothing here is locked. */
 
-enum { RING = 256, TABLE = 256, IDLE_MS = 10 * 60 * 1000 };
+enum { RING = 256, TABLE = 256, IDLE_MS = 10 * 60 * 1000, ENDED_MS = 5000 };
 
 struct message {
 	uint64_t id;
@@ -22,6 +22,7 @@ struct topic {
 	struct message *ring[RING];
 	uint64_t last_id; /* the newest message has this id; 0: none yet */
 	int64_t used_ms;
+	bool ended; /* nothing more comes: kept only for who was about to watch */
 	struct feed_watch *watches;
 };
 
@@ -112,18 +113,19 @@ void feed_free(struct feed *f)
 static void topic_sweep(void *ctx)
 {
 	struct feed *f = ctx;
-	int64_t now = clock_mono_ms();
+	int64_t now = clock_mono_ms(), next = IDLE_MS;
 	for (int i = 0; i < TABLE; i++)
 		for (struct topic **at = &f->table[i]; *at;) {
 			struct topic *t = *at;
-			if (t->watches || now - t->used_ms < IDLE_MS) {
+			if (t->watches || now - t->used_ms < (t->ended ? ENDED_MS : IDLE_MS)) {
+				next = t->ended ? ENDED_MS : next;
 				at = &t->next;
 				continue;
 			}
 			*at = t->next;
 			topic_free(t);
 		}
-	loop_timer_at(f->sweep, now + IDLE_MS);
+	loop_timer_at(f->sweep, now + next);
 }
 
 static void watches_bury(struct topic *t)
@@ -152,6 +154,12 @@ static void message_deliver(struct feed *f, struct str topic, struct str event, 
 	m->id = ++t->last_id;
 	free(t->ring[m->id % RING]);
 	t->ring[m->id % RING] = m;
+	if (str_eq(event, STR("end"))) {
+		t->ended = true;
+		loop_timer_at(f->sweep, clock_mono_ms() + ENDED_MS);
+	} else {
+		t->ended = false;
+	}
 	f->delivering++;
 	for (struct feed_watch *w = t->watches; w; w = w->next)
 		if (!w->dead)

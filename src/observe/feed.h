@@ -1,7 +1,7 @@
 /* What is happening now, for whoever watches: a fan-out of small messages by topic, on the loop
  * thread. Topics: "task/12" (step changes, output lines), "logs/shop" (a project's output). A ring
  * of the last 256 messages per topic serves Last-Event-ID; topics without watchers or news for 10
- * minutes are dropped. */
+ * minutes, or for 5 s after an "end", are dropped. */
 #pragma once
 
 #include "base/err.h"
