@@ -61,6 +61,9 @@ static int load_release(struct work *w, struct store_db *db, struct err *e)
 		return -1;
 	if (rc == 0) {
 		memset(&w->release, 0, sizeof(w->release));
+		/* Undone and forgotten; only the end was not told any more. */
+		if (w->st.phase == DEPLOY_FINISH)
+			return 0;
 		return err_set(e, ERR_NOT_FOUND, "'%.*s' has no release %" PRId64,
 		    STR_ARG(w->project.name), number);
 	}
