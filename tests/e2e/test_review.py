@@ -142,6 +142,26 @@ def test_a_keeper_that_is_lost_fails_no_deploy(git):
         finally:
             watching.close()
         p.start()
+        ended = p.wait_task(task)
+        assert ended["state"] == "done", ended
+    finally:
+        p.close()
+
+
+def test_a_tree_that_was_sealed_before_the_crash(git):
+    """The daemon dies between the seal and its record: the tree is made anew."""
+    p = Platform()
+    try:
+        p.start()
+        files = web()
+        files["slipway.yaml"] += 'build: [[python3, -c, "import time; time.sleep(2)"]]\n'
+        repo = git.repository("sealed", files)
+        p.create("sealed", repo.url)
+        task = p.api("POST", "/projects/sealed/deploys", {})["task"]
+        wait_until(lambda: "build" in json.dumps(p.api("GET", f"/tasks/{task}")["steps"]), 30)
+        p.kill()
+        (p.state / "projects/sealed/releases/1").chmod(0o550)
+        p.start()
         assert p.wait_task(task)["state"] == "done"
     finally:
         p.close()
