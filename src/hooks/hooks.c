@@ -10,10 +10,15 @@
 #include "model/place.h"
 #include "text/json.h"
 
+#include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
+enum { CHANGE_MS = 5000 }; /* reading a change, and waiting until it holds */
 
 /* All hooks stand in memory, sorted by name, with their keys prepared: a delivery costs one
  * look-up, one HMAC and one unit of the store. A hook that changes is read again by itself; the
@@ -33,18 +38,19 @@ struct table {
 
 /* A hook that was added, changed or removed. */
 struct change {
-	struct change *next;
+	struct hooks *h;
 	char *name;
 	struct table found; /* one row, or none: it is gone or unusable */
-	bool read;
+	sem_t applied;
+	atomic_int holders; /* who waits, and the loop */
 };
 
 struct hooks {
 	struct hooks_options o;
 	struct table table;
 	struct hmac_key *nobody; /* verified against for unknown names, so that they take as long */
-	bool reading;		 /* one pass at a time, so that an older look never comes last */
-	_Atomic(struct change *) changes; /* newest first; whoever finds none posts */
+	pthread_mutex_t looking; /* from reading a change to posting it, so that an older look never
+				    comes last */
 };
 
 static void row_fini(struct hook *row)
@@ -62,15 +68,14 @@ static void table_free(struct table *t)
 	*t = (struct table){0};
 }
 
-static void changes_free(struct change *c)
+static void change_release(struct change *c)
 {
-	while (c) {
-		struct change *next = c->next;
-		table_free(&c->found);
-		free(c->name);
-		free(c);
-		c = next;
-	}
+	if (atomic_fetch_sub(&c->holders, 1) > 1)
+		return;
+	table_free(&c->found);
+	sem_destroy(&c->applied);
+	free(c->name);
+	free(c);
 }
 
 /* One more row; a secret that does not open leaves the hook out, said once in the log. */
@@ -148,6 +153,7 @@ struct hooks *hooks_open(const struct hooks_options *o, struct err *e)
 {
 	struct hooks *h = mem_alloc(sizeof(*h));
 	h->o = *o;
+	pthread_mutex_init(&h->looking, NULL);
 	h->nobody = hmac_key_new(STR("nobody's key"));
 	if (table_read(h, &h->table, e) != 0) {
 		hooks_close(h);
@@ -161,7 +167,7 @@ void hooks_close(struct hooks *h)
 	if (!h)
 		return;
 	table_free(&h->table);
-	changes_free(atomic_load(&h->changes));
+	pthread_mutex_destroy(&h->looking);
 	hmac_key_free(h->nobody);
 	free(h);
 }
@@ -216,76 +222,53 @@ void hooks_forget(struct hooks *h, int64_t project_id)
 	t->n = kept;
 }
 
-struct reread {
-	struct hooks *h;
-	struct change *changes;
-	struct err e;
-	int rc;
-};
-
-static void hooks_reread(void *ctx);
-
-static int change_read(struct hooks *h, struct store_db *db, struct change *c, struct err *e)
+static int change_read(struct change *c, struct err *e)
 {
 	struct arena a CLEANUP_ARENA;
 	struct model_hook row;
+	struct store *store = c->h->o.store;
+	struct store_db *db = store_read_begin(store, clock_mono_ms() + CHANGE_MS, e);
+	if (!db)
+		return -1;
 	arena_init(&a, 1 << 20);
 	int rc = model_hook_find(db, &a, str_c(c->name), &row, e);
-	if (rc > 0 && table_add(&c->found, &row, h->o.seal, e) != 0)
+	if (rc > 0 && table_add(&c->found, &row, c->h->o.seal, e) != 0)
 		log_event(LOG_ERROR, "hooks", "hook_unusable", F_C("hook", c->name), F_ERR(e));
-	c->read = rc >= 0;
+	store_read_end(store, db);
 	return rc < 0 ? -1 : 0;
 }
 
-static void reread_work(void *ctx)
+static void change_apply(void *ctx)
 {
-	struct reread *w = ctx;
-	struct store_db *db = store_read_begin(w->h->o.store, clock_mono_ms() + 10000, &w->e);
-	w->rc = db ? 0 : -1;
-	for (struct change *c = w->changes; c && w->rc == 0; c = c->next)
-		w->rc = change_read(w->h, db, c, &w->e);
-	store_read_end(w->h->o.store, db);
-}
-
-static void reread_done(void *ctx)
-{
-	struct reread *w = ctx;
-	struct hooks *h = w->h;
-	if (w->rc != 0)
-		log_event(LOG_ERROR, "hooks", "reread_failed", F_ERR(&w->e));
-	for (struct change *c = w->changes; c; c = c->next)
-		if (c->read)
-			table_apply(&h->table, c);
-	changes_free(w->changes);
-	free(w);
-	h->reading = false;
-	if (atomic_load(&h->changes))
-		hooks_reread(h);
-}
-
-static void hooks_reread(void *ctx)
-{
-	struct hooks *h = ctx;
-	if (h->reading)
-		return;
-	struct reread *w = mem_alloc(sizeof(*w));
-	w->h = h;
-	w->changes = atomic_exchange(&h->changes, NULL);
-	h->reading = true;
-	if (loop_work(h->o.loop, reread_work, reread_done, w, &w->e) != 0) {
-		w->rc = -1;
-		reread_done(w);
-	}
+	struct change *c = ctx;
+	table_apply(&c->h->table, c);
+	sem_post(&c->applied);
+	change_release(c);
 }
 
 void hooks_changed(struct hooks *h, struct str name)
 {
+	struct err e;
 	struct change *c = mem_alloc(sizeof(*c));
+	c->h = h;
 	c->name = mem_dup(name);
-	c->next = atomic_load(&h->changes);
-	while (!atomic_compare_exchange_weak(&h->changes, &c->next, c))
-		continue;
-	loop_post(h->o.loop, hooks_reread, h);
+	sem_init(&c->applied, 0, 0);
+	pthread_mutex_lock(&h->looking);
+	int rc = change_read(c, &e);
+	atomic_store(&c->holders, rc == 0 ? 2 : 1);
+	if (rc == 0)
+		loop_post(h->o.loop, change_apply, c);
+	pthread_mutex_unlock(&h->looking);
+	if (rc == 0) {
+		struct timespec until;
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += CHANGE_MS / 1000;
+		(void)sem_clockwait(
+		    &c->applied, CLOCK_MONOTONIC, &until); /* a loop that has ended never will */
+	} else {
+		log_event(LOG_ERROR, "hooks", "reread_failed", F_ERR(&e));
+	}
+	change_release(c);
 }
 
 static struct hook *hook_find(struct hooks *h, struct str name)

@@ -21,8 +21,9 @@ struct hooks_options {
 /* Reads every hook and its secret into memory; blocks; at start only. NULL on error. */
 struct hooks *hooks_open(const struct hooks_options *o, struct err *e);
 void hooks_close(struct hooks *h);
-/* The hook of that name was added, changed or removed: reads it again soon. From any thread, after
- * the change is durable. */
+/* The hook of that name was added, changed or removed, durably: reads it again and returns when
+ * deliveries see it (at most 10 s). From pool threads only: it reads the store and waits for the
+ * loop. */
 void hooks_changed(struct hooks *h, struct str name);
 /* The project is gone, and its hooks with it: they are unknown at once. On the loop. */
 void hooks_forget(struct hooks *h, int64_t project_id);

@@ -101,13 +101,12 @@ def test_kills_lose_nothing_and_do_nothing_twice(git):
             head[0] = repo.commit({"VERSION": f"v{version}"})
             wanted = [s for s in STEPS if at_step[s] < PER_STEP]
             target = random.choice(wanted) if wanted and random.random() < 0.7 else None
-            if target:
-                limit = time.monotonic() + 8
-                while time.monotonic() < limit and running_step(platform) != target:
-                    time.sleep(0.005)
-            else:
-                time.sleep(random.uniform(0.05, 0.8))
-            at_step[running_step(platform) or "idle"] += 1
+            seen = None
+            limit = time.monotonic() + (8 if target else random.uniform(0.05, 0.8))
+            while time.monotonic() < limit and (target is None or seen != target):
+                time.sleep(0.005)
+                seen = running_step(platform)
+            at_step[seen or "idle"] += 1
             kill_and_restart(platform)
             kills += 1
         senders.finish()

@@ -343,11 +343,8 @@ static void test_changes_are_seen(void **state)
 		hooks_changed(hw.hooks, STR("site"));
 		hooks_changed(hw.hooks, STR("never-made"));
 	}
-	int status = 404;
-	for (int i = 0; i < 500 && status == 404; i++) {
-		status = push_signed("fresh", "d", "ping", "new", "{}").status;
-		usleep(5000);
-	}
+	/* what hooks_changed has returned from holds */
+	int status = push_signed("fresh", "d", "ping", "new", "{}").status;
 	assert_true(status == 202 || status == 200);
 	assert_int_equal(push_signed("any", "d2", "ping", "another secret", "{}").status, 404);
 	assert_int_equal(push_signed("site", "d2", "push", SECRET, MAIN).task, 0);
