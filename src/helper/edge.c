@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PORT_WAIT_MS 3000 /* nginx of a killed helper needs a moment to go */
+#define PORT_WAIT_MS 8000 /* nginx of a killed helper needs a moment to go */
 #define START_LIMIT_MS 10000
 #define RELOAD_LIMIT_MS 15000
 #define RELOAD_EVERY_MS 200
