@@ -47,7 +47,7 @@ def run_c_tests():
         except subprocess.TimeoutExpired as error:
             output, code = ((error.stdout or b"") + (error.stderr or b"")).decode(errors="replace") + "\ntimed out after 300 s", 1
         times.append((time.monotonic() - started, name))
-        good, bad = len(re.findall(r"^\[       OK \]", output, re.M)), len(re.findall(r"^\[  FAILED  \] \w+$", output, re.M))
+        good, bad = len(re.findall(r"^\[       OK \]", output, re.M)), len(set(re.findall(r"^\[  FAILED  \] (\w+)$", output, re.M)))
         if code != 0 and bad == 0:
             bad = 1
         for case in sorted(set(re.findall(r"^\[  SKIPPED \] (\w+)$", output, re.M))):

@@ -127,7 +127,7 @@ static void test_faults(void **state)
 	int64_t began = clock_mono_ms();
 	o = probe_peer(NULL, &p, 100);
 	assert_int_equal(o.e.code, ERR_TIMEOUT);
-	assert_non_null(strstr(o.e.msg, "no answer in 1"));
+	assert_non_null(strstr(o.e.msg, "no answer in ")); /* 100 ms, less what the start took */
 	assert_true(clock_mono_ms() - began >= 100);
 }
 
