@@ -10,7 +10,7 @@ struct hash {
 	EVP_MD_CTX *ctx;
 };
 
-static EVP_MD *sha256;
+static EVP_MD *sha256, *md5;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 /* Looked up once: EVP_sha256() would be looked up again at every message. Lives as long as the
@@ -18,6 +18,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void fetch(void)
 {
 	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+	md5 = EVP_MD_fetch(NULL, "MD5", NULL);
 }
 
 static void must(int ok)
@@ -64,5 +65,13 @@ void hash_sha256_hex(struct str s, char out[65])
 {
 	uint8_t digest[HASH_SHA256_BYTES];
 	hash_sha256(s, digest);
+	hex_encode(digest, sizeof(digest), out);
+}
+
+void hash_md5_hex(struct str s, char out[33])
+{
+	uint8_t digest[16];
+	pthread_once(&once, fetch);
+	must(md5 && EVP_Digest(s.p, s.n, digest, NULL, md5, NULL));
 	hex_encode(digest, sizeof(digest), out);
 }
