@@ -358,59 +358,11 @@ int http_body_fd(const struct http_call *c)
 	return c->body_fd;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Percent-decodes into the arena; `plus`: '+' is a blank, as in queries. STR_NONE when malformed.
- */
-static struct str decode(struct arena *a, struct str s, bool plus)
-{
-	char *out = arena_alloc(a, s.n + 1);
-	if (out == NULL)
-		return STR_NONE;
-	size_t n = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-		if (c == '%') {
-			int hi = i + 2 < s.n ? hex_value(s.p[i + 1]) : -1;
-			int lo = i + 2 < s.n ? hex_value(s.p[i + 2]) : -1;
-			if (hi < 0 || lo < 0)
-				return STR_NONE;
-			c = (char)(hi * 16 + lo);
-			i += 2;
-		} else if (plus && c == '+') {
-			c = ' ';
-		}
-		if (c == '\0')
-			return STR_NONE;
-		out[n++] = c;
-	}
-	return (struct str){out, n};
-}
-
 struct str http_param(const struct http_call *c, const char *name)
 {
 	for (size_t i = 0; i < c->match.param_count; i++)
 		if (str_eq_c(c->match.names[i], name))
-			return decode(c->request.arena, c->match.values[i], false);
-	return STR_NONE;
-}
-
-struct str http_query(const struct http_request *r, const char *name)
-{
-	struct str rest = r->query, pair;
-	while (str_next(&rest, '&', &pair)) {
-		size_t eq = str_find(pair, '=', 0);
-		struct str key = eq == SIZE_MAX ? pair : str_slice(pair, 0, eq);
-		if (str_eq_c(key, name))
-			return eq == SIZE_MAX ? STR("")
-					      : decode(r->arena, str_from(pair, eq + 1), true);
-	}
+			return http_decode(c->request.arena, c->match.values[i], false);
 	return STR_NONE;
 }
 

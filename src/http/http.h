@@ -127,6 +127,17 @@ struct str http_header_get(
 struct str http_param(const struct http_call *c, const char *name);
 /* A query parameter, decoded; STR_NONE when absent. */
 struct str http_query(const struct http_request *r, const char *name);
+/* A field of a body of application/x-www-form-urlencoded (WHATWG URL §5.1), decoded; STR_NONE when
+ * absent, malformed, or the body is of another type. The first of several. */
+struct str http_form(const struct http_request *r, const char *name);
+/* A cookie's value as sent (RFC 6265 §5.4), borrowed; STR_NONE when absent. The first of several. */
+struct str http_cookie(const struct http_request *r, const char *name);
+/* Percent-decodes into the arena; `plus`: '+' is a blank, as in queries. STR_NONE when malformed or
+ * holding a NUL. */
+struct str http_decode(struct arena *a, struct str s, bool plus);
+/* The listening socket that whoever started us passed (sd_listen_fds(3): LISTEN_PID, LISTEN_FDS),
+ * close-on-exec and non-blocking, or -1 when none was. Takes the first and unsets the variables. */
+int http_listen_passed(void);
 int http_body_fd(const struct http_call *c); /* borrowed, at offset 0; -1 without body_to_file */
 struct http_request *http_request_of(struct http_call *c);
 

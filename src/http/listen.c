@@ -1,9 +1,13 @@
 #include "http/http.h"
 
+#include "base/num.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -118,4 +122,21 @@ int http_listen_unix(const char *path, mode_t mode, struct err *e)
 	if (bind(fd, &a.any, sizeof a.un) != 0 || chmod(path, mode) != 0 || listen(fd, 1024) != 0)
 		return fail(fd, e, "listen on", path);
 	return fd;
+}
+
+#define PASSED_FIRST 3 /* SD_LISTEN_FDS_START */
+
+int http_listen_passed(void)
+{
+	int64_t pid, count;
+	bool ours = num_i64(str_c(getenv("LISTEN_PID")), 1, INT32_MAX, &pid) && pid == getpid() &&
+		    num_i64(str_c(getenv("LISTEN_FDS")), 1, 64, &count);
+	(void)unsetenv("LISTEN_PID");
+	(void)unsetenv("LISTEN_FDS");
+	(void)unsetenv("LISTEN_FDNAMES");
+	if (!ours || fcntl(PASSED_FIRST, F_SETFD, FD_CLOEXEC) != 0)
+		return -1;
+	int flags = fcntl(PASSED_FIRST, F_GETFL);
+	return flags >= 0 && fcntl(PASSED_FIRST, F_SETFL, flags | O_NONBLOCK) == 0 ? PASSED_FIRST
+										   : -1;
 }
