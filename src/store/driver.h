@@ -22,8 +22,9 @@ struct store_driver {
 	const char *id, *i64, *blob, *strict;
 
 	/* Opens or creates the database and takes the writer's lock; ERR_CONFLICT when another has
-	 * it. */
-	int (*open)(const char *path, struct store_base **ret, struct err *e);
+	 * it. `shared`: the lock is taken for each write transaction instead, waiting for it, so
+	 * that further processes may write in between. */
+	int (*open)(const char *path, bool shared, struct store_base **ret, struct err *e);
 	void (*close)(struct store_base *b);
 	int (*connect)(struct store_base *b, bool writer, struct store_conn **ret, struct err *e);
 	/* The writer's: also brings everything into the main file. All queries are finalized

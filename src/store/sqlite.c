@@ -5,6 +5,7 @@
  * checkpoint, not even on close, and other processes are kept out by the lock on FILE.writer. */
 #include "store/driver.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 
@@ -16,15 +17,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define CHECKPOINT_PAGES 1000
 #define BUSY_MS 5000
 #define VALUE_MAX_BYTES (64 << 20)
+#define TURN_WAIT_MS 10000
+#define TURN_NAP_US_MAX 500
 
 struct store_base {
 	char *path; /* NULL: in memory */
 	int lock_fd;
+	bool shared; /* lock_fd is locked for each write transaction and checkpoint, not for all
+			time */
 	/* in memory only */
 	pthread_mutex_t
 	    lock; /* held by the writer during a transaction, by a reader while it copies */
@@ -131,22 +137,75 @@ static int run_fixed(struct store_conn *c, enum fixed f, struct err *e)
 
 /* --- opening and closing --- */
 
+/* The bytes of FILE.writer: whoever writes has WRITER; whoever waits for it has NEXT. */
+enum lock_byte { WRITER, NEXT };
+
+/* 0, or the errno. Locks of the open file, not of the process: they end with the last descriptor
+ * and no other open or close of the file in this process can drop them. */
+static int lock_byte(struct store_base *b, enum lock_byte byte, short type)
+{
+	struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+
+	return fcntl(b->lock_fd, F_OFD_SETLK, &l) == 0 ? 0 : errno;
+}
+
+static int lock_wait(struct store_base *b, enum lock_byte byte, int64_t deadline_ms, struct err *e)
+{
+	long nap_us = 20;
+	int sys;
+
+	while ((sys = lock_byte(b, byte, F_WRLCK)) == EAGAIN || sys == EACCES) {
+		if (clock_mono_ms() >= deadline_ms) {
+			err_set(e, ERR_UNAVAILABLE,
+			    "could not write: another process has been writing for %d s",
+			    TURN_WAIT_MS / 1000);
+			return err_hint(e, "is a process that uses the database stopped?");
+		}
+		nanosleep(&(struct timespec){.tv_nsec = nap_us * 1000}, NULL);
+		nap_us = nap_us * 2 < TURN_NAP_US_MAX ? nap_us * 2 : TURN_NAP_US_MAX;
+	}
+	return sys == 0 ? 0 : err_sys(e, ERR_IO, sys, "could not lock the database");
+}
+
+/* Shared: waits for our turn. Who has just had one queues behind who waits, because both have to
+ * pass NEXT. */
+static int turn_begin(struct store_base *b, struct err *e)
+{
+	int64_t deadline = clock_mono_ms() + TURN_WAIT_MS;
+	int rc;
+
+	if (!b->shared)
+		return 0;
+	if (lock_wait(b, NEXT, deadline, e) < 0)
+		return -1;
+	rc = lock_wait(b, WRITER, deadline, e);
+	(void)lock_byte(b, NEXT, F_UNLCK);
+	return rc;
+}
+
+static void turn_end(struct store_base *b)
+{
+	if (b->shared)
+		(void)lock_byte(b, WRITER, F_UNLCK);
+}
+
 static int take_lock(struct store_base *b, struct err *e)
 {
-	struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 	char name[4096];
+	int sys;
 
 	if ((size_t)snprintf(name, sizeof(name), "%s.writer", b->path) >= sizeof(name))
 		return err_set(e, ERR_SETTINGS, "cannot open the database: its path is too long");
 	b->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (b->lock_fd < 0)
 		return err_sys(e, ERR_IO, errno, "could not open the lock file '%s'", name);
-	/* Of the open file, not of the process: it ends with the last descriptor and no other open
-	 * or close of the file in this process can drop it. */
-	if (fcntl(b->lock_fd, F_OFD_SETLK, &l) == 0)
+	if (b->shared)
 		return 0;
-	if (errno != EAGAIN && errno != EACCES)
-		return err_sys(e, ERR_IO, errno, "could not lock '%s'", name);
+	sys = lock_byte(b, WRITER, F_WRLCK);
+	if (sys == 0)
+		return 0;
+	if (sys != EAGAIN && sys != EACCES)
+		return err_sys(e, ERR_IO, sys, "could not lock '%s'", name);
 	err_set(e, ERR_CONFLICT, "cannot open the database '%s': another process is writing to it",
 	    b->path);
 	return err_hint(e, "is another slipwayd running on the same directory?");
@@ -194,10 +253,11 @@ static struct store_base *base_new(const char *path)
 	return b;
 }
 
-static int file_open(const char *path, struct store_base **ret, struct err *e)
+static int file_open(const char *path, bool shared, struct store_base **ret, struct err *e)
 {
 	struct store_base *b = base_new(path);
 
+	b->shared = shared;
 	if (take_lock(b, e) < 0 || make_file(path, e) < 0) {
 		base_close(b);
 		return -1;
@@ -206,9 +266,10 @@ static int file_open(const char *path, struct store_base **ret, struct err *e)
 	return 0;
 }
 
-static int memory_open(const char *path, struct store_base **ret, struct err *e)
+static int memory_open(const char *path, bool shared, struct store_base **ret, struct err *e)
 {
 	(void)path;
+	(void)shared;
 	(void)e;
 	*ret = base_new(NULL);
 	return 0;
@@ -273,16 +334,45 @@ static int set_up(struct store_conn *c, struct err *e)
 	return 0;
 }
 
+/* Shared: others may be reading and waiting to write, so neither waits for the other, and closing
+ * does not do it again without the lock. */
+static void last_checkpoint(struct store_conn *c)
+{
+	if (!c->base->shared) {
+		sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		return;
+	}
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	if (turn_begin(c->base, NULL) < 0)
+		return;
+	sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	turn_end(c->base);
+}
+
 static void disconnect(struct store_conn *c)
 {
 	for (size_t i = 0; i < FIXED_COUNT; i++)
 		sqlite3_finalize(c->fixed[i]);
 	if (c->writer && c->base->path && c->db)
-		sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		last_checkpoint(c);
 	if (c->writer)
 		c->base->writer = NULL;
 	sqlite3_close(c->db);
 	free(c);
+}
+
+/* Turning a new file to WAL mode is a write. */
+static int set_up_in_turn(struct store_conn *c, struct err *e)
+{
+	int rc;
+
+	if (!c->writer)
+		return set_up(c, e);
+	if (turn_begin(c->base, e) < 0)
+		return -1;
+	rc = set_up(c, e);
+	turn_end(c->base);
+	return rc;
 }
 
 /* Nobody asks SQLite how much memory it uses, and counting takes a lock at every allocation. */
@@ -303,7 +393,7 @@ static int connect_to(struct store_base *b, bool writer, struct store_conn **ret
 	c->writer = writer;
 	if (sqlite3_open_v2(b->path ? b->path : ":memory:", &c->db, flags, NULL) != SQLITE_OK) {
 		fail(c, "open the database", e);
-	} else if (set_up(c, e) == 0) {
+	} else if (set_up_in_turn(c, e) == 0) {
 		if (writer)
 			b->writer = c->db;
 		*ret = c;
@@ -315,10 +405,20 @@ static int connect_to(struct store_base *b, bool writer, struct store_conn **ret
 
 /* --- transactions --- */
 
+static int begin_write(struct store_conn *c, struct err *e)
+{
+	if (turn_begin(c->base, e) < 0)
+		return -1;
+	if (run_fixed(c, BEGIN_WRITE, e) == 0)
+		return 0;
+	turn_end(c->base);
+	return -1;
+}
+
 static int file_begin(struct store_conn *c, struct err *e)
 {
 	if (c->writer)
-		return run_fixed(c, BEGIN_WRITE, e);
+		return begin_write(c, e);
 	if (run_fixed(c, BEGIN_READ, e) < 0)
 		return -1;
 	if (run_fixed(c, SNAPSHOT, e) == 0)
@@ -336,10 +436,20 @@ static int end_write(struct store_conn *c, struct err *e)
 	return -1;
 }
 
+static int file_commit(struct store_conn *c, struct err *e)
+{
+	int rc = end_write(c, e);
+
+	turn_end(c->base);
+	return rc;
+}
+
 static void file_rollback(struct store_conn *c)
 {
 	if (!sqlite3_get_autocommit(c->db))
 		run_fixed(c, ROLLBACK, NULL);
+	if (c->writer)
+		turn_end(c->base);
 }
 
 static int copy_from_writer(struct store_conn *c, struct err *e)
@@ -428,10 +538,11 @@ static void maintain(struct store_conn *c)
 {
 	int rc;
 
-	if (c->wal_pages < CHECKPOINT_PAGES)
+	if (c->wal_pages < CHECKPOINT_PAGES || turn_begin(c->base, NULL) < 0)
 		return;
 	/* PASSIVE waits for no reader; what one still needs is left for the next time. */
 	rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	turn_end(c->base);
 	if (is_fatal(rc))
 		c->broken = true;
 	c->wal_pages = 0;
@@ -565,7 +676,7 @@ const struct store_driver store_sqlite = {
     .name = "sqlite",
     .open = file_open,
     .begin = file_begin,
-    .commit = end_write,
+    .commit = file_commit,
     .rollback = file_rollback,
     SHARED,
 };

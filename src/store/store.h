@@ -8,7 +8,8 @@
  * or an I/O error ends the process (crash-only: nothing of that group was acknowledged).
  *
  * Between processes an OFD lock on FILE.writer guards the writer: a second opener fails with
- * ERR_CONFLICT. Only the writer's connection checkpoints; readers are query_only and never do.
+ * ERR_CONFLICT. With `shared` the lock is held for one write transaction at a time: processes take
+ * turns, and one that waits is next before one that has just had its turn. Only the writer's connection checkpoints; readers are query_only and never do.
  *
  * SQL dialect: `$name` parameters, STRICT tables, RETURNING, ON CONFLICT. In DDL the tokens
  * @id (integer primary key), @i64, @blob and, behind a table's last parenthesis, @strict are
@@ -31,6 +32,7 @@ struct store_stmt; /* a prepared statement of one connection; owned and cached b
 struct store_options {
 	const char *path; /* the database file; its directory exists. NULL: in memory, for tests and
 			     the simulator */
+	bool shared;	  /* further processes may write to it, each in its turn */
 	unsigned readers; /* reader connections, 1..16 */
 	unsigned group_max; /* units per commit, 1..1024; 0: 256 */
 	uint32_t queue_max; /* waiting units before ERR_UNAVAILABLE; 0: 65536 */
