@@ -1,0 +1,250 @@
+"""MiniTwit: its contract on every store and number of processes, what is beside the contract (imported passwords, hiding, releases that
+overlap), and MiniTwit as a project that a signed push deploys."""
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import SANITIZED, TOP
+
+spec = importlib.util.spec_from_file_location("contract", TOP / "apps/minitwit/tests/contract.py")
+contract = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(contract)
+
+PROGRAM = SANITIZED / "apps/minitwit/minitwit"
+FLAG_TOOL = SANITIZED / "apps/minitwit/flag_tool"
+CONTRACT = [name for name in dir(contract) if name.startswith("test_")]
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one process", "two processes"])
+def site(request):
+    site = contract.Site(PROGRAM, request.param)
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def alone():
+    site = contract.Site(PROGRAM)
+    yield site
+    site.close()
+
+
+@pytest.mark.parametrize("name", CONTRACT)
+def test_contract(site, name):
+    getattr(contract, name)(site)
+
+
+def stored(site):
+    return sqlite3.connect(f"file:{site.data}/minitwit.db?mode=ro", uri=True)
+
+
+def test_passwords_are_argon2id_and_never_in_clear(alone):
+    alone.browser().register("anna", "correct horse battery")
+    with stored(alone) as db:
+        [(hash,)] = db.execute("SELECT pw_hash FROM user")
+    assert hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    for path in alone.data.iterdir():
+        assert b"correct horse" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "hash",
+    [
+        "pbkdf2:sha256:1000$saltsalt$" + hashlib.pbkdf2_hmac("sha256", b"default", b"saltsalt", 1000).hex(),
+        "scrypt:32768:8:1$saltsalt$" + hashlib.scrypt(b"default", salt=b"saltsalt", n=32768, r=8, p=1, dklen=64, maxmem=64 << 20).hex(),
+    ],
+    ids=["werkzeug 2", "werkzeug 3"],
+)
+def test_a_werkzeug_hash_opens_once_and_is_replaced(alone, hash):
+    alone.browser().register("anna")
+    alone.end()
+    with sqlite3.connect(alone.data / "minitwit.db") as db:
+        db.execute("UPDATE user SET pw_hash = ?", (hash,))
+    alone.start()
+    assert "Invalid password" in alone.browser().login("anna", "wrong").text
+    with stored(alone) as db:
+        assert db.execute("SELECT pw_hash FROM user").fetchall() == [(hash,)]
+    assert "You were logged in" in alone.browser().login("anna").text
+    with stored(alone) as db:
+        [(now,)] = db.execute("SELECT pw_hash FROM user")
+    assert now.startswith("$argon2id$")
+    assert "You were logged in" in alone.browser().login("anna").text
+
+
+def flag_tool(site, *args, code=0):
+    run = subprocess.run([FLAG_TOOL, *args], env=site.environment(), capture_output=True, text=True, timeout=60)
+    assert run.returncode == code, run
+    return run.stdout
+
+
+def test_flag_tool_hides_at_once_from_every_process(site):
+    a = site.user()
+    for text in ("good", "bad'); DROP TABLE message; --"):
+        site.api("POST", "/msgs/" + a, {"content": text}, expect=204)
+    for path in ("/msgs", "/msgs/" + a):  # in memory everywhere
+        for index in range(len(site.processes)):
+            assert "bad" in site.send("GET", path, None, contract.AUTH, index=index).text
+    line = [x for x in flag_tool(site, "-i").splitlines() if ",bad')" in x][-1]
+    assert line.endswith(",0")
+    number = line.split(",")[0]
+    assert flag_tool(site, number) == f"Flagged entry: {number}\n"
+    for index in range(len(site.processes)):
+        for path in ("/msgs", "/msgs/" + a, "/public", "/" + a):
+            text = site.send("GET", path, None, contract.AUTH, index=index).text
+            assert "good" in text and "DROP TABLE" not in text, (index, path)
+    assert flag_tool(site, "-h").startswith("usage: flag_tool")
+    flag_tool(site, "1; DELETE FROM message", code=64)
+    flag_tool(site, "999999999", code=65)
+
+
+def test_releases_that_overlap_lose_nothing(alone):
+    """As in a switch: the new process starts beside the old one, requests move over, the old one drains. Writers never stop."""
+    a = alone.user()
+    accepted, wrong, stop = [], [], threading.Event()
+    live = [alone.processes[0]]
+
+    def write(n):
+        i = 0
+        while not stop.is_set():
+            i += 1
+            text = f"{n}-{i}"
+            connection = contract.http.client.HTTPConnection("127.0.0.1", live[0][1], timeout=30)
+            try:
+                connection.request("POST", f"/msgs/{a}?latest={i}", json.dumps({"content": text}), contract.AUTH)
+                answer = connection.getresponse()
+                (accepted if answer.status == 204 else wrong).append((text, answer.status))
+            except OSError as error:
+                wrong.append((text, error))
+            finally:
+                connection.close()
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(4)]
+    [t.start() for t in threads]
+    for _ in range(6):
+        time.sleep(0.2)
+        alone.start()
+        time.sleep(0.1)
+        live[0] = alone.processes[-1]
+        time.sleep(0.1)  # whoever had connected to the old one is being answered
+        assert alone.end(0) == 0
+    stop.set()
+    [t.join() for t in threads]
+    assert not wrong, wrong[:5]
+    got = [m["content"] for m in alone.api("GET", "/msgs/" + a, expect=200, no=-1).json]
+    assert sorted(got) == sorted(text for text, _ in accepted) and len(got) > 200
+
+
+def test_killed_while_writing_loses_nothing_accepted(alone):
+    a = alone.user()
+    accepted = []
+    for round in range(4):
+        port = alone.processes[0][1]
+        killer = threading.Timer(0.15, lambda: alone.end(0, signal.SIGKILL))
+        killer.start()
+        try:
+            for i in range(100000):
+                connection = contract.http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+                text = f"{round}-{i}"
+                connection.request("POST", "/msgs/" + a, json.dumps({"content": text}), contract.AUTH)
+                if connection.getresponse().status == 204:
+                    accepted.append(text)
+        except (OSError, contract.http.client.HTTPException):
+            pass
+        killer.join()
+        alone.start()
+        got = {m["content"] for m in alone.api("GET", "/msgs/" + a, expect=200, no=-1).json}
+        assert set(accepted) <= got
+    assert len(accepted) > 50
+
+
+def test_hashing_delays_no_timeline(alone):
+    a = alone.user()
+    stop, slow = threading.Event(), []
+
+    def register():
+        while not stop.is_set():
+            alone.browser().register(alone.name())
+
+    threads = [threading.Thread(target=register) for _ in range(8)]
+    [t.start() for t in threads]
+    try:
+        for _ in range(200):
+            begun = time.monotonic()
+            alone.send("GET", "/msgs/" + a, None, contract.AUTH)
+            slow.append(time.monotonic() - begun)
+    finally:
+        stop.set()
+        [t.join() for t in threads]
+    assert sorted(slow)[180] < 0.3, sorted(slow)[-5:]
+
+
+# --- as a project ---
+
+NEEDED = ("apps/", "src/", "tools/make-view", "meson.build", "meson_options.txt")
+
+
+def library():
+    """The Slipway tree as a project's source: what `git push` of this repository would send."""
+    names = subprocess.run(["git", "-C", TOP, "ls-files", "-z"], capture_output=True, text=True, check=True).stdout.split("\0")
+    return {n: (TOP / n).read_bytes() for n in names if n.startswith(NEEDED)}
+
+
+def test_a_signed_push_deploys_minitwit_and_its_checks_are_a_gate(platform, git):
+    files = library()
+    repo = git.repository("minitwit", files)
+    (repo.work / "tools/make-view").chmod(0o755)
+    (repo.work / "apps/minitwit/embed").chmod(0o755)
+    head = repo.commit({}, "executable")
+    made = platform.create("minitwit", repo.url, root="apps/minitwit")
+    assert made["kind"] in ("auto", "make"), made
+    secret = platform.hook("minitwit", "minitwit-push")
+    task = platform.wait_task(platform.push("minitwit-push", secret, head).json["task"], 600)
+    assert task["state"] == "done", (json.dumps(task, indent=1)[-4000:], platform.log_text()[-3000:])
+    host = "minitwit.localhost"
+
+    def api(method, path, body=None):
+        return platform.get(host, path, method, None if body is None else json.dumps(body), contract.AUTH)
+
+    assert api("POST", "/register?latest=1", {"username": "anna", "email": "a@b", "pwd": "x"}).status == 204
+    assert api("POST", "/msgs/anna?latest=2", {"content": "over the edge"}).status == 204
+    assert "over the edge" in platform.get(host, "/public").body.decode()
+    # a second release, under load: nothing is lost and nothing fails
+    wrong, accepted, stop = [], [], threading.Event()
+
+    def load():
+        i = 0
+        while not stop.is_set():
+            i += 1
+            answer = api("POST", f"/msgs/anna?latest={i}", {"content": f"n{i}"})
+            (accepted if answer.status == 204 else wrong).append((i, answer.status, answer.body[:100]))
+            if api("GET", "/msgs/anna?no=1").json[0]["content"] != f"n{i}":
+                wrong.append(i)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    text = files["apps/minitwit/web.c"].decode()
+    second = repo.commit({"apps/minitwit/web.c": text.replace("an application on Slipway", "the second release")})
+    task = platform.wait_task(platform.push("minitwit-push", secret, second).json["task"], 600)
+    stop.set()
+    thread.join()
+    assert task["state"] == "done", task
+    assert not wrong and len(accepted) > 20, wrong[:5]
+    assert "the second release" in platform.get(host, "/public").body.decode()
+    assert api("GET", "/latest").json["latest"] == accepted[-1][0]
+    # the gate: a version that forgets the order of timelines does not go live
+    data = files["apps/minitwit/data.c"].decode()
+    worse = data.replace("m.pub_date DESC, m.message_id DESC LIMIT $limit OFFSET $offset", "m.pub_date, m.message_id LIMIT $limit OFFSET $offset")
+    assert worse != data
+    third = repo.commit({"apps/minitwit/data.c": worse})
+    task = platform.wait_task(platform.push("minitwit-push", secret, third).json["task"], 600)
+    assert task["state"] == "failed" and "contract" in json.dumps(task), task
+    assert "the second release" in platform.get(host, "/public").body.decode()
