@@ -6,9 +6,12 @@
 #include "api/spool.h"
 #include "base/clock.h"
 #include "base/name.h"
+#include "base/num.h"
+#include "api/view.h"
 #include "kinds/plan.h"
 #include "model/project.h"
 #include "model/release.h"
+#include "model/release_made.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -167,30 +170,73 @@ struct rollback_order {
 	int64_t release;
 };
 
+/* What a rollback to `release` (0: not said) goes to, and from where. */
+static int rollback_target(struct api_call *c, struct store_db *db, int64_t release,
+    struct model_release *ret, int64_t *ret_live, struct err *e)
+{
+	if (live_needed(c, db, ret_live, e) < 0)
+		return -1;
+	int found =
+	    release ? model_release_get(
+			  db, c->r->arena, c->who->project_id, release, api_viewer(c), ret, e)
+		    : model_release_before(db, c->r->arena, c->who->project_id, *ret_live, ret, e);
+	if (found < 0)
+		return -1;
+	if (found == 0 && !release)
+		return err_set(
+		    e, ERR_CONFLICT, "there is no earlier release than %" PRId64, *ret_live);
+	if (found > 0 && ret->state == MODEL_RELEASE_SEALED)
+		return 0;
+	err_set(e, found ? ERR_CONFLICT : ERR_NOT_FOUND,
+	    found ? "release %" PRId64 " was not kept or never finished"
+		  : "there is no release %" PRId64,
+	    release);
+	err_hint(e, "slipway releases %.*s", STR_ARG(c->who->project));
+	return err_at(e, "/release");
+}
+
 static int rollback_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
 	struct rollback_order *o = ctx;
 	struct model_release r;
 	int64_t live = 0;
-	if (live_needed(c, db, &live, e) < 0)
+	if (rollback_target(c, db, o->release, &r, &live, e) < 0)
 		return -1;
-	int found = o->release
-			? model_release_get(
-			      db, c->r->arena, c->who->project_id, o->release, api_viewer(c), &r, e)
-			: model_release_before(db, c->r->arena, c->who->project_id, live, &r, e);
-	if (found < 0)
-		return -1;
-	if (found == 0 && !o->release)
-		return err_set(e, ERR_CONFLICT, "there is no earlier release than %" PRId64, live);
-	if (found == 0 || r.state != MODEL_RELEASE_SEALED) {
-		err_set(e, found ? ERR_CONFLICT : ERR_NOT_FOUND,
-		    found ? "release %" PRId64 " was not kept or never finished"
-			  : "there is no release %" PRId64,
-		    o->release);
-		err_hint(e, "slipway releases %.*s", STR_ARG(c->who->project));
+	return order_unit(c, db, &o->order, e);
+}
+
+int api_rollback_get(struct api_call *c, struct err *e)
+{
+	struct model_release r;
+	int64_t live = 0, migrated = 0, release = 0;
+	struct str asked = http_query(c->r, "release");
+	if (asked.p && !num_i64(asked, 1, UINT32_MAX, &release)) {
+		err_set(e, ERR_INVALID, "'release' is no number of a release");
 		return err_at(e, "/release");
 	}
-	return order_unit(c, db, &o->order, e);
+	struct store_db *db = api_reading(c, e);
+	if (!db || rollback_target(c, db, release, &r, &live, e) < 0)
+		return -1;
+	int found =
+	    model_release_migrated_between(db, c->who->project_id, r.number, live, &migrated, e);
+	if (found < 0)
+		return -1;
+	json_open_object(&c->w, NULL);
+	json_put_i64(&c->w, "from", live);
+	json_put_i64(&c->w, "to", r.number);
+	api_put_text(&c->w, "commit", r.commit);
+	api_put_text(&c->w, "subject", r.subject);
+	if (found > 0)
+		json_put_str(&c->w, "warning",
+		    str_c(arena_printf(c->r->arena,
+			"release %" PRId64
+			" ran its release command (a migration?); going back to release "
+			"%" PRId64 " does not undo what that did to the data",
+			migrated, r.number)));
+	else
+		json_put_null(&c->w, "warning");
+	json_close_object(&c->w);
+	return 0;
 }
 
 int api_rollback_create(struct api_call *c, struct err *e)

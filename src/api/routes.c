@@ -53,6 +53,7 @@ static const struct api_route table[] = {
 	    "Upload an archive (tar, tar.gz, zip) to deploy", NULL, NULL, "Archive", 201},
 	POST(DEPLOY, PROJECT, "deploy", PROJECT "/deploys", api_deploy_create, "deploys", "Deploy", "DeployCreate", "TaskRef", 202),
 	POST(DEPLOY, PROJECT, "plan", PROJECT "/plan", api_plan_create, "deploys", "Fetch and plan, without doing it; the plan is the task's result", "DeployCreate", "TaskRef", 202),
+	GET(VIEW, PROJECT, PROJECT "/rollback", api_rollback_get, "deploys", "What a rollback would do, without doing it", "release", "RollbackPlan"),
 	POST(DEPLOY, PROJECT, "rollback", PROJECT "/rollback", api_rollback_create, "deploys", "Go back to an earlier release; overtakes a running deploy", "RollbackCreate", "TaskRef", 202),
 	POST(DEPLOY, PROJECT, "stop", PROJECT "/stop", api_stop_create, "processes", "Stop; overtakes a running deploy", "Empty", "TaskRef", 202),
 	POST(DEPLOY, PROJECT, "start", PROJECT "/start", api_start_create, "processes", "Start again", "Empty", "TaskRef", 202),

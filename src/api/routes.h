@@ -43,6 +43,7 @@ api_fn api_release_get;
 api_fn api_release_list;
 api_fn api_restart_create;
 api_fn api_rollback_create;
+api_fn api_rollback_get;
 api_fn api_run_create;
 api_fn api_start_create;
 api_fn api_stop_create;

@@ -120,6 +120,13 @@ static const struct api_field deploy_create[] = {
 static const struct api_field rollback_create[] = {
     INT("release", NUL, 1, 4294967295, "absent: the newest good one before the live one"),
 };
+static const struct api_field rollback_plan[] = {
+    NUMBER("from", REQ, "the live release"),
+    NUMBER("to", REQ, "the release that would be live"),
+    TEXT("commit", REQ | NUL, ""),
+    TEXT("subject", REQ | NUL, "first line of the commit's message"),
+    TEXT("warning", REQ | NUL, "what going back does not undo"),
+};
 static const struct api_field restart_create[] = {
     STRING("process", NUL, 16, "absent: all"),
 };
@@ -384,6 +391,7 @@ static const struct api_schema table[] = {
     SCHEMA("ProjectList", project_list, "Projects by name."),
     SCHEMA("DeployCreate", deploy_create, "What to deploy."),
     SCHEMA("RollbackCreate", rollback_create, "Where to go back to."),
+    SCHEMA("RollbackPlan", rollback_plan, "What a rollback would do."),
     SCHEMA("RestartCreate", restart_create, "What to restart."),
     {"Empty", "Nothing.", empty, 0, false},
     SCHEMA("Scale", scale, "How many."),

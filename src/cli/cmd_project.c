@@ -17,38 +17,9 @@
 
 extern char **environ;
 
-/* Members that are only there when the flag was given. */
-static void put_flag(const struct cli *c, json_t *o, const char *flag, const char *key)
-{
-	const char *v = cli_flag(c, flag);
-	if (v)
-		(void)json_object_set_new(o, key, json_string(v));
-}
-
-static json_t *source_of(struct cli *c, struct err *e)
-{
-	const char *git = cli_flag(c, "git"), *path = cli_flag(c, "path");
-	json_t *o = json_object();
-	if (git && path) {
-		err_set(e, ERR_USAGE, "code comes from --git or from --path, not from both");
-		json_decref(o);
-		return NULL;
-	}
-	(void)json_object_set_new(o, "type", json_string(git ? "git" : path ? "path" : "archive"));
-	if (git)
-		(void)json_object_set_new(o, "url", json_string(git));
-	if (path) {
-		char *full = realpath(path, NULL);
-		(void)json_object_set_new(o, "path", json_string(full ? full : path));
-		free(full);
-	}
-	put_flag(c, o, "branch", "ref");
-	return o;
-}
-
 static json_t *create_body(struct cli *c, const char *name, struct err *e)
 {
-	json_t *body = json_object(), *domains = json_array(), *source = source_of(c, e);
+	json_t *body = json_object(), *domains = json_array(), *source = source_of_flags(c, e);
 	const char *domain;
 	if (!source) {
 		json_decref(body);
@@ -62,8 +33,8 @@ static json_t *create_body(struct cli *c, const char *name, struct err *e)
 	if (json_array_size(domains))
 		(void)json_object_set(body, "domains", domains);
 	json_decref(domains);
-	put_flag(c, body, "kind", "kind");
-	put_flag(c, body, "root", "root");
+	source_put_flag(c, body, "kind", "kind");
+	source_put_flag(c, body, "root", "root");
 	if (cli_has(c, "token-stdin")) {
 		const char *token = cli_stdin(c, TOKEN_MAX, e);
 		if (!token) {
@@ -209,12 +180,6 @@ static json_t *read_project(struct cli *c, const char **ret_name, int *ret_code)
 	return p;
 }
 
-static void print_pair(const char *key, const char *value)
-{
-	if (value[0])
-		(void)printf("%-12s %s\n", key, value);
-}
-
 int cmd_info(struct cli *c)
 {
 	int code = 0;
@@ -228,29 +193,29 @@ int cmd_info(struct cli *c)
 		return 0;
 	}
 	const json_t *source = json_object_get(p, "source");
-	print_pair("name", cli_text(c, p, "name"));
-	print_pair("kind", kind_of(c, p));
-	print_pair("source", cli_text(c, source, "type"));
-	print_pair("  from", cli_text(c, source, "url"));
-	print_pair("  from", cli_text(c, source, "path"));
-	print_pair("  ref", cli_text(c, source, "ref"));
-	print_pair("root", cli_text(c, p, "root"));
-	print_pair("state", state_of(p));
-	print_pair("release", cli_num(c, p, "live"));
-	print_pair("previous", cli_num(c, p, "previous"));
+	out_pair("name", cli_text(c, p, "name"));
+	out_pair("kind", kind_of(c, p));
+	out_pair("source", cli_text(c, source, "type"));
+	out_pair("  from", cli_text(c, source, "url"));
+	out_pair("  from", cli_text(c, source, "path"));
+	out_pair("  ref", cli_text(c, source, "ref"));
+	out_pair("root", cli_text(c, p, "root"));
+	out_pair("state", state_of(p));
+	out_pair("release", cli_num(c, p, "live"));
+	out_pair("previous", cli_num(c, p, "previous"));
 	const json_t *urls = json_object_get(p, "urls");
 	for (size_t i = 0; i < json_array_size(urls); i++) {
 		const char *url = json_string_value(json_array_get(urls, i));
-		print_pair(i ? "" : "address", url ? out_safe(&c->a, str_c(url)) : "");
+		out_pair(i ? "" : "address", url ? out_safe(&c->a, str_c(url)) : "");
 	}
-	print_pair("ports from", cli_num(c, p, "first_port"));
-	print_pair("deploy key", cli_text(c, p, "deploy_key"));
-	print_pair("https token", cli_true(p, "https_token") ? "set" : "");
+	out_pair("ports from", cli_num(c, p, "first_port"));
+	out_pair("deploy key", cli_text(c, p, "deploy_key"));
+	out_pair("https token", cli_true(p, "https_token") ? "set" : "");
 	json_object_foreach(json_object_get(p, "limits"), limit, value)(void)
 	    printf("%-12s %s %lld\n", "limit", out_safe(&c->a, str_c(limit)),
 		(long long)json_integer_value(value));
-	print_pair("made", cli_ago(c, p, "created_at"));
-	print_pair("your role", cli_text(c, p, "role"));
+	out_pair("made", cli_ago(c, p, "created_at"));
+	out_pair("your role", cli_text(c, p, "role"));
 	return 0;
 }
 
@@ -323,7 +288,7 @@ int cmd_status(struct cli *c)
 	}
 	(void)printf("%-12s %s%s%s\n", cli_text(c, p, "name"), state_of(p),
 	    cli_int(p, "live") ? ", release " : "", cli_num(c, p, "live"));
-	print_pair("address", first_url(c, p));
+	out_pair("address", first_url(c, p));
 	for (size_t i = 0; i < json_array_size(items); i++) {
 		const json_t *x = json_array_get(items, i), *list = json_object_get(x, "instances");
 		size_t running = 0;

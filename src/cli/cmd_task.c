@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static int limit_of(struct cli *c, size_t *ret, struct err *e)
 {
@@ -102,6 +103,30 @@ int cmd_releases(struct cli *c)
 	return 0;
 }
 
+/* What going back does not undo is said before it is done, and on a terminal asked: 0 go on, else
+ * the exit code. */
+static int rollback_warn(struct cli *c, const char *name, int64_t number)
+{
+	struct err e = {0};
+	char query[40] = "";
+	CLEANUP_JSON json_t *plan = NULL;
+	if (number)
+		(void)snprintf(query, sizeof(query), "?release=%" PRId64, number);
+	const char *path = cli_path(c, "projects/{}/rollback", name, NULL);
+	if (cli_call(c, "GET", arena_printf(&c->a, "%s%s", path, query), NULL, &plan, &e) < 0)
+		return cli_fail(c, &e);
+	const char *warning = cli_text(c, plan, "warning");
+	if (!warning[0])
+		return 0;
+	(void)fprintf(stderr, "warning: %s\n", warning);
+	if (c->json || cli_has(c, "yes") || !isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
+		return 0;
+	if (cli_ask("go back all the same? type yes: ", "yes", &e) > 0)
+		return 0;
+	(void)fprintf(stderr, "nothing was done\n");
+	return CLI_EXIT_FAILED;
+}
+
 int cmd_rollback(struct cli *c)
 {
 	struct err e = {0};
@@ -116,6 +141,9 @@ int cmd_rollback(struct cli *c)
 	const char *name = cli_project(c, &at, &e);
 	if (!name)
 		return cli_fail(c, &e);
+	int code = rollback_warn(c, name, number);
+	if (code)
+		return code;
 	json_t *body = json_object();
 	if (number)
 		(void)json_object_set_new(body, "release", json_integer(number));

@@ -9,8 +9,8 @@ cli_fn cmd_cancel, cmd_completion, cmd_create, cmd_deploy, cmd_destroy, cmd_doma
     cmd_help, cmd_hooks_create, cmd_hooks_delete, cmd_hooks_list, cmd_hooks_rotate, cmd_hooks_show,
     cmd_info, cmd_list, cmd_login, cmd_login_forget, cmd_login_list, cmd_logs, cmd_open,
     cmd_operators_create, cmd_operators_delete, cmd_operators_list, cmd_plan, cmd_ps, cmd_releases,
-    cmd_restart, cmd_rollback, cmd_run, cmd_scale, cmd_start, cmd_status, cmd_stop, cmd_tasks,
-    cmd_tasks_show, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke, cmd_version;
+    cmd_restart, cmd_rollback, cmd_run, cmd_scale, cmd_source, cmd_start, cmd_status, cmd_stop,
+    cmd_tasks, cmd_tasks_show, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke, cmd_version;
 
 /* The row of that name ("hooks create"), or NULL. */
 const struct cli_command *commands_find(const char *name);
@@ -28,5 +28,9 @@ int completion_write(const char *shell, FILE *f);
 
 /* The hook's address and secret, and where to enter them. */
 void hook_print(struct cli *c, const json_t *hook);
+/* A source as --git, --path and --branch say it; neither: uploads. NULL with e. */
+json_t *source_of_flags(struct cli *c, struct err *e);
+/* Sets the member when the flag was given. */
+void source_put_flag(const struct cli *c, json_t *o, const char *flag, const char *key);
 /* Uploads a directory; its archive's id, of the arena, or NULL with e. */
 const char *upload_directory(struct cli *c, const char *project, const char *dir, struct err *e);

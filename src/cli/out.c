@@ -135,3 +135,9 @@ void out_table_fini(struct out_table *t)
 	free(t->cells);
 	*t = (struct out_table){0};
 }
+
+void out_pair(const char *key, const char *value)
+{
+	if (value[0])
+		(void)printf("%-12s %s\n", key, value);
+}

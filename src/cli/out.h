@@ -39,3 +39,7 @@ void out_table_init(struct out_table *t, struct arena *a, size_t columns, const 
 void out_table_row(struct out_table *t, const char *const *cells);
 void out_table_print(const struct out_table *t, FILE *f);
 void out_table_fini(struct out_table *t);
+
+/* "key          value" on a line of its own; nothing when the value is empty. The value is safe
+ * already. */
+void out_pair(const char *key, const char *value);

@@ -76,7 +76,17 @@ static const struct cli_flag logs[] = {
 };
 static const struct cli_flag restart[] = {
     {"process", "P", "only this process", 0}, NO_WAIT, VERBOSE, END};
+static const struct cli_flag rollback[] = {YES, NO_WAIT, VERBOSE, END};
 static const struct cli_flag destroy[] = {YES, NO_WAIT, VERBOSE, END};
+static const struct cli_flag source[] = {
+    {"git", "URL", "code comes from this repository from now on", 0},
+    {"path", "DIR", "code comes from this directory on the server", 0},
+    {"upload", NULL, "code comes from what 'slipway deploy NAME DIR' uploads", 0},
+    {"branch", "B", "branch, tag or commit (the repository's HEAD)", 'b'},
+    {"token-stdin", NULL, "read an HTTPS token for the repository from standard input", 0},
+    {"no-token", NULL, "forget the HTTPS token", 0},
+    END,
+};
 static const struct cli_flag env_set[] = {
     {"plain", NULL, "no secret: the value can be shown", 0},
     {"build", NULL, "also given to build and checks", 0},
@@ -113,13 +123,14 @@ static const struct cli_command table[] = {
 	{"create", "NAME", "make a project", "slipway create shop --git git@github.com:anna/shop.git --branch main --hook github", create, 1, 1, false, cmd_create},
 	{"list", "", "projects that you may see", "slipway list", none, 0, 0, false, cmd_list},
 	{"info", "[NAME]", "settings of a project", "slipway info shop", none, 0, 1, false, cmd_info},
+	{"source", "[NAME]", "where code comes from; with flags: from where it comes now", "slipway source shop\nslipway source shop --git git@github.com:anna/shop.git --branch main", source, 0, 1, false, cmd_source},
 	{"open", "[NAME]", "print where it answers, and show it in a browser", "slipway open shop", none, 0, 1, false, cmd_open},
 	{"plan", "[NAME] [DIR]", "show what a deploy would do, without doing it", "slipway plan shop --ref main", plan, 0, 2, false, cmd_plan},
 	{"deploy", "[NAME] [DIR]", "deploy the project's source, or a directory of yours", "slipway deploy shop --ref v1.2\nslipway deploy shop .", deploy, 0, 2, false, cmd_deploy},
 	{"cancel", "[NAME|TASK]", "cancel a task; from the switch on it completes", "slipway cancel shop", none, 0, 1, false, cmd_cancel},
 	{"status", "[NAME]", "what runs now, and what happened last", "slipway status shop", none, 0, 1, false, cmd_status},
 	{"releases", "[NAME] [RELEASE]", "releases, newest first, or one of them", "slipway releases shop 14", list, 0, 2, false, cmd_releases},
-	{"rollback", "[NAME] [RELEASE]", "go back to an earlier release", "slipway rollback shop\nslipway rollback shop 12", follow, 0, 2, false, cmd_rollback},
+	{"rollback", "[NAME] [RELEASE]", "go back to an earlier release", "slipway rollback shop\nslipway rollback shop 12", rollback, 0, 2, false, cmd_rollback},
 	{"logs", "[NAME]", "what the programs print", "slipway logs shop -f --process web", logs, 0, 1, false, cmd_logs},
 	{"ps", "[NAME]", "processes and their instances", "slipway ps shop", none, 0, 1, false, cmd_ps},
 	{"scale", "[NAME] PROCESS=N...", "how many instances of a process", "slipway scale shop web=2 worker=1", follow, 1, 20, false, cmd_scale},

@@ -93,6 +93,24 @@ def test_steps_with_colour_and_without(platform, shop):
     assert t.end() == 0
 
 
+def test_a_rollback_over_a_migration_asks(platform, git):
+    repository = git.repository("asking", {"index.html": "1"})
+    platform.create("asking", repository.url)
+    platform.cli("deploy", "asking")
+    repository.commit({"slipway.yaml": "kind: static\nrelease: ['true']\n"})
+    platform.cli("deploy", "asking")
+    t = Terminal(platform, "rollback", "asking")
+    t.expect(r"warning: release 2 ran its release command.*type yes: ")
+    t.type("no\n")
+    assert t.end() == 1 and "nothing was done" in t.seen
+    assert platform.api("GET", "/projects/asking")["live"] == 2
+    t = Terminal(platform, "rollback", "asking")
+    t.expect(r"type yes: ")
+    t.type("yes\n")
+    assert t.end() == 0
+    assert platform.api("GET", "/projects/asking")["live"] == 1
+
+
 def test_ctrl_c_detaches_and_the_work_goes_on(platform, shop):
     shop.commit({"slipway.yaml": "build: [[sleep, '3']]\n"}, "slow")
     t = Terminal(platform, "deploy", "shop")

@@ -20,6 +20,7 @@ def test_django_end_to_end(platform, git):
     assert platform.get("dj.localhost", "/version").body == b"v2"
     shown = platform.cli("rollback", "dj")
     assert platform.get("dj.localhost", "/version").body == b"v1", shown.stdout
+    assert "warning: release 2 ran its release command" in shown.stderr, shown.stderr
     assert (platform.state / "projects/dj/data/ids").read_text() == "hello\n"
 
 
@@ -32,6 +33,48 @@ def test_back_at_once(platform, git):
     for _ in range(6):
         platform.cli("rollback", "quick", 1)
         platform.cli("rollback", "quick", 2)
+
+
+def test_a_rollback_says_before_what_it_does_not_undo(platform, git):
+    repo = git.repository("warned", {"index.html": "1", "slipway.yaml": "kind: static\n"})
+    platform.create("warned", repo.url)
+    assert platform.api("GET", "/projects/warned/rollback", expect=409)["hint"] == "slipway deploy warned"
+    platform.deploy("warned")
+    assert "no earlier release" in platform.api("GET", "/projects/warned/rollback", expect=409)["detail"]
+    repo.commit({"index.html": "2"})
+    platform.deploy("warned")
+    plan = platform.api("GET", "/projects/warned/rollback")
+    assert (plan["from"], plan["to"], plan["warning"]) == (2, 1, None)
+    repo.commit({"index.html": "3", "slipway.yaml": "kind: static\nrelease: [touch, /tmp/migrated]\n"})
+    platform.deploy("warned")
+    assert "does not undo" in platform.api("GET", "/projects/warned/rollback?release=1")["warning"]
+    assert platform.api("GET", "/projects/warned/rollback?release=9", expect=404)["errors"][0]["pointer"] == "/release"
+    assert platform.api("GET", "/projects/warned/rollback?release=0x1", expect=400)
+    tasks = len(platform.api("GET", "/projects/warned/tasks")["items"])
+    assert tasks == 3  # looking orders nothing
+    assert "warning: release 3" in platform.cli("rollback", "warned").stderr
+    assert platform.get("warned.localhost", "/").body == b"2"
+
+
+def test_the_source_can_be_changed(platform, git):
+    first, second = git.repository("moved", {"index.html": "first"}), git.repository("moved2", {"index.html": "second"})
+    platform.create("moved", first.url)
+    platform.deploy("moved")
+    assert first.url in platform.cli("source", "moved").stdout
+    shown = platform.cli("source", "moved", "--git", second.url, "--branch", "main")
+    assert second.url in shown.stdout and "next: slipway deploy moved" in shown.stdout
+    platform.cli("deploy", "moved")
+    assert platform.get("moved.localhost", "/").body == b"second"
+    platform.cli("source", "moved", "--token-stdin", stdin="ghp_secret\n")
+    assert platform.api("GET", "/projects/moved")["https_token"] is True
+    assert "ghp_secret" not in platform.cli("source", "moved", "--json").stdout
+    platform.cli("source", "moved", "--no-token")
+    assert platform.api("GET", "/projects/moved")["https_token"] is False
+    assert "deploy key   ssh-ed25519 " in platform.cli("source", "moved", "--git", "git@example.org:a/b.git").stdout
+    platform.cli("source", "moved", "--git", second.url, "--path", "/x", expect=64)
+    platform.cli("source", "moved", "--git", "ext::sh -c id", expect=65)
+    platform.cli("source", "moved", "--upload")
+    assert platform.api("GET", "/projects/moved")["source"]["type"] == "archive"
 
 
 def test_node_behind_the_relay(platform, git):
