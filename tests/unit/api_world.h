@@ -10,6 +10,7 @@
 #include "model/operator.h"
 #include "model/place.h"
 #include "model/project.h"
+#include "kinds/plan.h"
 #include "model/release.h"
 #include "model/schema.h"
 #include "model/task.h"
@@ -375,5 +376,33 @@ static inline int world_teardown(void **state)
 {
 	(void)state;
 	world_stop();
+	return 0;
+}
+
+/* Two sealed releases of the project own, the second one live. ctx: their numbers. */
+static inline int sealed_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	int64_t *numbers = ctx;
+	struct plan_process web = {.name = STR("web")};
+	struct plan plan = {.processes = &web, .process_count = 1};
+	CLEANUP_BUF struct buf json;
+	buf_init(&json, 65536);
+	if (plan_pack(&plan, &json, e) < 0)
+		return -1;
+	for (int i = 0; i < 2; i++) {
+		struct model_release r = {.project_id = world.own,
+		    .commit = STR("c0ffee"),
+		    .ref = STR("main"),
+		    .subject = STR("s"),
+		    .author = STR("a"),
+		    .task_id = world.own_task,
+		    .attempt = i + 1,
+		    .created_ms = clock_wall_ms()};
+		if (model_release_begin(db, &r, &numbers[i], e) < 0 ||
+		    model_release_set_plan(db, world.own, numbers[i], buf_view(&json), e) < 0 ||
+		    model_release_seal(db, world.own, numbers[i], 10, clock_wall_ms(), e) < 0 ||
+		    model_live_set(db, world.own, numbers[i], clock_wall_ms(), e) < 0)
+			return -1;
+	}
 	return 0;
 }

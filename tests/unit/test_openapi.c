@@ -108,6 +108,9 @@ static void test_answers_fit(void **state)
 	(void)state;
 	size_t count, fitted = 0;
 	const struct api_route *t = api_route_table(&count);
+	struct err err = {0};
+	int64_t releases[2];
+	assert_int_equal(store_write(world.cx.store, sealed_unit, releases, &err), 0);
 	CALL(ROOT, "PUT", "/api/v1/projects/own/env", "{\"A\":{\"value\":\"1\"}}", 200);
 	CALL(ROOT, "POST", "/api/v1/projects/own/domains", "{\"domain\":\"a.example.org\"}", 201);
 	CALL(ROOT, "PUT", "/api/v1/projects/own/processes/web", "{\"count\":2}", 202);
