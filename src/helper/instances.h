@@ -20,7 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define INSTANCES_MAX 4096u
+#define INSTANCES_MAX 16384u
 #define INSTANCES_BACKOFF_FIRST_MS 100
 #define INSTANCES_BACKOFF_MAX_MS 30000
 #define INSTANCES_STEADY_MS 10000 /* up this long: the next pause is the first again */
