@@ -72,4 +72,5 @@ struct store_driver {
 };
 
 extern const struct store_driver store_sqlite; /* a file */
+extern const struct store_driver store_postgres; /* a postgres:// URL instead of a path */
 extern const struct store_driver store_memory; /* no file: for tests and the simulator */

@@ -214,13 +214,23 @@ static void locks_init(struct store *s)
 	pthread_condattr_destroy(&mono);
 }
 
+static const struct store_driver *driver_of(const char *path)
+{
+	if (!path)
+		return &store_memory;
+	if (str_starts(str_c(path), STR("postgres://")) ||
+	    str_starts(str_c(path), STR("postgresql://")))
+		return &store_postgres;
+	return &store_sqlite;
+}
+
 struct store *store_open(const struct store_options *o, struct err *e)
 {
 	struct store *s = mem_alloc(sizeof(*s));
 	int rc;
 
 	assert(o->readers >= 1 && o->readers <= READERS_MAX && o->group_max <= 1024);
-	s->driver = o->path ? &store_sqlite : &store_memory;
+	s->driver = driver_of(o->path);
 	s->group_max = o->group_max ? o->group_max : GROUP_DEFAULT;
 	s->queue_max = o->queue_max ? o->queue_max : QUEUE_DEFAULT;
 	s->last = &s->first;

@@ -30,8 +30,9 @@ struct store_db;   /* one connection: the writer's inside a unit, or a reader's 
 struct store_stmt; /* a prepared statement of one connection; owned and cached by it */
 
 struct store_options {
-	const char *path; /* the database file; its directory exists. NULL: in memory, for tests and
-			     the simulator */
+	/* The database file; its directory exists. Or a postgres:// URL. NULL: in memory, for tests
+	 * and the simulator. */
+	const char *path;
 	bool shared;	  /* further processes may write to it, each in its turn */
 	unsigned readers; /* reader connections, 1..16 */
 	unsigned group_max; /* units per commit, 1..1024; 0: 256 */

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from harness import SANITIZED, TOP
+from postgres import Postgres
 
 spec = importlib.util.spec_from_file_location("contract", TOP / "apps/minitwit/tests/contract.py")
 contract = importlib.util.module_from_spec(spec)
@@ -24,9 +25,18 @@ FLAG_TOOL = SANITIZED / "apps/minitwit/flag_tool"
 CONTRACT = [name for name in dir(contract) if name.startswith("test_")]
 
 
-@pytest.fixture(scope="module", params=[1, 2], ids=["one process", "two processes"])
+@pytest.fixture(scope="module")
+def postgres():
+    server = Postgres()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module", params=[("sqlite", 1), ("sqlite", 2), ("postgresql", 1), ("postgresql", 2)], ids=lambda p: f"{p[0]}, {p[1]} process(es)")
 def site(request):
-    site = contract.Site(PROGRAM, request.param)
+    store, processes = request.param
+    env = {"DATABASE_URL": request.getfixturevalue("postgres").database(f"site{processes}")} if store == "postgresql" else {}
+    site = contract.Site(PROGRAM, processes, env)
     yield site
     site.close()
 

@@ -1,10 +1,11 @@
 /* rooms: base store */
-/* One suite against both drivers: a file, and memory. */
+/* One suite against all drivers: a file, memory, and a PostgreSQL server started here. */
 #include "store/store.h"
 
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/fs.h"
+#include "postgres_server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,17 +24,42 @@
 
 #include <cmocka.h>
 
-static bool in_memory;
+static bool in_memory, in_postgres;
+static struct postgres_server server;
 static char dir[] = "/tmp/slipway-store-XXXXXX";
-static char path[64];
+static char path[256];
 static unsigned file_no;
+
+static int unit_sql(void *ctx, struct store_db *db, struct err *e)
+{
+	return store_script(db, ctx, e);
+}
+
+/* A new, empty place: a file, or a schema of the server's. */
+static void choose_path(void)
+{
+	struct err e = {0};
+	struct store *s;
+	char sql[64];
+
+	if (!in_postgres) {
+		snprintf(path, sizeof(path), "%s/%u.db", dir, file_no++);
+		return;
+	}
+	snprintf(sql, sizeof(sql), "CREATE SCHEMA s%u", ++file_no);
+	s = store_open(&(struct store_options){.path = server.url, .readers = 1}, &e);
+	if (!s || store_write(s, unit_sql, sql, &e) < 0)
+		fail_msg("%s", e.msg);
+	store_close(s);
+	snprintf(path, sizeof(path), "%s&options=-csearch_path%%3Ds%u", server.url, file_no);
+}
 
 static struct store *open_new(unsigned readers)
 {
 	struct err e = {0};
 	struct store *s;
 
-	snprintf(path, sizeof(path), "%s/%u.db", dir, file_no++);
+	choose_path();
 	s = store_open(
 	    &(struct store_options){.path = in_memory ? NULL : path, .readers = readers}, &e);
 	if (!s)
@@ -346,7 +372,7 @@ static void test_queue_bound(void **state)
 	atomic_bool held = false;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/%u.db", dir, file_no++);
+	choose_path();
 	s = store_open(
 	    &(struct store_options){.path = in_memory ? NULL : path, .readers = 1, .queue_max = 3},
 	    &e);
@@ -396,7 +422,7 @@ static void test_many_threads(void **state)
 static off_t size_of(const char *suffix, mode_t *ret_mode)
 {
 	struct stat st;
-	char name[96];
+	char name[300];
 
 	snprintf(name, sizeof(name), "%s%s", path, suffix);
 	if (stat(name, &st) < 0)
@@ -413,7 +439,6 @@ static void test_second_opener(void **state)
 	struct store_options o = {.path = path, .readers = 1};
 
 	(void)state;
-	in_memory = false;
 	s = open_with_schema(1);
 	assert_null(store_open(&o, &e)); /* not even in the same process */
 	assert_int_equal(e.code, ERR_CONFLICT);
@@ -535,6 +560,92 @@ static void test_not_a_database(void **state)
 	    &(struct store_options){.path = "/tmp/no-such-dir-of-slipway/x.db", .readers = 1}, &e));
 }
 
+/* --- the server's own --- */
+
+static int unit_sum(void *ctx, struct store_db *db, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT sum(n), count(*), max(n) > $least, 'a $name in quotes' FROM a /* and */ -- "
+	    "$this\n"
+	    " WHERE n >= $least",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$least", 5);
+	assert_int_equal(store_step(q, e), 1);
+	*(int64_t *)ctx = store_col_i64(q, 0);
+	assert_int_equal(store_col_i64(q, 1), 2);
+	assert_int_equal(store_col_i64(q, 2), 1);
+	assert_true(str_eq(store_col_text(q, 3), STR("a $name in quotes")));
+	return 0;
+}
+
+static void test_numbers(void **state)
+{
+	struct err e = {0};
+	struct store *s = open_with_schema(1);
+	int64_t sum = 0;
+
+	(void)state;
+	insert(s, "a", INT64_MIN);
+	insert(s, "b", 123456789);
+	insert(s, "c", 98760000000);
+	assert_int_equal(store_write(s, unit_sum, &sum, &e), 0);
+	assert_int_equal(sum, 123456789 + 98760000000);
+	store_close(s);
+}
+
+/* Also after its server was restarted a reader serves; the writer ends its process. */
+static void test_server_restarts(void **state)
+{
+	struct err e = {0};
+	struct store *s = open_with_schema(2);
+	int status;
+	pid_t pid;
+
+	(void)state;
+	insert(s, "kept", 1);
+	postgres_kill(&server);
+	assert_null(store_read_begin(s, clock_mono_ms() + 1000, &e));
+	assert_int_equal(e.code, ERR_IO);
+	assert_true(postgres_start(&server));
+	assert_int_equal(count(s), 1);
+	assert_int_equal(count(s), 1);
+	pid = fork();
+	if (pid == 0) {
+		struct store *other;
+		char sql[] = "SELECT 1";
+
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(3);
+		other = store_open(
+		    &(struct store_options){.path = path, .shared = true, .readers = 1}, &e);
+		if (!other || store_write(other, unit_sql, sql, &e) < 0)
+			_exit(1);
+		postgres_kill(&server);
+		_exit(store_write(other, unit_sql, sql, &e) < 0 ? 2 : 4);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 75);
+	assert_true(postgres_start(&server));
+	store_close(s);
+}
+
+static void test_no_server(void **state)
+{
+	struct err e = {0};
+
+	(void)state;
+	assert_null(store_open(
+	    &(struct store_options){
+		.path = "postgres:///x?host=/tmp/no-such-dir-of-slipway", .readers = 1},
+	    &e));
+	assert_int_equal(e.code, ERR_IO);
+	assert_non_null(strstr(e.hint, "DATABASE_URL"));
+}
+
 static int use_file(void **state)
 {
 	(void)state;
@@ -558,20 +669,48 @@ static int clean(void **state)
 	return fs_remove_tree(tmp, strrchr(dir, '/') + 1, &e);
 }
 
+static int use_postgres(void **state)
+{
+	(void)state;
+	in_memory = false;
+	in_postgres = true;
+	return 0;
+}
+
+static int end_postgres(void **state)
+{
+	(void)state;
+	postgres_close(&server);
+	return 0;
+}
+
 #define SUITE                                                                                      \
 	cmocka_unit_test(test_write_and_read), cmocka_unit_test(test_unit_undone_alone),           \
-	    cmocka_unit_test(test_rules), cmocka_unit_test(test_no_space),                         \
-	    cmocka_unit_test(test_snapshot), cmocka_unit_test(test_readers_run_out),               \
-	    cmocka_unit_test(test_group_commit), cmocka_unit_test(test_queue_bound),               \
-	    cmocka_unit_test(test_many_threads)
+	    cmocka_unit_test(test_rules), cmocka_unit_test(test_snapshot),                         \
+	    cmocka_unit_test(test_readers_run_out), cmocka_unit_test(test_group_commit),           \
+	    cmocka_unit_test(test_queue_bound), cmocka_unit_test(test_many_threads)
 
 int main(void)
 {
-	const struct CMUnitTest file[] = {SUITE, cmocka_unit_test(test_second_opener),
-	    cmocka_unit_test(test_wal_files), cmocka_unit_test(test_io_error_ends_process),
-	    cmocka_unit_test(test_not_a_database)};
-	const struct CMUnitTest memory[] = {SUITE};
+	const struct CMUnitTest file[] = {SUITE, cmocka_unit_test(test_no_space),
+	    cmocka_unit_test(test_second_opener), cmocka_unit_test(test_wal_files),
+	    cmocka_unit_test(test_io_error_ends_process), cmocka_unit_test(test_not_a_database)};
+	const struct CMUnitTest memory[] = {SUITE, cmocka_unit_test(test_no_space)};
+	const struct CMUnitTest postgres[] = {SUITE, cmocka_unit_test(test_second_opener),
+	    cmocka_unit_test(test_numbers), cmocka_unit_test(test_no_server),
+	    cmocka_unit_test(test_server_restarts)};
 	int failed = cmocka_run_group_tests_name("store on a file", file, use_file, NULL);
 
-	return failed + cmocka_run_group_tests_name("store in memory", memory, use_memory, clean);
+	failed += cmocka_run_group_tests_name("store in memory", memory, use_memory, clean);
+	switch (postgres_open(&server)) {
+	case 0:
+		fprintf(stderr, "PostgreSQL is not installed (tools/install-deps test)\n");
+		return failed + 1;
+	case 1:
+		return failed + cmocka_run_group_tests_name(
+				    "store in PostgreSQL", postgres, use_postgres, end_postgres);
+	default:
+		fprintf(stderr, "PostgreSQL did not start; see %s/log\n", server.dir);
+		return failed + 1;
+	}
 }
