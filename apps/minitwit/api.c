@@ -62,22 +62,29 @@ void api_latest(struct http_call *c, struct http_request *r, void *ctx)
 struct reading {
 	struct app *a;
 	struct http_call *call;
-	enum pages_kind kind;
+	enum board_kind kind;
 	struct str user;
 	int64_t count;
 	struct board_stamp stamp;
 	int rc; /* 1 found, 0 no such user, -1 */
 	struct err err;
 	struct buf answer;
-	bool comma;
+	int64_t rows, last_id;
 };
+
+static void row_note(struct reading *x, const struct timeline_row *row)
+{
+	x->rows++;
+	if (row->id > x->last_id)
+		x->last_id = row->id;
+}
 
 static void put_message(void *ctx, const struct timeline_row *row)
 {
 	struct reading *x = ctx;
-	if (x->comma)
+	row_note(x, row);
+	if (x->rows > 1)
 		buf_char(&x->answer, ',');
-	x->comma = true;
 	timeline_json(&x->answer, row);
 }
 
@@ -86,8 +93,8 @@ static void put_followed(void *ctx, const struct timeline_row *row)
 	struct reading *x = ctx;
 	struct json_out w;
 	json_out_init(&w, &x->answer);
-	w.comma = x->comma;
-	x->comma = true;
+	row_note(x, row);
+	w.comma = x->rows > 1;
 	json_put_str(&w, NULL, row->user);
 }
 
@@ -97,7 +104,7 @@ static int put_user(struct reading *x, struct store_db *db)
 	int rc = data_user_get(db, x->user, http_request_of(x->call)->arena, &u, &x->err);
 	if (rc != 1)
 		return rc;
-	if (x->kind == PAGES_MSGS) {
+	if (x->kind == BOARD_MSGS) {
 		buf_char(&x->answer, '[');
 		rc = data_by_user(db, u.id, x->count, 0, put_message, x, &x->err);
 		buf_char(&x->answer, ']');
@@ -135,8 +142,10 @@ static void user_done(void *ctx)
 {
 	struct reading *x = ctx;
 	struct buf answer = x->answer; /* x goes with the call */
+	const struct pages_answer kept = {
+	    .stamp = x->stamp, .last_id = x->last_id, .rows = x->rows, .bytes = buf_view(&answer)};
 	if (x->rc == 1 && x->count <= LONG_COUNT)
-		pages_put(x->a->pages, x->kind, x->user, x->count, x->stamp, buf_view(&answer));
+		pages_put(x->a->pages, x->kind, x->user, x->count, &kept);
 	reading_reply(x);
 	buf_fini(&answer);
 }
@@ -165,7 +174,7 @@ static void reading_start(struct reading *x, loop_fn *fn, loop_fn *done)
 }
 
 static void user_list(
-    struct app *a, struct http_call *c, struct http_request *r, enum pages_kind kind)
+    struct app *a, struct http_call *c, struct http_request *r, enum board_kind kind)
 {
 	if (!enter(a, c, r))
 		return;
@@ -187,18 +196,18 @@ static void user_list(
 	}
 	x->kind = kind;
 	x->user = user;
-	x->stamp = board_stamp(a->board, user);
+	x->stamp = board_stamp(a->board, kind, user);
 	reading_start(x, user_read, user_done);
 }
 
 void api_msgs_user(struct http_call *c, struct http_request *r, void *ctx)
 {
-	user_list(ctx, c, r, PAGES_MSGS);
+	user_list(ctx, c, r, BOARD_MSGS);
 }
 
 void api_follows(struct http_call *c, struct http_request *r, void *ctx)
 {
-	user_list(ctx, c, r, PAGES_FOLLOWS);
+	user_list(ctx, c, r, BOARD_FOLLOWS);
 }
 
 /* --- everybody's messages --- */
@@ -392,8 +401,13 @@ static void message_done(struct write *w)
 	struct change *x = w->ctx;
 	if (!change_made(x))
 		return;
-	board_user_changed(x->a->board, x->row.user);
-	ring_add(x->a->ring, &x->row);
+	struct app *a = x->a;
+	uint32_t before = board_user_changed(a->board, BOARD_MSGS, x->row.user);
+	buf_clear(&a->row);
+	timeline_json(&a->row, &x->row);
+	struct str json = buf_view(&a->row);
+	pages_add(a->pages, BOARD_MSGS, x->row.user, COUNT_DEFAULT, before, x->row.id, json);
+	ring_add(a->ring, &x->row, json);
 	app_reply(x->a, x->call, 204, NULL, NULL, STR(""));
 }
 
@@ -420,7 +434,7 @@ void api_msgs_add(struct http_call *c, struct http_request *r, void *ctx)
 static int unit_follow(void *ctx, struct store_db *db, struct err *e)
 {
 	struct change *x = ctx;
-	x->found = data_follow(db, x->row.user, x->whom, e);
+	x->found = data_follow(db, x->row.user, x->whom, &x->row.id, e);
 	return x->found < 0 ? -1 : 0;
 }
 
@@ -436,7 +450,24 @@ static void follow_done(struct write *w)
 	struct change *x = w->ctx;
 	if (!change_made(x))
 		return;
-	board_user_changed(x->a->board, x->row.user);
+	struct app *a = x->a;
+	uint32_t before = board_user_changed(a->board, BOARD_FOLLOWS, x->row.user);
+	struct json_out out;
+	buf_clear(&a->row);
+	json_out_init(&out, &a->row);
+	json_put_str(&out, NULL, x->whom);
+	/* Following whom one followed already has no id, and changes no answer. */
+	pages_add(a->pages, BOARD_FOLLOWS, x->row.user, COUNT_DEFAULT, before, x->row.id,
+	    buf_view(&a->row));
+	app_reply(a, x->call, 204, NULL, NULL, STR(""));
+}
+
+static void unfollow_done(struct write *w)
+{
+	struct change *x = w->ctx;
+	if (!change_made(x))
+		return;
+	(void)board_user_changed(x->a->board, BOARD_FOLLOWS, x->row.user);
 	app_reply(x->a, x->call, 204, NULL, NULL, STR(""));
 }
 
@@ -449,7 +480,8 @@ void api_follows_change(struct http_call *c, struct http_request *r, void *ctx)
 	if (!o)
 		return;
 	struct str follow = member(o, "follow", r->arena);
-	struct change *x = change_new(a, c, follow.p ? unit_follow : unit_unfollow, follow_done);
+	struct change *x = follow.p ? change_new(a, c, unit_follow, follow_done)
+				    : change_new(a, c, unit_unfollow, unfollow_done);
 	if (!x)
 		return;
 	x->row.user = user_param(c);

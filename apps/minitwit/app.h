@@ -22,6 +22,7 @@ struct app {
 	struct jobs *jobs;
 	struct metrics *metrics;
 	struct writes *writes;
+	struct buf row; /* of a change, as JSON; loop thread */
 	struct data_key key;
 	/* Reads that take microseconds run on the loop thread (a file); those that wait for a
 	 * server run on the pool. */

@@ -110,23 +110,23 @@ void board_set_latest(struct board *b, int64_t latest)
 }
 
 /* FNV-1a; who makes names collide only makes their answers be read again. */
-static _Atomic uint32_t *slot(const struct board *b, struct str user)
+static _Atomic uint32_t *slot(const struct board *b, enum board_kind kind, struct str user)
 {
-	uint32_t h = 2166136261u;
+	uint32_t h = 2166136261u + (uint32_t)kind;
 	for (size_t i = 0; i < user.n; i++)
 		h = (h ^ (unsigned char)user.p[i]) * 16777619u;
 	return &b->page->users[(h ^ h >> 16) & (USERS - 1)];
 }
 
-struct board_stamp board_stamp(const struct board *b, struct str user)
+struct board_stamp board_stamp(const struct board *b, enum board_kind kind, struct str user)
 {
 	return (struct board_stamp){
-	    .epoch = atomic_load(&b->page->epoch), .user = atomic_load(slot(b, user))};
+	    .epoch = atomic_load(&b->page->epoch), .user = atomic_load(slot(b, kind, user))};
 }
 
-bool board_holds(const struct board *b, struct str user, struct board_stamp s)
+bool board_holds(const struct board *b, enum board_kind kind, struct str user, struct board_stamp s)
 {
-	struct board_stamp now = board_stamp(b, user);
+	struct board_stamp now = board_stamp(b, kind, user);
 	return now.epoch == s.epoch && now.user == s.user;
 }
 
@@ -140,9 +140,9 @@ uint64_t board_public(const struct board *b)
 	return atomic_load(&b->page->public_count);
 }
 
-void board_user_changed(struct board *b, struct str user)
+uint32_t board_user_changed(struct board *b, enum board_kind kind, struct str user)
 {
-	atomic_fetch_add(slot(b, user), 1);
+	return atomic_fetch_add(slot(b, kind, user), 1);
 }
 
 uint64_t board_public_changed(struct board *b)

@@ -16,7 +16,8 @@
  *       48     8  epoch: everything kept in memory is stale when it changes
  *       56     8  latest
  *       64     8  public: messages that became visible or hidden
- *       72   4 n  per user, by a hash of the name: what changed about their messages and follows */
+ *       72   4 n  per user and kind, by a hash of the name: what changed about their messages, or
+ * whom they follow */
 #pragma once
 
 #include "base/err.h"
@@ -26,6 +27,7 @@
 #include <stdint.h>
 
 struct board;
+enum board_kind { BOARD_MSGS, BOARD_FOLLOWS, BOARD_KIND_COUNT };
 struct board_stamp {
 	uint64_t epoch;
 	uint32_t user;
@@ -38,12 +40,13 @@ void board_close(struct board *b); /* NULL is fine */
 int64_t board_latest(const struct board *b);
 void board_set_latest(struct board *b, int64_t latest);
 
-struct board_stamp board_stamp(const struct board *b, struct str user);
-bool board_holds(const struct board *b, struct str user, struct board_stamp s);
+struct board_stamp board_stamp(const struct board *b, enum board_kind kind, struct str user);
+bool board_holds(
+    const struct board *b, enum board_kind kind, struct str user, struct board_stamp s);
 uint64_t board_epoch(const struct board *b);
 uint64_t board_public(const struct board *b);
 
-void board_user_changed(struct board *b, struct str user);
-/* Returns the number before. */
+/* Both return the number before. */
+uint32_t board_user_changed(struct board *b, enum board_kind kind, struct str user);
 uint64_t board_public_changed(struct board *b);
 void board_all_changed(struct board *b);

@@ -186,32 +186,45 @@ static int pair_ids(
 	return rc;
 }
 
-static int pair_write(
-    struct store_db *db, const char *sql, struct str who, struct str whom, struct err *e)
+/* 1 with the statement, ready to run; 0 when either is unknown. */
+static int pair_prepare(struct store_db *db, const char *sql, struct str who, struct str whom,
+    struct store_stmt **ret, struct err *e)
 {
 	int64_t ids[2];
 	int rc = pair_ids(db, who, whom, ids, e);
 	if (rc != 1)
 		return rc;
-	struct store_stmt *q = store_prepare(db, sql, e);
-	if (!q)
+	*ret = store_prepare(db, sql, e);
+	if (!*ret)
 		return -1;
-	store_bind_i64(q, "$who", ids[0]);
-	store_bind_i64(q, "$whom", ids[1]);
-	return store_exec(q, e) < 0 ? -1 : 1;
+	store_bind_i64(*ret, "$who", ids[0]);
+	store_bind_i64(*ret, "$whom", ids[1]);
+	return 1;
 }
 
-int data_follow(struct store_db *db, struct str who, struct str whom, struct err *e)
+int data_follow(
+    struct store_db *db, struct str who, struct str whom, int64_t *ret_id, struct err *e)
 {
 	static const char sql[] = "INSERT INTO follower(who_id, whom_id) VALUES ($who, $whom)"
-				  " ON CONFLICT DO NOTHING";
-	return pair_write(db, sql, who, whom, e);
+				  " ON CONFLICT DO NOTHING RETURNING follower_id";
+	struct store_stmt *q;
+	int rc = pair_prepare(db, sql, who, whom, &q, e);
+	if (rc != 1)
+		return rc;
+	rc = store_step(q, e);
+	*ret_id = rc == 1 ? store_col_i64(q, 0) : 0;
+	store_reset(q);
+	return rc < 0 ? -1 : 1;
 }
 
 int data_unfollow(struct store_db *db, struct str who, struct str whom, struct err *e)
 {
 	static const char sql[] = "DELETE FROM follower WHERE who_id = $who AND whom_id = $whom";
-	return pair_write(db, sql, who, whom, e);
+	struct store_stmt *q;
+	int rc = pair_prepare(db, sql, who, whom, &q, e);
+	if (rc != 1)
+		return rc;
+	return store_exec(q, e) < 0 ? -1 : 1;
 }
 
 int data_follows(struct store_db *db, int64_t who, int64_t whom, struct err *e)

@@ -37,8 +37,10 @@ int data_message_add(struct store_db *db, struct timeline_row *row, struct err *
 /* 1 when there was such a message. */
 int data_message_flag(struct store_db *db, int64_t id, struct err *e) WARN_UNUSED;
 
-/* 1 done or already so, 0 when either is unknown. */
-int data_follow(struct store_db *db, struct str who, struct str whom, struct err *e) WARN_UNUSED;
+/* 1 done or already so, 0 when either is unknown. *ret_id grows with each that begins; 0: already
+ * so. */
+int data_follow(struct store_db *db, struct str who, struct str whom, int64_t *ret_id,
+    struct err *e) WARN_UNUSED;
 int data_unfollow(struct store_db *db, struct str who, struct str whom, struct err *e) WARN_UNUSED;
 int data_follows(struct store_db *db, int64_t who, int64_t whom, struct err *e) WARN_UNUSED;
 
@@ -56,7 +58,7 @@ int data_by_user(struct store_db *db, int64_t user, int64_t limit, int64_t offse
 /* Own and followed. */
 int data_personal(struct store_db *db, int64_t user, int64_t limit, int64_t offset,
     data_row_fn *each, void *ctx, struct err *e) WARN_UNUSED;
-/* Whom a user follows, in the order it began; only row->user is set. */
+/* Whom a user follows, in the order it began; only row->user and its id are set. */
 int data_followed(struct store_db *db, int64_t who, int64_t limit, data_row_fn *each, void *ctx,
     struct err *e) WARN_UNUSED;
 

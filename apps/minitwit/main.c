@@ -14,7 +14,15 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { POOL_THREADS = 4, READERS = 8, DRAIN_MS = 10000, LOOK_MS = 20, FLUSH_MS = 100 };
+enum {
+	POOL_THREADS = 4,
+	READERS = 8,
+	CACHE_KIB = 16384,
+	MAP_BYTES = 1 << 30,
+	DRAIN_MS = 10000,
+	LOOK_MS = 20,
+	FLUSH_MS = 100
+};
 
 struct program {
 	struct app app;
@@ -116,8 +124,11 @@ static int data_open(struct program *p, struct err *e)
 {
 	struct app *a = &p->app;
 	bool fresh;
-	const struct store_options o = {
-	    .path = p->settings.database, .shared = true, .readers = READERS};
+	const struct store_options o = {.path = p->settings.database,
+	    .shared = true,
+	    .map_bytes = MAP_BYTES,
+	    .cache_kib = CACHE_KIB,
+	    .readers = READERS};
 	if (!(a->store = store_open(&o, e)) || store_write(a->store, data_migrate, NULL, e) < 0 ||
 	    store_write(a->store, data_key_unit, &a->key, e) < 0 ||
 	    !(a->board = board_open(p->settings.board, &fresh, e)))
@@ -151,6 +162,7 @@ static int parts_open(struct program *p, struct err *e)
 		return -1;
 	a->pages = pages_new(a->board, (size_t)p->settings.kept_mb << 20);
 	a->ring = ring_new(a->board);
+	buf_init(&a->row, TIMELINE_ROW_MAX_BYTES);
 	a->metrics = metrics_new();
 	a->writes = writes_new(a->loop, a->store);
 	size_t count;
@@ -192,6 +204,7 @@ static void parts_close(struct program *p)
 	writes_free(a->writes);
 	ring_free(a->ring);
 	pages_free(a->pages);
+	buf_fini(&a->row);
 	metrics_free(a->metrics);
 	board_close(a->board);
 	loop_free(a->loop);

@@ -79,7 +79,7 @@ static size_t place_of(const struct ring *r, const struct timeline_row *row)
 	return at < r->count && r->entries[at].id == row->id ? SIZE_MAX : at;
 }
 
-static void insert(struct ring *r, const struct timeline_row *row)
+static void insert(struct ring *r, const struct timeline_row *row, struct str json)
 {
 	size_t at = place_of(r, row);
 	if (at == SIZE_MAX)
@@ -94,12 +94,8 @@ static void insert(struct ring *r, const struct timeline_row *row)
 	}
 	memmove(&r->entries[at + 1], &r->entries[at], (r->count - at) * sizeof(r->entries[0]));
 	r->count++;
-	buf_clear(&r->row);
-	timeline_json(&r->row, row);
-	r->entries[at] = (struct entry){.id = row->id,
-	    .pub_date = row->pub_date,
-	    .json = mem_dup(buf_view(&r->row)),
-	    .bytes = r->row.n};
+	r->entries[at] = (struct entry){
+	    .id = row->id, .pub_date = row->pub_date, .json = mem_dup(json), .bytes = json.n};
 	r->answer_true = false;
 }
 
@@ -113,15 +109,17 @@ void ring_fill(struct ring *r, struct ring_stamp stamp, int64_t after,
 	for (size_t i = 0; i < count; i++) {
 		if (rows[i].id > r->read_to)
 			r->read_to = rows[i].id;
-		insert(r, &rows[i]);
+		buf_clear(&r->row);
+		timeline_json(&r->row, &rows[i]);
+		insert(r, &rows[i], buf_view(&r->row));
 	}
 	r->seen = stamp;
 }
 
-void ring_add(struct ring *r, const struct timeline_row *row)
+void ring_add(struct ring *r, const struct timeline_row *row, struct str json)
 {
 	uint64_t before = board_public_changed(r->board);
-	insert(r, row);
+	insert(r, row, json);
 	/* Otherwise somebody else's is still to be read. */
 	if (before == r->seen.public_count)
 		r->seen.public_count = before + 1;

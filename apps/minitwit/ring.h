@@ -22,8 +22,8 @@ int ring_stale(const struct ring *r, struct ring_stamp *ret_stamp, int64_t *ret_
  * taken. */
 void ring_fill(struct ring *r, struct ring_stamp stamp, int64_t after,
     const struct timeline_row *rows, size_t count);
-/* A message of our own that has been committed: tells the board, too. */
-void ring_add(struct ring *r, const struct timeline_row *row);
+/* A message of our own that has been committed: tells the board, too. `json` is the row's. */
+void ring_add(struct ring *r, const struct timeline_row *row, struct str json);
 /* The newest `count` as a JSON array, at most RING_SIZE; STR_NONE when the ring does not go back
  * that far. Valid until the next call. */
 struct str ring_json(struct ring *r, size_t count);

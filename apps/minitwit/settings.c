@@ -45,7 +45,8 @@ static int database(struct settings *s, const char *dir, struct err *e)
 
 int settings_read(struct settings *ret, struct err *e)
 {
-	const char *dir = or_else("MINITWIT_DATA", or_else("SLIPWAY_DATA_DIR", or_else("HOME", ".")));
+	const char *dir =
+	    or_else("MINITWIT_DATA", or_else("SLIPWAY_DATA_DIR", or_else("HOME", ".")));
 	int64_t port, kept;
 	if (database(ret, dir, e) < 0 || join(ret->board, dir, "minitwit.board", e) < 0 ||
 	    number("PORT", 5001, 65535, &port, e) < 0 ||

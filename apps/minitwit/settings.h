@@ -13,8 +13,8 @@ struct settings {
 	 * minitwit.db in the data folder. */
 	char database[SETTINGS_PATH_MAX];
 	bool postgres;
-	char board[SETTINGS_PATH_MAX]; /* board.h; in the data folder: MINITWIT_DATA, SLIPWAY_DATA_DIR, HOME
-					  or "." */
+	char board[SETTINGS_PATH_MAX]; /* board.h; in the data folder: MINITWIT_DATA,
+					  SLIPWAY_DATA_DIR, HOME or "." */
 	const char *address;	       /* MINITWIT_ADDRESS, 127.0.0.1 */
 	uint16_t port;		       /* PORT, 5001; unless a socket was passed */
 	uint32_t kept_mb;	       /* MINITWIT_KEPT_MB, 32: answers kept in memory */

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-
 struct form {
 	struct str username, email, password, password2;
 };

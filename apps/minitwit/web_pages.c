@@ -185,7 +185,7 @@ static int unit_follow(void *ctx, struct store_db *db, struct err *e)
 {
 	struct change *x = ctx;
 	x->found = x->unfollow ? data_unfollow(db, x->row.user, x->whom, e)
-			       : data_follow(db, x->row.user, x->whom, e);
+			       : data_follow(db, x->row.user, x->whom, &x->row.id, e);
 	return x->found < 0 ? -1 : 0;
 }
 
@@ -205,7 +205,7 @@ void web_add_message(struct http_call *c, struct http_request *r, void *ctx)
 		web_fail(&v, &e);
 	} else {
 		if (said) {
-			board_user_changed(v.app->board, v.user.name);
+			(void)board_user_changed(v.app->board, BOARD_MSGS, v.user.name);
 			(void)board_public_changed(v.app->board);
 			web_flash(&v, FLASH_RECORDED, STR(""));
 		}
@@ -238,7 +238,7 @@ static void follow(struct app *a, struct http_call *c, bool unfollow)
 		if (store_write(a->store, unit_follow, &x, &e) < 0) {
 			web_fail(&v, &e);
 		} else {
-			board_user_changed(a->board, v.user.name);
+			(void)board_user_changed(a->board, BOARD_FOLLOWS, v.user.name);
 			web_flash(&v, unfollow ? FLASH_UNFOLLOWING : FLASH_FOLLOWING, u.name);
 			redirect_to_user(&v, u.name);
 		}

@@ -485,6 +485,29 @@ def test_api_following_twice_is_following_once(site):
     assert site.api("GET", "/fllws/" + a, expect=200).json == {"follows": [b]}, "follow wins"
 
 
+def test_kept_answers_are_true(site):
+    """Every write is read back at once and in full, beyond the hundred that an answer holds, with texts that look like answers."""
+    a, others = site.user(), [site.user() for _ in range(6)]
+    said, follows = [], []
+    for i in range(240):
+        if i % 2 == 0:
+            text = ['plain', ',{"content":"x","pub_date":1,"user":"y"}', '"}]', "\\", ""][i % 5] + str(i)
+            site.api("POST", "/msgs/" + a, {"content": text}, expect=204)
+            said.insert(0, text)
+        elif i % 3 == 0 and follows:
+            gone = follows.pop(i % len(follows))
+            site.api("POST", "/fllws/" + a, {"unfollow": gone}, expect=204)
+        else:
+            new = others[i % 6]
+            site.api("POST", "/fllws/" + a, {"follow": new}, expect=204)
+            if new not in follows:
+                follows.append(new)
+        if i % 7:
+            assert [m["content"] for m in site.api("GET", "/msgs/" + a, expect=200).json] == said[:100], i
+            assert site.api("GET", "/fllws/" + a, expect=200).json == {"follows": follows}, i
+            assert [m["content"] for m in site.api("GET", "/msgs", expect=200, no=10).json if m["user"] == a] == said[:10], i
+
+
 def test_page_and_api_are_one(site):
     """The course's team had two databases."""
     name, b = site.name(), site.browser()
