@@ -361,11 +361,12 @@ static void change_submit(struct change *x)
 /* True when the change has been made; else it has been answered. */
 static bool change_made(struct change *x)
 {
+	bool made = x->w.rc == 0 && x->found == 1; /* x goes with the answer */
 	if (x->w.rc < 0)
 		app_reply_err(x->a, x->call, &x->w.err);
 	else if (x->found == 0)
 		app_reply_error(x->a, x->call, 404, no_user);
-	return x->w.rc == 0 && x->found == 1;
+	return made;
 }
 
 /* The body as an object; NULL when it is none, and that has been answered. */

@@ -623,9 +623,12 @@ static void test_server_restarts(void **state)
 		    &(struct store_options){.path = path, .shared = true, .readers = 1}, &e);
 		if (!other || store_write(other, unit_sql, sql, &e) < 0)
 			_exit(1);
-		postgres_kill(&server);
-		_exit(store_write(other, unit_sql, sql, &e) < 0 ? 2 : 4);
+		while (store_write(other, unit_sql, sql, &e) == 0)
+			usleep(1000);
+		_exit(2);
 	}
+	usleep(300000);
+	postgres_kill(&server);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 75);
