@@ -2,7 +2,7 @@
 BUILD ?= build
 CHECK_BUILD ?= build-check
 
-.PHONY: all run check check-long bench clean clean-run deps install format analyse fuzz mutants
+.PHONY: all run demo-minitwit check check-long bench clean clean-run deps install format analyse fuzz mutants
 
 all: deps
 	@tools/build $(BUILD)
@@ -10,6 +10,10 @@ all: deps
 run: deps
 	@tools/build $(BUILD)
 	@tools/run $(BUILD)
+
+demo-minitwit: deps
+	@tools/build $(BUILD)
+	@tools/demo-minitwit $(BUILD)
 
 clean-run:
 	@tools/clean-run
