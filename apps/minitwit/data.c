@@ -166,65 +166,54 @@ int data_message_flag(struct store_db *db, int64_t id, struct err *e)
 
 /* --- who follows whom --- */
 
-static int pair_ids(
-    struct store_db *db, struct str who, struct str whom, int64_t ids[2], struct err *e)
+/* 1 when both are there. Asked only when a change has changed nothing. */
+static int pair_known(struct store_db *db, struct str who, struct str whom, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "SELECT a.user_id, b.user_id FROM \"user\" a, \"user\" b"
-	    " WHERE a.username = $who AND b.username = $whom",
+	    "SELECT 1 FROM \"user\" a, \"user\" b WHERE a.username = $who AND b.username = $whom",
 	    e);
 	if (!q)
 		return -1;
 	store_bind_text(q, "$who", who);
 	store_bind_text(q, "$whom", whom);
 	int rc = store_step(q, e);
-	if (rc == 1) {
-		ids[0] = store_col_i64(q, 0);
-		ids[1] = store_col_i64(q, 1);
-	}
 	store_reset(q);
 	return rc;
-}
-
-/* 1 with the statement, ready to run; 0 when either is unknown. */
-static int pair_prepare(struct store_db *db, const char *sql, struct str who, struct str whom,
-    struct store_stmt **ret, struct err *e)
-{
-	int64_t ids[2];
-	int rc = pair_ids(db, who, whom, ids, e);
-	if (rc != 1)
-		return rc;
-	*ret = store_prepare(db, sql, e);
-	if (!*ret)
-		return -1;
-	store_bind_i64(*ret, "$who", ids[0]);
-	store_bind_i64(*ret, "$whom", ids[1]);
-	return 1;
 }
 
 int data_follow(
     struct store_db *db, struct str who, struct str whom, int64_t *ret_id, struct err *e)
 {
-	static const char sql[] = "INSERT INTO follower(who_id, whom_id) VALUES ($who, $whom)"
-				  " ON CONFLICT DO NOTHING RETURNING follower_id";
-	struct store_stmt *q;
-	int rc = pair_prepare(db, sql, who, whom, &q, e);
-	if (rc != 1)
-		return rc;
-	rc = store_step(q, e);
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO follower(who_id, whom_id)"
+	    " SELECT a.user_id, b.user_id FROM \"user\" a, \"user\" b"
+	    " WHERE a.username = $who AND b.username = $whom"
+	    " ON CONFLICT DO NOTHING RETURNING follower_id",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_text(q, "$who", who);
+	store_bind_text(q, "$whom", whom);
+	int rc = store_step(q, e);
 	*ret_id = rc == 1 ? store_col_i64(q, 0) : 0;
 	store_reset(q);
-	return rc < 0 ? -1 : 1;
+	return rc == 0 ? pair_known(db, who, whom, e) : rc;
 }
 
 int data_unfollow(struct store_db *db, struct str who, struct str whom, struct err *e)
 {
-	static const char sql[] = "DELETE FROM follower WHERE who_id = $who AND whom_id = $whom";
-	struct store_stmt *q;
-	int rc = pair_prepare(db, sql, who, whom, &q, e);
-	if (rc != 1)
-		return rc;
-	return store_exec(q, e) < 0 ? -1 : 1;
+	struct store_stmt *q = store_prepare(db,
+	    "DELETE FROM follower"
+	    " WHERE who_id = (SELECT user_id FROM \"user\" WHERE username = $who)"
+	    " AND whom_id = (SELECT user_id FROM \"user\" WHERE username = $whom)",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_text(q, "$who", who);
+	store_bind_text(q, "$whom", whom);
+	if (store_exec(q, e) < 0)
+		return -1;
+	return store_changes(db) > 0 ? 1 : pair_known(db, who, whom, e);
 }
 
 int data_follows(struct store_db *db, int64_t who, int64_t whom, struct err *e)

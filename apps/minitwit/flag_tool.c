@@ -98,7 +98,7 @@ int main(int argc, char **argv)
 	struct err e = {0};
 	bool asked = argc == 2 && strcmp(argv[1], "-h") == 0;
 	if (argc < 2 || asked || (argv[1][0] == '-' && strcmp(argv[1], "-i") != 0)) {
-		fputs(help, asked ? stdout : stderr);
+		(void)fputs(help, asked ? stdout : stderr);
 		return asked ? 0 : err_class_of(ERR_USAGE)->exit_code;
 	}
 	log_open(LOG_WARN, 2);

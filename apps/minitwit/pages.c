@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -89,6 +90,7 @@ static void link_newest(struct pages *p, struct entry *x)
 static void drop(struct pages *p, struct entry **at)
 {
 	struct entry *x = *at;
+	assert(x);
 	*at = x->chain;
 	unlink_age(p, x);
 	p->bytes -= cost_of(x);
@@ -98,6 +100,7 @@ static void drop(struct pages *p, struct entry **at)
 static void drop_oldest(struct pages *p)
 {
 	struct entry *x = p->oldest;
+	assert(x); /* whoever makes room knows that something is there */
 	drop(p, find(p, x->hash, x->kind, user_of(x), x->count));
 }
 

@@ -231,7 +231,7 @@ static int try_lock(struct store_conn *c, struct err *e)
 	if (send_text(c, "SELECT pg_try_advisory_lock(" LOCK ")", e) < 0 ||
 	    sync_all(c, "lock the database", &r, e) < 0)
 		return -1;
-	int got = c->pq->PQgetvalue(r, 0, 0)[0];
+	int got = c->pq->PQgetvalue(r, 0, 0)[0] != 0;
 	c->pq->PQclear(r);
 	return got;
 }

@@ -35,7 +35,7 @@
 	X(PQcmdStatus)
 
 struct pq {
-#define PQ_MEMBER(name) __typeof__(&(name)) name;
+#define PQ_MEMBER(function) __typeof__ (&(function))(function);
 	PQ_FUNCTIONS(PQ_MEMBER)
 #undef PQ_MEMBER
 };
