@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import browser
 from harness import SANITIZED, TOP
 from postgres import Postgres
 
@@ -197,6 +198,50 @@ def test_hashing_delays_no_timeline(alone):
     assert sorted(slow)[180] < 0.3, sorted(slow)[-5:]
 
 
+def visit(url, other):
+    """What a person does on the pages, with a browser that sends what browsers send; `other` is somebody to follow."""
+    b = browser.Browser()
+    try:
+        name = "Anna " + os.urandom(3).hex()
+        b.go(url + "/register")
+        for field, value in (("username", name), ("email", "anna@example.com"), ("password", "correct horse"), ("password2", "correct horse")):
+            b.type(f"input[name={field}]", value)
+        b.click(".actions input")
+        b.sees("successfully registered")
+        b.type("input[name=username]", name)
+        b.type("input[name=password]", "correct horse")
+        b.click(".actions input")
+        b.sees("You were logged in")
+        b.type("input[name=text]", "<img src=x onerror=document.title='broken'> hello")
+        b.click(".twitbox input[type=submit]")
+        b.sees("Your message was recorded")
+        b.sees("<img src=x")
+        assert b.run("return document.title") == "My Timeline | MiniTwit"
+        b.go(url + "/" + other)
+        b.click("a.follow")
+        b.sees(f'You are now following "{other}"')
+        b.sees("currently following")
+        b.click("a.unfollow")
+        b.sees(f'You are no longer following "{other}"')
+        # the page is dressed, and another site's form is not taken
+        assert b.run("return getComputedStyle(document.querySelector('.page h1')).backgroundColor") == "rgb(110, 204, 204)"
+        b.go("data:text/html,<form method=post action='" + url + "/add_message'><input name=text value=forged><input type=submit></form>")
+        b.click("input[type=submit]")
+        b.sees("You have to sign in first.")  # the cookie does not even travel
+        b.go(url + "/" + name.replace(" ", "%20"))
+        b.sees("This is you!")
+        assert "forged" not in b.text()
+        b.click(".navigation a[href^='/logout']")
+        b.sees("You were logged out")
+    finally:
+        b.close()
+
+
+@pytest.mark.skipif(not browser.installed(), reason="chromium and chromium-driver are not there (300 MB, so install-deps leaves them to `work`)")
+def test_pages_in_a_browser(alone):
+    visit(f"http://localhost:{alone.processes[0][1]}", alone.user("other"))
+
+
 # --- as a project ---
 
 NEEDED = ("apps/", "src/", "tools/make-view", "meson.build", "meson_options.txt")
@@ -227,6 +272,8 @@ def test_a_signed_push_deploys_minitwit_and_its_checks_are_a_gate(platform, git)
     assert api("POST", "/register?latest=1", {"username": "anna", "email": "a@b", "pwd": "x"}).status == 204
     assert api("POST", "/msgs/anna?latest=2", {"content": "over the edge"}).status == 204
     assert "over the edge" in platform.get(host, "/public").body.decode()
+    if browser.installed():
+        visit(f"http://{host}:{platform.edge_port}", "anna")
     # a second release, under load: nothing is lost and nothing fails
     wrong, accepted, stop = [], [], threading.Event()
 
