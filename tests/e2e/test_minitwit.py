@@ -177,6 +177,36 @@ def test_killed_while_writing_loses_nothing_accepted(alone):
     assert len(accepted) > 50
 
 
+def test_a_killed_database_loses_nothing_accepted():
+    """PostgreSQL with fsync ends in the middle, as in a power cut: MiniTwit ends with 75, and what it had accepted is there afterwards."""
+    server = Postgres(fsync=True)
+    try:
+        site = contract.Site(PROGRAM, 1, {"DATABASE_URL": server.database("kill")})
+        a, accepted = site.user(), []
+        for round in range(3):
+            killer = threading.Timer(0.3, server.kill)
+            killer.start()
+            try:
+                for i in range(100000):
+                    text = f"{round}-{i}"
+                    status = site.api("POST", "/msgs/" + a, {"content": text}).status
+                    if status == 204:
+                        accepted.append(text)
+            except (OSError, contract.http.client.HTTPException):
+                pass
+            killer.join()
+            process, _ = site.processes.pop()
+            assert process.wait(20) == 75
+            server.start()
+            site.start()
+            got = [m["content"] for m in site.api("GET", "/msgs/" + a, expect=200, no=-1).json]
+            assert set(accepted) <= set(got) and len(got) <= len(accepted) + round + 1, (len(accepted), len(got))
+        assert len(accepted) > 50
+        site.close()
+    finally:
+        server.close()
+
+
 def test_hashing_delays_no_timeline(alone):
     a = alone.user()
     stop, slow = threading.Event(), []
