@@ -327,6 +327,12 @@ def test_a_signed_push_deploys_minitwit_and_its_checks_are_a_gate(platform, git)
     assert not wrong and len(accepted) > 20, wrong[:5]
     assert "the second release" in platform.get(host, "/public").body.decode()
     assert api("GET", "/latest").json["latest"] == accepted[-1][0]
+    # two instances: what one has written, whoever is asked next shows
+    platform.cli("scale", "minitwit", "web=2")
+    for i in range(60):
+        assert api("POST", f"/msgs/anna?latest={i}", {"content": f"two {i}"}).status == 204
+        assert api("GET", "/msgs?no=1").json[0]["content"] == f"two {i}"
+        assert api("GET", "/latest").json["latest"] == i
     # the gate: a version that forgets the order of timelines does not go live
     data = files["apps/minitwit/data.c"].decode()
     worse = data.replace("m.pub_date DESC, m.message_id DESC LIMIT $limit OFFSET $offset", "m.pub_date, m.message_id LIMIT $limit OFFSET $offset")
