@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "store/binary.h"
 #include "store/names.h"
 #include "store/pq.h"
 #include "store/store.h"
@@ -69,20 +70,6 @@ struct store_query {
 
 /* --- errors --- */
 
-static enum err_code class_of(const char *state)
-{
-	static const struct {
-		const char *prefix;
-		enum err_code code;
-	} classes[] = {{"23505", ERR_CONFLICT}, {"53100", ERR_NO_SPACE}, {"40", ERR_UNAVAILABLE},
-	    {"53", ERR_UNAVAILABLE}, {"55P03", ERR_UNAVAILABLE}, {"57014", ERR_TIMEOUT},
-	    {"54", ERR_TOO_LARGE}, {"08", ERR_IO}, {"57P", ERR_IO}, {"58", ERR_IO}, {"XX", ERR_IO}};
-	for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++)
-		if (strncmp(state, classes[i].prefix, strlen(classes[i].prefix)) == 0)
-			return classes[i].code;
-	return ERR_INTERNAL;
-}
-
 /* The first line: what follows are the statement and hints about it. */
 static int fail_text(struct err *e, enum err_code code, const char *what, const char *text)
 {
@@ -93,7 +80,7 @@ static int fail_result(struct store_conn *c, const PGresult *r, const char *what
 {
 	const char *state = c->pq->PQresultErrorField(r, PG_DIAG_SQLSTATE),
 		   *text = c->pq->PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY);
-	enum err_code code = class_of(state ? state : "08000");
+	enum err_code code = binary_class(state ? state : "08000");
 	if (code == ERR_IO)
 		c->broken = true;
 	fail_text(e, code, what, text ? text : c->pq->PQerrorMessage(c->pg));
@@ -517,30 +504,7 @@ static int step(struct store_conn *c, struct store_query *q, struct err *e)
 	return 0;
 }
 
-/* --- columns, in binary form: big-endian --- */
-
-static int64_t big_endian(const char *p, int n)
-{
-	uint64_t v = (unsigned char)p[0] & 0x80 ? UINT64_MAX : 0;
-	for (int i = 0; i < n; i++)
-		v = v << 8 | (unsigned char)p[i];
-	return (int64_t)v;
-}
-
-/* The whole part of a numeric, which sum() of numbers is: digit count, weight, sign, scale, then
- * digits to the base of 10,000 (PostgreSQL's numeric_send). */
-static int64_t whole_part(const char *p, int n)
-{
-	int64_t count = n >= 8 ? big_endian(p, 2) : 0, weight = n >= 8 ? big_endian(p + 2, 2) : -1;
-	bool negative = n >= 8 && (uint16_t)big_endian(p + 4, 2) == 0x4000;
-	int64_t v = 0;
-	for (int64_t i = 0; i <= weight && i < 5; i++) {
-		int64_t digit = i < count && 8 + 2 * i + 2 <= n ? big_endian(p + 8 + 2 * i, 2) : 0;
-		if (__builtin_mul_overflow(v, 10000, &v) || __builtin_add_overflow(v, digit, &v))
-			return negative ? INT64_MIN : INT64_MAX;
-	}
-	return negative ? -v : v;
-}
+/* --- columns --- */
 
 static int64_t col_i64(struct store_query *q, int col)
 {
@@ -555,9 +519,9 @@ static int64_t col_i64(struct store_query *q, int col)
 	case OID_INT8:
 	case OID_INT4:
 	case OID_INT2:
-		return big_endian(p, n);
+		return binary_i64(p, n);
 	case OID_NUMERIC:
-		return whole_part(p, n);
+		return binary_numeric(p, n);
 	default: { /* text that is a number, as SQLite reads it */
 		int64_t v = 0;
 		return num_i64((struct str){p, (size_t)n}, INT64_MIN, INT64_MAX, &v) ? v : 0;
@@ -590,7 +554,7 @@ static int64_t last_id(struct store_conn *c)
 	if (send_text(c, "SELECT lastval()", NULL) < 0 ||
 	    sync_all(c, "ask for an id", &r, NULL) < 0)
 		return 0;
-	int64_t id = big_endian(c->pq->PQgetvalue(r, 0, 0), 8);
+	int64_t id = binary_i64(c->pq->PQgetvalue(r, 0, 0), 8);
 	c->pq->PQclear(r);
 	return id;
 }

@@ -1,5 +1,6 @@
 /* rooms: base store */
 /* Parameters by name become numbers, and nothing else in a statement changes. */
+#include "store/binary.h"
 #include "store/names.h"
 
 #include <setjmp.h>
@@ -56,9 +57,29 @@ static void test_too_many(void **state)
 	buf_fini(&out);
 }
 
+static void test_binary(void **state)
+{
+	(void)state;
+	assert_int_equal(binary_i64("\x7f\xff", 2), 32767);
+	assert_int_equal(binary_i64("\xff\xfe", 2), -2);
+	assert_int_equal(binary_i64("\x80\0\0\0\0\0\0\0", 8), INT64_MIN);
+	/* 12345678.5 as 1234 5678 . 5000; -70000; 0; 10^20; cut short */
+	assert_int_equal(binary_numeric("\0\3\0\1\0\0\0\1\x04\xd2\x16\x2e\x13\x88", 14), 12345678);
+	assert_int_equal(binary_numeric("\0\1\0\1\x40\0\0\0\0\7", 10), -70000);
+	assert_int_equal(binary_numeric("\0\0\0\0\0\0\0\0", 8), 0);
+	assert_int_equal(binary_numeric("\0\1\0\5\0\0\0\0\0\1", 10), INT64_MAX);
+	assert_int_equal(binary_numeric("\0\2\0\1\0\0\0\0\0\1", 10), 10000);
+	assert_int_equal(binary_numeric("\0\1", 2), 0);
+	assert_int_equal(binary_class("23505"), ERR_CONFLICT);
+	assert_int_equal(binary_class("53100"), ERR_NO_SPACE);
+	assert_int_equal(binary_class("53300"), ERR_UNAVAILABLE);
+	assert_int_equal(binary_class("57P01"), ERR_IO);
+	assert_int_equal(binary_class("42601"), ERR_INTERNAL);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_numbers), cmocka_unit_test(test_too_many)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_numbers),
+	    cmocka_unit_test(test_too_many), cmocka_unit_test(test_binary)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
