@@ -37,7 +37,8 @@ fuzz: deps
 	@tools/fuzz 60
 
 install: all
-	@meson install -C $(BUILD)
+	@ninja -C $(BUILD) --quiet installed
+	@meson install -C $(BUILD) --no-rebuild --quiet
 
 format:
 	@clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]')

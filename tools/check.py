@@ -65,7 +65,7 @@ def run_end_to_end():
     if os.path.exists(report):
         os.remove(report)
     code = subprocess.run(
-        ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--junitxml", report, "tests/e2e"],
+        ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--junitxml", report, "tests/e2e", "tests/machine"],
         cwd=top,
         env=dict(environment, SLIPWAY_BUILD=release, SLIPWAY_SANITIZED=sanitized, PYTHONDONTWRITEBYTECODE="1"),
     ).returncode
@@ -79,7 +79,7 @@ def run_end_to_end():
         if kinds & {"failure", "error"}:
             failed += 1
         elif "skipped" in kinds:
-            count_skip((case.get("classname", "") + "." + case.get("name", "")).strip(".").removeprefix("tests.e2e."))
+            count_skip((case.get("classname", "") + "." + case.get("name", "")).strip(".").removeprefix("tests.e2e.").removeprefix("tests.machine."))
         else:
             passed += 1
 

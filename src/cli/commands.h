@@ -10,7 +10,8 @@ cli_fn cmd_cancel, cmd_completion, cmd_create, cmd_deploy, cmd_destroy, cmd_doma
     cmd_info, cmd_list, cmd_login, cmd_login_forget, cmd_login_list, cmd_logs, cmd_open,
     cmd_operators_create, cmd_operators_delete, cmd_operators_list, cmd_plan, cmd_ps, cmd_releases,
     cmd_restart, cmd_rollback, cmd_run, cmd_scale, cmd_source, cmd_start, cmd_status, cmd_stop,
-    cmd_tasks, cmd_tasks_show, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke, cmd_version;
+    cmd_setup, cmd_tasks, cmd_tasks_show, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke,
+    cmd_version;
 
 /* The row of that name ("hooks create"), or NULL. */
 const struct cli_command *commands_find(const char *name);

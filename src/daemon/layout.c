@@ -12,11 +12,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static int look_up_web(const struct settings *s, struct layout *l, struct err *e)
+{
+	const struct passwd *p = getpwnam(s->web_user);
+	if (!p || p->pw_uid == 0)
+		return err_set(
+		    e, ERR_SETTINGS, "there is no user '%s' for the web server", s->web_user);
+	l->web_uid = p->pw_uid;
+	l->web_gid = p->pw_gid;
+	return 0;
+}
+
 static int look_up_users(const struct settings *s, struct layout *l, struct err *e)
 {
 	l->root = geteuid() == 0;
 	l->uid = l->web_uid = geteuid();
 	l->gid = l->web_gid = getegid();
+	if (s->system)
+		return look_up_web(s, l, e);
 	if (!l->root)
 		return 0;
 	const struct passwd *p = getpwnam(s->user);
@@ -28,13 +41,7 @@ static int look_up_users(const struct settings *s, struct layout *l, struct err 
 	}
 	l->uid = p->pw_uid;
 	l->gid = p->pw_gid;
-	p = getpwnam(s->web_user);
-	if (!p || p->pw_uid == 0)
-		return err_set(
-		    e, ERR_SETTINGS, "there is no user '%s' for the web server", s->web_user);
-	l->web_uid = p->pw_uid;
-	l->web_gid = p->pw_gid;
-	return 0;
+	return look_up_web(s, l, e);
 }
 
 /* Makes dir/name, owned by uid:gid with the mode, whatever was there before; returns its
@@ -50,6 +57,19 @@ static int make_dir(int dir, const char *name, uid_t uid, gid_t gid, mode_t mode
 		return -1;
 	}
 	return fd;
+}
+
+static int take_lock(const struct settings *s, struct layout *l, int state, struct err *e)
+{
+	l->lock = openat(state, "daemon.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (l->lock < 0)
+		return err_sys(e, ERR_SETTINGS, errno, "could not open '%s/daemon.lock'", s->state);
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	if (fcntl(l->lock, F_OFD_SETLK, &lock) != 0) {
+		err_set(e, ERR_CONFLICT, "another slipwayd runs on '%s'", s->state);
+		return err_hint(e, "end it first, or choose another --state");
+	}
+	return 0;
 }
 
 static int make_dirs(const struct settings *s, struct layout *l, struct err *e)
@@ -79,22 +99,43 @@ static int make_dirs(const struct settings *s, struct layout *l, struct err *e)
 	l->keys = make_dir(state, "keys", l->uid, l->gid, 0700, e);
 	if (l->keys < 0)
 		return -1;
-	l->lock = openat(state, "daemon.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (l->lock < 0)
-		return err_sys(e, ERR_SETTINGS, errno, "could not open '%s/daemon.lock'", s->state);
-	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-	if (fcntl(l->lock, F_OFD_SETLK, &lock) != 0) {
-		err_set(e, ERR_CONFLICT, "another slipwayd runs on '%s'", s->state);
-		return err_hint(e, "end it first, or choose another --state");
+	return take_lock(s, l, state, e);
+}
+
+/* In system mode systemd-tmpfiles made them all; who could write where he should not is refused. */
+static int find_dirs(const struct settings *s, struct layout *l, struct err *e)
+{
+	const struct {
+		const char *name;
+		uid_t uid;
+	} below[] = {{"logs", l->uid}, {"spool", l->uid}, {"projects", 0}, {"edge", 0}};
+	if (l->root)
+		return err_set(
+		    e, ERR_SETTINGS, "--system is for the daemon's own user, not for root");
+	CLEANUP_FD int state = open(s->state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (state < 0)
+		return err_sys(e, ERR_SETTINGS, errno, "could not open '%s'", s->state);
+	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
+		struct stat st;
+		if (fstatat(state, below[i].name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		    !S_ISDIR(st.st_mode) || st.st_uid != below[i].uid) {
+			err_set(e, ERR_SETTINGS, "'%s/%s' is not there, or is not user %u's",
+			    s->state, below[i].name, below[i].uid);
+			return err_hint(e, "slipway setup makes what is missing");
+		}
 	}
-	return 0;
+	l->keys = openat(state, "keys", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (l->keys < 0)
+		return err_sys(e, ERR_SETTINGS, errno, "could not open '%s/keys'", s->state);
+	return take_lock(s, l, state, e);
 }
 
 int layout_make(const struct settings *s, struct layout *l, struct err *e)
 {
 	*l = (struct layout){.lock = -1, .keys = -1};
 	umask(027);
-	if (look_up_users(s, l, e) != 0 || make_dirs(s, l, e) != 0)
+	if (look_up_users(s, l, e) != 0 ||
+	    (s->system ? find_dirs(s, l, e) : make_dirs(s, l, e)) != 0)
 		return -1;
 	const struct {
 		char *to;

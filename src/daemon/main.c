@@ -11,6 +11,7 @@
 #include "base/rand.h"
 #include "daemon/layout.h"
 #include "daemon/settings.h"
+#include "daemon/system.h"
 #include "model/schema.h"
 
 #include <errno.h>
@@ -23,7 +24,14 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { POOL_THREADS = 4, READERS = 5, DRAIN_MS = 5000, LOST_MS = 1000, HELPER_ARGS = 40 };
+enum {
+	POOL_THREADS = 4,
+	READERS = 5,
+	DRAIN_MS = 5000,
+	LOST_MS = 1000,
+	IDLE_MS = 20,
+	HELPER_ARGS = 40
+};
 
 static const char common_headers[] =
     "X-Content-Type-Options: nosniff\r\n"
@@ -45,7 +53,8 @@ struct daemon {
 	struct http_server *server, *edge_server;
 	int signals;
 	struct loop_watch *signal_watch;
-	struct loop_timer *last_exit;
+	struct loop_timer *last_exit, *idle;
+	int passed[SYSTEM_SOCKET_COUNT]; /* until a server has them */
 	bool ending, keeper_lost;
 };
 
@@ -143,7 +152,7 @@ static int keeper_open(struct daemon *d, struct err *e)
 	    s->web_user, "--nginx", s->nginx, "--address", s->edge_address, "--http-port", port,
 	    "--orphan-ms", orphan, "--api-socket", l->edge_api_socket};
 	const struct run_options o = {.loop = d->api.loop,
-	    .helper_path = helper,
+	    .helper_path = s->system ? NULL : helper,
 	    .helper_args = args,
 	    .socket_path = l->keeper_socket,
 	    .on_status = on_status,
@@ -228,9 +237,20 @@ static int engine_open(struct daemon *d, struct err *e)
 	return a->hooks ? 0 : -1;
 }
 
+/* What systemd passed: its owner and mode are the socket unit's. */
+static int listen_passed(
+    struct daemon *d, struct http_server *s, enum system_socket which, struct err *e)
+{
+	int fd = d->passed[which];
+	d->passed[which] = -1;
+	return http_server_listen(s, fd, e);
+}
+
 static int listen_tcp(struct daemon *d, struct err *e)
 {
 	uint16_t port;
+	if (d->passed[SYSTEM_SOCKET_HTTP] >= 0)
+		return listen_passed(d, d->server, SYSTEM_SOCKET_HTTP, e);
 	int fd = http_listen_tcp(d->settings.http_address, d->settings.http_port, 1024, &port, e);
 	if (fd < 0)
 		return err_hint(
@@ -271,12 +291,16 @@ static int servers_open(struct daemon *d, struct err *e)
 	o.behind_proxy = true;
 	if (!(d->edge_server = http_server_new(&o, e)))
 		return -1;
-	if (listen_unix(d->edge_server, d->layout.edge_api_socket, 0660, d->layout.web_gid, e) !=
-		0 ||
+	if ((d->passed[SYSTEM_SOCKET_EDGE_API] >= 0
+		    ? listen_passed(d, d->edge_server, SYSTEM_SOCKET_EDGE_API, e)
+		    : listen_unix(d->edge_server, d->layout.edge_api_socket, 0660,
+			  d->layout.web_gid, e)) != 0 ||
 	    listen_tcp(d, e) != 0)
 		return -1;
-	return listen_unix(
-	    d->server, d->layout.api_socket, 0666, (gid_t)-1, e); /* last: who finds it finds all */
+	/* last: who finds it finds all */
+	return d->passed[SYSTEM_SOCKET_API] >= 0
+		   ? listen_passed(d, d->server, SYSTEM_SOCKET_API, e)
+		   : listen_unix(d->server, d->layout.api_socket, 0666, (gid_t)-1, e);
 }
 
 static void end_now(void *ctx)
@@ -291,7 +315,18 @@ static void on_shutdown(void *ctx, uint64_t value, const struct err *e)
 	end_now(ctx);
 }
 
-/* The first signal ends projects and keeper, then us; the second, or ten seconds, us alone. */
+/* Nobody is connected any more, or the last deadline is past: that one has a timer of its own. */
+static void on_idle(void *ctx)
+{
+	struct daemon *d = ctx;
+	if (http_server_connections(d->server) + http_server_connections(d->edge_server) == 0)
+		end_now(d);
+	else
+		loop_timer_at(d->idle, clock_mono_ms() + IDLE_MS);
+}
+
+/* The first signal ends projects and keeper, then us; the second, or ten seconds, us alone. A
+ * service of systemd ends by itself: what it looks after goes on, and the next one finds it. */
 static void on_signal(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -304,11 +339,17 @@ static void on_signal(void *ctx)
 		return;
 	}
 	d->ending = true;
+	system_notify("STOPPING=1");
 	wind_down(d, DRAIN_MS);
-	const struct priv_request q = {.op = PRIV_SHUTDOWN};
-	run_request(d->api.run, &q, NULL, 0, on_shutdown, d);
 	d->last_exit = loop_timer_new(d->api.loop, end_now, d);
 	loop_timer_at(d->last_exit, clock_mono_ms() + 2 * DRAIN_MS);
+	if (d->settings.system) {
+		d->idle = loop_timer_new(d->api.loop, on_idle, d);
+		loop_timer_at(d->idle, clock_mono_ms());
+		return;
+	}
+	const struct priv_request q = {.op = PRIV_SHUTDOWN};
+	run_request(d->api.run, &q, NULL, 0, on_shutdown, d);
 }
 
 static int signals_open(struct daemon *d, struct err *e)
@@ -365,6 +406,7 @@ static int daemon_open(struct daemon *d, struct err *e)
 static void daemon_close(struct daemon *d)
 {
 	loop_timer_free(d->last_exit);
+	loop_timer_free(d->idle);
 	loop_watch_free(d->signal_watch);
 	http_server_free(d->server);
 	http_server_free(d->edge_server);
@@ -387,6 +429,7 @@ int main(int argc, char **argv)
 	static struct daemon d = {.signals = -1};
 	struct err e;
 	log_open(LOG_INFO, STDERR_FILENO);
+	system_sockets_take(d.passed);
 	int go = settings_parse(argc, argv, &d.settings, &e);
 	if (go == 0)
 		return 0;
@@ -403,7 +446,8 @@ int main(int argc, char **argv)
 	}
 	static char url[128];
 	snprintf(url, sizeof(url), "http://%s:%u", d.settings.http_address, d.settings.http_port);
-	d.api.public_url = url;
+	d.api.public_url = d.settings.public_url[0] ? d.settings.public_url : url;
+	system_notify("READY=1");
 	log_event(LOG_INFO, "daemon", "listening", F_C("api", url),
 	    F_C("socket", d.layout.api_socket), F_I64("edge_port", d.settings.edge_port),
 	    F_C("tenants", run_is_root(d.api.run) ? "real" : "one user for all"));

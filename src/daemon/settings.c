@@ -29,10 +29,13 @@ static const char help_text[] =
     "  --nginx FILE          (/usr/sbin/nginx)\n"
     "  --parallel N          tasks that run at once, 1 to 64 (4)\n"
     "  --orphan DURATION     how long projects outlive a daemon that does not come back (60s)\n"
+    "  --public-url URL      where senders of hooks reach this server (the API's address)\n"
+    "  --system              a service of systemd: its sockets are passed, the folders are made,\n"
+    "                        the helper runs beside it, and SIGTERM ends the daemon alone\n"
     "  --log LEVEL           debug, info, warn or error (info)\n"
     "  --version, --help\n"
     "\n"
-    "SIGTERM or SIGINT ends everything, projects too. See slipwayd(8).\n";
+    "SIGTERM or SIGINT ends everything, projects too (not with --system). See slipwayd(8).\n";
 
 enum option_id {
 	OPT_STATE = 256,
@@ -46,6 +49,8 @@ enum option_id {
 	OPT_PARALLEL,
 	OPT_ORPHAN,
 	OPT_LOG,
+	OPT_PUBLIC_URL,
+	OPT_SYSTEM,
 	OPT_VERSION,
 	OPT_HELP
 };
@@ -62,6 +67,8 @@ static const struct option options[] = {
     {"parallel", required_argument, NULL, OPT_PARALLEL},
     {"orphan", required_argument, NULL, OPT_ORPHAN},
     {"log", required_argument, NULL, OPT_LOG},
+    {"public-url", required_argument, NULL, OPT_PUBLIC_URL},
+    {"system", no_argument, NULL, OPT_SYSTEM},
     {"version", no_argument, NULL, OPT_VERSION},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -121,6 +128,19 @@ static int set_number(unsigned *to, unsigned min, unsigned max, const char *valu
 	return 0;
 }
 
+/* Empty: as if it had not been said, so that a unit can name a variable. */
+static int set_url(struct settings *s, const char *value, struct err *e)
+{
+	struct str url = str_c(value);
+	if (value[0] && !str_starts(url, STR("http://")) && !str_starts(url, STR("https://")))
+		return wrong(e, "an http:// or https:// address", value);
+	while (str_ends(url, STR("/")))
+		url.n--;
+	return str_copy(url, s->public_url, sizeof(s->public_url))
+		   ? 0
+		   : wrong(e, "a value of sensible length", value);
+}
+
 static int set_option(struct settings *s, int id, const char *value, struct err *e)
 {
 	int64_t ms;
@@ -147,6 +167,11 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		if (!num_duration(str_c(value), 86400000, &ms))
 			return wrong(e, "a duration such as 60s", value);
 		s->orphan_ms = (uint32_t)ms;
+		return 0;
+	case OPT_PUBLIC_URL:
+		return set_url(s, value, e);
+	case OPT_SYSTEM:
+		s->system = true;
 		return 0;
 	case OPT_LOG:
 		return log_level_parse(str_c(value), &s->log_level)

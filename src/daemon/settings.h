@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/log.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SETTINGS_PATH_MAX 256
@@ -22,6 +23,9 @@ struct settings {
 	unsigned parallel; /* tasks at once */
 	enum log_level log_level;
 	uint32_t orphan_ms; /* how long projects outlive a daemon that does not come back */
+	bool system;	    /* systemd started us, and the helper beside us */
+	char public_url[SETTINGS_PATH_MAX]; /* where senders of hooks reach us; empty: the API's
+					       address */
 };
 
 /* 1: go on; 0: --help or --version was answered; -1: wrong, ERR_USAGE. */

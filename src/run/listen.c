@@ -28,7 +28,9 @@ static int open_project(const char *run_dir, struct str project, struct err *e)
 		return err_sys(e, ERR_IO, errno, "could not open '%s'", run_dir);
 	if (!str_copy(project, name, sizeof(name)))
 		return err_set(e, ERR_INVALID, "project name is too long");
-	if (mkdirat(run, name, 02750) != 0 && errno != EEXIST)
+	/* Looked at first: a service that may not set such bits may not even try to make it. */
+	struct stat st;
+	if (fstatat(run, name, &st, AT_SYMLINK_NOFOLLOW) != 0 && mkdirat(run, name, 02750) != 0)
 		return err_sys(e, ERR_IO, errno, "could not make '%s/%s'", run_dir, name);
 	int fd = openat(run, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return fd >= 0 ? fd : err_sys(e, ERR_IO, errno, "could not open '%s/%s'", run_dir, name);

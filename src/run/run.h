@@ -13,7 +13,7 @@ struct run_job;
 
 struct run_options {
 	struct loop *loop;
-	const char *helper_path;	/* program to start when nobody listens on socket_path */
+	const char *helper_path;	/* started when nobody listens on socket_path; NULL: waited for */
 	const char *const *helper_args; /* NULL-ended, after argv[0] */
 	const char *socket_path;
 	/* Every status record that changes, and all of them once in the first turn of the loop

@@ -1,0 +1,160 @@
+/* `slipway setup`: shows what setup/ would do, asks once, lets it be done. */
+#include "cli/commands.h"
+
+#include "setup/setup.h"
+
+#include <string.h>
+
+static int read_flags(struct cli *c, struct setup *s, struct err *e)
+{
+	int64_t port = 0;
+	const char *domain = cli_flag(c, "domain"), *http = cli_flag(c, "http"),
+		   *address = cli_flag(c, "address");
+	if (http && cli_number(http, "--http", 1, 65535, &port, e) != 0)
+		return -1;
+	s->http_port = (uint16_t)port;
+	if ((domain && !str_copy(str_c(domain), s->domain, sizeof(s->domain))) ||
+	    (address && !str_copy(str_c(address), s->address, sizeof(s->address))))
+		return err_set(e, ERR_USAGE, "a name that long cannot be one");
+	return domain ? name_domain(str_c(domain), e) : 0;
+}
+
+static void say(struct cli *c, const char *mark, const char *name, const char *words)
+{
+	if (!c->json)
+		(void)printf("  %s %-11s %s\n", mark, name, out_safe(&c->a, str_c(words)));
+}
+
+static void note(json_t *all, const char *name, const char *state, const char *words)
+{
+	(void)json_array_append_new(
+	    all, json_pack("{s:s, s:s, s:s}", "step", name, "state", state, "words", words));
+}
+
+/* Looks at every step; which are to be done. -1: one cannot be. */
+static int look(
+    struct cli *c, struct setup *s, bool *to_do, size_t *ret_left, json_t *all, struct err *e)
+{
+	size_t count;
+	const struct setup_step *steps = setup_steps(&count);
+	*ret_left = 0;
+	for (size_t i = 0; i < count; i++) {
+		enum setup_state state;
+		char words[SETUP_WORDS_SIZE] = "";
+		if (steps[i].look(s, &state, words, e) != 0)
+			return err_prefix(e, "%s", steps[i].name);
+		to_do[i] = state == SETUP_TO_DO;
+		*ret_left += to_do[i];
+		if (!steps[i].make) /* there is nothing to say about it now */
+			continue;
+		say(c, to_do[i] ? "+" : out_mark(&c->out, OUT_DONE), steps[i].name, words);
+		note(all, steps[i].name, to_do[i] ? "to do" : "done", words);
+	}
+	return 0;
+}
+
+static int agree(struct cli *c, const char *question, struct err *e)
+{
+	if (cli_has(c, "yes"))
+		return 0;
+	int sure = cli_ask(question, "yes", e);
+	if (sure < 0)
+		return err_hint(e, "say --yes when it shall be done");
+	return sure ? 0 : err_set(e, ERR_CANCELLED, "nothing was done");
+}
+
+static int make(struct cli *c, struct setup *s, const bool *to_do, json_t *all, struct err *e)
+{
+	size_t count;
+	const struct setup_step *steps = setup_steps(&count);
+	for (size_t i = 0; i < count; i++) {
+		/* New settings are heard of by services that run already. */
+		bool again = s->restart && i == count - 1;
+		if (!to_do[i] && !again)
+			continue;
+		if (steps[i].make(s, e) != 0)
+			return err_prefix(e, "%s", steps[i].name);
+		say(c, out_mark(&c->out, OUT_DONE), steps[i].name, "done");
+		note(all, steps[i].name, "made", "");
+	}
+	return 0;
+}
+
+static void print_ready(struct cli *c, const struct setup *s, bool changed)
+{
+	if (c->json)
+		return;
+	if (!changed)
+		(void)printf("everything is there already; nothing was done\n");
+	char port[8] = "";
+	if (s->http_port != 80)
+		(void)snprintf(port, sizeof(port), ":%u", s->http_port);
+	(void)printf("Slipway runs on this server.\n"
+		     "  projects  http://NAME.localhost%s, and their own domains\n",
+	    port);
+	if (s->domain[0])
+		(void)printf("  platform  http://%s%s\n", s->domain, port);
+	(void)printf(
+	    "  API       http://127.0.0.1:8000/api/v1, and on this machine the slipway command\n"
+	    "  token     /var/lib/slipway/owner.token (the first operator, 'owner'; only root "
+	    "and slipwayd can read it)\n"
+	    "  next      slipway create shop --git URL --hook github; slipway deploy shop\n");
+}
+
+static int set_up(struct cli *c, struct setup *s, struct err *e)
+{
+	bool to_do[16] = {false};
+	size_t left;
+	CLEANUP_JSON json_t *all = json_array();
+	if (look(c, s, to_do, &left, all, e) != 0)
+		return -1;
+	if (left > 0 && (agree(c, "Type 'yes' to do what is marked with +: ", e) != 0 ||
+			    make(c, s, to_do, all, e) != 0))
+		return -1;
+	print_ready(c, s, left > 0);
+	if (c->json)
+		cli_print_json(all);
+	return 0;
+}
+
+static int take_away(struct cli *c, struct setup *s, struct err *e)
+{
+	size_t count;
+	const struct setup_step *steps = setup_steps(&count);
+	CLEANUP_JSON json_t *all = json_array();
+	if (agree(c,
+		"This deletes every project with its data, all users, keys, settings and backups "
+		"of Slipway "
+		"on this server.\nType 'yes' to do it: ",
+		e) != 0)
+		return -1;
+	for (size_t i = count; i-- > 0;) {
+		char words[SETUP_WORDS_SIZE] = "";
+		if (steps[i].undo(s, words, e) != 0)
+			return err_prefix(e, "%s", steps[i].name);
+		if (!words[0])
+			continue;
+		say(c, "-", steps[i].name, words);
+		note(all, steps[i].name, "gone", words);
+	}
+	if (c->json)
+		cli_print_json(all);
+	else if (json_array_size(all) == 0)
+		(void)printf("there is nothing to take away\n");
+	else
+		(void)printf(
+		    "Slipway's programs are still installed; the package manager removes them\n");
+	return 0;
+}
+
+int cmd_setup(struct cli *c)
+{
+	struct err e = {0};
+	struct setup s = {0};
+	if (read_flags(c, &s, &e) != 0)
+		return cli_fail(c, &e);
+	if (setup_begin(&s, &e) != 0 ||
+	    (cli_has(c, "undo") ? take_away(c, &s, &e) : set_up(c, &s, &e)) != 0)
+		return cli_fail(c, &e);
+	return 0;
+}

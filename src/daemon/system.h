@@ -1,0 +1,18 @@
+/* What systemd gives and wants: passed sockets by name (sd_listen_fds(3)) and word of readiness
+ * (sd_notify(3)), spoken without its library. */
+#pragma once
+
+#include <stddef.h>
+
+enum system_socket {
+	SYSTEM_SOCKET_API,	/* "api": local users */
+	SYSTEM_SOCKET_EDGE_API, /* "edge-api": the web server */
+	SYSTEM_SOCKET_HTTP,	/* "http": TCP */
+	SYSTEM_SOCKET_COUNT
+};
+
+/* Each socket's descriptor, close-on-exec and non-blocking, or -1 when it was not passed; others
+ * that were passed are closed. Unsets the variables, so that no child believes they are its own. */
+void system_sockets_take(int ret[SYSTEM_SOCKET_COUNT]);
+/* "READY=1", "STOPPING=1"; does nothing when nobody wants to know. */
+void system_notify(const char *state);

@@ -1,0 +1,327 @@
+#include "setup/setup.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/num.h"
+#include "launch/tool.h"
+#include "setup/parts.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- what the steps share ---- */
+
+int setup_ask(const char *const *argv, int *ret_status, struct err *e)
+{
+	char out[256];
+	return launch_tool(argv, clock_mono_ms() + SETUP_TOOL_MS, ret_status, out, sizeof(out), e);
+}
+
+int setup_tool(const char *const *argv, struct err *e)
+{
+	char out[256];
+	int status = 0;
+	if (launch_tool(argv, clock_mono_ms() + SETUP_TOOL_MS, &status, out, sizeof(out), e) != 0)
+		return -1;
+	if (status != 0)
+		return err_set(e, ERR_FAILED, "'%s %s' ended with %d: %s", argv[0],
+		    argv[1] ? argv[1] : "", status, out);
+	return 0;
+}
+
+/* The local file, as the helper reads it; no name service is asked. */
+static bool find_user(const char *name, uid_t uid, struct passwd *ret, char found[40])
+{
+	FILE *f = fopen("/etc/passwd", "re");
+	bool hit = false;
+	for (struct passwd *p; f && !hit && (p = fgetpwent(f));) {
+		hit = (name ? strcmp(p->pw_name, name) == 0 : p->pw_uid == uid) &&
+		      str_copy(str_c(p->pw_name), found, 40);
+		if (hit)
+			*ret = *p;
+	}
+	if (f)
+		(void)fclose(f);
+	return hit;
+}
+
+bool setup_user(const char *name, uid_t *ret_uid, gid_t *ret_gid)
+{
+	struct passwd p;
+	char found[40];
+	if (!find_user(name, 0, &p, found))
+		return false;
+	*ret_uid = p.pw_uid;
+	*ret_gid = p.pw_gid;
+	return true;
+}
+
+bool setup_user_of(uid_t uid, char name[40])
+{
+	struct passwd p;
+	return find_user(NULL, uid, &p, name);
+}
+
+int setup_dir(const char *path)
+{
+	return open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* ---- the daemon's user ---- */
+
+static int user_look(struct setup *s, enum setup_state *ret, char *words, struct err *e)
+{
+	(void)s;
+	(void)e;
+	uid_t uid;
+	gid_t gid;
+	*ret = setup_user("slipway", &uid, &gid) ? SETUP_DONE : SETUP_TO_DO;
+	(void)snprintf(words, SETUP_WORDS_SIZE, "slipway, without a password, a shell or a home");
+	return 0;
+}
+
+static int user_make(struct setup *s, struct err *e)
+{
+	(void)s;
+	const char *const argv[] = {"/usr/bin/systemd-sysusers", "slipway.conf", NULL};
+	return setup_tool(argv, e);
+}
+
+static int user_undo(struct setup *s, char *words, struct err *e)
+{
+	(void)s;
+	uid_t uid;
+	gid_t gid;
+	const char *const argv[] = {"/usr/sbin/userdel", "slipway", NULL};
+	if (!setup_user("slipway", &uid, &gid))
+		return 0;
+	if (setup_tool(argv, e) != 0)
+		return -1;
+	(void)snprintf(words, SETUP_WORDS_SIZE, "user slipway (%u) and its group", uid);
+	return 0;
+}
+
+/* ---- settings ---- */
+
+/* Values are checked and hold nothing that systemd's EnvironmentFile would read in a way of its
+ * own. */
+static int settings_text(struct setup *s, struct err *e)
+{
+	uid_t uid, web_uid;
+	gid_t gid, web_gid;
+	char url[NAME_DOMAIN_MAX + 24] = "", port[8] = "";
+	if (!setup_user("slipway", &uid, &gid) || !setup_user("www-data", &web_uid, &web_gid))
+		return err_set(e, ERR_SETTINGS, "there is no user slipway, or no user www-data");
+	if (s->http_port != 80)
+		(void)snprintf(port, sizeof(port), ":%u", s->http_port);
+	if (s->domain[0])
+		(void)snprintf(url, sizeof(url), "http://%s%s", s->domain, port);
+	int n = snprintf(s->settings, sizeof(s->settings),
+	    "# Made by 'slipway setup', which reads it again; change it with that command.\n"
+	    "SLIPWAY_HOST=%s\nSLIPWAY_PUBLIC_URL=%s\nSLIPWAY_EDGE_ADDRESS=%s\nSLIPWAY_EDGE_PORT=%"
+	    "u\n"
+	    "SLIPWAY_UID=%u\nSLIPWAY_GID=%u\nSLIPWAY_WEB_GID=%u\n",
+	    s->domain[0] ? s->domain : "slipway.localhost", url, s->address, s->http_port, uid, gid,
+	    web_gid);
+	return n > 0 && (size_t)n < sizeof(s->settings)
+		   ? 0
+		   : err_set(e, ERR_INTERNAL, "the settings are too long");
+}
+
+static bool read_settings(struct buf *b)
+{
+	struct err ignored;
+	CLEANUP_FD int dir = setup_dir(SETUP_CONF_DIR);
+	return dir >= 0 && fs_read(dir, SETUP_CONF, b, &ignored) == 0;
+}
+
+static int settings_look(struct setup *s, enum setup_state *ret, char *words, struct err *e)
+{
+	CLEANUP_BUF struct buf b;
+	uid_t uid;
+	gid_t gid;
+	buf_init(&b, SETUP_TEXT_MAX);
+	*ret = SETUP_TO_DO;
+	(void)snprintf(words, SETUP_WORDS_SIZE,
+	    "%s/%s: projects answer on %s:%u, the platform as %s", SETUP_CONF_DIR, SETUP_CONF,
+	    s->address, s->http_port, s->domain[0] ? s->domain : "slipway.localhost");
+	if (!setup_user("slipway", &uid, &gid))
+		return 0; /* its number belongs to the settings */
+	if (settings_text(s, e) != 0)
+		return -1;
+	if (read_settings(&b) && str_eq_c(buf_view(&b), s->settings))
+		*ret = SETUP_DONE;
+	return 0;
+}
+
+static int settings_make(struct setup *s, struct err *e)
+{
+	if (settings_text(s, e) != 0)
+		return -1;
+	CLEANUP_FD int etc = setup_dir("/etc");
+	CLEANUP_FD int dir = fs_dir(etc, "slipway", 0755, e);
+	if (dir < 0 ||
+	    fs_write_atomic(dir, SETUP_CONF, s->settings, strlen(s->settings), 0644, e) != 0)
+		return -1;
+	s->restart = true;
+	return 0;
+}
+
+static int remove_folder(const char *above, const char *name, char *words, struct err *e)
+{
+	CLEANUP_FD int dir = setup_dir(above);
+	struct stat st;
+	if (dir < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return 0;
+	if (fs_remove_tree(dir, name, e) != 0)
+		return -1;
+	size_t n = strlen(words);
+	(void)snprintf(words + n, SETUP_WORDS_SIZE - n, "%s%s/%s", n ? ", " : "", above, name);
+	return 0;
+}
+
+static int settings_undo(struct setup *s, char *words, struct err *e)
+{
+	(void)s;
+	return remove_folder("/etc", "slipway", words, e);
+}
+
+/* ---- folders ---- */
+
+struct folder {
+	const char *path;
+	const char *user; /* also whose group it is, except for the first */
+	mode_t mode;
+};
+
+/* What slipway.tmpfiles makes; the tests compare the two. */
+static const struct folder folders[] = {
+    {SETUP_STATE_DIR, "root", 01771},
+    {SETUP_STATE_DIR "/projects", "root", 0711},
+    {SETUP_STATE_DIR "/edge", "root", 0755},
+    {SETUP_STATE_DIR "/helper", "root", 0700},
+    {SETUP_STATE_DIR "/keys", "slipway", 0700},
+    {SETUP_STATE_DIR "/logs", "slipway", 0750},
+    {SETUP_STATE_DIR "/spool", "slipway", 0700},
+    {SETUP_STATE_DIR "/backups", "slipway", 0700},
+    {SETUP_RUN_DIR, "slipway", 0755},
+};
+
+static int folders_look(struct setup *s, enum setup_state *ret, char *words, struct err *e)
+{
+	(void)s;
+	(void)e;
+	*ret = SETUP_DONE;
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		struct stat st;
+		uid_t uid = 0;
+		gid_t gid;
+		if (lstat(folders[i].path, &st) != 0 || !S_ISDIR(st.st_mode) ||
+		    (st.st_mode & 07777) != folders[i].mode ||
+		    !setup_user(folders[i].user, &uid, &gid) || st.st_uid != uid)
+			*ret = SETUP_TO_DO;
+	}
+	(void)snprintf(words, SETUP_WORDS_SIZE,
+	    "%s and %s, each with its owner and mode (docs/directories.md)", SETUP_STATE_DIR,
+	    SETUP_RUN_DIR);
+	return 0;
+}
+
+static int folders_make(struct setup *s, struct err *e)
+{
+	(void)s;
+	const char *const argv[] = {"/usr/bin/systemd-tmpfiles", "--create", "slipway.conf", NULL};
+	return setup_tool(argv, e);
+}
+
+static int folders_undo(struct setup *s, char *words, struct err *e)
+{
+	(void)s;
+	return remove_folder("/run", "slipway", words, e) != 0 ||
+		       remove_folder("/var/lib", "slipway", words, e) != 0
+		   ? -1
+		   : 0;
+}
+
+/* ---- the table ---- */
+
+static const struct setup_step steps[] = {
+    {"user", user_look, user_make, user_undo},
+    {"settings", settings_look, settings_make, settings_undo},
+    {"folders", folders_look, folders_make, folders_undo},
+    {"projects", setup_projects_look, NULL, setup_projects_undo},
+    {"web server", setup_nginx_look, setup_nginx_make, setup_nginx_undo},
+    {"services", setup_services_look, setup_services_make, setup_services_undo},
+};
+
+const struct setup_step *setup_steps(size_t *ret_count)
+{
+	*ret_count = sizeof(steps) / sizeof(*steps);
+	return steps;
+}
+
+/* What an earlier setup settled, where this one says nothing. */
+static void keep_settled(struct setup *s)
+{
+	CLEANUP_BUF struct buf b;
+	uint64_t port;
+	buf_init(&b, SETUP_TEXT_MAX);
+	if (!read_settings(&b))
+		return;
+	struct str rest = buf_view(&b), line;
+	while (str_next(&rest, '\n', &line)) {
+		size_t at = str_find(line, '=', 0);
+		struct str key = str_slice(line, 0, at), value = str_from(line, at + 1);
+		if (at == SIZE_MAX)
+			continue;
+		if (str_eq_c(key, "SLIPWAY_EDGE_PORT") && s->http_port == 0 &&
+		    num_u64(value, 1, 65535, &port))
+			s->http_port = (uint16_t)port;
+		if (str_eq_c(key, "SLIPWAY_HOST") && !s->domain[0] &&
+		    !str_eq_c(value, "slipway.localhost"))
+			(void)!str_copy(value, s->domain, sizeof(s->domain));
+		if (str_eq_c(key, "SLIPWAY_EDGE_ADDRESS") && !s->address[0])
+			(void)!str_copy(value, s->address, sizeof(s->address));
+	}
+}
+
+static int check_machine(struct err *e)
+{
+	if (geteuid() != 0)
+		return err_set(e, ERR_FORBIDDEN, "only root can set a server up");
+	if (access("/run/systemd/system", F_OK) != 0) {
+		err_set(e, ERR_UNSUPPORTED, "systemd does not run this machine");
+		return err_hint(e, "'make run' in a clone starts Slipway without it");
+	}
+	const char *const argv[] = {"/usr/bin/systemctl", "cat", "slipwayd.service", NULL};
+	int status = 0;
+	if (setup_ask(argv, &status, e) != 0)
+		return -1;
+	if (status == 0)
+		return 0;
+	err_set(
+	    e, ERR_NOT_FOUND, "systemd has no unit 'slipwayd.service': Slipway is not installed");
+	return err_hint(e, "apt install ./slipway_*.deb, or 'make install' in a clone and then "
+			   "'systemctl daemon-reload'");
+}
+
+int setup_begin(struct setup *s, struct err *e)
+{
+	struct in_addr a;
+	if (check_machine(e) != 0)
+		return -1;
+	keep_settled(s);
+	if (s->http_port == 0)
+		s->http_port = 80;
+	if (!s->address[0])
+		(void)!str_copy(STR("0.0.0.0"), s->address, sizeof(s->address));
+	if (inet_pton(AF_INET, s->address, &a) != 1)
+		return err_set(e, ERR_USAGE, "'%s' is not an IPv4 address", s->address);
+	return s->domain[0] ? name_domain(str_c(s->domain), e) : 0;
+}

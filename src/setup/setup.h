@@ -1,0 +1,49 @@
+/* `slipway setup`: makes a server of this machine, or takes that away. A table of steps; each can
+ * look whether it is done, do it, and undo it, as often as one likes. For root, on a machine that
+ * systemd runs. Everything blocks. */
+#pragma once
+
+#include "base/err.h"
+#include "base/name.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SETUP_WORDS_SIZE 400
+#define SETUP_TEXT_MAX 4096
+
+struct setup {
+	/* What is wanted. */
+	char domain[NAME_DOMAIN_MAX + 1]; /* the platform's own host name; empty: none yet */
+	char address[64];		  /* where the web server listens; IPv4 */
+	uint16_t http_port;
+	/* What is found and done. */
+	char settings[SETUP_TEXT_MAX]; /* of server.conf, as it should be */
+	bool restart;		       /* running services must hear of new settings */
+};
+
+enum setup_state {
+	SETUP_DONE,  /* nothing to do */
+	SETUP_TO_DO, /* make() would do what `words` say */
+	SETUP_STATE_COUNT
+};
+
+struct setup_step {
+	const char *name;
+	/* What it would do, or what is there; changes nothing. -1: it cannot be done on this
+	 * machine. */
+	int (*look)(
+	    struct setup *s, enum setup_state *ret, char words[SETUP_WORDS_SIZE], struct err *e);
+	int (*make)(struct setup *s, struct err *e);
+	/* `words` becomes the receipt: what went, or what stayed and why; empty: there was nothing.
+	 */
+	int (*undo)(struct setup *s, char words[SETUP_WORDS_SIZE], struct err *e);
+};
+
+/* In the order of making; undoing goes backwards. */
+const struct setup_step *setup_steps(size_t *ret_count);
+/* Fills the defaults and what an earlier setup has settled; -1 when this is not root's, not
+ * systemd's machine, or Slipway is not installed on it. Values given before (not empty, not 0)
+ * stay. */
+int setup_begin(struct setup *s, struct err *e) WARN_UNUSED;

@@ -1,0 +1,157 @@
+"""A server of one's own: `make install` and `slipway setup` on a machine with systemd, a signed push, load over a restart of the daemon,
+a reboot, and everything away again. One machine; the tests follow each other."""
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from server import BUILD, TOP, NoMachine, Server, sample_repository
+
+GIT = "http://127.0.0.1:9418"
+DOMAIN = "paas.example.org"
+
+
+@pytest.fixture(scope="module")
+def server():
+    try:
+        s = Server("server")
+    except NoMachine as why:
+        pytest.skip(str(why))
+    try:
+        yield s
+    finally:
+        s.close()
+
+
+def look(s):
+    """What may not differ after everything was taken away."""
+    return s.run(
+        "cut -d: -f1 /etc/passwd /etc/group | sort; systemctl list-unit-files --state=enabled --no-legend | sort;"
+        "find / -xdev \\( -path /proc -o -path /sys -o -path /usr/local -o -path /var/log/journal \\) -prune -o"
+        " \\( -iname '*slipway*' -o -name 'sw-*' \\) -print | grep -v systemd/private | sort; ls -A /tmp /var/tmp /run /etc /var/lib /opt /srv /home | grep -v '^systemd-private-'"
+    )
+
+
+def test_setup_shows_asks_and_does(server):
+    server.bare = look(server)
+    server.run("slipway", "setup", expect=127)  # it is not there yet
+    server.install()
+    server.installed = look(server)
+    shown = server.run("slipway", "setup", "--domain", DOMAIN, expect=None)
+    assert shown.returncode == 64 and "--yes" in shown.stderr, shown
+    assert re.findall(r"^  \+ (\w+(?: \w+)?)", shown.stdout, re.M) == ["user", "settings", "folders", "web server", "services"]
+    assert look(server) == server.installed, "showing changed something"
+    server.slipway("setup", "--yes", "--domain", DOMAIN)
+    assert server.run("systemctl", "is-system-running").strip() == "running"
+    assert json.loads(server.run("curl", "-sS", "-H", f"Host: {DOMAIN}", "http://127.0.0.1/health"))["status"] == "ok"
+
+
+def test_setup_again_does_nothing(server):
+    pids = server.run("systemctl show -P MainPID slipwayd slipway-helper")
+    again = server.slipway("setup")
+    assert "nothing was done" in again and "+" not in re.findall(r"^  (.)", again, re.M), again
+    assert server.run("systemctl show -P MainPID slipwayd slipway-helper") == pids
+
+
+def test_setup_refuses_what_it_cannot_do(server):
+    for args, words in ((("--domain", "no_host"), "host"), (("--http", "70000"), "--http"), (("--address", "::1"), "IPv4")):
+        refused = server.slipway("setup", "--yes", *args, expect=None)
+        assert refused.returncode != 0 and words in refused.stderr, refused
+    as_other = server.run("runuser", "-u", "nobody", "--", "slipway", "setup", "--yes", expect=None)
+    assert as_other.returncode != 0 and "root" in as_other.stderr, as_other
+
+
+def test_fresh_install_gives_nothing_away(server):
+    """S29: no default credential, no secret readable by others, outside loopback only the web server's port."""
+    outside = {line.split()[3].rsplit(":", 1)[1] for line in server.run("ss -Hltn").splitlines() if not re.match(r"(127\.|\[::1\])", line.split()[3])}
+    assert outside == {"80"}, outside
+    readable = server.run("find /var/lib/slipway /run/slipway /etc/slipway -xdev -type f -perm /o+r | sort").split()
+    assert all(f.startswith("/var/lib/slipway/edge/") or f.startswith("/etc/slipway/") for f in readable), readable
+    assert server.run("stat -c '%U %a' /var/lib/slipway/owner.token /var/lib/slipway/keys/seal.key").split("\n")[:2] == ["slipway 600"] * 2
+    assert server.run("getent", "shadow", "slipway").split(":")[1].startswith("!")
+    assert server.run("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8000/api/v1/projects") == "401"
+    operators = server.api("operators", "list")["items"]
+    assert [o["name"] for o in operators] == ["owner"], operators
+
+
+def test_folders_are_as_documented(server):
+    """docs/directories.md, slipway.tmpfiles and the machine say the same."""
+    rows = re.findall(r"^\| `(/(?:etc|var/lib|run)/slipway[^`]*)` \| ([a-z-]+):([a-z-]+) \| (\d+) \|", (TOP / "docs/directories.md").read_text(), re.M)
+    made = re.findall(r"^d (\S+) (\d+) (\S+) (\S+)", (TOP / "share/units/slipway.tmpfiles").read_text(), re.M)
+    assert {(p, u, g, int(m)) for p, u, g, m in rows if "NAME" not in p} == {(p, u, g, int(m)) for p, m, u, g in made}
+    for path, user, group, mode in rows:
+        if "NAME" not in path:
+            assert server.run("stat", "-c", "%U:%G %a", path).strip() == f"{user}:{group} {int(mode)}", path
+
+
+def test_units_are_closed_in(server):
+    """S20 of the daemon: systemd's own measure, on the live unit."""
+    level = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", server.run("systemd-analyze", "security", "--no-pager", "slipwayd.service")).group(1))
+    print("exposure of slipwayd:", level)
+    assert level <= 1.3
+
+
+def test_signed_push_is_served(server):
+    folder = sample_repository("guestbook")
+    try:
+        server.put(folder / "srv", "/srv/git")
+    finally:
+        shutil.rmtree(folder)
+    server.put(TOP / "tools", "/srv/tools")
+    server.run("systemd-run --quiet --unit=git-server python3 -m http.server --bind 127.0.0.1 --directory /srv/git 9418")
+    server.slipway("create", "guestbook", "--git", f"{GIT}/guestbook.git", "--branch", "main")
+    made = server.api("hooks", "create", "guestbook", "guestbook-push", "--sender", "github")
+    assert made["url"] == f"http://{DOMAIN}/hooks/guestbook-push"
+    server.run("umask 077; cat >/srv/secret", stdin=made["secret"])
+    # through the web server, as GitHub would come
+    server.run(f"grep -q {DOMAIN} /etc/hosts || echo '127.0.0.1 {DOMAIN}' >>/etc/hosts")
+    answer = json.loads(server.run("python3", "/srv/tools/send-push", made["url"], "/srv/secret", "/srv/git/guestbook.git", "main"))
+    server.slipway("tasks", "show", str(answer["task"]), "--follow")
+    assert "Guestbook" in server.wait_get("guestbook.localhost")
+    user = server.run("ps -o user:32= -C gunicorn,python3 | sort -u").split()
+    assert "sw-guestbook" in user, user
+
+
+def test_daemon_restarts_under_load_and_a_deploy(server):
+    """R8's little sister: new connections all the time over a deploy and two restarts of the daemon; hooks are heard meanwhile."""
+    folder = Path(tempfile.mkdtemp())
+    shutil.copy(BUILD / "tests/load", folder)
+    server.put(folder, "/srv/load")
+    shutil.rmtree(folder)
+    load = server.background("/srv/load/load", "--port", "80", "--connections", "8", "--seconds", "8", "--close", "--get", "/healthz", "--host", "guestbook.localhost")
+    server.slipway("deploy", "guestbook", "--force")
+    for _ in range(2):
+        server.run("systemctl", "restart", "slipwayd")
+        assert server.run("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8000/health") == "200"
+    out, err = load.communicate(timeout=60)
+    seen = json.loads(out)
+    print(seen)
+    assert seen["ok"] >= 500 and seen["ok"] == seen["requests"], seen
+
+
+def test_killed_daemon_comes_back(server):
+    pid = server.run("systemctl show -P MainPID slipwayd").strip()
+    server.run("kill", "-9", pid)
+    assert server.get("guestbook.localhost", "/healthz")[0] == 200
+    assert server.api("info", "guestbook")["name"] == "guestbook"  # waits in the socket until it is back
+    assert server.run("systemctl show -P MainPID slipwayd").strip() != pid
+
+
+def test_serves_after_a_reboot(server):
+    server.reboot()
+    assert "Guestbook" in server.wait_get("guestbook.localhost")
+    assert len(server.api("releases", "guestbook")["items"]) == 2
+    assert server.run("systemctl", "is-system-running").strip() == "running"
+
+
+def test_undo_leaves_nothing(server):
+    server.run("rm", "-rf", "/srv/git", "/srv/tools", "/srv/load", "/srv/secret")
+    receipt = server.slipway("setup", "--undo", "--yes")
+    for word in ("user sw-guestbook", "/var/lib/slipway", "/run/slipway", "/etc/slipway", "nginx.service runs again", "stopped and disabled"):
+        assert word in receipt, receipt
+    assert look(server) == server.installed
+    assert server.run("pgrep -u sw-guestbook; pgrep slipway", expect=None).stdout == ""
+    assert server.get("guestbook.localhost")[0] == 200  # the welcome page of the distribution's nginx
+    assert "nothing to take away" in server.slipway("setup", "--undo", "--yes")
