@@ -2,7 +2,7 @@
 BUILD ?= build
 CHECK_BUILD ?= build-check
 
-.PHONY: all run demo-minitwit check check-long bench clean clean-run deps install format analyse fuzz mutants
+.PHONY: all run demo-minitwit check check-long bench clean clean-run deps install deb format analyse fuzz mutants
 
 all: deps
 	@tools/build $(BUILD)
@@ -39,6 +39,9 @@ fuzz: deps
 install: all
 	@ninja -C $(BUILD) --quiet installed
 	@meson install -C $(BUILD) --no-rebuild --quiet
+
+deb: deps
+	@tools/deb
 
 format:
 	@clang-format -i $$(git ls-files 'src/*.[ch]' 'tests/*.[ch]')

@@ -65,7 +65,7 @@ def run_end_to_end():
     if os.path.exists(report):
         os.remove(report)
     code = subprocess.run(
-        ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "--junitxml", report, "tests/e2e", "tests/machine"],
+        ["/usr/bin/python3", "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", "-o", "python_files=test_*.py", "--junitxml", report, "tests/e2e", "tests/machine"],
         cwd=top,
         env=dict(environment, SLIPWAY_BUILD=release, SLIPWAY_SANITIZED=sanitized, PYTHONDONTWRITEBYTECODE="1"),
     ).returncode

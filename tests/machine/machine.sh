@@ -2,9 +2,9 @@
 # machine.sh: a throw-away Debian 12 with systemd as its process 1, for what only a real server shows: the package, its units, `slipway
 # setup`, a reboot. Needs root, mmdebstrap and systemd-nspawn; no container engine, no systemd outside.
 #
-#   machine.sh base                     makes the base once (a minute or two; needs an archive to install from, the one this machine uses)
-#   machine.sh have                     0 when the base is there
-#   machine.sh up NAME                  a fresh machine, or the one of that name again after `off`
+#   machine.sh base [bare]              makes the base once (a minute or two; needs an archive to install from, the one this machine uses)
+#   machine.sh have [bare]              0 when the base is there
+#   machine.sh up NAME [bare]           a fresh machine, or the one of that name again after `off`; bare: without what Slipway depends on
 #   machine.sh in NAME COMMAND...       runs COMMAND as root in it; standard input goes there, the exit status comes back
 #   machine.sh apt NAME ARGUMENT...     apt-get in it, with this machine's network
 #   machine.sh reboot NAME              orderly, and waits until it is up again
@@ -22,27 +22,31 @@ BOOT_TENTHS=600
 die() { printf 'machine.sh: %s\n' "$*" >&2; exit 1; }
 
 # What a server has before anybody installs Slipway on it, and what the package depends on, so that the short tests need no archive.
-PACKAGES="systemd,systemd-sysv,dbus,libpam-systemd,ca-certificates,iproute2,procps,curl,sudo,cron,less,openssl"
-PACKAGES="$PACKAGES,git,openssh-client,nginx-light,python3,python3-venv,python3-pip,python3-django,gunicorn"
-PACKAGES="$PACKAGES,libuv1,libhttp-parser2.9,libsqlite3-0,libyaml-0-2,libjansson4,libsodium23,libssl3,libseccomp2,libarchive13,libcurl4,libpq5,libsystemd0"
+BARE="systemd,systemd-sysv,dbus,libpam-systemd,ca-certificates,iproute2,procps,curl,sudo,cron,less,openssl"
+FULL="$BARE,git,openssh-client,nginx-light,python3,python3-venv,python3-pip,python3-django,gunicorn"
+FULL="$FULL,libuv1,libhttp-parser2.9,libsqlite3-0,libyaml-0-2,libjansson4,libsodium23,libssl3,libseccomp2,libarchive13,libcurl4,libpq5,libsystemd0"
+
+packages_of() { case $1 in base) echo "$FULL" ;; bare) echo "$BARE" ;; *) die "there is no base '$1'" ;; esac; }
+have() { [ -e "$BASE/$1/.whole" ] && [ "$(cat "$BASE/$1/.whole")" = "$(packages_of "$1")" ]; }
 
 base() {
+	local kind=$1
 	mkdir -p "$BASE/m"
 	exec 8>"$BASE/lock"
 	flock 8
-	[ ! -e "$BASE/base/.whole" ] || [ "$(cat "$BASE/base/.whole")" != "$PACKAGES" ] || return 0
+	! have "$kind" || return 0
 	command -v mmdebstrap >/dev/null && command -v systemd-nspawn >/dev/null || die "mmdebstrap and systemd-nspawn are needed: apt install mmdebstrap systemd-container"
-	rm -rf --one-file-system "$BASE/base" "$BASE/base.tar"
+	rm -rf --one-file-system "${BASE:?}/$kind" "$BASE/base.tar"
 	# the archives this machine already installs from
 	apt-get indextargets --format '$(REPO_URI) $(RELEASE)' 'Created-By: Packages' | sort -u |
 		awk '$2 ~ /^bookworm(-updates|-security)?$/ {print "deb", $1, $2, "main"}' >"$BASE/sources.list"
-	TMPDIR=$BASE mmdebstrap --format=tar --variant=minbase --include="$PACKAGES" --dpkgopt=force-unsafe-io --aptopt='Acquire::Languages "none"' \
+	TMPDIR=$BASE mmdebstrap --format=tar --variant=minbase --include="$(packages_of "$kind")" --dpkgopt=force-unsafe-io --aptopt='Acquire::Languages "none"' \
 		bookworm "$BASE/base.tar" "$BASE/sources.list" >"$BASE/build.log" 2>&1 || { tail -20 "$BASE/build.log" >&2; die "mmdebstrap failed"; }
-	mkdir "$BASE/base"
-	tar -x --numeric-owner --xattrs -C "$BASE/base" -f "$BASE/base.tar"
+	mkdir "$BASE/$kind"
+	tar -x --numeric-owner --xattrs -C "$BASE/$kind" -f "$BASE/base.tar"
 	rm -f "$BASE/base.tar"
-	furnish "$BASE/base"
-	printf %s "$PACKAGES" >"$BASE/base/.whole"
+	furnish "$BASE/$kind"
+	packages_of "$kind" >"$BASE/$kind/.whole"
 }
 
 furnish() {
@@ -93,11 +97,12 @@ init_of() {
 }
 
 up() {
-	local name=$1 dir=$BASE/m/$1 pid
+	local name=$1 kind=$2 dir=$BASE/m/$1 pid
 	[[ $name =~ ^[a-z][a-z0-9]{0,10}$ ]] || die "'$name' is no name for a machine"
-	[ -e "$BASE/base/.whole" ] || base
+	have "$kind" || base "$kind"
 	! supervisor "$name" >/dev/null || return 0
 	mkdir -p "$dir/upper/etc" "$dir/work" "$dir/root"
+	[ -e "$dir/kind" ] || echo "$kind" >"$dir/kind"
 	[ -e "$dir/upper/etc/hostname" ] || echo "$name" >"$dir/upper/etc/hostname"
 	[ -e "$dir/upper/etc/hosts" ] || printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost\n' "$name" >"$dir/upper/etc/hosts"
 	[ -e "$dir/upper/etc/resolv.conf" ] || : >"$dir/upper/etc/resolv.conf"
@@ -127,7 +132,7 @@ supervise() { # in a mount namespace of its own
 		mkdir -p "$group"
 		echo $$ >"$group/cgroup.procs"
 	done <"$dir/groups"
-	mount -t overlay overlay -o "lowerdir=$BASE/base,upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+	mount -t overlay overlay -o "lowerdir=$BASE/$(cat "$dir/kind"),upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
 	while [ $code = 133 ]; do # that is what a reboot says
 		code=0
 		env -i PATH="$PATH" SYSTEMD_NSPAWN_TMPFS_TMP=0 systemd-nspawn --quiet --directory="$dir/root" --machine="slipway-$name" --hostname="$name" \
@@ -215,9 +220,9 @@ down() {
 command=${1:-}
 [ $# = 0 ] || shift
 case $command in
-base) base ;;
-have) [ -e "$BASE/base/.whole" ] && [ "$(cat "$BASE/base/.whole")" = "$PACKAGES" ] ;;
-up | reboot | down) "$command" "${1:?NAME}" ;;
+base | have) "$command" "${1:-base}" ;;
+up) up "${1:?NAME}" "${2:-base}" ;;
+reboot | down) "$command" "${1:?NAME}" ;;
 supervise) supervise "$1" ;;
 in) inside "$@" ;;
 apt) apt "$@" ;;

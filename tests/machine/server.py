@@ -20,14 +20,14 @@ class NoMachine(Exception):
 
 
 class Server:
-    def __init__(self, name):
+    def __init__(self, name, kind="base"):
         self.name = name
         if os.geteuid() != 0:
             raise NoMachine("needs root")
-        if subprocess.run([SCRIPT, "have"]).returncode != 0:
-            raise NoMachine("the base is not there: tests/machine/machine.sh base")
+        if subprocess.run([SCRIPT, "have", kind]).returncode != 0:
+            raise NoMachine("the base is not there: tests/machine/machine.sh base " + kind)
         self.script("down")
-        up = self.script("up", check=False)
+        up = self.script("up", kind, check=False)
         if up.returncode != 0:
             raise NoMachine("a machine does not boot here: " + up.stderr[-300:])
 
