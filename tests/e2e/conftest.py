@@ -1,6 +1,11 @@
+import signal
+
 import pytest
 
 from harness import GitServer, Platform
+
+# A job that a script put in the background ignores the interrupt, and so would what it starts: here it must end things.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module")
