@@ -214,16 +214,19 @@ static enum http_method method_of(struct str name)
 	return m;
 }
 
-/* Scan and parser must agree about a request to the last detail that matters for its framing. */
+/* Scan and parser must agree about a request to the last detail that matters for its framing. The
+ * connection is kept only when both would: the parser does not know a list with empty elements
+ * (RFC 9110 §5.6.1), and closing once more than needed frames nothing otherwise. */
 static bool agreed(struct http_call *call)
 {
 	struct http_wire_head w;
 	const struct http_head *h = &call->head;
 	if (http_wire_head(&call->wire, h->method, call->head_bytes.p, call->head_bytes.n, &w) < 0)
 		return false;
+	call->keep_alive = h->keep_alive && w.keep_alive;
 	return str_eq(w.target, h->target) && w.chunked == h->chunked &&
 	       w.content_length == h->content_length &&
-	       w.body == (h->chunked || h->content_length > 0) && (w.keep_alive || !h->keep_alive);
+	       w.body == (h->chunked || h->content_length > 0);
 }
 
 static void not_routed(struct http_conn *c)

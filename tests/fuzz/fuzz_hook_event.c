@@ -43,10 +43,12 @@ static void check_key(struct str key)
 		must(key.p[i] > ' ' && key.p[i] < 127);
 }
 
-/* jansson alone minds a number that neither an int64_t nor a double can hold. */
-static bool number_refused(const json_error_t *why)
+/* jansson alone minds a number that neither an int64_t nor a double can hold, and \u0000 in a key.
+ */
+static bool held_by_nothing(const json_error_t *why)
 {
-	return strstr(why->text, "overflow") != NULL || strstr(why->text, "too big") != NULL;
+	return strstr(why->text, "overflow") != NULL || strstr(why->text, "too big") != NULL ||
+	       strstr(why->text, "NUL byte in object key") != NULL;
 }
 
 static void check_push(const struct sender_event *ev, struct str body)
@@ -55,7 +57,7 @@ static void check_push(const struct sender_event *ev, struct str body)
 	json_error_t why;
 	CLEANUP_JSON json_t *j = json_loadb(body.p, body.n, JSON_ALLOW_NUL, &why);
 	if (j == NULL) {
-		must(number_refused(&why));
+		must(held_by_nothing(&why));
 		return;
 	}
 	const json_t *ref = json_object_get(j, "ref");

@@ -105,7 +105,7 @@ static void surplus_descriptors_are_refused_and_closed(void **state)
 static void the_end_and_nothing_there_are_told_apart(void **state)
 {
 	(void)state;
-	char msg[8];
+	char msg[8] = "";
 	int fds[PRIV_FDS_MAX];
 	size_t n;
 	struct err e = {0};
