@@ -282,13 +282,12 @@ static int authorize(struct access *a, const struct access_row *row, struct http
 	if (!db)
 		return -1;
 	bool touch = false;
-	int64_t token_id = 0;
-	int rc = access_identify(db, r, who, &token_id, &touch, e);
+	int rc = access_identify(db, r, who, &touch, e);
 	if (rc == 0)
 		rc = scope_check(db, row, r, c, who, e);
 	store_read_end(a->store, db);
 	if (touch)
-		access_touch_token(a->store, token_id);
+		access_touch_token(a->store, who->token_id);
 	return rc;
 }
 

@@ -36,6 +36,7 @@ struct access_row {
 
 struct access_subject {
 	int64_t operator_id; /* 0: nobody, or root over the Unix socket before there is an owner */
+	int64_t token_id;    /* by which they came; 0: over the Unix socket */
 	struct str name; /* "anna"; over the Unix socket of root or the daemon's user: their name */
 	bool everything; /* owner by the Unix socket: no grants are asked */
 	enum model_role global_role;

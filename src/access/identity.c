@@ -53,7 +53,7 @@ static void subject_fill(struct access_subject *who, const struct model_operator
 }
 
 static int by_token(struct store_db *db, struct http_request *r, struct str token,
-    struct access_subject *who, int64_t *ret_token_id, bool *ret_touch, struct err *e)
+    struct access_subject *who, bool *ret_touch, struct err *e)
 {
 	uint8_t hash[HASH_SHA256_BYTES];
 	hash_sha256(token, hash);
@@ -69,7 +69,7 @@ static int by_token(struct store_db *db, struct http_request *r, struct str toke
 		return err_hint(e, "log in again with a token of yours: slipway login");
 	}
 	subject_fill(who, &o);
-	*ret_token_id = t.id;
+	who->token_id = t.id;
 	*ret_touch = now - t.last_used_ms > TOUCH_EVERY_MS;
 	return 0;
 }
@@ -149,7 +149,7 @@ static int by_peer(
 }
 
 int access_identify(struct store_db *db, struct http_request *r, struct access_subject *who,
-    int64_t *ret_token_id, bool *ret_touch, struct err *e)
+    bool *ret_touch, struct err *e)
 {
 	struct str header = http_header_get(r, "Authorization");
 	if (header.p) {
@@ -158,7 +158,7 @@ int access_identify(struct store_db *db, struct http_request *r, struct access_s
 			return err_hint(e, "send: Authorization: Bearer slw_...");
 		}
 		struct str token = str_trim(str_from(header, 7));
-		return by_token(db, r, token, who, ret_token_id, ret_touch, e);
+		return by_token(db, r, token, who, ret_touch, e);
 	}
 	if (r->unix_peer)
 		return by_peer(db, r, who, e);

@@ -22,6 +22,7 @@ struct watcher {
 	char topic[64];
 	uint64_t after;
 	struct model_viewer viewer;  /* may they still? */
+	int64_t token_id;	     /* by which they came; 0: none */
 	int64_t project_id, task_id; /* task 0: lines */
 	char process[32], contains[256];
 	int64_t release;
@@ -57,7 +58,7 @@ static void watcher_end(struct watcher *w)
 }
 
 /* A stream does not rely on news alone: a task may end without any (cancelled while it waited), a
- * role may be taken away, a project may go. Every few seconds the store is asked. */
+ * role or the token may be taken away, a project may go. Every few seconds the store is asked. */
 
 static void look_task(struct watcher *w, struct store_db *db, struct arena *a)
 {
@@ -71,6 +72,13 @@ static void look_task(struct watcher *w, struct store_db *db, struct arena *a)
 	buf_clear(&w->end);
 	json_out_init(&out, &w->end);
 	api_task_json(&out, NULL, &t, NULL);
+}
+
+/* A store that cannot say it now is asked again at the next round. */
+static bool token_gone(const struct watcher *w, struct store_db *db)
+{
+	struct err ignored;
+	return w->token_id && model_token_good(db, w->token_id, clock_wall_ms(), &ignored) == 0;
 }
 
 static void look(void *ctx)
@@ -88,6 +96,7 @@ static void look(void *ctx)
 		look_task(w, db, &a);
 	else
 		w->gone = model_project_get_id(db, &a, w->project_id, w->viewer, &p, &ignored) == 0;
+	w->gone = w->gone || token_gone(w, db);
 	store_read_end(w->cx->store, db);
 }
 
@@ -103,7 +112,7 @@ static void looked(void *ctx)
 	}
 	if (w->ended)
 		return;
-	if (w->end.n && w->end_seen)
+	if (w->end.n && w->end_seen && !w->gone)
 		http_stream_send(w->stream, STR(""), STR("end"), buf_view(&w->end));
 	if (w->gone || (w->end.n && w->end_seen)) {
 		watcher_end(w);
@@ -173,6 +182,7 @@ static struct watcher *watcher_new(const struct api_call *c)
 	struct str last = http_header_get(c->r, "Last-Event-ID");
 	w->cx = c->cx;
 	w->viewer = api_viewer(c);
+	w->token_id = c->who->token_id;
 	w->project_id = c->who->project_id;
 	w->task_id = c->who->task_id;
 	buf_init(&w->end, END_BYTES_MAX);

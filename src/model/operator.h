@@ -57,6 +57,8 @@ int model_token_add(struct store_db *db, const struct model_token *t, struct str
 /* The enabled operator behind a token that is neither revoked nor expired at now_ms. 1/0/-1. */
 int model_token_find(struct store_db *db, struct arena *a, struct str hash, int64_t now_ms,
     struct model_token *ret, struct model_operator *ret_operator, struct err *e) WARN_UNUSED;
+/* Whether model_token_find would still find it. 1/0/-1. */
+int model_token_good(struct store_db *db, int64_t id, int64_t now_ms, struct err *e) WARN_UNUSED;
 int model_token_list(struct store_db *db, struct arena *a, int64_t operator_id,
     struct model_tokens *ret, struct err *e) WARN_UNUSED;
 /* Only that operator's own (0: anybody's). 1/0/-1. */

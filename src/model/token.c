@@ -60,6 +60,21 @@ int model_token_find(struct store_db *db, struct arena *a, struct str hash, int6
 	return rc > 0 && ret_operator->disabled ? 0 : rc;
 }
 
+int model_token_good(struct store_db *db, int64_t id, int64_t now_ms, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT t.id FROM token t JOIN operator o ON o.id = t.operator_id WHERE t.id = $id AND"
+	    " t.revoked = 0 AND (t.expires_ms = 0 OR t.expires_ms > $now) AND o.disabled = 0",
+	    e);
+	int64_t ignored;
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$id", id);
+	store_bind_i64(q, "$now", now_ms);
+	return row_number(q, &ignored, e);
+}
+
 int model_token_list(struct store_db *db, struct arena *a, int64_t operator_id,
     struct model_tokens *ret, struct err *e)
 {

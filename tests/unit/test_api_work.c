@@ -362,7 +362,15 @@ static void test_people(void **state)
 	assert_string_equal(text_of(&a, "name"), "anna");
 	answer_free(&a);
 	CALL(P_ADMIN, "DELETE", path, NULL, 404); /* not theirs */
+	/* What was opened with a token ends with it, while its operator and their role stay. */
+	struct buf b CLEANUP_BUF;
+	buf_init(&b, 1 << 20);
+	int fd = client_connect(NO_ROLE);
+	client_say(fd, NO_ROLE, "GET", OWN "/logs/stream", NULL, STR_NONE);
+	stream_expect(fd, &b, "text/event-stream");
 	CALL(NO_ROLE, "DELETE", path, NULL, 200);
+	stream_expect_end(fd);
+	close(fd);
 	CALL(NO_ROLE, "GET", "/api/v1/whoami", NULL, 401);
 	CALL(ROOT, "POST", "/api/v1/tokens",
 	    "{\"operator\":\"anna\",\"expires_at\":\"2001-01-01T00:00:00Z\"}", 400);
