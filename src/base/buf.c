@@ -13,10 +13,15 @@ void buf_init(struct buf *b, size_t max_bytes)
 	*b = (struct buf){.max = max_bytes};
 }
 
+void buf_init_parser(struct buf *b, size_t max_bytes)
+{
+	*b = (struct buf){.max = max_bytes, .may_fail = true};
+}
+
 void buf_fini(struct buf *b)
 {
 	free(b->p);
-	buf_init(b, b->max);
+	*b = (struct buf){.max = b->max, .may_fail = b->may_fail};
 }
 
 void buf_wipe(struct buf *b)
@@ -35,21 +40,24 @@ void buf_clear(struct buf *b)
 }
 
 /* Makes cap greater than n + more; the caller knows that it is within max. */
-static void grow(struct buf *b, size_t more)
+static bool grow(struct buf *b, size_t more)
 {
 	size_t need = b->n + more + 1;
 	if (need <= b->cap)
-		return;
+		return true;
 	size_t cap = b->cap ? b->cap : FIRST_CAP;
 	while (cap < need)
 		cap = cap > SIZE_MAX / 2 ? need : cap * 2;
 	if (cap > b->max + 1)
 		cap = b->max + 1;
 	char *p = realloc(b->p, cap);
-	if (!p)
+	if (!p && !b->may_fail)
 		abort();
+	if (!p)
+		return false;
 	b->p = p;
 	b->cap = cap;
+	return true;
 }
 
 char *buf_reserve(struct buf *b, size_t n)
@@ -61,7 +69,10 @@ char *buf_reserve(struct buf *b, size_t n)
 		return NULL;
 	}
 	b->max = max;
-	grow(b, n);
+	if (!grow(b, n)) {
+		b->full = true;
+		return NULL;
+	}
 	return b->p + b->n;
 }
 

@@ -1,5 +1,6 @@
 /* A growing byte buffer with a mandatory maximum. Writing beyond it sets `full` and changes nothing
- * more, so a caller may append many times and ask once. Running out of memory aborts. */
+ * more, so a caller may append many times and ask once. Running out of memory aborts, except in a
+ * parser's buffer, which is full then. */
 #pragma once
 
 #include "base/err.h"
@@ -10,10 +11,11 @@
 struct buf {
 	char *p; /* p[n] is always NUL when p is not NULL */
 	size_t n, cap, max;
-	bool full;
+	bool full, may_fail;
 };
 
 void buf_init(struct buf *b, size_t max_bytes);
+void buf_init_parser(struct buf *b, size_t max_bytes); /* without memory: full, instead of abort */
 void buf_fini(struct buf *b);  /* frees; the buffer is empty with the same max afterwards */
 void buf_wipe(struct buf *b);  /* overwrites, then frees: for secrets */
 void buf_clear(struct buf *b); /* keeps the memory */

@@ -4,6 +4,8 @@
 #include "base/limits.h"
 #include "base/log.h"
 
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define DEPTH_MAX 64
@@ -33,8 +35,25 @@ static bool too_deep(struct str s)
 	return false;
 }
 
+/* jansson takes a string for which there was no memory for a wrong one, so its allocator remembers.
+ */
+static _Thread_local bool no_memory;
+
+static void *noting_malloc(size_t n)
+{
+	void *p = malloc(n);
+	no_memory |= p == NULL;
+	return p;
+}
+
+static void set_allocator(void)
+{
+	json_set_alloc_funcs(noting_malloc, free);
+}
+
 json_t *json_read(struct str s, struct err *e)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	if (s.n > LIMIT_HOOK_BODY_BYTES) {
 		(void)err_set(e, ERR_TOO_LARGE, "the JSON text is larger than %u bytes",
 		    LIMIT_HOOK_BODY_BYTES);
@@ -50,8 +69,15 @@ json_t *json_read(struct str s, struct err *e)
 		return NULL;
 	}
 	json_error_t fault;
+	(void)pthread_once(&once, set_allocator);
+	no_memory = false;
 	json_t *j = json_loadb(
 	    s.p != NULL ? s.p : "", s.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &fault);
+	if (no_memory) {
+		json_decref(j); /* what it made of a part */
+		(void)err_set(e, ERR_UNAVAILABLE, "could not read the JSON text: no memory");
+		return NULL;
+	}
 	if (j == NULL)
 		(void)err_set(e, ERR_INVALID, "line %d, column %d is not JSON: %s", fault.line,
 		    fault.column, fault.text);

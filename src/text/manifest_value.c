@@ -301,7 +301,7 @@ static int list_wanted(
     struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n)
 {
 	struct buf form CLEANUP_BUF;
-	buf_init(&form, 300);
+	buf_init_parser(&form, 300);
 	struct manifest_command cmd;
 	if (procfile_split(n->text, 1, r->a, &cmd, NULL) == 0 && !cmd.expand && !cmd.env_count) {
 		for (size_t i = 0; i < cmd.argv.n; i++) {

@@ -64,7 +64,7 @@ static int no_room(struct splitter *s)
 static int hint_shell(struct splitter *s)
 {
 	struct buf b CLEANUP_BUF;
-	buf_init(&b, 300);
+	buf_init_parser(&b, 300);
 	for (size_t i = 0; i < s->line.n; i++)
 		buf_c(&b, s->line.p[i] == '\'' ? "'\\''" : (char[]){s->line.p[i], '\0'});
 	if (b.full)
@@ -311,7 +311,7 @@ int procfile_split(
 	if (line.n > LINE_MAX_BYTES)
 		return err_set(e, ERR_TOO_LARGE, "the command has %zu bytes, more than %u", line.n,
 		    LINE_MAX_BYTES);
-	buf_init(&s.word, LIMIT_ARGV_BYTES);
+	buf_init_parser(&s.word, LIMIT_ARGV_BYTES);
 	int rc = check_bytes(&s);
 	while (!rc && s.at < line.n)
 		rc = step(&s);
@@ -345,6 +345,8 @@ static int read_line(struct str line, const struct manifest_process *sofar, size
 	for (size_t i = 0; i < at; i++)
 		column += ((unsigned char)line.p[i] & 0xc0u) != 0x80u;
 	*ret = (struct manifest_process){.name = arena_str(a, name)};
+	if (!ret->name.p)
+		return err_set(e, ERR_TOO_LARGE, "it is too large to be read");
 	return procfile_split(str_trim(str_from(line, at)), column, a, &ret->run, e);
 }
 

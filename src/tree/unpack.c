@@ -172,20 +172,32 @@ static int unpack_entry(struct unpack *u, struct archive_entry *entry)
 	return rc <= 0 ? rc : write_entry(u, entry, name);
 }
 
-static int unpack_all(struct unpack *u, int fd)
+static int no_memory(struct err *e)
 {
-	archive_read_support_filter_gzip(u->a);
-	archive_read_support_filter_bzip2(u->a);
-	archive_read_support_filter_xz(u->a);
-	archive_read_support_filter_zstd(u->a);
-	archive_read_support_format_tar(u->a);
-	archive_read_support_format_gnutar(u->a);
-	archive_read_support_format_zip_streamable(u->a);
+	return err_set(e, ERR_TOO_LARGE, "no memory for the archive");
+}
+
+/* Which of them there is no memory for is not found out by itself: each would be passed over. */
+static bool formats_set(struct archive *a)
+{
+	return archive_read_support_filter_gzip(a) == ARCHIVE_OK &&
+	       archive_read_support_filter_bzip2(a) == ARCHIVE_OK &&
+	       archive_read_support_filter_xz(a) == ARCHIVE_OK &&
+	       archive_read_support_filter_zstd(a) == ARCHIVE_OK &&
+	       archive_read_support_format_tar(a) == ARCHIVE_OK &&
+	       archive_read_support_format_gnutar(a) == ARCHIVE_OK &&
+	       archive_read_support_format_zip_streamable(a) == ARCHIVE_OK;
+}
+
+/* `entry` is ours: the library does not look whether it had memory for its own. */
+static int unpack_all(struct unpack *u, int fd, struct archive_entry *entry)
+{
+	if (!formats_set(u->a))
+		return no_memory(u->e);
 	if (archive_read_open_fd(u->a, fd, BLOCK_BYTES) != ARCHIVE_OK)
 		return archive_fault(u);
 	for (;;) {
-		struct archive_entry *entry;
-		int rc = archive_read_next_header(u->a, &entry);
+		int rc = archive_read_next_header2(u->a, entry);
 		if (rc == ARCHIVE_EOF)
 			return u->files ? 0 : say_fail(SAY_ARCHIVE, u->e, "the archive is empty");
 		if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
@@ -202,9 +214,9 @@ int unpack_archive(int fd, int into, uint64_t files_max, uint64_t bytes_max, str
 	    .files_max = files_max,
 	    .bytes_max = bytes_max,
 	    .e = e};
-	if (!u.a)
-		return err_set(e, ERR_TOO_LARGE, "no memory for the archive");
-	int rc = unpack_all(&u, fd);
+	struct archive_entry *entry = u.a ? archive_entry_new2(u.a) : NULL;
+	int rc = entry ? unpack_all(&u, fd, entry) : no_memory(e);
+	archive_entry_free(entry);
 	archive_read_free(u.a);
 	return rc;
 }
