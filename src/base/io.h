@@ -14,6 +14,9 @@ struct io {
 	ssize_t (*read)(int fd, void *p, size_t n);
 	ssize_t (*write)(int fd, const void *p, size_t n);
 	int (*fsync)(int fd);
+	ssize_t (*pread)(int fd, void *p, size_t n, off_t at);
+	ssize_t (*pwrite)(int fd, const void *p, size_t n, off_t at);
+	int (*fdatasync)(int fd);
 	int (*close)(int fd);
 	int (*renameat)(int from_dir, const char *from, int to_dir, const char *to);
 	int (*unlinkat)(int dir, const char *name, int flags);
