@@ -169,7 +169,7 @@ static void *writer_main(void *arg)
 
 static int connect_all(struct store *s, const struct store_options *o, struct err *e)
 {
-	if (s->driver->open(o, &s->base, e) < 0)
+	if (s->driver->open(o->path, o->shared, &s->base, e) < 0)
 		return -1;
 	s->writer = store_db_new(s->driver, s->base, true, e);
 	if (!s->writer)

@@ -1,0 +1,573 @@
+/* The journal's two threads, its group commit, and finding again what was written. */
+#include "store/journal.h"
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/fs.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rand.h"
+#include "store/journal_parts.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define UNDRAINED_BYTES (1ull << 30)
+#define UNDRAINED_COUNT 196608u
+#define SEGMENT_LEAST (4ull << 20)
+#define SEGMENT_MOST (64ull << 20)
+#define GROUP_BYTES (1u << 20) /* written at once; larger entries go in several */
+#define GROUP_ENTRIES 1024u
+#define FILLED_FAST_US 20000000 /* a segment that lasted less is followed by a larger one */
+#define MAKE_AGAIN_US 200000	/* after a full disk */
+#define EXIT_TEMPFAIL 75
+
+/* Nothing of this group was acknowledged; the next start finds what is whole. */
+static _Noreturn void die(const char *what, const struct err *e)
+{
+	log_event(LOG_ERROR, "journal", what, F_ERR(e),
+	    F_C("action", "the process ends and starts again"));
+	_exit(EXIT_TEMPFAIL);
+}
+
+/* Segments. */
+
+static void *maker_main(void *arg)
+{
+	struct journal *j = arg;
+	struct err e = {0};
+	(void)pthread_setname_np(pthread_self(), "journal-maker");
+	pthread_mutex_lock(&j->lock);
+	while (!j->maker_ends) {
+		uint32_t number = j->make_number, gone = j->forget_from;
+		uint64_t bytes = j->make_bytes;
+		bool make = j->making == MAKE_WANTED, forget = gone < j->forget_below;
+		if (!make && !forget) {
+			pthread_cond_wait(&j->make, &j->lock);
+			continue;
+		}
+		pthread_mutex_unlock(&j->lock);
+		int rc = make ? segment_make(j->dir, number, bytes, &e)
+			      : segment_remove(j->dir, gone, &e);
+		pthread_mutex_lock(&j->lock);
+		if (!make) {
+			if (rc != 0)
+				log_event(LOG_WARN, "journal", "segment_left", F_ERR(&e));
+			j->forget_from++;
+			continue;
+		}
+		/* Nobody waits yet: it is tried again when somebody does. */
+		j->making = rc == 0 ? MAKE_READY : j->make_waited ? MAKE_FAILED : MAKE_NOTHING;
+		j->make_err = e;
+		j->make_failed_us = clock_mono_us();
+		pthread_cond_broadcast(&j->made);
+	}
+	pthread_mutex_unlock(&j->lock);
+	return NULL;
+}
+
+static uint64_t next_size(const struct journal *j, uint64_t least)
+{
+	uint64_t n = j->pen.head.size_bytes;
+	if (clock_mono_us() - (int64_t)j->pen.opened_us < FILLED_FAST_US)
+		n *= 4;
+	if (n > j->o.segment_most_bytes)
+		n = j->o.segment_most_bytes;
+	least = record_round(least + SEGMENT_RECORDS_AT, RECORD_BLOCK_BYTES);
+	return n < least ? least : n;
+}
+
+/* Asks the maker for the next segment; the lock is held. */
+static void make_ask(struct journal *j, uint32_t number, uint64_t bytes)
+{
+	j->making = MAKE_WANTED;
+	j->make_number = number;
+	j->make_bytes = bytes;
+	pthread_cond_signal(&j->make);
+}
+
+static void make_ahead(struct journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	if (j->making == MAKE_NOTHING && clock_mono_us() - j->make_failed_us > MAKE_AGAIN_US)
+		make_ask(j, j->pen.head.number + 1, next_size(j, 0));
+	pthread_mutex_unlock(&j->lock);
+}
+
+static int pen_enter(struct journal *j, uint32_t number, struct err *e)
+{
+	struct pen *p = &j->pen;
+	struct segment_head head;
+	int fd = segment_open(j->dir, number, &head, e);
+	if (fd < 0)
+		return -1;
+	if (p->fd >= 0)
+		(void)io_get()->close(p->fd);
+	p->fd = fd;
+	p->head = head;
+	p->at = SEGMENT_RECORDS_AT;
+	p->opened_us = (uint64_t)clock_mono_us();
+	return 0;
+}
+
+/* Waits for the segment that the maker makes, which a full disk may prevent. */
+static int made_wait(struct journal *j, uint32_t number, uint64_t least, struct err *e)
+{
+	int rc = 0;
+	pthread_mutex_lock(&j->lock);
+	if (j->making == MAKE_FAILED && clock_mono_us() - j->make_failed_us < MAKE_AGAIN_US) {
+		rc = -1;
+	} else if (j->making == MAKE_NOTHING || j->making == MAKE_FAILED) {
+		make_ask(j, number, next_size(j, least));
+	}
+	while (rc == 0 && j->making == MAKE_WANTED) {
+		j->make_waited = true;
+		pthread_cond_wait(&j->made, &j->lock);
+		j->make_waited = false;
+	}
+	if (rc == 0 && j->making == MAKE_READY)
+		j->making = MAKE_NOTHING;
+	else
+		rc = -1, *e = j->make_err;
+	pthread_mutex_unlock(&j->lock);
+	return rc;
+}
+
+/* The next segment, with room for one entry of that length. */
+static int rotate(struct journal *j, uint32_t length, struct err *e)
+{
+	uint32_t number = j->pen.head.number + 1;
+	for (;; number++) {
+		if (made_wait(j, number, length, e) < 0)
+			return -1;
+		if (pen_enter(j, number, e) < 0)
+			die("journal_segment_lost", e);
+		if (j->pen.at + length <= j->pen.head.size_bytes)
+			return 0;
+	}
+}
+
+/* Writing. */
+
+static int flush(struct journal *j, struct err *e)
+{
+	struct pen *p = &j->pen;
+	size_t n = (size_t)record_round(p->filled, RECORD_BLOCK_BYTES), done = 0;
+	memset(p->group + p->filled, 0, n - p->filled);
+	while (done < n) {
+		ssize_t r =
+		    io_get()->pwrite(p->fd, p->group + done, n - done, (off_t)(p->group_at + done));
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r > 0) {
+			/* O_DIRECT goes on at whole blocks only. */
+			done += (size_t)r - (size_t)r % RECORD_BLOCK_BYTES;
+			continue;
+		}
+		int sys = r < 0 ? errno : EIO;
+		err_sys(e, ERR_IO, sys, "could not write to the journal");
+		if (e->code != ERR_NO_SPACE)
+			die("journal_write_failed", e);
+		return err_hint(e, "free some space on the disk that holds the journal");
+	}
+	p->group_at += n;
+	p->filled = 0;
+	return 0;
+}
+
+static int put(struct journal *j, const void *from, size_t n, struct err *e)
+{
+	struct pen *p = &j->pen;
+	const char *at = from;
+	while (n > 0) {
+		size_t room = GROUP_BYTES - p->filled, piece = n < room ? n : room;
+		memcpy(p->group + p->filled, at, piece);
+		p->filled += piece;
+		at += piece;
+		n -= piece;
+		if (p->filled == GROUP_BYTES && flush(j, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static uint64_t pen_end(const struct pen *p)
+{
+	return record_round(p->group_at + p->filled, 8);
+}
+
+static int write_entry(struct journal *j, struct journal_entry *en, struct err *e)
+{
+	static const char zeros[8];
+	struct pen *p = &j->pen;
+	uint8_t head[RECORD_HEAD_BYTES];
+	uint64_t sequence = ++p->sequence;
+	if (en->verdict == JOURNAL_NEW)
+		en->id = sequence;
+	struct record_head h =
+	    record_make(p->head.salt, sequence, en->id, en->key, en->meta, en->body);
+	record_pack(&h, head);
+	pthread_mutex_lock(&j->keys_lock);
+	pending_put(j->keys, en->hash, en->id);
+	pthread_mutex_unlock(&j->keys_lock);
+	if (put(j, zeros, (size_t)(pen_end(p) - p->group_at - p->filled), e) < 0 ||
+	    put(j, head, sizeof(head), e) < 0 || put(j, en->key.p, en->key.n, e) < 0 ||
+	    put(j, en->meta.p, en->meta.n, e) < 0)
+		return -1;
+	return put(j, en->body.p, en->body.n, e);
+}
+
+static bool is_pending(struct journal *j, struct journal_entry *en)
+{
+	pthread_mutex_lock(&j->keys_lock);
+	uint64_t id = pending_find(j->keys, en->hash);
+	pthread_mutex_unlock(&j->keys_lock);
+	if (!id)
+		return false;
+	en->verdict = JOURNAL_REPEAT;
+	en->id = id;
+	return true;
+}
+
+static void undrained_less(struct journal *j, uint64_t bytes, uint32_t count)
+{
+	pthread_mutex_lock(&j->lock);
+	j->undrained_bytes -= bytes;
+	j->undrained_count -= count;
+	pthread_mutex_unlock(&j->lock);
+}
+
+/* The entries up to, not including, `end` have come to this. */
+static void answer(
+    struct journal *j, struct journal_entry *first, struct journal_entry *end, const struct err *e)
+{
+	uint64_t bytes = 0;
+	uint32_t count = 0;
+	while (first != end) {
+		struct journal_entry *en = first;
+		first = en->next;
+		bool kept = !e && en->verdict != JOURNAL_REPEAT;
+		bytes += kept ? 0 : en->length;
+		count += !kept;
+		en->done(en, e ? -1 : 0, e);
+	}
+	if (count > 0)
+		undrained_less(j, bytes, count);
+}
+
+static int sync_group(struct journal *j, struct err *e)
+{
+	struct pen *p = &j->pen;
+	if (p->filled > 0 && flush(j, e) < 0)
+		return -1;
+	if (p->group_at == p->at)
+		return 0; /* nothing but repeats */
+	if (io_get()->fdatasync(p->fd) != 0) {
+		err_sys(e, ERR_IO, errno, "could not sync the journal");
+		die("journal_sync_failed", e);
+	}
+	p->at = p->group_at;
+	counter_add(COUNTER_JOURNAL_SYNCS, 1);
+	pthread_mutex_lock(&j->lock);
+	j->durable = (struct journal_place){p->head.number, p->at};
+	pthread_mutex_unlock(&j->lock);
+	return 0;
+}
+
+/* What was not written is not known either; the rest of this segment may hold halves of it and is
+ * left alone. */
+static void give_up(struct journal *j, struct journal_entry *first, struct journal_entry *end)
+{
+	pthread_mutex_lock(&j->keys_lock);
+	for (struct journal_entry *en = first; en != end; en = en->next)
+		if (en->verdict != JOURNAL_REPEAT)
+			pending_drop(j->keys, en->hash);
+	pthread_mutex_unlock(&j->keys_lock);
+	j->pen.filled = 0;
+	j->pen.at = j->pen.head.size_bytes;
+}
+
+/* As many as fit into the segment: written, synced, answered. The first one not among them. */
+static struct journal_entry *write_group(struct journal *j, struct journal_entry *first)
+{
+	struct pen *p = &j->pen;
+	struct journal_entry *en = first;
+	struct err e = {0};
+	int rc = 0;
+	if (p->at + first->length > p->head.size_bytes && !is_pending(j, first))
+		rc = rotate(j, first->length, &e);
+	if (rc < 0) {
+		answer(j, first, NULL, &e);
+		return NULL;
+	}
+	p->group_at = p->at;
+	for (; en && rc == 0; en = en->next) {
+		if (en->verdict == JOURNAL_REPEAT || is_pending(j, en))
+			continue;
+		if (pen_end(p) + en->length > p->head.size_bytes)
+			break;
+		rc = write_entry(j, en, &e);
+	}
+	if (rc == 0)
+		rc = sync_group(j, &e);
+	if (rc < 0)
+		give_up(j, first, en);
+	answer(j, first, en, rc < 0 ? &e : NULL);
+	if (p->at > p->head.size_bytes / 4)
+		make_ahead(j);
+	return en;
+}
+
+static struct journal_entry *batch_take(struct journal *j)
+{
+	struct journal_entry *first = j->first, **end = &first;
+	for (unsigned n = 0; *end && n < GROUP_ENTRIES; n++)
+		end = &(*end)->next;
+	j->first = *end;
+	if (!j->first)
+		j->last = &j->first;
+	*end = NULL;
+	return first;
+}
+
+/* Keys that wait first, then the store's: one that leaves here in between has been committed there.
+ */
+static void batch_write(struct journal *j, struct journal_entry *first)
+{
+	struct err e = {0};
+	bool ask = false;
+	for (struct journal_entry *en = first; en; en = en->next)
+		ask |= !is_pending(j, en);
+	if (ask && j->o.known && j->o.known(j->o.ctx, first, &e) < 0) {
+		answer(j, first, NULL, &e);
+		return;
+	}
+	while (first)
+		first = write_group(j, first);
+}
+
+static void wait_for_work(struct journal *j)
+{
+	struct timespec until = {
+	    .tv_sec = j->wake_us / 1000000, .tv_nsec = j->wake_us % 1000000 * 1000};
+	j->asleep = true;
+	if (j->wake_us == INT64_MAX)
+		pthread_cond_wait(&j->work, &j->lock);
+	else
+		(void)pthread_cond_timedwait(&j->work, &j->lock, &until);
+	j->asleep = false;
+}
+
+static void *journal_main(void *arg)
+{
+	struct journal *j = arg;
+	(void)pthread_setname_np(pthread_self(), "journal");
+	pthread_mutex_lock(&j->lock);
+	while (j->first || !j->closing) {
+		if (!j->first && clock_mono_us() < j->wake_us) {
+			wait_for_work(j);
+			continue;
+		}
+		struct journal_entry *batch = batch_take(j);
+		j->writing = batch != NULL;
+		j->wake_us = INT64_MAX;
+		pthread_mutex_unlock(&j->lock);
+		if (batch)
+			batch_write(j, batch);
+		if (j->o.drain)
+			j->o.drain(j->o.ctx);
+		pthread_mutex_lock(&j->lock);
+		j->writing = false;
+	}
+	pthread_mutex_unlock(&j->lock);
+	return NULL;
+}
+
+int journal_append(struct journal *j, struct journal_entry *en, struct err *e)
+{
+	assert(en->key.n > 0);
+	if (en->key.n > RECORD_KEY_MAX || en->meta.n > RECORD_META_MAX ||
+	    en->body.n > RECORD_BODY_MAX)
+		return err_set(e, ERR_TOO_LARGE, "the event is too large for the journal");
+	en->length = (uint32_t)(RECORD_HEAD_BYTES + en->key.n + en->meta.n + en->body.n);
+	en->hash = sip_128(&j->sip, en->key);
+	en->verdict = JOURNAL_NEW;
+	en->id = 0;
+	en->other = 0;
+	en->next = NULL;
+	pthread_mutex_lock(&j->lock);
+	bool room = !j->closing && j->undrained_count < j->o.undrained_count_max &&
+		    j->undrained_bytes + en->length <= j->o.undrained_bytes_max;
+	if (room) {
+		*j->last = en;
+		j->last = &en->next;
+		j->undrained_count++;
+		j->undrained_bytes += en->length;
+		j->last_us = clock_mono_us();
+		if (j->asleep)
+			pthread_cond_signal(&j->work);
+		j->asleep = false; /* told once is enough */
+	}
+	pthread_mutex_unlock(&j->lock);
+	if (room)
+		return 0;
+	err_set(e, ERR_UNAVAILABLE, "could not take the event: too many wait to be stored");
+	return err_hint(e, "try again in a moment");
+}
+
+struct journal_level journal_level(struct journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	struct journal_level l = {.bytes = j->undrained_bytes,
+	    .bytes_max = j->o.undrained_bytes_max,
+	    .count = j->undrained_count,
+	    .count_max = j->o.undrained_count_max,
+	    .busy = j->first || j->writing,
+	    .last_us = (uint64_t)j->last_us};
+	pthread_mutex_unlock(&j->lock);
+	return l;
+}
+
+void journal_wake(struct journal *j, int64_t mono_us)
+{
+	pthread_mutex_lock(&j->lock);
+	if (mono_us < j->wake_us)
+		j->wake_us = mono_us;
+	pthread_cond_signal(&j->work);
+	pthread_mutex_unlock(&j->lock);
+}
+
+/* Opening. */
+
+static int pen_open(struct journal *j, struct err *e)
+{
+	struct pen *p = &j->pen;
+	struct journal_place at;
+	uint32_t last;
+	void *group = NULL;
+	if (posix_memalign(&group, RECORD_BLOCK_BYTES, GROUP_BYTES) != 0)
+		abort();
+	p->group = group;
+	if (journal_recover(j, &at, &last, e) < 0)
+		return -1;
+	if (at.segment == 0) {
+		at = (struct journal_place){last + 1, SEGMENT_RECORDS_AT};
+		if (at.segment < j->mark.next.segment + 1)
+			at.segment = j->mark.next.segment + 1;
+		if (segment_make(j->dir, at.segment, j->o.segment_least_bytes, e) < 0)
+			return -1;
+	}
+	if (pen_enter(j, at.segment, e) < 0)
+		return -1;
+	p->at = record_round(at.at_bytes, RECORD_BLOCK_BYTES);
+	j->durable = (struct journal_place){p->head.number, p->at};
+	/* Segments behind it that are there already, and empty, are used as they are. */
+	if (last > at.segment) {
+		j->making = MAKE_READY;
+		j->make_number = at.segment + 1;
+	}
+	return 0;
+}
+
+static int threads_start(struct journal *j, struct err *e)
+{
+	int rc = pthread_create(&j->maker, NULL, maker_main, j);
+	if (rc == 0 && (rc = pthread_create(&j->thread, NULL, journal_main, j)) != 0) {
+		pthread_mutex_lock(&j->lock);
+		j->maker_ends = true;
+		pthread_cond_signal(&j->make);
+		pthread_mutex_unlock(&j->lock);
+		(void)pthread_join(j->maker, NULL);
+	}
+	return rc == 0 ? 0
+		       : err_sys(e, ERR_UNAVAILABLE, rc, "could not start the journal's threads");
+}
+
+static void journal_drop(struct journal *j)
+{
+	if (j->pen.fd >= 0)
+		(void)io_get()->close(j->pen.fd);
+	if (j->dir >= 0)
+		(void)io_get()->close(j->dir);
+	free(j->pen.group);
+	pending_free(j->keys);
+	pthread_cond_destroy(&j->work);
+	pthread_cond_destroy(&j->make);
+	pthread_cond_destroy(&j->made);
+	pthread_mutex_destroy(&j->lock);
+	pthread_mutex_destroy(&j->keys_lock);
+	free(j);
+}
+
+static struct journal *journal_new(const struct journal_options *o, const struct journal_mark *mark)
+{
+	struct journal *j = mem_alloc(sizeof(*j));
+	pthread_condattr_t mono;
+	pthread_condattr_init(&mono);
+	pthread_condattr_setclock(&mono, CLOCK_MONOTONIC);
+	pthread_mutex_init(&j->lock, NULL);
+	pthread_mutex_init(&j->keys_lock, NULL);
+	pthread_cond_init(&j->work, &mono);
+	pthread_cond_init(&j->make, NULL);
+	pthread_cond_init(&j->made, NULL);
+	pthread_condattr_destroy(&mono);
+	rand_bytes(&j->sip, sizeof(j->sip));
+	j->o = *o;
+	if (!j->o.undrained_bytes_max)
+		j->o.undrained_bytes_max = UNDRAINED_BYTES;
+	if (!j->o.undrained_count_max)
+		j->o.undrained_count_max = UNDRAINED_COUNT;
+	if (!j->o.segment_least_bytes)
+		j->o.segment_least_bytes = SEGMENT_LEAST;
+	if (!j->o.segment_most_bytes)
+		j->o.segment_most_bytes = SEGMENT_MOST;
+	j->mark = *mark;
+	j->drained_segment = mark->next.segment;
+	j->last = &j->first;
+	j->wake_us = 0; /* whatever was found is drained at once */
+	j->keys = pending_new();
+	j->pen.fd = j->dir = -1;
+	return j;
+}
+
+struct journal *journal_open(const struct journal_options *o, const struct journal_mark *mark,
+    uint64_t sequence_least, struct err *e)
+{
+	struct journal *j = journal_new(o, mark);
+	j->pen.sequence = mark->sequence > sequence_least ? mark->sequence : sequence_least;
+	if (fs_mkdirs(o->path, 0700, e) == 0) {
+		j->dir = io_get()->openat(
+		    AT_FDCWD, o->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
+		if (j->dir < 0)
+			err_sys(
+			    e, ERR_IO, errno, "could not open the journal's folder '%s'", o->path);
+	}
+	if (j->dir < 0 || pen_open(j, e) < 0 || threads_start(j, e) < 0) {
+		journal_drop(j);
+		return NULL;
+	}
+	return j;
+}
+
+void journal_close(struct journal *j)
+{
+	if (!j)
+		return;
+	pthread_mutex_lock(&j->lock);
+	j->closing = true;
+	pthread_cond_signal(&j->work);
+	pthread_mutex_unlock(&j->lock);
+	(void)pthread_join(j->thread, NULL);
+	pthread_mutex_lock(&j->lock);
+	j->maker_ends = true;
+	pthread_cond_signal(&j->make);
+	pthread_mutex_unlock(&j->lock);
+	(void)pthread_join(j->maker, NULL);
+	journal_drop(j);
+}

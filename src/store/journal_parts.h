@@ -1,0 +1,54 @@
+/* What the journal's files share. Not for other rooms. */
+#pragma once
+
+#include "store/pending.h"
+#include "store/segment.h"
+
+#include <pthread.h>
+
+/* What the journal's own thread alone touches. */
+struct pen {
+	int fd;
+	struct segment_head head;
+	uint64_t at, opened_us; /* where the next group begins */
+	uint64_t sequence;	/* the last one that was used */
+	char *group;		/* GROUP_BYTES, aligned */
+	size_t filled;
+	uint64_t group_at; /* where group[0] goes */
+};
+
+enum making { MAKE_NOTHING, MAKE_WANTED, MAKE_READY, MAKE_FAILED };
+
+struct journal {
+	struct journal_options o;
+	int dir;
+	struct sip_key sip;
+	struct pen pen;
+	struct journal_mark mark; /* as opened */
+	pthread_t thread, maker;
+
+	pthread_mutex_t lock; /* guards what follows */
+	pthread_cond_t work, make, made;
+	struct journal_entry *first, **last;
+	bool closing, maker_ends, asleep, writing;
+	int64_t wake_us;
+	uint64_t undrained_bytes; /* waiting, durable; until drained */
+	uint32_t undrained_count;
+	int64_t last_us;
+	struct journal_place durable; /* the end of what is */
+	enum making making;
+	uint32_t make_number;
+	uint64_t make_bytes;
+	bool make_waited;
+	int64_t make_failed_us;
+	struct err make_err;
+	uint32_t forget_from, forget_below, drained_segment;
+
+	pthread_mutex_t keys_lock;
+	struct pending *keys;
+};
+
+/* Finds what stands behind the mark, durably. *ret_at: where writing may go on, or segment 0: in a
+ * new one; *ret_last: the highest segment there is. */
+int journal_recover(
+    struct journal *j, struct journal_place *ret_at, uint32_t *ret_last, struct err *e) WARN_UNUSED;

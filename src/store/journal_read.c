@@ -1,0 +1,152 @@
+/* Reading the journal: what a life before left, what is to be drained, and bodies. */
+#include "store/journal_parts.h"
+
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static void on_damage(void *ctx, struct journal_place p, uint64_t bytes)
+{
+	(void)ctx;
+	log_event(LOG_ERROR, "journal", "damaged", F_I64("segment", p.segment),
+	    F_I64("at", p.at_bytes), F_I64("bytes", bytes),
+	    F_C("action", "what stands there is not applied; the file is kept"));
+}
+
+static void found(struct journal *j, const struct journal_record *r)
+{
+	pending_put(j->keys, sip_128(&j->sip, r->key), r->id);
+	j->undrained_count++;
+	j->undrained_bytes += r->length_bytes;
+}
+
+/* What a life before wrote and could not sync any more is durable before anything is made of it. */
+static int sync_found(struct journal *j, uint32_t first, uint32_t last, struct err *e)
+{
+	struct segment_head head;
+	for (uint32_t n = first; n <= last; n++) {
+		struct err why;
+		int fd = segment_open(j->dir, n, &head, &why);
+		if (fd < 0 && why.code == ERR_INVALID)
+			continue;
+		if (fd < 0)
+			return *e = why, -1;
+		int rc = io_get()->fdatasync(fd);
+		int sys = errno;
+		(void)io_get()->close(fd);
+		if (rc != 0)
+			return err_sys(e, ERR_IO, sys, "could not sync the journal");
+	}
+	return 0;
+}
+
+/* Walks from the mark to the end; *ret_at: where writing may go on, or segment 0: in a new segment.
+ */
+int journal_recover(
+    struct journal *j, struct journal_place *ret_at, uint32_t *ret_last, struct err *e)
+{
+	struct walk w;
+	struct journal_record r;
+	struct journal_place from = j->mark.next, end = from;
+	int rc;
+	walk_init(&w, j->dir, from, j->mark.sequence);
+	w.on_damage = on_damage;
+	from = end = w.at;
+	while ((rc = walk_next(&w, &r, e)) > 0) {
+		found(j, &r);
+		if (r.sequence > j->pen.sequence)
+			j->pen.sequence = r.sequence;
+		end = r.next;
+	}
+	*ret_last = w.at.segment - 1; /* the last that is there */
+	*ret_at = w.damage.segment ? (struct journal_place){0} : end;
+	if (w.damage.segment)
+		log_event(LOG_WARN, "journal", "torn_end", F_I64("segment", w.damage.segment),
+		    F_I64("at", w.damage.at_bytes), F_I64("bytes", w.damage_bytes));
+	if (rc == 0 && *ret_last < end.segment)
+		*ret_at = (struct journal_place){0};
+	walk_fini(&w);
+	return rc == 0 && *ret_last >= from.segment ? sync_found(j, from.segment, *ret_last, e)
+						    : rc;
+}
+
+struct journal_reader {
+	struct journal *j;
+	struct walk w;
+};
+
+struct journal_reader *journal_reader_new(struct journal *j)
+{
+	struct journal_reader *r = mem_alloc(sizeof(*r));
+	r->j = j;
+	walk_init(&r->w, j->dir, j->mark.next, j->mark.sequence);
+	return r;
+}
+
+void journal_reader_free(struct journal_reader *r)
+{
+	if (!r)
+		return;
+	walk_fini(&r->w);
+	free(r);
+}
+
+int journal_read(struct journal_reader *r, struct journal_record *ret, struct err *e)
+{
+	pthread_mutex_lock(&r->j->lock);
+	r->w.end = r->j->durable;
+	pthread_mutex_unlock(&r->j->lock);
+	int rc = walk_next(&r->w, ret, e);
+	if (rc > 0)
+		ret->hash = sip_128(&r->j->sip, ret->key);
+	return rc;
+}
+
+void journal_reader_seek(struct journal_reader *r, struct journal_place to, uint64_t sequence)
+{
+	walk_seek(&r->w, to, sequence);
+}
+
+void journal_drained(struct journal *j, const struct journal_record *r)
+{
+	pthread_mutex_lock(&j->keys_lock);
+	pending_drop(j->keys, r->hash);
+	pthread_mutex_unlock(&j->keys_lock);
+	pthread_mutex_lock(&j->lock);
+	j->undrained_bytes -= r->length_bytes;
+	j->undrained_count--;
+	j->drained_segment = r->next.segment;
+	pthread_mutex_unlock(&j->lock);
+}
+
+int journal_body(
+    struct journal *j, struct journal_place p, struct arena *a, struct str *ret, struct err *e)
+{
+	struct walk w;
+	walk_init(&w, j->dir, p, 0);
+	int rc = walk_body(&w, a, ret, e);
+	bool gone = w.fd < 0;
+	walk_fini(&w);
+	if (rc == 0 && !gone)
+		return err_set(e, ERR_INVALID,
+		    "the journal is damaged in segment %u at %llu: the body is lost", p.segment,
+		    (unsigned long long)p.at_bytes);
+	return rc;
+}
+
+void journal_forget(struct journal *j, uint32_t oldest, uint32_t below)
+{
+	pthread_mutex_lock(&j->lock);
+	if (below > j->drained_segment)
+		below = j->drained_segment;
+	if (below > j->forget_below) {
+		if (j->forget_from >= j->forget_below)
+			j->forget_from = oldest;
+		j->forget_below = below;
+		pthread_cond_signal(&j->make);
+	}
+	pthread_mutex_unlock(&j->lock);
+}

@@ -1,0 +1,828 @@
+/* rooms: base loop store */
+/* The journal over a disk that loses and tears what was not synced, over failing calls, over
+ * damaged files, and under kill -9: whatever was acknowledged is read again, whole, once, in order;
+ * nothing damaged is. */
+#include "store/journal.h"
+#include "store/pending.h"
+#include "store/record.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/rand.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define NUMBERS 4096 /* of entries in a history */
+
+/* What outlives a child: who was acknowledged. */
+static struct shared {
+	atomic_bool acked[NUMBERS];
+	uint64_t id[NUMBERS];
+	atomic_uint acked_count;
+	uint64_t seed; /* of what survives a power cut */
+} * sh;
+
+static char dir[] = "/tmp/slipway-journal-XXXXXX";
+static char path[96];
+
+static void *shared_new(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(p != MAP_FAILED);
+	return p;
+}
+
+/* One entry: number n, from which key, meta and body follow. */
+struct one {
+	struct journal_entry en;
+	unsigned n;
+	int rc;
+	enum err_code code;
+	sem_t *told;
+	char key[24], meta[40];
+};
+
+static char bodies[200000];
+
+static size_t body_bytes(unsigned n)
+{
+	return n % 13 == 0 ? 150000 - n : n % 5 == 0 ? 0 : 37u * n % 9000;
+}
+
+static struct str body_of(unsigned n)
+{
+	return (struct str){bodies + n, body_bytes(n)};
+}
+
+static void on_done(struct journal_entry *en, int rc, const struct err *e)
+{
+	struct one *o = (struct one *)(void *)en; /* its first member */
+	o->rc = rc;
+	o->code = rc < 0 ? e->code : ERR_NONE;
+	if (rc == 0) {
+		sh->id[o->n] = en->id;
+		atomic_store(&sh->acked[o->n], true);
+		atomic_fetch_add(&sh->acked_count, 1);
+	}
+	sem_post(o->told);
+}
+
+static int append(struct journal *j, struct one *o, unsigned n, sem_t *told, struct err *e)
+{
+	*o = (struct one){.n = n, .told = told};
+	(void)snprintf(o->key, sizeof(o->key), "key-%u", n);
+	(void)snprintf(o->meta, sizeof(o->meta), "meta of %u", n);
+	o->en.key = str_c(o->key);
+	o->en.meta = str_c(o->meta);
+	o->en.body = body_of(n);
+	o->en.done = on_done;
+	return journal_append(j, &o->en, e);
+}
+
+static struct journal *open_at(const struct journal_mark *mark, struct err *e)
+{
+	struct journal_options o = {.path = path,
+	    .segment_least_bytes = 256u << 10,
+	    .segment_most_bytes = 512u << 10,
+	    .undrained_bytes_max = 64u << 20};
+	return journal_open(&o, mark, 0, e);
+}
+
+static const struct journal_mark nothing;
+
+/* Entries from..to in groups of up to 8, each group waited for. */
+static int write_some(struct journal *j, unsigned from, unsigned to)
+{
+	struct one o[8];
+	struct err e;
+	sem_t told;
+	int failed = 0;
+	sem_init(&told, 0, 0);
+	for (unsigned n = from; n < to;) {
+		unsigned many = 1 + n % 8, sent = 0;
+		for (; sent < many && n + sent < to; sent++)
+			if (append(j, &o[sent], n + sent, &told, &e) != 0)
+				break;
+		for (unsigned i = 0; i < sent; i++)
+			sem_wait(&told);
+		for (unsigned i = 0; i < sent; i++)
+			failed += o[i].rc != 0;
+		n += sent ? sent : 1;
+	}
+	sem_destroy(&told);
+	return failed;
+}
+
+/* Reads everything behind the mark; every acknowledged number that `lost` does not excuse must be
+ * there, whole. How many. */
+static unsigned check_all(unsigned below, const bool *lost)
+{
+	struct err e = {0};
+	struct arena a;
+	struct journal *j = open_at(&nothing, &e);
+	if (!j)
+		fail_msg("%s", e.msg);
+	struct journal_reader *r = journal_reader_new(j);
+	struct journal_record rec;
+	bool *seen = calloc(NUMBERS, 1);
+	unsigned count = 0, n;
+	uint64_t last = 0;
+	int rc;
+	while ((rc = journal_read(r, &rec, &e)) > 0) {
+		char key[24], meta[40];
+		assert_true(str_copy(rec.key, key, sizeof(key)));
+		assert_int_equal(sscanf(key, "key-%u", &n), 1);
+		assert_in_range(n, 0, NUMBERS - 1);
+		(void)snprintf(meta, sizeof(meta), "meta of %u", n);
+		assert_true(str_eq_c(rec.meta, meta));
+		assert_true(rec.sequence > last);
+		assert_false(seen[n]);
+		if (sh->acked[n])
+			assert_int_equal(rec.id, sh->id[n]);
+		seen[n] = true;
+		last = rec.sequence;
+		count++;
+		struct str body;
+		arena_init(&a, 1 << 20);
+		assert_int_equal(journal_body(j, rec.place, &a, &body, &e), 1);
+		assert_true(str_eq(body, body_of(n)));
+		arena_fini(&a);
+	}
+	if (rc < 0)
+		fail_msg("%s", e.msg);
+	for (n = 0; n < below; n++)
+		if (sh->acked[n] && !seen[n] && !(lost && lost[n]))
+			fail_msg("%u was acknowledged and is lost", n);
+	free(seen);
+	journal_reader_free(r);
+	journal_close(j);
+	return count;
+}
+
+static void fresh(const char *name)
+{
+	memset(sh, 0, sizeof(*sh));
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name);
+}
+
+/* --- reading again --- */
+
+static void test_lives(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	fresh("lives");
+	for (unsigned life = 0; life < 6; life++) {
+		struct journal *j = open_at(&nothing, &e);
+		assert_non_null(j);
+		assert_int_equal(write_some(j, life * 40, life * 40 + 40), 0);
+		assert_int_equal(journal_level(j).count, life * 40 + 40);
+		journal_close(j);
+	}
+	assert_int_equal(check_all(240, NULL), 240);
+}
+
+static void test_repeats(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	struct one o[40];
+	sem_t told;
+	struct journal_record rec;
+	fresh("repeats");
+	sem_init(&told, 0, 0);
+	struct journal *j = open_at(&nothing, &e);
+	for (unsigned i = 0; i < 40; i++)
+		assert_int_equal(append(j, &o[i], 7, &told, &e), 0);
+	unsigned fresh_ones = 0;
+	for (unsigned i = 0; i < 40; i++)
+		sem_wait(&told);
+	for (unsigned i = 0; i < 40; i++) {
+		assert_int_equal(o[i].rc, 0);
+		assert_int_equal(o[i].en.id, o[0].en.id);
+		fresh_ones += o[i].en.verdict == JOURNAL_NEW;
+	}
+	assert_int_equal(fresh_ones, 1);
+	assert_int_equal(journal_level(j).count, 1);
+	journal_close(j);
+	/* a later life knows it too, until it is drained */
+	j = open_at(&nothing, &e);
+	assert_int_equal(append(j, &o[1], 7, &told, &e), 0);
+	sem_wait(&told);
+	assert_int_equal(o[1].en.verdict, JOURNAL_REPEAT);
+	assert_int_equal(o[1].en.id, o[0].en.id);
+	struct journal_reader *r = journal_reader_new(j);
+	assert_int_equal(journal_read(r, &rec, &e), 1);
+	journal_drained(j, &rec);
+	assert_int_equal(journal_read(r, &rec, &e), 0);
+	assert_int_equal(journal_level(j).count, 0);
+	assert_int_equal(append(j, &o[2], 7, &told, &e), 0);
+	sem_wait(&told);
+	assert_int_equal(o[2].en.verdict, JOURNAL_NEW);
+	journal_reader_free(r);
+	journal_close(j);
+	sem_destroy(&told);
+}
+
+static void test_full(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	struct one o[3];
+	sem_t told;
+	fresh("full");
+	sem_init(&told, 0, 0);
+	struct journal_options opt = {.path = path, .undrained_count_max = 2};
+	struct journal *j = journal_open(&opt, &nothing, 41, &e);
+	assert_int_equal(append(j, &o[0], 1, &told, &e), 0);
+	assert_int_equal(append(j, &o[1], 2, &told, &e), 0);
+	assert_int_equal(append(j, &o[2], 3, &told, &e), -1);
+	assert_int_equal(e.code, ERR_UNAVAILABLE);
+	sem_wait(&told);
+	sem_wait(&told);
+	assert_int_equal(o[0].en.id, 42); /* above what the store has */
+	journal_close(j);
+	sem_destroy(&told);
+}
+
+static void test_forget(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	struct journal_record rec;
+	fresh("forget");
+	struct journal *j = open_at(&nothing, &e);
+	assert_int_equal(write_some(j, 0, 200), 0);
+	struct journal_reader *r = journal_reader_new(j);
+	uint32_t last = 0;
+	struct journal_place first = {0};
+	while (journal_read(r, &rec, &e) == 1) {
+		if (!first.segment)
+			first = rec.place;
+		last = rec.place.segment;
+		journal_drained(j, &rec);
+	}
+	assert_true(last > 3);
+	journal_forget(j, 1, 3);
+	struct arena a;
+	struct str body;
+	arena_init(&a, 1 << 20);
+	int rc = 1;
+	for (int i = 0; i < 400 && rc == 1; i++, usleep(5000))
+		rc = journal_body(j, first, &a, &body, &e);
+	assert_int_equal(rc, 0);
+	arena_fini(&a);
+	journal_reader_free(r);
+	journal_close(j);
+}
+
+/* --- damaged files --- */
+
+static void flip(const char *file, off_t at, unsigned char mask)
+{
+	char name[160];
+	unsigned char c;
+	(void)snprintf(name, sizeof(name), "%s/%s", path, file);
+	int fd = open(name, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pread(fd, &c, 1, at), 1);
+	c ^= mask;
+	assert_int_equal(pwrite(fd, &c, 1, at), 1);
+	close(fd);
+}
+
+/* Any one flipped bit costs at most the record it is in. */
+static void test_bit_flips(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	fresh("flips");
+	struct journal *j = open_at(&nothing, &e);
+	assert_int_equal(write_some(j, 92, 104), 0); /* all within the first segment */
+	journal_close(j);
+	unsigned lost_once = 0;
+	for (int i = 0; i < 100; i++) {
+		bool lost[NUMBERS] = {0};
+		off_t at = (off_t)rand_below(48000);
+		unsigned char mask = (unsigned char)(1u << rand_below(8));
+		unsigned count;
+		flip("00000001", at, mask);
+		memset(lost, 1, sizeof(lost));
+		count = check_all(104, lost);
+		assert_in_range(count, 11, 12);
+		lost_once += count == 11;
+		flip("00000001", at, mask);
+	}
+	assert_true(lost_once > 20);
+	assert_int_equal(check_all(104, NULL), 12);
+}
+
+static void test_lost_tail(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	char name[160];
+	fresh("tail");
+	struct journal *j = open_at(&nothing, &e);
+	assert_int_equal(write_some(j, 1, 12), 0);
+	journal_close(j);
+	bool lost[NUMBERS];
+	memset(lost, 1, sizeof(lost));
+	(void)snprintf(name, sizeof(name), "%s/00000001", path);
+	unsigned before = 11;
+	for (off_t size = 70000; size > 100; size -= 4999) {
+		assert_int_equal(truncate(name, size), 0);
+		unsigned count = check_all(12, lost);
+		assert_true(count <= before);
+		before = count;
+	}
+	assert_int_equal(before, 0);
+	/* and it goes on behind what is left */
+	j = open_at(&nothing, &e);
+	assert_non_null(j);
+	assert_int_equal(write_some(j, 20, 30), 0);
+	journal_close(j);
+	memset(lost + 20, 0, 10);
+	assert_int_equal(check_all(30, lost), 10);
+}
+
+/* --- a disk that loses what was not synced --- */
+
+#define DISK_FILES 24
+#define DISK_BYTES (600u << 10)
+#define SECTOR 512u
+#define DISK_DIR 900
+#define DISK_FD 1000
+
+static struct disk {
+	struct disk_file {
+		char name[24], synced_name[24]; /* "" none */
+		size_t n, synced_n;
+		char now[DISK_BYTES], synced[DISK_BYTES];
+	} files[DISK_FILES];
+	int ops_left; /* power goes at 0 */
+	uint64_t random;
+} * disk;
+static pthread_mutex_t disk_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static uint64_t chance(void)
+{
+	disk->random = disk->random * 6364136223846793005u + 1442695040888963407u;
+	return disk->random >> 33;
+}
+
+/* Each sector that was not synced is old, new, or torn; a name is old or new. */
+static void power_cut(void)
+{
+	for (int i = 0; i < DISK_FILES; i++) {
+		struct disk_file *f = &disk->files[i];
+		for (size_t at = 0; at < DISK_BYTES; at += SECTOR) {
+			size_t torn = chance() % 3 == 0 ? chance() % SECTOR : SECTOR;
+			if (memcmp(f->now + at, f->synced + at, SECTOR) != 0 && chance() % 2)
+				memcpy(f->synced + at, f->now + at, torn);
+		}
+		if (strcmp(f->name, f->synced_name) != 0 && chance() % 2)
+			memcpy(f->synced_name, f->name, sizeof(f->name));
+		if (f->n != f->synced_n && chance() % 2)
+			f->synced_n = f->n;
+		memcpy(f->now, f->synced, DISK_BYTES);
+		memcpy(f->name, f->synced_name, sizeof(f->name));
+		f->n = f->synced_n;
+	}
+}
+
+static void disk_op(void)
+{
+	pthread_mutex_lock(&disk_lock);
+	if (--disk->ops_left == 0) {
+		power_cut();
+		_exit(0);
+	}
+}
+
+static int disk_end(int rc, int sys)
+{
+	pthread_mutex_unlock(&disk_lock);
+	errno = sys;
+	return rc;
+}
+
+static int disk_find(const char *name)
+{
+	for (int i = 0; i < DISK_FILES; i++)
+		if (disk->files[i].name[0] && strcmp(disk->files[i].name, name) == 0)
+			return i;
+	return -1;
+}
+
+static int disk_openat(int at, const char *name, int flags, mode_t mode)
+{
+	if (at != DISK_DIR)
+		return strcmp(name, path) == 0 ? DISK_DIR : openat(at, name, flags, mode);
+	disk_op();
+	int i = disk_find(name);
+	if (i >= 0)
+		return flags & O_EXCL ? disk_end(-1, EEXIST) : disk_end(DISK_FD + i, 0);
+	if (!(flags & O_CREAT))
+		return disk_end(-1, ENOENT);
+	for (i = 0; i < DISK_FILES && (disk->files[i].name[0] || disk->files[i].synced_name[0]);
+	     i++)
+		;
+	if (i == DISK_FILES)
+		return disk_end(-1, ENOSPC);
+	struct disk_file *f = &disk->files[i];
+	memset(f, 0, sizeof(*f));
+	/* what a new file's blocks held before is anybody's guess until it is synced */
+	for (size_t b = 0; b < DISK_BYTES; b += 64)
+		f->synced[b] = (char)chance();
+	(void)snprintf(f->name, sizeof(f->name), "%s", name);
+	return disk_end(DISK_FD + i, 0);
+}
+
+static ssize_t disk_pread(int fd, void *p, size_t n, off_t at)
+{
+	disk_op();
+	struct disk_file *f = &disk->files[fd - DISK_FD];
+	size_t left = (size_t)at < f->n ? f->n - (size_t)at : 0;
+	n = n < left ? n : left;
+	memcpy(p, f->now + at, n);
+	disk_end(0, 0);
+	return (ssize_t)n;
+}
+
+static ssize_t disk_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	disk_op();
+	struct disk_file *f = &disk->files[fd - DISK_FD];
+	if ((size_t)at + n > DISK_BYTES)
+		return disk_end(-1, ENOSPC);
+	memcpy(f->now + at, p, n);
+	if ((size_t)at + n > f->n)
+		f->n = (size_t)at + n;
+	disk_end(0, 0);
+	return (ssize_t)n;
+}
+
+static int disk_sync(int fd)
+{
+	disk_op();
+	if (fd == DISK_DIR) {
+		for (int i = 0; i < DISK_FILES; i++)
+			memcpy(disk->files[i].synced_name, disk->files[i].name, 24);
+	} else {
+		struct disk_file *f = &disk->files[fd - DISK_FD];
+		memcpy(f->synced, f->now, DISK_BYTES);
+		f->synced_n = f->n;
+	}
+	return disk_end(0, 0);
+}
+
+static int disk_close(int fd)
+{
+	return fd >= DISK_DIR ? 0 : close(fd);
+}
+
+static int disk_rename(int from_dir, const char *from, int to_dir, const char *to)
+{
+	(void)from_dir, (void)to_dir;
+	disk_op();
+	int i = disk_find(from), old = disk_find(to);
+	if (i < 0)
+		return disk_end(-1, ENOENT);
+	if (old >= 0)
+		disk->files[old].name[0] = '\0';
+	(void)snprintf(disk->files[i].name, 24, "%s", to);
+	return disk_end(0, 0);
+}
+
+static int disk_unlink(int at, const char *name, int flags)
+{
+	(void)at, (void)flags;
+	disk_op();
+	int i = disk_find(name);
+	if (i < 0)
+		return disk_end(-1, ENOENT);
+	disk->files[i].name[0] = '\0';
+	return disk_end(0, 0);
+}
+
+static void disk_use(void)
+{
+	static struct io io;
+	io = io_real;
+	io.openat = disk_openat;
+	io.pread = disk_pread;
+	io.pwrite = disk_pwrite;
+	io.fsync = io.fdatasync = disk_sync;
+	io.close = disk_close;
+	io.renameat = disk_rename;
+	io.unlinkat = disk_unlink;
+	io_set(&io);
+}
+
+/* Runs fn in a child; its exit code. */
+static int in_child(void (*fn)(void *), void *ctx)
+{
+	int status, null;
+	pid_t pid = fork();
+	if (pid == 0) {
+		null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+		dup2(null, 2);
+		fn(ctx);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+struct span {
+	unsigned from, to;
+};
+
+static void disk_life(void *ctx)
+{
+	struct span *s = ctx;
+	struct err e = {0};
+	disk_use();
+	struct journal *j = open_at(&nothing, &e);
+	if (!j)
+		_exit(e.code == ERR_NO_SPACE ? 0 : 9);
+	write_some(j, s->from, s->to);
+	journal_close(j);
+	disk->ops_left = 1;
+	disk_op();
+}
+
+static void disk_check(void *ctx)
+{
+	disk_use();
+	disk->ops_left = 1 << 30;
+	check_all(*(unsigned *)ctx, NULL);
+}
+
+static void test_power_cuts(void **state)
+{
+	(void)state;
+	unsigned cuts = getenv("SLIPWAY_LONG") ? 2000 : 120, acked = 0;
+	fresh("cuts");
+	assert_int_equal(mkdir(path, 0700), 0);
+	for (unsigned history = 0; history < cuts / 4; history++) {
+		memset(disk, 0, sizeof(*disk));
+		memset(sh, 0, sizeof(*sh));
+		disk->random = history * 7919 + 1;
+		unsigned next = 0;
+		for (unsigned life = 0; life < 4; life++) {
+			struct span s = {next, next + 60};
+			disk->ops_left = 4 + (int)(chance() % 120);
+			assert_int_equal(in_child(disk_life, &s), 0);
+			next += 60;
+			assert_int_equal(in_child(disk_check, &next), 0);
+		}
+		acked += sh->acked_count;
+	}
+	print_message("%u power cuts, %u acknowledged, none lost\n", cuts, acked);
+	assert_true(acked > cuts);
+}
+
+/* --- failing calls --- */
+
+enum fault { WRITE_EIO, WRITE_FULL, WRITE_SHORT, SYNC_EIO, RENAME_EIO, OPEN_EMFILE, FAULTS };
+static const char *const fault_names[FAULTS] = {
+    "write: EIO", "write: ENOSPC", "write: short", "sync: EIO", "rename: EIO", "open: EMFILE"};
+static struct {
+	enum fault kind;
+	atomic_int left;
+} arm;
+
+static bool trips(enum fault a, enum fault b, enum fault c)
+{
+	return (arm.kind == a || arm.kind == b || arm.kind == c) &&
+	       atomic_fetch_sub(&arm.left, 1) == 1;
+}
+
+static ssize_t bad_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	if (!trips(WRITE_EIO, WRITE_FULL, WRITE_SHORT))
+		return pwrite(fd, p, n, at);
+	if (arm.kind == WRITE_SHORT)
+		return pwrite(fd, p, n > 4096 ? n / 2 & ~4095ul : n, at);
+	errno = arm.kind == WRITE_FULL ? ENOSPC : EIO;
+	return -1;
+}
+
+static int bad_fsync(int fd)
+{
+	return trips(SYNC_EIO, FAULTS, FAULTS) ? (errno = EIO, -1) : fsync(fd);
+}
+
+static int bad_fdatasync(int fd)
+{
+	return trips(SYNC_EIO, FAULTS, FAULTS) ? (errno = EIO, -1) : fdatasync(fd);
+}
+
+static int bad_rename(int a, const char *from, int b, const char *to)
+{
+	return trips(RENAME_EIO, FAULTS, FAULTS) ? (errno = EIO, -1) : renameat(a, from, b, to);
+}
+
+static int bad_open(int at, const char *name, int flags, mode_t mode)
+{
+	return trips(OPEN_EMFILE, FAULTS, FAULTS) ? (errno = EMFILE, -1)
+						  : openat(at, name, flags, mode);
+}
+
+static void fault_life(void *ctx)
+{
+	struct err e = {0};
+	static struct io io;
+	(void)ctx;
+	io = io_real;
+	io.pwrite = bad_pwrite;
+	io.fsync = bad_fsync;
+	io.fdatasync = bad_fdatasync;
+	io.renameat = bad_rename;
+	io.openat = bad_open;
+	io_set(&io);
+	struct journal *j = open_at(&nothing, &e);
+	if (!j)
+		_exit(e.code == ERR_IO || e.code == ERR_NO_SPACE ? 1 : 9);
+	int failed = write_some(j, 1, 60);
+	/* a full disk is got over */
+	for (unsigned from = 60; failed && from < 100; from += 20) {
+		usleep(250000);
+		failed = write_some(j, from, from + 20);
+	}
+	if (failed)
+		_exit(8);
+	journal_close(j);
+	_exit(atomic_load(&arm.left) > 0 ? 42 : 0);
+}
+
+static void test_faults(void **state)
+{
+	(void)state;
+	int step = getenv("SLIPWAY_LONG") ? 1 : 3;
+	for (int f = 0; f < FAULTS; f++) {
+		int rc = 0, k, ended = 0;
+		for (k = 1; k < 200 && rc != 42; k += step) {
+			char name[32];
+			(void)snprintf(name, sizeof(name), "fault-%d-%d", f, k);
+			fresh(name);
+			arm.kind = (enum fault)f;
+			atomic_store(&arm.left, k);
+			rc = in_child(fault_life, NULL);
+			if (rc != 0 && rc != 1 && rc != 42 && rc != 75)
+				fail_msg("%s, the %d-th: ended with %d", fault_names[f], k, rc);
+			if (rc == 75)
+				assert_true(f == WRITE_EIO || f == SYNC_EIO || f == OPEN_EMFILE);
+			ended += rc == 75;
+			check_all(100, NULL);
+			int at = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+			assert_int_equal(fs_remove_tree(at, name, NULL), 0);
+			close(at);
+		}
+		print_message("%s: to the %d-th, %d ended the process\n", fault_names[f], k, ended);
+		if (f == SYNC_EIO)
+			assert_true(ended > 2);
+	}
+}
+
+/* --- kill -9 --- */
+
+static void kill_life(void *ctx)
+{
+	struct span *s = ctx;
+	struct err e = {0};
+	struct journal *j = open_at(&nothing, &e);
+	if (!j)
+		_exit(9);
+	write_some(j, s->from, s->to);
+	_exit(7);
+}
+
+static void test_kills(void **state)
+{
+	(void)state;
+	fresh("kills");
+	unsigned next = 1;
+	for (int life = 0; life < 20; life++) {
+		struct span s = {next, next + 200};
+		int status;
+		pid_t pid = fork();
+		if (pid == 0)
+			kill_life(&s);
+		while (!sh->acked[next] && waitpid(pid, &status, WNOHANG) == 0)
+			usleep(200);
+		usleep((useconds_t)rand_below(15000));
+		kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+		next += 200;
+		check_all(next, NULL);
+	}
+	print_message("20 kills, %u acknowledged, none lost\n", sh->acked_count);
+}
+
+/* --- the parts --- */
+
+static void test_pending(void **state)
+{
+	(void)state;
+	enum { KEYS = 3000 };
+	struct pending *p = pending_new();
+	static uint64_t model[KEYS];
+	size_t count = 0;
+	for (int i = 0; i < 200000; i++) {
+		unsigned k = (unsigned)rand_below(KEYS);
+		struct sip_hash h = {{(uint64_t)k * 16 % 257, k}}; /* many want the same slot */
+		assert_int_equal(pending_find(p, h), model[k]);
+		if (rand_below(2)) {
+			count += model[k] == 0;
+			model[k] = (uint64_t)i + 1;
+			pending_put(p, h, model[k]);
+		} else {
+			count -= model[k] != 0;
+			model[k] = 0;
+			pending_drop(p, h);
+		}
+		assert_int_equal(pending_count(p), count);
+	}
+	pending_free(p);
+}
+
+static void test_format(void **state)
+{
+	(void)state;
+	struct err e;
+	uint8_t seg[SEGMENT_HEAD_BYTES], rec[RECORD_HEAD_BYTES];
+	struct segment_head h = {.number = 7, .size_bytes = 1 << 20, .salt = 0x0123456789abcdefu},
+			    g;
+	segment_pack(&h, seg);
+	assert_memory_equal(
+	    seg, "SLIPJRN1\1\0\0\0\7\0\0\0\0\0\20\0\0\0\0\0\xef\xcd\xab\x89\x67\x45\x23\1", 32);
+	assert_int_equal(segment_unpack(seg, &g, &e), 0);
+	assert_int_equal(g.number, 7);
+	for (unsigned bit = 0; bit < SEGMENT_HEAD_BYTES * 8; bit++) {
+		seg[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		assert_int_equal(segment_unpack(seg, &g, &e), -1);
+		seg[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	struct record_head r = record_make(h.salt, 9, 5, STR("k"), STR("me"), STR("body")), q;
+	record_pack(&r, rec);
+	assert_true(record_unpack(rec, 39, &q));
+	assert_int_equal(q.crc, r.crc);
+	assert_int_equal(q.length, 39);
+	assert_int_equal(q.sequence, 9);
+	assert_int_equal(q.id, 5);
+	assert_memory_equal(
+	    rec + 4, "\47\0\0\0\11\0\0\0\0\0\0\0\5\0\0\0\0\0\0\0\1\0\2\0\0\0\0\0", 28);
+	assert_false(record_unpack(rec, 38, &q)); /* does not fit */
+	assert_int_not_equal(
+	    record_make(h.salt + 1, 9, 5, STR("k"), STR("me"), STR("body")).crc, r.crc);
+	rec[8] = 4; /* an id above its sequence */
+	assert_false(record_unpack(rec, 39, &q));
+}
+
+int main(void)
+{
+	log_open(LOG_LEVEL_COUNT, 2);
+	sh = shared_new(sizeof(*sh));
+	disk = shared_new(sizeof(*disk));
+	for (size_t i = 0; i < sizeof(bodies); i++)
+		bodies[i] = (char)(i * 31 >> 3 ^ i);
+	assert_non_null(mkdtemp(dir));
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_format),
+	    cmocka_unit_test(test_pending),
+	    cmocka_unit_test(test_lives),
+	    cmocka_unit_test(test_repeats),
+	    cmocka_unit_test(test_full),
+	    cmocka_unit_test(test_forget),
+	    cmocka_unit_test(test_bit_flips),
+	    cmocka_unit_test(test_lost_tail),
+	    cmocka_unit_test(test_power_cuts),
+	    cmocka_unit_test(test_faults),
+	    cmocka_unit_test(test_kills),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
+	int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)!fs_remove_tree(tmp, strrchr(dir, '/') + 1, NULL);
+	return failed;
+}
