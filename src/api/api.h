@@ -28,6 +28,7 @@ struct api_context {
 	const struct seal_key *seal;
 	struct feed *feed;
 	struct logs *logs;
+	struct intake *intake;	/* has the bodies of events; NULL: the store has all */
 	struct hooks *hooks;	/* NULL: nobody is told of changed hooks */
 	struct run *run;	/* NULL: no instances are shown */
 	struct deploy *deploy;	/* NULL: `run` is ERR_UNAVAILABLE */

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "model/event.h"
+#include "queue/intake.h"
 
 #include <inttypes.h>
 
@@ -69,7 +70,8 @@ int api_event_get(struct api_call *c, struct err *e)
 	arena_init(&room, 2 * (size_t)LIMIT_HOOK_BODY_BYTES);
 	struct store_db *db = api_reading(c, e);
 	if (!db || event_find(c, db, &ev, e) < 0 ||
-	    model_event_body(db, &room, ev.id, api_viewer(c), &body, e) < 0)
+	    model_event_body(db, &room, ev.id, api_viewer(c), &body, e) < 0 ||
+	    intake_body(c->cx->intake, &ev, &room, &body, e) < 0)
 		return -1;
 	buf_fini(&c->out);
 	buf_init(&c->out, 6 * (size_t)LIMIT_HOOK_BODY_BYTES + 65536);

@@ -231,8 +231,14 @@ static int engine_open(struct daemon *d, struct err *e)
 	if (!(a->queue = queue_open(&qo, e)))
 		return -1;
 	deploy_bind_queue(a->deploy, a->queue);
+	const struct intake_options io = {.store = a->store,
+	    .queue = a->queue,
+	    .loop = a->loop,
+	    .journal = d->layout.journal};
+	if (!(a->intake = intake_open(&io, e)))
+		return -1;
 	const struct hooks_options ho = {
-	    .loop = a->loop, .store = a->store, .queue = a->queue, .seal = a->seal};
+	    .loop = a->loop, .store = a->store, .intake = a->intake, .seal = a->seal};
 	a->hooks = hooks_open(&ho, e);
 	return a->hooks ? 0 : -1;
 }
@@ -410,6 +416,7 @@ static void daemon_close(struct daemon *d)
 	loop_watch_free(d->signal_watch);
 	http_server_free(d->server);
 	http_server_free(d->edge_server);
+	intake_close(d->api.intake);
 	store_close(d->api.store);
 	hooks_close(d->api.hooks);
 	queue_close(d->api.queue);

@@ -278,31 +278,23 @@ static struct hook *hook_find(struct hooks *h, struct str name)
 	return there ? &h->table.v[at] : NULL;
 }
 
-/* A delivery on its way into the store; lives in the request's arena. */
+/* A delivery on its way; lives in the request's arena. */
 struct delivery {
-	struct hooks *h;
+	struct intake_ask ask;
 	struct http_call *c;
-	struct queue_delivery d;
-	struct queue_accepted accepted;
 	const char *note;
 };
 
-static int delivery_unit(void *ctx, struct store_db *db, struct err *e)
+/* Not on the loop: it is durable now, and the call gone once it is answered. */
+static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 {
-	struct delivery *d = ctx;
-	return queue_unit_accept(db, &d->d, &d->accepted, e);
-}
-
-/* On the writer thread: durable now. */
-static void delivery_done(void *ctx, int rc, const struct err *e)
-{
-	struct delivery *d = ctx;
+	struct delivery *d = ask->ctx;
 	if (rc != 0) {
 		http_reply_problem(d->c, e);
 		return;
 	}
 	char text[160];
-	struct queue_accepted got = d->accepted;
+	struct queue_accepted got = ask->got;
 	int n = snprintf(text, sizeof(text), "{\"event\":%lld", (long long)got.event_id);
 	if (got.task_id)
 		n += snprintf(
@@ -313,8 +305,6 @@ static void delivery_done(void *ctx, int rc, const struct err *e)
 		n += snprintf(text + n, sizeof(text) - (size_t)n, ",\"note\":\"%s\"", d->note);
 	text[n++] = '}';
 	counter_add(got.repeated ? COUNTER_HOOK_REPEATED : COUNTER_HOOK_ACCEPTED, 1);
-	if (got.task_id && !got.repeated)
-		queue_kick(d->h->o.queue);
 	http_reply_json(d->c, got.repeated ? 200 : 202, (struct str){text, (size_t)n});
 }
 
@@ -363,10 +353,11 @@ static void hook_store(struct hooks *h, const struct hook *hook, struct http_cal
 		return;
 	}
 	int64_t now = clock_wall_ms();
-	d->h = h;
 	d->c = c;
 	d->note = why_ignored(hook, ev);
-	d->d = (struct queue_delivery){
+	d->ask.done = delivery_done;
+	d->ask.ctx = d;
+	d->ask.d = (struct queue_delivery){
 	    .hook_id = hook->id,
 	    .project_id = hook->project_id,
 	    .key = ev->key.p ? ev->key : key_of_body(r, now),
@@ -378,7 +369,7 @@ static void hook_store(struct hooks *h, const struct hook *hook, struct http_cal
 	    .received_ms = now,
 	    .triggers = !d->note,
 	};
-	if (store_submit(h->o.store, delivery_unit, delivery_done, d, &e) != 0)
+	if (intake_accept(h->o.intake, &d->ask, r->arena, &e) != 0)
 		refuse(c, &e);
 }
 

@@ -1,21 +1,22 @@
 /* Signed events from outside: POST /hooks/{hook}. Verified over the raw bytes in constant time,
  * stored durably once per (hook, delivery id), and only then acknowledged.
  *
- * Answers: 202 {"event", "task"?, "note"?} accepted; 200 with the first event's id for a repeat;
+ * Answers: 202 {"event", "task"?, "note"?} accepted ("task" only where the store itself was waited for: with a journal
+ * the event tells it a moment later); 200 with the first event's id for a repeat;
  * 400 malformed; 401 missing or wrong signature; 404 unknown hook; 413; 415; 503 when the store
  * cannot take it. */
 #pragma once
 
 #include "crypto/seal.h"
 #include "http/http.h"
-#include "queue/queue.h"
+#include "queue/intake.h"
 #include "store/store.h"
 
 struct hooks;
 struct hooks_options {
 	struct loop *loop;
 	struct store *store;
-	struct queue *queue;
+	struct intake *intake;
 	const struct seal_key *seal;
 };
 /* Reads every hook and its secret into memory; blocks; at start only. NULL on error. */

@@ -322,6 +322,36 @@ void loop_timer_free(struct loop_timer *t)
 		uv_close((uv_handle_t *)&t->uv, on_timer_closed);
 }
 
+struct loop_turn {
+	uv_prepare_t uv;
+	loop_fn *fn;
+	void *ctx;
+};
+
+static void on_turn(uv_prepare_t *handle)
+{
+	struct loop_turn *t = handle->data;
+	t->fn(t->ctx);
+}
+
+struct loop_turn *loop_turn_new(struct loop *l, loop_fn *fn, void *ctx)
+{
+	struct loop_turn *t = mem_alloc(sizeof(*t));
+	t->fn = fn;
+	t->ctx = ctx;
+	must(uv_prepare_init(&l->uv, &t->uv));
+	must(uv_prepare_start(&t->uv, on_turn));
+	uv_unref((uv_handle_t *)&t->uv);
+	t->uv.data = t;
+	return t;
+}
+
+void loop_turn_free(struct loop_turn *t)
+{
+	if (t)
+		uv_close((uv_handle_t *)&t->uv, on_timer_closed);
+}
+
 /* libuv stops a watch on POLLERR; level-triggered means that we go on until the owner frees it. */
 static void on_readable(uv_poll_t *handle, int status, int events)
 {

@@ -40,6 +40,12 @@ void loop_timer_at(struct loop_timer *t, int64_t mono_ms);
 void loop_timer_cancel(struct loop_timer *t);
 void loop_timer_free(struct loop_timer *t); /* cancels; NULL is fine; also inside its own callback */
 
+/* Calls fn(ctx) in each turn of the loop, after what was ready has been seen to and before it waits again: for what is
+ * better done once for many. Does not keep the loop running. */
+struct loop_turn;
+struct loop_turn *loop_turn_new(struct loop *l, loop_fn *fn, void *ctx);
+void loop_turn_free(struct loop_turn *t); /* NULL is fine */
+
 /* Calls fn(ctx) whenever fd is readable (level-triggered), until freed; end of file and
  * errors count as readable. The fd stays the caller's and becomes non-blocking. NULL when it cannot be
  * polled (a regular file) or is watched already. */

@@ -121,7 +121,7 @@ int model_event_set(
 #define EVENT_COLUMNS                                                                              \
 	"SELECT e.id, e.hook_id, e.project_id, h.name, p.name, e.delivery_key, e.received_ms, "    \
 	"e.kind, e.ref,"                                                                           \
-	" e.before_commit, e.after_commit, e.task_id, e.outcome, e.attempt FROM event e"           \
+	" e.before_commit, e.after_commit, e.task_id, e.outcome, e.attempt, e.body_segment, e.body_at FROM event e"           \
 	" JOIN hook h ON h.id = e.hook_id JOIN project p ON p.id = e.project_id WHERE "
 
 static void fill_event(struct row *r, void *ret)
@@ -141,6 +141,8 @@ static void fill_event(struct row *r, void *ret)
 	    .task_id = row_i64(r, 11),
 	    .outcome = (enum model_outcome)row_enum(r, 12, outcome_names, MODEL_OUTCOME_COUNT),
 	    .attempt = row_i64(r, 13),
+	    .body_segment = row_i64(r, 14),
+	    .body_at = row_i64(r, 15),
 	};
 }
 

@@ -28,6 +28,7 @@ struct model_event {
 	int64_t task_id;	  /* 0: none */
 	enum model_outcome outcome;
 	int64_t attempt; /* from 1 */
+	int64_t body_segment, body_at; /* where the journal has the body; 0: the store has it */
 };
 struct model_events {
 	struct model_event *v;
@@ -55,6 +56,26 @@ struct model_event_filter {
 int model_event_list(struct store_db *db, struct arena *a, struct model_event_filter filter,
     struct model_page page, struct model_viewer viewer, struct model_events *ret,
     struct err *e) WARN_UNUSED;
+/* What the store knows of a delivery: 1 with id, task_id and outcome, 0, -1. */
+int model_event_known(struct store_db *db, int64_t hook_id, struct str key,
+    struct model_event *ret, struct err *e) WARN_UNUSED;
+/* Stores an event that the journal has, under the journal's number for it: uses id, task_id and body_… besides what
+ * model_event_add does. 1: stored, or its failed first attempt waits again; 0: nothing to store it for, its hook is gone or
+ * the key is there. */
+int model_event_apply(struct store_db *db, const struct model_event *ev, struct err *e) WARN_UNUSED;
+/* Was a rollback, stop or destroy of the project asked for after that moment? 1/0/-1. */
+int model_task_decided_since(
+    struct store_db *db, int64_t project_id, int64_t received_ms, struct err *e) WARN_UNUSED;
+/* How far the journal was drained, kept with what was drained: 1/0/-1. */
+struct model_journal {
+	int64_t segment, at_bytes, sequence, oldest;
+};
+int model_journal_get(struct store_db *db, struct model_journal *ret, struct err *e) WARN_UNUSED;
+int model_journal_set(struct store_db *db, const struct model_journal *m, struct err *e) WARN_UNUSED;
+/* The highest id of an event; 0: none. */
+int model_event_last_id(struct store_db *db, int64_t *ret, struct err *e) WARN_UNUSED;
+/* The lowest segment that an event's body is in; 0: none is in any. */
+int model_event_oldest_segment(struct store_db *db, int64_t *ret, struct err *e) WARN_UNUSED;
 /* Oldest first: stored, waiting, without a task (a crash came between). */
 int model_event_orphans(struct store_db *db, struct arena *a, uint32_t limit,
     struct model_events *ret, struct err *e) WARN_UNUSED;

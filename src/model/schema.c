@@ -155,8 +155,18 @@ static const char schema_2[] =
     "INSERT INTO event_body(event_id, body) SELECT id, body FROM event;\n"
     "ALTER TABLE event DROP COLUMN body;\n";
 
+/* Events that come through the journal: where their bodies are, and how far it was drained. */
+static const char schema_3[] =
+    "ALTER TABLE event ADD COLUMN body_segment @i64 NOT NULL DEFAULT 0;\n"
+    "ALTER TABLE event ADD COLUMN body_at @i64 NOT NULL DEFAULT 0;\n"
+    "CREATE INDEX task_decisive ON task(project_id, created_ms)"
+    " WHERE kind IN ('rollback', 'stop', 'destroy');\n"
+    "CREATE TABLE journal("
+    " one @i64 PRIMARY KEY CHECK (one = 1), segment @i64 NOT NULL, at_bytes @i64 NOT NULL,"
+    " sequence @i64 NOT NULL, oldest @i64 NOT NULL) @strict;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
-static const char *const migrations[] = {schema_1, schema_2};
+static const char *const migrations[] = {schema_1, schema_2, schema_3};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

@@ -23,8 +23,8 @@ static struct model_lease lease_of(struct queue_lease l, char owner[QUEUE_OWNER_
 	    .task_id = l.task_id, .owner = str_c(owner), .counter = l.counter};
 }
 
-static int push_task(struct store_db *db, const struct queue_delivery *d, int64_t event_id,
-    int64_t *ret_task_id, struct err *e)
+int queue_unit_push(
+    struct store_db *db, const struct queue_delivery *d, int64_t *ret_task_id, struct err *e)
 {
 	struct model_task t = {.project_id = d->project_id,
 	    .kind = MODEL_TASK_DEPLOY,
@@ -40,10 +40,16 @@ static int push_task(struct store_db *db, const struct queue_delivery *d, int64_
 	struct model_task_added added;
 	if (model_task_add(db, &t, &added, e) != 0)
 		return -1;
-	if (model_event_set(db, event_id, MODEL_OUTCOME_WAITING, added.id, e) < 0)
-		return -1;
 	*ret_task_id = added.id;
 	return 0;
+}
+
+static int push_task(struct store_db *db, const struct queue_delivery *d, int64_t event_id,
+    int64_t *ret_task_id, struct err *e)
+{
+	if (queue_unit_push(db, d, ret_task_id, e) != 0)
+		return -1;
+	return model_event_set(db, event_id, MODEL_OUTCOME_WAITING, *ret_task_id, e) < 0 ? -1 : 0;
 }
 
 /* A repeat is answered with the first event's id and the task that served it. */

@@ -15,16 +15,17 @@
 struct store_base;
 struct store_conn;
 struct store_query;
+struct store_options;
 
 struct store_driver {
 	const char *name;
 	/* What the tokens of DDL become. */
 	const char *id, *i64, *blob, *strict;
 
-	/* Opens or creates the database and takes the writer's lock; ERR_CONFLICT when another has
-	 * it. `shared`: the lock is taken for each write transaction instead, waiting for it, so
-	 * that further processes may write in between. */
-	int (*open)(const char *path, bool shared, struct store_base **ret, struct err *e);
+	/* Opens or creates the database at o->path and takes the writer's lock; ERR_CONFLICT when
+	 * another has it. o->shared: the lock is taken for each write transaction instead, waiting
+	 * for it, so that further processes may write in between. */
+	int (*open)(const struct store_options *o, struct store_base **ret, struct err *e);
 	void (*close)(struct store_base *b);
 	int (*connect)(struct store_base *b, bool writer, struct store_conn **ret, struct err *e);
 	/* The writer's: also brings everything into the main file. All queries are finalized
@@ -71,6 +72,6 @@ struct store_driver {
 	int (*script)(struct store_conn *c, const char *sql, struct err *e);
 };
 
-extern const struct store_driver store_sqlite; /* a file */
+extern const struct store_driver store_sqlite;	 /* a file */
 extern const struct store_driver store_postgres; /* a postgres:// URL instead of a path */
-extern const struct store_driver store_memory; /* no file: for tests and the simulator */
+extern const struct store_driver store_memory;	 /* no file: for tests and the simulator */

@@ -410,15 +410,22 @@ int journal_append(struct journal *j, struct journal_entry *en, struct err *e)
 		j->undrained_count++;
 		j->undrained_bytes += en->length;
 		j->last_us = clock_mono_us();
-		if (j->asleep)
-			pthread_cond_signal(&j->work);
-		j->asleep = false; /* told once is enough */
 	}
 	pthread_mutex_unlock(&j->lock);
 	if (room)
 		return 0;
 	err_set(e, ERR_UNAVAILABLE, "could not take the event: too many wait to be stored");
 	return err_hint(e, "try again in a moment");
+}
+
+void journal_go(struct journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	if (j->first && j->asleep) {
+		j->asleep = false; /* told once is enough */
+		pthread_cond_signal(&j->work);
+	}
+	pthread_mutex_unlock(&j->lock);
 }
 
 struct journal_level journal_level(struct journal *j)

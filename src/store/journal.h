@@ -84,9 +84,12 @@ struct journal *journal_open(const struct journal_options *o, const struct journ
  */
 void journal_close(struct journal *j);
 
-/* Queues an entry; never blocks. -1 (ERR_UNAVAILABLE) when too much waits to be drained,
- * ERR_TOO_LARGE; done is not called then. */
+/* Queues an entry, which is written at the latest with the next journal_go; never blocks. -1
+ * (ERR_UNAVAILABLE) when too much waits to be drained, ERR_TOO_LARGE; done is not called then. */
 int journal_append(struct journal *j, struct journal_entry *en, struct err *e) WARN_UNUSED;
+
+/* Writes what was queued; from any thread. So a turn of a loop can queue many for one group. */
+void journal_go(struct journal *j);
 
 struct journal_level {
 	uint64_t bytes, bytes_max;

@@ -15,6 +15,7 @@
 #include "store/binary.h"
 #include "store/names.h"
 #include "store/pq.h"
+#include "store/store.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -162,15 +163,15 @@ static int run(struct store_conn *c, const char *sql, struct err *e)
 
 /* --- opening and closing --- */
 
-static int base_open(const char *path, bool shared, struct store_base **ret, struct err *e)
+static int base_open(const struct store_options *o, struct store_base **ret, struct err *e)
 {
 	const struct pq *pq = pq_load(e);
 	if (!pq)
 		return -1;
 	struct store_base *b = mem_alloc(sizeof(*b));
 	b->pq = pq;
-	b->url = mem_dup(str_c(path));
-	b->shared = shared;
+	b->url = mem_dup(str_c(o->path));
+	b->shared = o->shared;
 	*ret = b;
 	return 0;
 }

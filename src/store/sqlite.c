@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/store.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -22,6 +23,7 @@
 
 #define CHECKPOINT_PAGES 1000
 #define BUSY_MS 5000
+#define CACHE_KIB 2000u
 #define VALUE_MAX_BYTES (64 << 20)
 #define TURN_WAIT_MS 10000
 #define TURN_NAP_US_MAX 500
@@ -29,6 +31,8 @@
 struct store_base {
 	char *path; /* NULL: in memory */
 	int lock_fd;
+	uint32_t cache_kib;
+	uint64_t map_bytes;
 	bool shared; /* lock_fd is locked for each write transaction and checkpoint, not for all
 			time */
 	/* in memory only */
@@ -248,17 +252,20 @@ static struct store_base *base_new(const char *path)
 	struct store_base *b = mem_alloc(sizeof(*b));
 
 	b->lock_fd = -1;
+	b->cache_kib = CACHE_KIB;
 	b->path = path ? mem_dup(str_c(path)) : NULL;
 	pthread_mutex_init(&b->lock, NULL);
 	return b;
 }
 
-static int file_open(const char *path, bool shared, struct store_base **ret, struct err *e)
+static int file_open(const struct store_options *o, struct store_base **ret, struct err *e)
 {
-	struct store_base *b = base_new(path);
+	struct store_base *b = base_new(o->path);
 
-	b->shared = shared;
-	if (take_lock(b, e) < 0 || make_file(path, e) < 0) {
+	b->shared = o->shared;
+	b->cache_kib = o->cache_kib ? o->cache_kib : CACHE_KIB;
+	b->map_bytes = o->map_bytes;
+	if (take_lock(b, e) < 0 || make_file(o->path, e) < 0) {
 		base_close(b);
 		return -1;
 	}
@@ -266,10 +273,9 @@ static int file_open(const char *path, bool shared, struct store_base **ret, str
 	return 0;
 }
 
-static int memory_open(const char *path, bool shared, struct store_base **ret, struct err *e)
+static int memory_open(const struct store_options *o, struct store_base **ret, struct err *e)
 {
-	(void)path;
-	(void)shared;
+	(void)o;
 	(void)e;
 	*ret = base_new(NULL);
 	return 0;
@@ -303,10 +309,24 @@ static int pragma(struct store_conn *c, const char *sql, const char *want, struc
 	return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : -1;
 }
 
+static int set_up_reader(struct store_conn *c, struct err *e)
+{
+	char map[64];
+
+	sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	snprintf(map, sizeof(map), "PRAGMA mmap_size=%llu", (unsigned long long)c->base->map_bytes);
+	/* Small: what is read often stays in the system's cache, and there are several. */
+	return pragma(c, "PRAGMA cache_size=-512", NULL, e) < 0 || pragma(c, map, NULL, e) < 0 ||
+		       pragma(c, "PRAGMA query_only=ON", NULL, e) < 0
+		   ? -1
+		   : 0;
+}
+
 static int set_up(struct store_conn *c, struct err *e)
 {
 	static const char *const always[] = {"PRAGMA foreign_keys=ON", "PRAGMA trusted_schema=OFF",
 	    "PRAGMA temp_store=MEMORY", "PRAGMA wal_autocheckpoint=0"};
+	char cache[48];
 
 	sqlite3_extended_result_codes(c->db, 1);
 	sqlite3_busy_timeout(c->db, BUSY_MS);
@@ -318,14 +338,10 @@ static int set_up(struct store_conn *c, struct err *e)
 	for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
 		if (pragma(c, always[i], NULL, e) < 0)
 			return -1;
-	if (!c->writer) {
-		sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-		/* Small: what is read often stays in the system's cache, and there are several. */
-		return pragma(c, "PRAGMA cache_size=-512", NULL, e) < 0
-			   ? -1
-			   : pragma(c, "PRAGMA query_only=ON", NULL, e);
-	}
-	if (pragma(c, "PRAGMA cache_size=-2000", NULL, e) < 0)
+	if (!c->writer)
+		return set_up_reader(c, e);
+	snprintf(cache, sizeof(cache), "PRAGMA cache_size=-%u", c->base->cache_kib);
+	if (pragma(c, cache, NULL, e) < 0)
 		return -1;
 	if (c->base->path && (pragma(c, "PRAGMA journal_mode=WAL", "wal", e) < 0 ||
 				 pragma(c, "PRAGMA synchronous=FULL", NULL, e) < 0))

@@ -157,6 +157,7 @@ static void *writer_main(void *arg)
 	struct store *s = arg;
 	struct unit *group;
 
+	(void)pthread_setname_np(pthread_self(), "store-writer");
 	while ((group = group_take(s))) {
 		group_run(s, group);
 		group_answer(group);
@@ -169,7 +170,7 @@ static void *writer_main(void *arg)
 
 static int connect_all(struct store *s, const struct store_options *o, struct err *e)
 {
-	if (s->driver->open(o->path, o->shared, &s->base, e) < 0)
+	if (s->driver->open(o, &s->base, e) < 0)
 		return -1;
 	s->writer = store_db_new(s->driver, s->base, true, e);
 	if (!s->writer)

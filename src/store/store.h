@@ -9,7 +9,8 @@
  *
  * Between processes an OFD lock on FILE.writer guards the writer: a second opener fails with
  * ERR_CONFLICT. With `shared` the lock is held for one write transaction at a time: processes take
- * turns, and one that waits is next before one that has just had its turn. Only the writer's connection checkpoints; readers are query_only and never do.
+ * turns, and one that waits is next before one that has just had its turn. Only the writer's
+ * connection checkpoints; readers are query_only and never do.
  *
  * SQL dialect: `$name` parameters, STRICT tables, RETURNING, ON CONFLICT. In DDL the tokens
  * @id (integer primary key), @i64, @blob and, behind a table's last parenthesis, @strict are
@@ -33,8 +34,12 @@ struct store_options {
 	/* The database file; its directory exists. Or a postgres:// URL. NULL: in memory, for tests
 	 * and the simulator. */
 	const char *path;
-	bool shared;	  /* further processes may write to it, each in its turn */
-	unsigned readers; /* reader connections, 1..16 */
+	bool shared; /* further processes may write to it, each in its turn */
+	/* Readers look at the file through a mapping of at most so many bytes (SQLite): no copy and
+	 * no call per page; but an I/O error while reading ends the process. 0: no mapping. */
+	uint64_t map_bytes;
+	uint32_t cache_kib; /* of the writer's connection, with SQLite; 0: 2000 */
+	unsigned readers;   /* reader connections, 1..16 */
 	unsigned group_max; /* units per commit, 1..1024; 0: 256 */
 	uint32_t queue_max; /* waiting units before ERR_UNAVAILABLE; 0: 65536 */
 };

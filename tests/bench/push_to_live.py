@@ -34,7 +34,7 @@ def push(platform, project, secret, commit, page=None):
     if page is not None:
         wait_until(lambda: platform.get(project + ".localhost").body == page, 60, 0.001)
         took = time.monotonic() - begun
-    task = platform.wait_task(answer.json["task"])
+    task = platform.wait_task(platform.task_of(answer))
     if page is None:
         took = time.monotonic() - begun
     assert task["state"] == "done", task

@@ -206,6 +206,21 @@ class Platform:
         finally:
             connection.close()
 
+    def task_of(self, answer, seconds=30):
+        """The task of a push's answer. With a journal the event tells it a moment after the answer."""
+        if answer.json.get("task"):
+            return answer.json["task"]
+        event = answer.json["event"]
+
+        def told():
+            for project in self.api("GET", "/projects")["items"]:
+                seen = self.call("GET", f"/api/v1/projects/{project['name']}/events/{event}")
+                if seen.status == 200:
+                    return seen.json["task"]
+            return None
+
+        return wait_until(told, seconds, 0.005)
+
     def wait_task(self, task, seconds=120):
         def ended():
             t = self.api("GET", f"/tasks/{task}")

@@ -292,7 +292,7 @@ def test_a_signed_push_deploys_minitwit_and_its_checks_are_a_gate(platform, git)
     made = platform.create("minitwit", repo.url, root="apps/minitwit")
     assert made["kind"] in ("auto", "make"), made
     secret = platform.hook("minitwit", "minitwit-push")
-    task = platform.wait_task(platform.push("minitwit-push", secret, head).json["task"], 600)
+    task = platform.wait_task(platform.task_of(platform.push("minitwit-push", secret, head)), 600)
     assert task["state"] == "done", (json.dumps(task, indent=1)[-4000:], platform.log_text()[-3000:])
     host = "minitwit.localhost"
 
@@ -320,7 +320,7 @@ def test_a_signed_push_deploys_minitwit_and_its_checks_are_a_gate(platform, git)
     thread.start()
     text = files["apps/minitwit/web.c"].decode()
     second = repo.commit({"apps/minitwit/web.c": text.replace("an application on Slipway", "the second release")})
-    task = platform.wait_task(platform.push("minitwit-push", secret, second).json["task"], 600)
+    task = platform.wait_task(platform.task_of(platform.push("minitwit-push", secret, second)), 600)
     stop.set()
     thread.join()
     assert task["state"] == "done", task
@@ -338,6 +338,6 @@ def test_a_signed_push_deploys_minitwit_and_its_checks_are_a_gate(platform, git)
     worse = data.replace("m.pub_date DESC, m.message_id DESC LIMIT $limit OFFSET $offset", "m.pub_date, m.message_id LIMIT $limit OFFSET $offset")
     assert worse != data
     third = repo.commit({"apps/minitwit/data.c": worse})
-    task = platform.wait_task(platform.push("minitwit-push", secret, third).json["task"], 600)
+    task = platform.wait_task(platform.task_of(platform.push("minitwit-push", secret, third)), 600)
     assert task["state"] == "failed" and "contract" in json.dumps(task), task
     assert "the second release" in platform.get(host, "/public").body.decode()

@@ -12,7 +12,7 @@ def test_signed_push_becomes_a_served_site(platform, git):
     secret = platform.hook("site", "site-push")
     answer = platform.push("site-push", secret, repo.git("rev-parse", "HEAD"))
     assert answer.status == 202, answer
-    task = platform.wait_task(answer.json["task"])
+    task = platform.wait_task(platform.task_of(answer))
     assert task["state"] == "done", task
     page = platform.get("site.localhost")
     assert (page.status, page.body) == (200, b"<h1>release 1</h1>")
@@ -33,7 +33,7 @@ def test_repeat_is_answered_with_the_first_id(platform, git):
     [t.start() for t in threads]
     [t.join() for t in threads]
     assert {(a.status, a.json["event"]) for a in repeats} == {(200, first.json["event"])}
-    platform.wait_task(first.json["task"])
+    platform.wait_task(platform.task_of(first))
     assert len(platform.api("GET", "/projects/again/releases")["items"]) == 1
 
 
@@ -43,10 +43,10 @@ def test_push_of_what_is_live_is_up_to_date_and_a_new_commit_is_not(platform, gi
     secret = platform.hook("fresh", "fresh-push", sender="generic")
     head = repo.git("rev-parse", "HEAD")
     for _ in range(2):
-        platform.wait_task(platform.push("fresh-push", secret, head, sender="generic").json["task"])
+        platform.wait_task(platform.task_of(platform.push("fresh-push", secret, head, sender="generic")))
     assert len(platform.api("GET", "/projects/fresh/releases")["items"]) == 1
     new = repo.commit({"index.html": PAGE.format(2)})
-    platform.wait_task(platform.push("fresh-push", secret, new, before=head, sender="generic").json["task"])
+    platform.wait_task(platform.task_of(platform.push("fresh-push", secret, new, before=head, sender="generic")))
     assert platform.get("fresh.localhost").body == b"<h1>release 2</h1>"
 
 

@@ -94,7 +94,9 @@ static int append(struct journal *j, struct one *o, unsigned n, sem_t *told, str
 	o->en.meta = str_c(o->meta);
 	o->en.body = body_of(n);
 	o->en.done = on_done;
-	return journal_append(j, &o->en, e);
+	int rc = journal_append(j, &o->en, e);
+	journal_go(j);
+	return rc;
 }
 
 static struct journal *open_at(const struct journal_mark *mark, struct err *e)

@@ -1,0 +1,173 @@
+#include "queue/drain.h"
+
+#include "base/mem.h"
+#include "queue/delivery.h"
+#include "queue/units.h"
+
+#include <stdlib.h>
+
+#define BATCH_ARENA_BYTES (16u << 20)
+
+void drain_init(struct drain_batch *b)
+{
+	*b = (struct drain_batch){.records = mem_array(DRAIN_BATCH_MAX, sizeof(*b->records)),
+	    .deliveries = mem_array(DRAIN_BATCH_MAX, sizeof(*b->deliveries)),
+	    .broken = mem_array(DRAIN_BATCH_MAX, sizeof(*b->broken))};
+	arena_init(&b->a, BATCH_ARENA_BYTES);
+}
+
+void drain_clear(struct drain_batch *b)
+{
+	arena_fini(&b->a);
+	arena_init(&b->a, BATCH_ARENA_BYTES);
+	b->n = b->applied = b->tasks = 0;
+}
+
+void drain_fini(struct drain_batch *b)
+{
+	arena_fini(&b->a);
+	free(b->records);
+	free(b->deliveries);
+	free(b->broken);
+}
+
+void drain_add(struct drain_batch *b, const struct journal_record *r)
+{
+	struct err e;
+	struct str key = arena_str(&b->a, r->key), meta = arena_str(&b->a, r->meta);
+	b->records[b->n] = *r;
+	b->broken[b->n] =
+	    !key.p || !meta.p || delivery_unpack(key, meta, &b->deliveries[b->n], &e) != 0;
+	b->n++;
+}
+
+/* One branch that pushes of this batch look at, and the task that will. */
+struct branch {
+	int64_t project_id, task_id;
+	struct str ref;
+	bool gone; /* no task: the project is, or the queue is full */
+};
+
+/* The decisions on a project in this batch's time, asked for once. */
+struct seen {
+	int64_t project_id, received_ms;
+	bool superseded;
+};
+
+static bool follows(const struct queue_delivery *d)
+{
+	return d->triggers && d->ref.n > 0;
+}
+
+/* A rollback, stop or destroy that was asked for after the push came is not undone by it. */
+static int superseded(
+    struct store_db *db, const struct queue_delivery *d, struct seen *s, struct err *e)
+{
+	if (s->project_id == d->project_id && s->received_ms == d->received_ms)
+		return s->superseded;
+	int rc = model_task_decided_since(db, d->project_id, d->received_ms, e);
+	if (rc >= 0)
+		*s = (struct seen){d->project_id, d->received_ms, rc > 0};
+	return rc;
+}
+
+static struct branch *branch_find(struct branch *v, size_t n, const struct queue_delivery *d)
+{
+	for (size_t i = n; i-- > 0;)
+		if (v[i].project_id == d->project_id && str_eq(v[i].ref, d->ref))
+			return &v[i];
+	return NULL;
+}
+
+/* The task of a branch is made from its last push in the batch, which is the newest. */
+static int branch_task(
+    struct store_db *db, struct branch *to, const struct drain_batch *b, size_t from, struct err *e)
+{
+	const struct queue_delivery *last = &b->deliveries[from];
+	for (size_t i = from + 1; i < b->n; i++) {
+		const struct queue_delivery *d = &b->deliveries[i];
+		if (!b->broken[i] && follows(d) && d->project_id == last->project_id &&
+		    str_eq(d->ref, last->ref))
+			last = d;
+	}
+	struct err why = {0};
+	*to = (struct branch){.project_id = last->project_id, .ref = last->ref};
+	if (queue_unit_push(db, last, &to->task_id, &why) == 0)
+		return 0;
+	to->gone = why.code == ERR_NOT_FOUND || why.code == ERR_UNAVAILABLE;
+	if (to->gone)
+		return 0;
+	if (e)
+		*e = why;
+	return -1;
+}
+
+static int apply(struct store_db *db, const struct drain_batch *b, size_t i, int64_t task_id,
+    enum model_outcome outcome, struct err *e)
+{
+	const struct queue_delivery *d = &b->deliveries[i];
+	struct model_event ev = {.id = (int64_t)b->records[i].id,
+	    .hook_id = d->hook_id,
+	    .project_id = d->project_id,
+	    .delivery_key = d->key,
+	    .received_ms = d->received_ms,
+	    .kind = d->kind,
+	    .ref = d->ref,
+	    .before = d->before,
+	    .after = d->after,
+	    .task_id = task_id,
+	    .outcome = outcome,
+	    .body_segment = b->records[i].place.segment,
+	    .body_at = (int64_t)b->records[i].place.at_bytes};
+	return model_event_apply(db, &ev, e);
+}
+
+static int mark_set(struct store_db *db, const struct drain_batch *b, struct err *e)
+{
+	const struct journal_record *last = &b->records[b->n - 1];
+	struct model_journal m;
+	if (model_journal_get(db, &m, e) < 0)
+		return -1;
+	m.segment = last->next.segment;
+	m.at_bytes = (int64_t)last->next.at_bytes;
+	m.sequence = (int64_t)last->sequence;
+	return model_journal_set(db, &m, e);
+}
+
+/* 1 stored, 0 there was nothing to store it for, -1. */
+static int apply_one(struct store_db *db, struct drain_batch *b, size_t i, struct branch *branches,
+    size_t *branch_count, struct seen *seen, struct err *e)
+{
+	const struct queue_delivery *d = &b->deliveries[i];
+	if (!follows(d))
+		return apply(db, b, i, 0, MODEL_OUTCOME_IGNORED, e);
+	int rc = superseded(db, d, seen, e);
+	if (rc != 0)
+		return rc < 0 ? -1 : apply(db, b, i, 0, MODEL_OUTCOME_SUPERSEDED, e);
+	struct branch *to = branch_find(branches, *branch_count, d);
+	if (!to) {
+		to = &branches[(*branch_count)++];
+		if (branch_task(db, to, b, i, e) < 0)
+			return -1;
+	}
+	return apply(db, b, i, to->task_id, MODEL_OUTCOME_WAITING, e);
+}
+
+int drain_unit(struct store_db *db, struct drain_batch *b, struct err *e)
+{
+	struct branch *branches = arena_array(&b->a, b->n, sizeof(*branches));
+	struct seen seen = {0};
+	size_t branch_count = 0;
+	b->applied = b->tasks = 0;
+	if (!branches)
+		return err_set(e, ERR_TOO_LARGE, "a batch of events does not fit into memory");
+	for (size_t i = 0; i < b->n; i++) {
+		int rc = b->broken[i] ? 0 : apply_one(db, b, i, branches, &branch_count, &seen, e);
+		if (rc < 0)
+			return -1;
+		b->applied += (size_t)rc;
+	}
+	for (size_t i = 0; i < branch_count; i++)
+		b->tasks += !branches[i].gone;
+	return mark_set(db, b, e);
+}

@@ -1,0 +1,402 @@
+#include "queue/intake.h"
+
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "queue/delivery.h"
+#include "queue/drain.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LOOKUP_MS 5000
+#define IDLE_US 20000	     /* nothing came for so long: draining need not stand back */
+#define PAUSE_FACTOR 2	     /* of a batch's own time, while something comes */
+#define PAUSE_LEAST_US 50000 /* the same: few large commits beside the journal's own syncs */
+#define RETRY_US 500000	     /* after a batch that could not be applied */
+#define KEEP_MS (90ll * 24 * 3600 * 1000)
+#define SWEEP_MS (3600ll * 1000)
+#define SWEEP_EVENTS 2000u
+
+struct intake {
+	struct intake_options o;
+	struct journal *journal; /* NULL: none */
+	struct journal_reader *reader;
+	struct drain_batch batch;  /* one is under way at a time: whoever set `draining` owns it */
+	struct journal_place from; /* of the batch, to go back to */
+	uint64_t from_sequence, last_sequence;
+	int64_t began_us;
+	atomic_bool draining, closing, ready;
+	_Atomic int64_t rest_until_us; /* no batch begins before */
+	bool sweeping;		       /* under lock */
+	struct loop_timer *sweep_timer;
+	struct loop_turn *turn;
+	atomic_bool queued; /* since the loop's last turn */
+
+	pthread_mutex_t lock;
+	pthread_cond_t rested; /* a batch has ended */
+};
+
+/* Without a journal: a unit of the store's. */
+
+static int ask_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	struct intake_ask *ask = ctx;
+	return queue_unit_accept(db, &ask->d, &ask->got, e);
+}
+
+static void kick(struct intake *in)
+{
+	if (in->o.queue)
+		queue_kick(in->o.queue);
+}
+
+static void ask_done(void *ctx, int rc, const struct err *e)
+{
+	struct intake_ask *ask = ctx;
+	struct intake *in = ask->in;
+	bool work = rc == 0 && ask->got.task_id && !ask->got.repeated;
+	ask->done(ask, rc, e); /* the ask may be gone now */
+	if (work)
+		kick(in);
+}
+
+/* With one. */
+
+static void entry_done(struct journal_entry *en, int rc, const struct err *e)
+{
+	struct intake_ask *ask =
+	    (struct intake_ask *)(void *)((char *)en - offsetof(struct intake_ask, entry));
+	ask->got = (struct queue_accepted){.event_id = (int64_t)en->id,
+	    .task_id = en->other,
+	    .repeated = en->verdict == JOURNAL_REPEAT};
+	ask->done(ask, rc, e);
+}
+
+static int known_one(struct store_db *db, struct journal_entry *en, struct err *e)
+{
+	const struct intake_ask *ask =
+	    (const struct intake_ask *)(const void *)((const char *)en -
+						      offsetof(struct intake_ask, entry));
+	struct model_event ev;
+	int rc = model_event_known(db, ask->d.hook_id, ask->d.key, &ev, e);
+	if (rc <= 0)
+		return rc;
+	en->id = (uint64_t)ev.id;
+	en->verdict = ev.outcome == MODEL_OUTCOME_FAILED ? JOURNAL_AGAIN : JOURNAL_REPEAT;
+	en->other = en->verdict == JOURNAL_REPEAT ? ev.task_id : 0;
+	return 0;
+}
+
+static int known(void *ctx, struct journal_entry *first, struct err *e)
+{
+	struct intake *in = ctx;
+	struct store_db *db = store_read_begin(in->o.store, clock_mono_ms() + LOOKUP_MS, e);
+	int rc = db ? 0 : -1;
+	for (struct journal_entry *en = first; en && rc == 0; en = en->next)
+		if (en->verdict == JOURNAL_NEW)
+			rc = known_one(db, en, e);
+	store_read_end(in->o.store, db);
+	return rc;
+}
+
+int intake_accept(struct intake *in, struct intake_ask *ask, struct arena *a, struct err *e)
+{
+	struct delivery_packed packed;
+	ask->in = in;
+	if (!in->journal)
+		return store_submit(in->o.store, ask_unit, ask_done, ask, e);
+	if (delivery_pack(&ask->d, a, &packed, e) != 0)
+		return -1;
+	ask->entry = (struct journal_entry){
+	    .key = packed.key, .meta = packed.meta, .body = ask->d.body, .done = entry_done};
+	if (journal_append(in->journal, &ask->entry, e) != 0)
+		return -1;
+	if (in->turn)
+		atomic_store(&in->queued, true);
+	else
+		journal_go(in->journal);
+	return 0;
+}
+
+/* What came in one turn of the loop is one group. */
+static void on_turn(void *ctx)
+{
+	struct intake *in = ctx;
+	if (atomic_exchange(&in->queued, false))
+		journal_go(in->journal);
+}
+
+/* Draining: all on the store's writer thread, one batch at a time. */
+
+static void batch_end(struct intake *in, int64_t pause_us)
+{
+	atomic_store(&in->rest_until_us, clock_mono_us() + pause_us);
+	pthread_mutex_lock(&in->lock);
+	atomic_store(&in->draining, false);
+	pthread_cond_broadcast(&in->rested);
+	pthread_mutex_unlock(&in->lock);
+	if (!atomic_load(&in->closing))
+		journal_wake(in->journal, atomic_load(&in->rest_until_us));
+}
+
+static bool stands_back(const struct journal_level *l)
+{
+	if (l->bytes > l->bytes_max / 2 || l->count > l->count_max / 2)
+		return false;
+	return l->busy || clock_mono_us() - (int64_t)l->last_us < IDLE_US;
+}
+
+static void batch_applied(struct intake *in)
+{
+	for (size_t i = 0; i < in->batch.n; i++)
+		journal_drained(in->journal, &in->batch.records[i]);
+	counter_add(COUNTER_JOURNAL_DRAINED, in->batch.n);
+	if (in->batch.n > 0) {
+		in->from = in->batch.records[in->batch.n - 1].next;
+		in->from_sequence = in->last_sequence;
+	}
+	if (in->batch.applied < in->batch.n)
+		log_event(LOG_WARN, "intake", "not_stored",
+		    F_I64("events", in->batch.n - in->batch.applied),
+		    F_C("why", "their hooks are gone, or their keys were stored meanwhile"));
+}
+
+static void batch_done(void *ctx, int rc, const struct err *e)
+{
+	struct intake *in = ctx;
+	int64_t took_us = clock_mono_us() - in->began_us;
+	bool work = rc == 0 && in->batch.tasks > 0;
+	if (rc == 0) {
+		batch_applied(in);
+	} else {
+		log_event(LOG_ERROR, "intake", "drain_failed", F_ERR(e));
+		journal_reader_seek(in->reader, in->from, in->from_sequence);
+	}
+	struct journal_level l = journal_level(in->journal);
+	if (work)
+		kick(in);
+	int64_t pause_us = took_us * PAUSE_FACTOR;
+	if (pause_us < PAUSE_LEAST_US)
+		pause_us = PAUSE_LEAST_US;
+	batch_end(in, rc != 0 ? RETRY_US : stands_back(&l) ? pause_us : 0);
+}
+
+/* How many were read; -1. */
+static int batch_read(struct intake *in, unsigned max, struct err *e)
+{
+	struct journal_record r;
+	int rc = 1;
+	drain_clear(&in->batch);
+	while (in->batch.n < max && (rc = journal_read(in->reader, &r, e)) > 0) {
+		drain_add(&in->batch, &r);
+		in->last_sequence = r.sequence;
+	}
+	return rc < 0 ? -1 : (int)in->batch.n;
+}
+
+static int batch_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	struct intake *in = ctx;
+	in->began_us = clock_mono_us();
+	int n = batch_read(in, DRAIN_BATCH_MAX, e);
+	return n > 0 ? drain_unit(db, &in->batch, e) : n;
+}
+
+static void drain(void *ctx)
+{
+	struct intake *in = ctx;
+	struct err e;
+	if (!atomic_load(&in->ready) || atomic_load(&in->closing) ||
+	    journal_level(in->journal).count == 0)
+		return;
+	int64_t rest_us = atomic_load(&in->rest_until_us);
+	if (clock_mono_us() < rest_us) {
+		journal_wake(in->journal, rest_us);
+		return;
+	}
+	if (atomic_exchange(&in->draining, true))
+		return;
+	in->batch.n = 0;
+	if (store_submit(in->o.store, batch_unit, batch_done, in, &e) != 0)
+		batch_done(in, -1, &e);
+}
+
+/* Ages: what is older than 90 days leaves the store, and then its segments the disk. */
+
+static int sweep_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	struct model_journal *m = ctx, now;
+	int64_t gone, oldest;
+	if (model_event_prune(db, clock_wall_ms() - KEEP_MS, SWEEP_EVENTS, &gone, e) < 0 ||
+	    model_event_oldest_segment(db, &oldest, e) < 0 || model_journal_get(db, &now, e) < 0)
+		return -1;
+	*m = now;
+	if (oldest == 0 || oldest > now.segment)
+		oldest = now.segment;
+	if (oldest <= now.oldest || now.segment == 0)
+		return 0;
+	now.oldest = oldest;
+	return model_journal_set(db, &now, e);
+}
+
+struct sweep {
+	struct intake *in;
+	struct model_journal before;
+};
+
+static int sweep_run(void *ctx, struct store_db *db, struct err *e)
+{
+	return sweep_unit(&((struct sweep *)ctx)->before, db, e);
+}
+
+static int sweep_after(void *ctx, struct store_db *db, struct err *e)
+{
+	return model_journal_get(db, ctx, e) < 0 ? -1 : 0;
+}
+
+/* On a thread of the pool. The old mark's `oldest` is where removing begins, so a crash in between
+ * leaves a file at most until the next sweep that moves on. */
+static void sweep(struct sweep *s)
+{
+	struct model_journal after;
+	struct err e;
+	if (store_write(s->in->o.store, sweep_run, s, &e) < 0 ||
+	    store_write(s->in->o.store, sweep_after, &after, &e) < 0) {
+		log_event(LOG_WARN, "intake", "sweep_failed", F_ERR(&e));
+		return;
+	}
+	journal_forget(s->in->journal, (uint32_t)(s->before.oldest ? s->before.oldest : 1),
+	    (uint32_t)after.oldest);
+}
+
+static void sweep_work(void *ctx)
+{
+	struct intake *in = ((struct sweep *)ctx)->in;
+	sweep(ctx);
+	pthread_mutex_lock(&in->lock);
+	in->sweeping = false;
+	pthread_cond_broadcast(&in->rested);
+	pthread_mutex_unlock(&in->lock);
+}
+
+static void on_sweep(void *ctx)
+{
+	struct intake *in = ctx;
+	struct err e;
+	loop_timer_at(in->sweep_timer, clock_mono_ms() + SWEEP_MS);
+	pthread_mutex_lock(&in->lock);
+	bool go = !in->sweeping;
+	in->sweeping = true;
+	pthread_mutex_unlock(&in->lock);
+	struct sweep *s = mem_alloc(sizeof(*s));
+	s->in = in;
+	if (go && loop_work(in->o.loop, sweep_work, free, s, &e) == 0)
+		return;
+	free(s);
+	if (go)
+		in->sweeping = false;
+}
+
+/* Opening. */
+
+static int journal_start(struct intake *in, struct err *e)
+{
+	struct model_journal m;
+	int64_t last = 0;
+	struct store_db *db = store_read_begin(in->o.store, clock_mono_ms() + LOOKUP_MS, e);
+	int rc = db ? model_journal_get(db, &m, e) : -1;
+	if (rc >= 0)
+		rc = model_event_last_id(db, &last, e);
+	store_read_end(in->o.store, db);
+	if (rc < 0)
+		return -1;
+	struct journal_options jo = in->o.limits;
+	jo.path = in->o.journal;
+	jo.known = known;
+	jo.drain = drain;
+	jo.ctx = in;
+	struct journal_mark mark = {.next = {(uint32_t)m.segment, (uint64_t)m.at_bytes},
+	    .sequence = (uint64_t)m.sequence,
+	    .oldest = (uint32_t)m.oldest};
+	in->from = mark.next;
+	in->from_sequence = mark.sequence;
+	in->journal = journal_open(&jo, &mark, (uint64_t)last, e);
+	if (!in->journal)
+		return -1;
+	in->reader = journal_reader_new(in->journal);
+	atomic_store(&in->ready, true); /* its thread runs already */
+	journal_wake(in->journal, clock_mono_us());
+	return 0;
+}
+
+struct intake *intake_open(const struct intake_options *o, struct err *e)
+{
+	struct intake *in = mem_alloc(sizeof(*in));
+	in->o = *o;
+	pthread_mutex_init(&in->lock, NULL);
+	pthread_cond_init(&in->rested, NULL);
+	drain_init(&in->batch);
+	if (o->journal && journal_start(in, e) < 0) {
+		intake_close(in);
+		return NULL;
+	}
+	if (o->journal && o->loop) {
+		in->turn = loop_turn_new(o->loop, on_turn, in);
+		in->sweep_timer = loop_timer_new(o->loop, on_sweep, in);
+		loop_timer_at(in->sweep_timer, clock_mono_ms() + 60000);
+	}
+	return in;
+}
+
+void intake_close(struct intake *in)
+{
+	if (!in)
+		return;
+	atomic_store(&in->closing, true);
+	loop_timer_free(in->sweep_timer);
+	loop_turn_free(in->turn);
+	pthread_mutex_lock(&in->lock);
+	while (in->sweeping || (in->journal && atomic_load(&in->draining)))
+		pthread_cond_wait(&in->rested, &in->lock);
+	pthread_mutex_unlock(&in->lock);
+	journal_close(in->journal);
+	journal_reader_free(in->reader);
+	drain_fini(&in->batch);
+	pthread_cond_destroy(&in->rested);
+	pthread_mutex_destroy(&in->lock);
+	free(in);
+}
+
+void intake_settle(struct intake *in)
+{
+	pthread_mutex_lock(&in->lock);
+	while (in->journal && (journal_level(in->journal).count > 0 || atomic_load(&in->draining)))
+		pthread_cond_wait(&in->rested, &in->lock);
+	pthread_mutex_unlock(&in->lock);
+}
+
+struct journal_level intake_level(struct intake *in)
+{
+	return in->journal ? journal_level(in->journal) : (struct journal_level){0};
+}
+
+static int body_from_journal(struct intake *in, const struct model_event *ev, struct arena *a,
+    struct str *ret, struct err *e)
+{
+	struct journal_place p = {(uint32_t)ev->body_segment, (uint64_t)ev->body_at};
+	if (!in || !in->journal)
+		return err_set(
+		    e, ERR_UNAVAILABLE, "the event's body is in a journal that is not open");
+	return journal_body(in->journal, p, a, ret, e);
+}
+
+int intake_body(struct intake *in, const struct model_event *ev, struct arena *a, struct str *ret,
+    struct err *e)
+{
+	return ev->body_segment ? body_from_journal(in, ev, a, ret, e) : 0;
+}

@@ -1,0 +1,369 @@
+/* rooms: base loop crypto text store model queue */
+/* From a delivery to its event: once, whatever kills the process in between; folded; within bounds.
+ */
+#include "model_fixture.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "model/hook.h"
+#include "model/task.h"
+#include "queue/delivery.h"
+#include "queue/intake.h"
+
+#include <fcntl.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define COMMIT "1111111111111111111111111111111111111111"
+#define NUMBERS 20000
+
+static char dir[64], db_path[96], journal_path[96];
+static struct shared {
+	atomic_bool acked[NUMBERS];
+	int64_t id[NUMBERS];
+} * sh;
+static int64_t project, hook;
+static struct store *store;
+
+UNIT(make)
+{
+	(void)a;
+	project = fixture_project(db, "site", e);
+	struct model_hook h = {.project_id = project,
+	    .name = STR("push"),
+	    .sender = STR("github"),
+	    .secret = STR("x"),
+	    .branch = STR("main"),
+	    .created_ms = 1};
+	return project > 0 && model_hook_add(db, &h, &hook, e) == 0 ? 0 : -1;
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	(void)snprintf(dir, sizeof(dir), "/tmp/slipway-intake-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(db_path, sizeof(db_path), "%s/x.db", dir);
+	(void)snprintf(journal_path, sizeof(journal_path), "%s/journal", dir);
+	memset(sh, 0, sizeof(*sh));
+	store = store_open(&(struct store_options){.path = db_path, .readers = 2}, &e);
+	assert_non_null(store);
+	assert_int_equal(model_migrate(store, &e), 0);
+	fixture_run(store, make);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	store_close(store);
+	int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(fs_remove_tree(tmp, strrchr(dir, '/') + 1, NULL), 0);
+	close(tmp);
+	return 0;
+}
+
+static struct intake *open_intake(uint32_t count_max)
+{
+	struct err e = {0};
+	struct intake *in = intake_open(&(struct intake_options){.store = store,
+					    .journal = journal_path,
+					    .limits = {.undrained_count_max = count_max}},
+	    &e);
+	if (!in)
+		fail_msg("%s", e.msg);
+	return in;
+}
+
+struct sent {
+	struct intake_ask ask;
+	struct arena a;
+	unsigned n;
+	int rc;
+	sem_t *told;
+	char key[24], body[64];
+};
+
+static void on_done(struct intake_ask *ask, int rc, const struct err *e)
+{
+	(void)e;
+	struct sent *s = ask->ctx;
+	s->rc = rc;
+	if (rc == 0) {
+		sh->id[s->n] = ask->got.event_id;
+		atomic_store(&sh->acked[s->n], true);
+	}
+	sem_post(s->told);
+}
+
+static int send(
+    struct intake *in, struct sent *s, unsigned n, int64_t received_ms, sem_t *told, struct err *e)
+{
+	*s = (struct sent){.n = n, .told = told};
+	arena_init(&s->a, 1 << 16);
+	(void)snprintf(s->key, sizeof(s->key), "d-%u", n);
+	(void)snprintf(s->body, sizeof(s->body), "body of %u", n);
+	s->ask.done = on_done;
+	s->ask.ctx = s;
+	s->ask.d = (struct queue_delivery){.hook_id = hook,
+	    .project_id = project,
+	    .key = str_c(s->key),
+	    .kind = STR("push"),
+	    .ref = STR("main"),
+	    .after = STR(COMMIT),
+	    .body = str_c(s->body),
+	    .received_ms = received_ms,
+	    .triggers = true};
+	return intake_accept(in, &s->ask, &s->a, e);
+}
+
+static void send_all(struct intake *in, unsigned from, unsigned to, int64_t received_ms)
+{
+	enum { AT_ONCE = 50 };
+	static struct sent s[AT_ONCE];
+	struct err e;
+	sem_t told;
+	sem_init(&told, 0, 0);
+	for (unsigned n = from; n < to; n += AT_ONCE) {
+		unsigned many = to - n < AT_ONCE ? to - n : AT_ONCE;
+		for (unsigned i = 0; i < many; i++)
+			assert_int_equal(send(in, &s[i], n + i, received_ms, &told, &e), 0);
+		for (unsigned i = 0; i < many; i++)
+			sem_wait(&told);
+		for (unsigned i = 0; i < many; i++)
+			arena_fini(&s[i].a);
+	}
+	sem_destroy(&told);
+}
+
+static int64_t events, tasks, superseded;
+
+UNIT(count)
+{
+	(void)a;
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM task),"
+	    " (SELECT count(*) FROM event WHERE outcome = 'superseded')",
+	    e);
+	CHECK(store_step(q, e) == 1);
+	events = store_col_i64(q, 0);
+	tasks = store_col_i64(q, 1);
+	superseded = store_col_i64(q, 2);
+	return 0;
+}
+
+static void test_a_branch_is_one_task(void **state)
+{
+	(void)state;
+	struct intake *in = open_intake(0);
+	send_all(in, 0, 5000, 1000);
+	intake_settle(in);
+	fixture_run(store, count);
+	assert_int_equal(events, 5000);
+	assert_int_equal(tasks, 1);
+	send_all(in, 0, 5000, 2000); /* all repeats */
+	intake_settle(in);
+	fixture_run(store, count);
+	assert_int_equal(events, 5000);
+	intake_close(in);
+}
+
+UNIT(decide)
+{
+	(void)a;
+	int64_t task;
+	struct queue_order o = {.project_id = project,
+	    .kind = MODEL_TASK_ROLLBACK,
+	    .now_ms = 5000,
+	    .requested_by = STR("ann")};
+	return queue_unit_order(db, &o, &task, e);
+}
+
+/* A push that was acknowledged before a rollback was asked for and drained after it does not undo
+ * it. */
+static void test_a_rollback_supersedes_what_waits(void **state)
+{
+	(void)state;
+	fixture_run(store, decide);
+	struct intake *in = open_intake(0);
+	send_all(in, 0, 10, 4999);
+	intake_settle(in);
+	fixture_run(store, count);
+	assert_int_equal(superseded, 10);
+	assert_int_equal(tasks, 1);
+	send_all(in, 10, 20, 5001);
+	intake_settle(in);
+	fixture_run(store, count);
+	assert_int_equal(superseded, 10);
+	assert_int_equal(tasks, 2);
+	intake_close(in);
+}
+
+static sem_t hold, held;
+
+static int wait_held(void *ctx, struct store_db *db, struct err *e)
+{
+	(void)ctx, (void)db, (void)e;
+	sem_post(&held);
+	sem_wait(&hold);
+	return 0;
+}
+
+/* The store stands still: what fits is acknowledged, the rest refused, and it is got over. */
+static void test_a_full_journal_refuses(void **state)
+{
+	(void)state;
+	enum { ROOM = 8, SENT = 20 };
+	static struct sent s[SENT];
+	struct err e;
+	sem_t told;
+	sem_init(&told, 0, 0);
+	sem_init(&hold, 0, 0);
+	sem_init(&held, 0, 0);
+	struct intake *in = open_intake(ROOM);
+	assert_int_equal(store_submit(store, wait_held, NULL, NULL, &e), 0);
+	sem_wait(&held);
+	int refused = 0;
+	for (unsigned n = 0; n < SENT; n++) {
+		if (send(in, &s[n], n, 1, &told, &e) == 0)
+			continue;
+		assert_int_equal(e.code, ERR_UNAVAILABLE);
+		refused++;
+	}
+	assert_int_equal(refused, SENT - ROOM);
+	for (int i = 0; i < ROOM; i++)
+		sem_wait(&told);
+	sem_post(&hold);
+	intake_settle(in);
+	fixture_run(store, count);
+	assert_int_equal(events, ROOM);
+	for (unsigned n = 0; n < SENT; n++)
+		arena_fini(&s[n].a);
+	send_all(in, 100, 105, 1);
+	intake_settle(in);
+	intake_close(in);
+}
+
+static _Noreturn void child(unsigned from)
+{
+	struct err e = {0};
+	store = store_open(&(struct store_options){.path = db_path, .readers = 2}, &e);
+	if (!store)
+		_exit(9);
+	send_all(open_intake(0), from, from + 4000, 1000);
+	_exit(7);
+}
+
+static unsigned below;
+static struct intake *looking;
+
+UNIT(check)
+{
+	struct str body;
+	for (unsigned n = 0; n < below; n++) {
+		struct model_event ev;
+		char key[24], want[64];
+		if (!sh->acked[n])
+			continue;
+		arena_fini(a);
+		arena_init(a, 1 << 20);
+		(void)snprintf(key, sizeof(key), "d-%u", n);
+		(void)snprintf(want, sizeof(want), "body of %u", n);
+		CHECK(model_event_known(db, hook, str_c(key), &ev, e) == 1);
+		CHECK(ev.id == sh->id[n]);
+		CHECK(model_event_get(db, a, sh->id[n], MODEL_EVERYTHING, &ev, e) == 1);
+		CHECK(str_eq_c(ev.delivery_key, key));
+		CHECK(intake_body(looking, &ev, a, &body, e) == 1 && str_eq_c(body, want));
+	}
+	return 0;
+}
+
+/* Every acknowledged event is in the store under the id that was told, with its body, and none
+ * twice (its key is unique); the same whichever moment of writing, draining or committing the kill
+ * meets. */
+static void test_kills(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	store_close(store);
+	unsigned acked = 0;
+	for (unsigned life = 0; life < 5; life++) {
+		unsigned from = life * 4000;
+		int status;
+		pid_t pid = fork();
+		if (pid == 0)
+			child(from);
+		while (!sh->acked[from] && waitpid(pid, &status, WNOHANG) == 0)
+			usleep(200);
+		usleep((useconds_t)rand_below(120000));
+		kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+	}
+	store = store_open(&(struct store_options){.path = db_path, .readers = 2}, &e);
+	assert_non_null(store);
+	looking = open_intake(0);
+	intake_settle(looking);
+	below = NUMBERS;
+	fixture_run(store, check);
+	for (unsigned n = 0; n < NUMBERS; n++)
+		acked += sh->acked[n];
+	fixture_run(store, count);
+	assert_true(events >= acked && acked > 100);
+	print_message("5 kills, %u acknowledged, none lost, none twice\n", acked);
+	intake_close(looking);
+}
+
+static void test_packing(void **state)
+{
+	(void)state;
+	struct err e;
+	struct arena a;
+	struct delivery_packed p;
+	struct queue_delivery d = {.hook_id = 3,
+				  .project_id = 4,
+				  .key = STR("k"),
+				  .kind = STR("push"),
+				  .ref = STR("main"),
+				  .before = STR(""),
+				  .after = STR(COMMIT),
+				  .received_ms = 5,
+				  .triggers = true},
+			      q;
+	arena_init(&a, 1 << 16);
+	assert_int_equal(delivery_pack(&d, &a, &p, &e), 0);
+	assert_int_equal(delivery_unpack(p.key, p.meta, &q, &e), 0);
+	assert_true(q.hook_id == 3 && q.project_id == 4 && q.received_ms == 5 && q.triggers);
+	assert_true(str_eq(q.key, d.key) && str_eq(q.kind, d.kind) && str_eq(q.ref, d.ref) &&
+		    str_eq(q.after, d.after) && q.before.n == 0);
+	for (size_t n = 0; n < p.meta.n; n++) /* cut anywhere it is none */
+		assert_int_equal(delivery_unpack(p.key, str_slice(p.meta, 0, n), &q, &e), -1);
+	assert_int_equal(delivery_unpack(str_slice(p.key, 0, 8), p.meta, &q, &e), -1);
+	arena_fini(&a);
+}
+
+#define WITH(f) cmocka_unit_test_setup_teardown(f, begin, end)
+
+int main(void)
+{
+	log_open(LOG_LEVEL_COUNT, 2);
+	sh = mmap(NULL, sizeof(*sh), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(sh != MAP_FAILED);
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_packing),
+	    WITH(test_a_branch_is_one_task),
+	    WITH(test_a_rollback_supersedes_what_waits),
+	    WITH(test_a_full_journal_refuses),
+	    WITH(test_kills),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
