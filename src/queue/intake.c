@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define LOOKUP_MS 5000
 #define IDLE_US 20000	     /* nothing came for so long: draining need not stand back */
@@ -372,12 +373,11 @@ void intake_close(struct intake *in)
 	free(in);
 }
 
+/* Repeats leave without a batch, so the end of one is not all that is to be waited for. */
 void intake_settle(struct intake *in)
 {
-	pthread_mutex_lock(&in->lock);
 	while (in->journal && (journal_level(in->journal).count > 0 || atomic_load(&in->draining)))
-		pthread_cond_wait(&in->rested, &in->lock);
-	pthread_mutex_unlock(&in->lock);
+		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
 struct journal_level intake_level(struct intake *in)
