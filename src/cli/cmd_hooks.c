@@ -5,6 +5,10 @@
 #include "base/num.h"
 
 #include <string.h>
+#include <time.h>
+
+#define EVENT_PAUSE_MS 20
+#define EVENT_TRIES 250
 
 void hook_print(struct cli *c, const json_t *hook)
 {
@@ -180,16 +184,17 @@ int cmd_events_list(struct cli *c)
 	return 0;
 }
 
-int cmd_events_show(struct cli *c)
+static int event_get(
+    struct cli *c, const char *name, const char *thing, json_t **ret, struct err *e)
+{
+	return cli_call(
+	    c, "GET", cli_path(c, "projects/{}/events/{}", name, thing, NULL), NULL, ret, e);
+}
+
+static int event_show(struct cli *c, const json_t *event)
 {
 	static const char *const keys[] = {
 	    "hook", "delivery", "kind", "ref", "before", "after", "received_at", "outcome"};
-	struct err e = {0};
-	CLEANUP_JSON json_t *event = NULL;
-	const char *thing, *name = thing_of(c, &thing, &e);
-	if (!name || cli_call(c, "GET", cli_path(c, "projects/{}/events/{}", name, thing, NULL),
-			 NULL, &event, &e) < 0)
-		return cli_fail(c, &e);
 	if (c->json) {
 		cli_print_json(event);
 		return 0;
@@ -200,6 +205,39 @@ int cmd_events_show(struct cli *c)
 	(void)printf(
 	    "%-12s %s\n\n%s\n", "task", cli_num(c, event, "task"), cli_text(c, event, "body"));
 	return 0;
+}
+
+/* An event that was just acknowledged is in the lists, with its task, a moment later. */
+static int event_follow(struct cli *c, const char *name, const char *thing)
+{
+	const struct timespec pause = {.tv_nsec = EVENT_PAUSE_MS * 1000000};
+	struct follow_options o = {0};
+	for (int tries = 0;; tries++) {
+		struct err e = {0};
+		CLEANUP_JSON json_t *event = NULL;
+		int rc = event_get(c, name, thing, &event, &e);
+		if (rc == 0 && cli_int(event, "task"))
+			return follow_task(c, cli_int(event, "task"), &o);
+		bool waits = rc == 0 ? strcmp(cli_text(c, event, "outcome"), "waiting") == 0
+				     : e.code == ERR_NOT_FOUND;
+		if (!waits && rc == 0)
+			return event_show(c, event);
+		if (!waits || tries >= EVENT_TRIES)
+			return rc == 0 ? event_show(c, event) : cli_fail(c, &e);
+		(void)nanosleep(&pause, NULL);
+	}
+}
+
+int cmd_events_show(struct cli *c)
+{
+	struct err e = {0};
+	CLEANUP_JSON json_t *event = NULL;
+	const char *thing, *name = thing_of(c, &thing, &e);
+	if (name && cli_has(c, "follow"))
+		return event_follow(c, name, thing);
+	if (!name || event_get(c, name, thing, &event, &e) < 0)
+		return cli_fail(c, &e);
+	return event_show(c, event);
 }
 
 int cmd_events_replay(struct cli *c)

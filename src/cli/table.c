@@ -158,7 +158,7 @@ static const struct cli_command table[] = {
 	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one ends", "slipway hooks rotate shop shop", none, 1, 2, false, cmd_hooks_rotate},
 	{"hooks delete", "[NAME] HOOK", "take a hook away, with its events", "slipway hooks delete shop shop --yes", yes, 1, 2, false, cmd_hooks_delete},
 	{"events list", "[NAME]", "what arrived, newest first", "slipway events list shop", list, 0, 1, false, cmd_events_list},
-	{"events show", "[NAME] EVENT", "one event, with its body", "slipway events show shop 31", none, 1, 2, false, cmd_events_show},
+	{"events show", "[NAME] EVENT", "one event, with its body; --follow its task, to the end", "slipway events show shop 31", tasks_show, 1, 2, false, cmd_events_show},
 	{"events replay", "[NAME] EVENT", "look at the event's branch again", "slipway events replay shop 31", follow, 1, 2, false, cmd_events_replay},
 	{"tasks", "[NAME|TASK]", "tasks, newest first, or one with its steps", "slipway tasks shop\nslipway tasks 57", list, 0, 1, false, cmd_tasks},
 	{"tasks show", "TASK", "one task with its steps; --follow goes on to its end", "slipway tasks show 57 --follow", tasks_show, 1, 1, false, cmd_tasks_show},

@@ -108,7 +108,8 @@ static int find_dirs(const struct settings *s, struct layout *l, struct err *e)
 	const struct {
 		const char *name;
 		uid_t uid;
-	} below[] = {{"logs", l->uid}, {"spool", l->uid}, {"projects", 0}, {"edge", 0}};
+	} below[] = {
+	    {"logs", l->uid}, {"spool", l->uid}, {"journal", l->uid}, {"projects", 0}, {"edge", 0}};
 	if (l->root)
 		return err_set(
 		    e, ERR_SETTINGS, "--system is for the daemon's own user, not for root");

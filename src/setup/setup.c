@@ -209,6 +209,7 @@ static const struct folder folders[] = {
     {SETUP_STATE_DIR "/keys", "slipway", 0700},
     {SETUP_STATE_DIR "/logs", "slipway", 0750},
     {SETUP_STATE_DIR "/spool", "slipway", 0700},
+    {SETUP_STATE_DIR "/journal", "slipway", 0700},
     {SETUP_STATE_DIR "/backups", "slipway", 0700},
     {SETUP_RUN_DIR, "slipway", 0755},
 };

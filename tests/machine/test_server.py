@@ -108,7 +108,7 @@ def deploy_the_sample(server):
     server.run("umask 077; cat >/srv/secret", stdin=made["secret"])
     server.run(f"grep -q {DOMAIN} /etc/hosts || echo '127.0.0.1 {DOMAIN}' >>/etc/hosts")
     answer = json.loads(server.run("python3", "/srv/tools/send-push", made["url"], "/srv/secret", "/srv/git/guestbook.git", "main"))
-    server.slipway("tasks", "show", str(answer["task"]), "--follow")
+    server.slipway("events", "show", "guestbook", str(answer["event"]), "--follow")
     assert "Guestbook" in server.wait_get("guestbook.localhost")
 
 
