@@ -255,12 +255,13 @@ def test_a_full_disk_is_said_and_got_over(git):
             assert answer.status in (202, 503, 507), answer
             refused += answer.status != 202
             accepted += answer.status == 202
-        assert refused >= 30 and len(json.loads(answer.body)["detail"]) > 10, (accepted, answer)
+        # The journal's segment was there before the disk was full: what fits into it is durable and may be accepted.
+        assert refused >= 10 and len(json.loads(answer.body)["detail"]) > 10, (accepted, answer)
         create = p.call("POST", "/api/v1/projects", {"name": "more", "kind": "static", "source": {"type": "git", "url": repo.url, "ref": "main"}})
         assert create.status in (201, 503, 507), create
         assert p.process.poll() is None and p.get("full.localhost").body == b"static v1"
         filler.unlink()
-        assert len(p.api("GET", "/projects/full/events?limit=100")["items"]) == accepted
+        wait_until(lambda: len(p.api("GET", "/projects/full/events?limit=100")["items"]) == accepted, 30, 0.05)
         p.deploy("full", force=True)
         assert p.push("full-push", secret, "1" * 40, delivery="full-39", branch="other").status == 202
         assert p.get("full.localhost").body == b"static v1"
