@@ -233,11 +233,9 @@ int model_event_list(struct store_db *db, struct arena *a, struct model_event_fi
 int model_event_orphans(
     struct store_db *db, struct arena *a, uint32_t limit, struct model_events *ret, struct err *e)
 {
-	/* "+ 0" takes the order by number away from the planner, so that it uses the index of what
-	 * waits. */
 	struct store_stmt *q = store_prepare(db,
 	    EVENT_COLUMNS
-	    "e.outcome = 'waiting' AND e.task_id IS NULL ORDER BY e.id + 0 LIMIT $limit",
+	    "e.outcome = 'waiting' AND e.task_id IS NULL ORDER BY e.id LIMIT $limit",
 	    e);
 
 	if (!q)

@@ -161,6 +161,7 @@ static const char schema_3[] =
     "ALTER TABLE event ADD COLUMN body_at @i64 NOT NULL DEFAULT 0;\n"
     "CREATE INDEX task_decisive ON task(project_id, created_ms)"
     " WHERE kind IN ('rollback', 'stop', 'destroy');\n"
+    "CREATE INDEX event_orphan ON event(id) WHERE outcome = 'waiting' AND task_id IS NULL;\n"
     "CREATE TABLE journal("
     " one @i64 PRIMARY KEY CHECK (one = 1), segment @i64 NOT NULL, at_bytes @i64 NOT NULL,"
     " sequence @i64 NOT NULL, oldest @i64 NOT NULL) @strict;\n";

@@ -15,6 +15,7 @@
  */
 #define LOOK_AGAIN_MS 30000
 #define FINISH_AGAIN_MS 1000
+#define ORPHANS_PER_ROUND 100u
 
 struct running {
 	struct queue_lease lease;
@@ -98,6 +99,8 @@ static int pump_unit(void *ctx, struct store_db *db, struct err *e)
 			return -1;
 		p->cancel[i] = rc == 1;
 	}
+	if (queue_unit_adopt(db, &p->a, clock_wall_ms(), ORPHANS_PER_ROUND, e) != 0)
+		return -1;
 	if (queue_unit_claim(db, &p->a, q->o.incarnation, clock_wall_ms(), q->o.parallel_max,
 		p->claimed, p->room, &p->claimed_count, e) != 0)
 		return -1;

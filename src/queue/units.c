@@ -170,10 +170,11 @@ int queue_unit_finish(
 	    f->error_json, f->now_ms, e);
 }
 
-static int adopt_orphans(struct store_db *db, struct arena *a, int64_t now_ms, struct err *e)
+int queue_unit_adopt(
+    struct store_db *db, struct arena *a, int64_t now_ms, uint32_t max, struct err *e)
 {
 	struct model_events orphans;
-	if (model_event_orphans(db, a, ORPHANS_PER_START, &orphans, e) < 0)
+	if (model_event_orphans(db, a, max, &orphans, e) < 0)
 		return -1;
 	for (size_t i = 0; i < orphans.n; i++) {
 		const struct model_event *ev = &orphans.v[i];
@@ -182,9 +183,13 @@ static int adopt_orphans(struct store_db *db, struct arena *a, int64_t now_ms, s
 		    .before = ev->before,
 		    .after = ev->after,
 		    .received_ms = now_ms};
+		struct err why = {0};
 		int64_t task_id;
-		if (push_task(db, &d, ev->id, &task_id, e) != 0)
-			return -1;
+		if (push_task(db, &d, ev->id, &task_id, &why) == 0)
+			continue;
+		if (why.code == ERR_UNAVAILABLE) /* the queue is full: they wait on */
+			return 0;
+		return *e = why, -1;
 	}
 	return 0;
 }
@@ -195,7 +200,7 @@ int queue_unit_recover(struct store_db *db, struct arena *a, uint64_t incarnatio
 	char owner[QUEUE_OWNER_SIZE];
 	queue_owner(incarnation, owner);
 	*ret_count = 0;
-	if (adopt_orphans(db, a, now_ms, e) != 0)
+	if (queue_unit_adopt(db, a, now_ms, ORPHANS_PER_START, e) != 0)
 		return -1;
 	struct model_tasks running;
 	if (model_task_running(db, a, &running, e) < 0)

@@ -35,6 +35,10 @@ struct queue_ending {
 int queue_unit_finish(
     struct store_db *db, const struct queue_ending *f, bool *ret_dead, struct err *e) WARN_UNUSED;
 
+/* Gives up to `max` events that wait without a task one, as far as the queue has room: a crash came
+ * between, or the queue was full. */
+int queue_unit_adopt(
+    struct store_db *db, struct arena *a, int64_t now_ms, uint32_t max, struct err *e) WARN_UNUSED;
 /* At start: tasks that ran in an earlier life become this life's (at most max), and events that
  * were stored but have no task get one. */
 int queue_unit_recover(struct store_db *db, struct arena *a, uint64_t incarnation, int64_t now_ms,

@@ -439,13 +439,50 @@ static void it_hands_out_cancels_and_ends(void **state)
 	loop_free(f.loop);
 }
 
-/* A store that can take nothing for a while. */
-
 static int exec_one(struct store_db *db, const char *sql, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db, sql, e);
 	return q ? store_exec(q, e) : -1;
 }
+
+/* What was drained while the queue was full waits without a task: neither a start nor a round
+ * stumbles over it, and it gets one when there is room. */
+static int fills(struct world *w, struct store_db *db, struct err *e)
+{
+	struct model_task t[1];
+	size_t n;
+	struct queue_accepted a = push(w, db, "d1", "main", 10);
+	struct queue_lease l;
+	bool dead;
+	assert_int_equal(claim(w, db, LIFE, 11, &l), a.task_id);
+	assert_int_equal(finish(db, l, QUEUE_DONE, 12, &dead), 1);
+	assert_int_equal(
+	    exec_one(db, "UPDATE event SET outcome = 'waiting', task_id = NULL", e), 0);
+	assert_int_equal(
+	    exec_one(db,
+		"WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < 100000)"
+		" INSERT INTO task(project_id, kind, state, ref, head_commit, before_commit,"
+		" from_push, priority, attempts_max, due_ms, created_ms, requested_by, input)"
+		" SELECT (SELECT min(id) FROM project), 'start', 'waiting', 'r' || i, '', '', 0, 0,"
+		" 1, 99, 99, 'x', '{}' FROM k",
+		e),
+	    0);
+	assert_int_equal(queue_unit_recover(db, &w->a, NEXT_LIFE, 20, t, 1, &n, e), 0);
+	assert_int_equal(queue_unit_adopt(db, &w->a, 20, 10, e), 0);
+	assert_int_equal(event(w, db, a.event_id).task_id, 0);
+	assert_int_equal(exec_one(db, "DELETE FROM task WHERE kind = 'start'", e), 0);
+	assert_int_equal(queue_unit_adopt(db, &w->a, 21, 10, e), 0);
+	int64_t given = event(w, db, a.event_id).task_id;
+	assert_int_equal(task(w, db, given).state, MODEL_TASK_WAITING);
+	return 0;
+}
+
+static void what_found_no_room_gets_a_task_later(void **state)
+{
+	in_unit(*state, fills);
+}
+
+/* A store that can take nothing for a while. */
 
 static int break_body(struct world *w, struct store_db *db, struct err *e)
 {
@@ -540,6 +577,7 @@ int main(void)
 	    T(a_rollback_overtakes),
 	    T(retries_wait_and_end_as_dead),
 	    T(a_new_life_takes_over),
+	    T(what_found_no_room_gets_a_task_later),
 	    T(backoff_doubles_to_five_minutes),
 	    T(it_hands_out_cancels_and_ends),
 	    T(an_end_that_cannot_be_stored_is_tried_again),
