@@ -243,22 +243,29 @@ static void undrained_less(struct journal *j, uint64_t bytes, uint32_t count)
 	pthread_mutex_unlock(&j->lock);
 }
 
-/* The entries up to, not including, `end` have come to this. */
+static bool is_kept(const struct journal_entry *en, const struct err *e)
+{
+	return !e && en->verdict != JOURNAL_REPEAT;
+}
+
+/* The entries up to, not including, `end` have come to this. What does not wait is counted off
+ * before anybody is told. */
 static void answer(
     struct journal *j, struct journal_entry *first, struct journal_entry *end, const struct err *e)
 {
 	uint64_t bytes = 0;
 	uint32_t count = 0;
-	while (first != end) {
-		struct journal_entry *en = first;
-		first = en->next;
-		bool kept = !e && en->verdict != JOURNAL_REPEAT;
-		bytes += kept ? 0 : en->length;
-		count += !kept;
-		en->done(en, e ? -1 : 0, e);
+	for (const struct journal_entry *en = first; en != end; en = en->next) {
+		bytes += is_kept(en, e) ? 0 : en->length;
+		count += !is_kept(en, e);
 	}
 	if (count > 0)
 		undrained_less(j, bytes, count);
+	while (first != end) {
+		struct journal_entry *en = first;
+		first = en->next;
+		en->done(en, e ? -1 : 0, e);
+	}
 }
 
 static int sync_group(struct journal *j, struct err *e)
