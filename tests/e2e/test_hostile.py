@@ -394,11 +394,16 @@ def test_hook_payloads_and_headers(platform, victim):
                 continue
             assert answer.status in (200, 202, 400), (value, answer)
             kept += answer.status == 202
-    found, after = 0, ""
-    while after is not None:
-        page = platform.api("GET", "/projects/victim/events?limit=200" + (f"&after={after}" if after else ""))
-        found, after = found + len(page["items"]), page["next"]
-    assert found == kept and kept >= 100
+
+    def found():  # a delivery is answered when it is durable, and listed when it is drained
+        count, after = 0, ""
+        while after is not None:
+            page = platform.api("GET", "/projects/victim/events?limit=200" + (f"&after={after}" if after else ""))
+            count, after = count + len(page["items"]), page["next"]
+        return count
+
+    wait_until(lambda: found() >= kept, 10, 0.05)
+    assert found() == kept and kept >= 100
     shown = platform.cli("events", "list", "victim").stdout
     assert not UNFIT.search(shown.replace("\n", "")), shown
     for line in platform.log_text().splitlines():
