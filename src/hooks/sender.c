@@ -74,11 +74,11 @@ void sender_make_secret(const struct sender *s, char out[SENDER_SECRET_SIZE])
 {
 	uint8_t key[32];
 	CLEANUP_BUF struct buf text;
+	buf_init(&text, SENDER_SECRET_SIZE);
 	if (!s->whsec) {
 		rand_token(out);
 		return;
 	}
-	buf_init(&text, SENDER_SECRET_SIZE);
 	rand_bytes(key, sizeof(key));
 	base64_encode(key, sizeof(key), &text);
 	(void)snprintf(out, SENDER_SECRET_SIZE, "whsec_%s", text.p);
@@ -90,9 +90,9 @@ int sender_credential_init(struct sender_credential *c, const struct sender *s, 
     int64_t until_ms, struct err *e)
 {
 	CLEANUP_BUF struct buf key;
+	buf_init(&key, KEY_MAX);
 	if (sender_check_secret(s, secret, e) != 0)
 		return -1;
-	buf_init(&key, KEY_MAX);
 	bool signs = wants_key(s, secret) && whsec_key(secret, &key);
 	*c = (struct sender_credential){
 	    .key = hmac_key_new(signs ? buf_view(&key) : secret),
