@@ -18,7 +18,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHANGE_MS = 5000 }; /* reading a change, and waiting until it holds */
+enum {
+	CHANGE_MS = 5000, /* reading a change, and waiting until it holds */
+	SETTLE_MS = 1000, /* for what an earlier life left in the journal */
+};
 
 /* All hooks stand in memory, sorted by name, with their keys prepared: a delivery costs one
  * look-up, one HMAC and one unit of the store. A hook that changes is read again by itself; the
@@ -155,11 +158,14 @@ static int table_read(struct hooks *h, struct table *t, struct err *e)
 	return 0;
 }
 
-/* Keys made of bodies by an earlier life are still good. */
+/* Keys made of bodies by an earlier life are still good; what its journal holds is seen, too,
+ * unless that is more than a second's draining. */
 static int recent_read(struct hooks *h, struct err *e)
 {
 	struct arena a CLEANUP_ARENA;
 	struct model_hook_keys keys;
+	if (h->o.intake)
+		intake_settle(h->o.intake, clock_mono_ms() + SETTLE_MS);
 	struct store_db *db = store_read_begin(h->o.store, clock_mono_ms() + 10000, e);
 	if (!db)
 		return -1;

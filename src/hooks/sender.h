@@ -1,25 +1,27 @@
 /* One row per kind of sender: how a delivery is verified, what it says, and how that sender would
- * sign. Rows are data; adding a sender is a row in a file and its line in sender.c.
- *
- * | name             | proof                                                     | delivery id |
- * |------------------|-----------------------------------------------------------|----------------------------|
- * | github           | X-Hub-Signature-256: sha256=HEX over the body             |
- * X-GitHub-Delivery          | | gitea            | X-Gitea-Signature: HEX | X-Gitea-Delivery | |
- * forgejo          | X-Forgejo-Signature: HEX                                  | X-Forgejo-Delivery
- * | | gogs             | X-Gogs-Signature: HEX                                     |
- * X-Gogs-Delivery            | | gitlab           | X-Gitlab-Token; with a secret "whsec_…" only |
- * Idempotency-Key, or        | |                  | webhook-signature over id.time.body |
- * X-Gitlab-Event-UUID        | | bitbucket        | X-Hub-Signature: sha256=HEX | X-Request-UUID |
- * | bitbucket-server | X-Hub-Signature: sha256=HEX, or Basic with the password   | X-Request-Id |
- * | particle         | Authorization: Bearer, or Basic with the password         | none | |
- * standard         | webhook-signature: v1,BASE64 … over id.time.body          | webhook-id | |
- * stripe           | Stripe-Signature: t=TIME,v1=HEX,… over time.body          | the body's "id" |
- * | generic          | X-Slipway-Signature-256: sha256=HEX                       |
- * X-Slipway-Delivery         | | bearer           | Authorization: Bearer | X-Slipway-Delivery | |
- * huggingface      | X-Webhook-Secret                                          | none |
+ * sign. Rows are data; adding a sender is a row in a file and its line in sender.c. */
+/* clang-format off */
+/*
+ * | name             | proof                                                    | delivery id         |
+ * |------------------|----------------------------------------------------------|---------------------|
+ * | github           | X-Hub-Signature-256: sha256=HEX over the body            | X-GitHub-Delivery   |
+ * | gitea            | X-Gitea-Signature: HEX                                   | X-Gitea-Delivery    |
+ * | forgejo          | X-Forgejo-Signature: HEX                                 | X-Forgejo-Delivery  |
+ * | gogs             | X-Gogs-Signature: HEX                                    | X-Gogs-Delivery     |
+ * | gitlab           | X-Gitlab-Token; with a secret "whsec_…" only             | Idempotency-Key, or |
+ * |                  | webhook-signature over id.time.body                      | X-Gitlab-Event-UUID |
+ * | bitbucket        | X-Hub-Signature: sha256=HEX                              | X-Request-UUID      |
+ * | bitbucket-server | X-Hub-Signature: sha256=HEX, or Basic with the password  | X-Request-Id        |
+ * | particle         | Authorization: Bearer, or Basic with the password        | none                |
+ * | standard         | webhook-signature: v1,BASE64 … over id.time.body         | webhook-id          |
+ * | stripe           | Stripe-Signature: t=TIME,v1=HEX,… over time.body         | the body's "id"     |
+ * | generic          | X-Slipway-Signature-256: sha256=HEX                      | X-Slipway-Delivery  |
+ * | bearer           | Authorization: Bearer                                    | X-Slipway-Delivery  |
+ * | huggingface      | X-Webhook-Secret                                         | none                |
  *
  * HEX and BASE64 are HMAC-SHA-256. Times must be within 5 minutes. Who sends no id has the key of
  * hooks/recent.h. */
+/* clang-format on */
 #pragma once
 
 #include "crypto/hmac.h"

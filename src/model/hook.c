@@ -4,6 +4,7 @@
 #include "model/row.h"
 
 #define HOOK_KEYS_MAX 16384u
+#define HOOK_KEYS_AMONG "65536"
 
 int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret_id, struct err *e)
 {
@@ -179,8 +180,10 @@ int model_hook_keys_since(struct store_db *db, struct arena *a, int64_t since_ms
     struct model_hook_keys *ret, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "SELECT delivery_key, received_ms FROM event WHERE received_ms > $since"
-	    " AND delivery_key LIKE 'body-%' ORDER BY received_ms DESC",
+	    "SELECT delivery_key, received_ms FROM (SELECT delivery_key, received_ms FROM event"
+	    " WHERE received_ms > $since ORDER BY received_ms DESC LIMIT " HOOK_KEYS_AMONG
+	    ") AS late"
+	    " WHERE delivery_key LIKE 'body-%' ORDER BY received_ms DESC",
 	    e);
 	struct row_list l;
 

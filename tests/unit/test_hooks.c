@@ -40,7 +40,7 @@ UNIT(look)
 
 static void assert_stored(size_t events, size_t tasks)
 {
-	intake_settle(hw.intake);
+	intake_settle(hw.intake, clock_mono_ms() + 30000);
 	fixture_run(hw.store, look);
 	assert_int_equal(found.events, events);
 	assert_int_equal(found.tasks, tasks);
@@ -198,6 +198,22 @@ static void test_any_branch(void **state)
 	    "any", "d-1", "push", "another secret", "{\"ref\":\"refs/heads/feature/x\"}");
 	assert_int_equal(s.status, 202);
 	assert_true(s.task > 0);
+}
+
+/* A push of several branches triggers by the one that the hook is for. */
+static void test_several_branches_at_once(void **state)
+{
+	(void)state;
+	static const char body[] = "{\"push\":{\"changes\":["
+				   "{\"new\":{\"type\":\"branch\",\"name\":\"x\"}},"
+				   "{\"new\":{\"type\":\"branch\",\"name\":\"main\"}}]}}";
+	char headers[400];
+	(void)snprintf(headers, sizeof headers,
+	    "Content-Type: application/json\r\nX-Request-UUID: r\r\nX-Event-Key: repo:push\r\n"
+	    "X-Hub-Signature: %s\r\n",
+	    sign(SECRET, body));
+	assert_int_equal(ask_raw("bits", headers, body).status, 202);
+	assert_stored(1, 1);
 }
 
 static int64_t failed_event;
@@ -389,6 +405,7 @@ int main(void)
 	    HTTP_TEST(test_wants_json),
 	    HTTP_TEST(test_stores_what_it_ignores),
 	    HTTP_TEST(test_any_branch),
+	    HTTP_TEST(test_several_branches_at_once),
 	    HTTP_TEST(test_repeat_of_a_failure_is_a_new_attempt),
 	    HTTP_TEST(test_generic_sender),
 	    HTTP_TEST(test_a_thousand_at_once),

@@ -286,6 +286,10 @@ static void test_several_secrets(void **state)
 		assert_int_equal(judged_by(s->name, both, good, 2, NOW), SENDER_FITS);
 		assert_int_equal(judged_by(s->name, both, over, 2, NOW), SENDER_FITS);
 	}
+	/* a signature that was sent must fit, whatever password comes along */
+	deliver("Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\nX-Hub-Signature: sha256=00\n",
+	    "{}");
+	assert_int_not_equal(judged("bitbucket-server", "open sesame"), SENDER_FITS);
 	/* GitLab's two forms: a secret that signs is never taken as a token, nor the other way */
 	static const char whsec[] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 	deliver("X-Gitlab-Token: whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n", "{}");
