@@ -4,7 +4,6 @@
 
 #include "base/clock.h"
 #include "base/name.h"
-#include "base/rand.h"
 #include "hooks/sender.h"
 #include "model/hook.h"
 #include "model/place.h"
@@ -75,8 +74,9 @@ int api_hook_get(struct api_call *c, struct err *e)
 
 struct hook_new {
 	struct model_hook row;
+	const struct sender *sender;
 	struct str secret;
-	char made[RAND_TOKEN_SIZE];
+	char made[SENDER_SECRET_SIZE];
 };
 
 static int hook_read(struct api_call *c, struct hook_new *n, struct err *e)
@@ -93,7 +93,10 @@ static int hook_read(struct api_call *c, struct hook_new *n, struct err *e)
 		return err_at(e, "/name");
 	if (h->branch.n && name_ref(h->branch, e) < 0)
 		return err_at(e, "/branch");
-	if (sender_find(h->sender))
+	n->sender = sender_find(h->sender);
+	if (n->sender && n->secret.n && sender_check_secret(n->sender, n->secret, e) < 0)
+		return err_at(e, "/secret");
+	if (n->sender)
 		return 0;
 	err_set(e, ERR_INVALID, "there is no such sender");
 	err_hint(e, "known: %s", sender_names());
@@ -139,7 +142,7 @@ int api_hook_create(struct api_call *c, struct err *e)
 	if (hook_read(c, &n, e) < 0)
 		return -1;
 	if (!n.secret.n) {
-		rand_token(n.made);
+		sender_make_secret(n.sender, n.made);
 		n.secret = str_c(n.made);
 	}
 	if (api_write(c, create_unit, &n, e) < 0)
@@ -151,11 +154,18 @@ int api_hook_create(struct api_call *c, struct err *e)
 
 static int rotate_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
+	(void)ctx;
 	struct model_hook h;
-	struct str secret = str_c(ctx), sealed;
-	char place[MODEL_PLACE_SIZE];
-	if (hook_find(c, db, &h, e) < 0 ||
-	    api_seal(c, model_place_hook(h.name, place), secret, &sealed, e) < 0 ||
+	struct str sealed;
+	char place[MODEL_PLACE_SIZE], made[SENDER_SECRET_SIZE];
+	if (hook_find(c, db, &h, e) < 0)
+		return -1;
+	const struct sender *sender = sender_find(h.sender);
+	if (!sender)
+		return err_set(e, ERR_CONFLICT, "this version does not know the hook's sender");
+	sender_make_secret(sender, made);
+	struct str secret = str_c(made);
+	if (api_seal(c, model_place_hook(h.name, place), secret, &sealed, e) < 0 ||
 	    model_hook_update(db, h.id, STR_NONE, sealed, STR_NONE, e) < 0 ||
 	    api_audit(c, db, h.name, STR_NONE, e) < 0)
 		return -1;
@@ -166,9 +176,7 @@ static int rotate_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 
 int api_hook_rotate(struct api_call *c, struct err *e)
 {
-	char secret[RAND_TOKEN_SIZE];
-	rand_token(secret);
-	return api_write(c, rotate_unit, secret, e);
+	return api_write(c, rotate_unit, NULL, e);
 }
 
 static int remove_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)

@@ -45,7 +45,7 @@ static const struct cli_flag create[] = {
     {"root", "DIR", "subdirectory of a monorepo", 0},
     {"domain", "D", "a host name; may be repeated", 'd'},
     {"token-stdin", NULL, "read an HTTPS token for the repository from standard input", 0},
-    {"hook", "SENDER", "make a hook too: github or generic", 0},
+    {"hook", "SENDER", "make a hook too: github, gitlab, or another of hooks create", 0},
     {"here", NULL, "write .slipway here, so that the name can be left out", 0},
     END,
 };
@@ -93,7 +93,7 @@ static const struct cli_flag env_set[] = {
     END,
 };
 static const struct cli_flag hooks_create[] = {
-    {"sender", "S", "github or generic (github)", 0},
+    {"sender", "S", "github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, standard, stripe, generic, bearer or huggingface (github)", 0},
     {"branch", "B", "only pushes of this branch (the project's)", 'b'},
     END,
 };

@@ -4,7 +4,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "crypto/hash.h"
+#include "hooks/recent.h"
 #include "hooks/sender.h"
 #include "model/hook.h"
 #include "model/place.h"
@@ -18,7 +18,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHANGE_MS = 5000 }; /* reading a change, and waiting until it holds */
+enum {
+	CHANGE_MS = 5000, /* reading a change, and waiting until it holds */
+	SETTLE_MS = 1000, /* for what an earlier life left in the journal */
+};
 
 /* All hooks stand in memory, sorted by name, with their keys prepared: a delivery costs one
  * look-up, one HMAC and one unit of the store. A hook that changes is read again by itself; the
@@ -27,7 +30,7 @@ struct hook {
 	char *name, *branch;
 	int64_t id, project_id;
 	const struct sender *sender;
-	struct hmac_key *key;
+	struct sender_credential credential;
 	bool paused;
 };
 
@@ -48,7 +51,9 @@ struct change {
 struct hooks {
 	struct hooks_options o;
 	struct table table;
-	struct hmac_key *nobody; /* verified against for unknown names, so that they take as long */
+	struct sender_credential nobody; /* verified against for unknown names, so that they take as
+					    long */
+	struct recent *recent;
 	pthread_mutex_t looking; /* from reading a change to posting it, so that an older look never
 				    comes last */
 };
@@ -57,7 +62,7 @@ static void row_fini(struct hook *row)
 {
 	free(row->name);
 	free(row->branch);
-	hmac_key_free(row->key);
+	sender_credential_fini(&row->credential);
 }
 
 static void table_free(struct table *t)
@@ -90,6 +95,11 @@ static int table_add(
 		return err_set(e, ERR_INVALID, "hook '%.*s' has no known sender", STR_ARG(m->name));
 	if (seal_open(seal, model_place_hook(m->name, place), m->secret, &secret, e) != 0)
 		return err_prefix(e, "the secret of hook '%.*s'", STR_ARG(m->name));
+	struct sender_credential credential;
+	int rc = sender_credential_init(&credential, sender, buf_view(&secret), 0, e);
+	buf_wipe(&secret);
+	if (rc != 0)
+		return err_prefix(e, "the secret of hook '%.*s'", STR_ARG(m->name));
 	t->v = mem_grow(t->v, t->n, t->n + 1, sizeof(*t->v));
 	t->v[t->n++] = (struct hook){
 	    .name = mem_dup(m->name),
@@ -97,10 +107,9 @@ static int table_add(
 	    .id = m->id,
 	    .project_id = m->project_id,
 	    .sender = sender,
-	    .key = hmac_key_new(buf_view(&secret)),
+	    .credential = credential,
 	    .paused = m->paused,
 	};
-	buf_wipe(&secret);
 	return 0;
 }
 
@@ -149,13 +158,33 @@ static int table_read(struct hooks *h, struct table *t, struct err *e)
 	return 0;
 }
 
+/* Keys made of bodies by an earlier life are still good; what its journal holds is seen, too,
+ * unless that is more than a second's draining. */
+static int recent_read(struct hooks *h, struct err *e)
+{
+	struct arena a CLEANUP_ARENA;
+	struct model_hook_keys keys;
+	if (h->o.intake)
+		intake_settle(h->o.intake, clock_mono_ms() + SETTLE_MS);
+	struct store_db *db = store_read_begin(h->o.store, clock_mono_ms() + 10000, e);
+	if (!db)
+		return -1;
+	arena_init(&a, 16 << 20);
+	int rc = model_hook_keys_since(db, &a, clock_wall_ms() - RECENT_MS, &keys, e);
+	for (size_t i = 0; rc == 0 && i < keys.n; i++)
+		recent_remember(h->recent, keys.v[i].key, keys.v[i].at_ms);
+	store_read_end(h->o.store, db);
+	return rc;
+}
+
 struct hooks *hooks_open(const struct hooks_options *o, struct err *e)
 {
 	struct hooks *h = mem_alloc(sizeof(*h));
 	h->o = *o;
 	pthread_mutex_init(&h->looking, NULL);
-	h->nobody = hmac_key_new(STR("nobody's key"));
-	if (table_read(h, &h->table, e) != 0) {
+	h->recent = recent_new();
+	if (sender_credential_init(&h->nobody, sender_at(0), STR("nobody's secret"), 0, e) != 0 ||
+	    table_read(h, &h->table, e) != 0 || recent_read(h, e) != 0) {
 		hooks_close(h);
 		return NULL;
 	}
@@ -168,7 +197,8 @@ void hooks_close(struct hooks *h)
 		return;
 	table_free(&h->table);
 	pthread_mutex_destroy(&h->looking);
-	hmac_key_free(h->nobody);
+	sender_credential_fini(&h->nobody);
+	recent_free(h->recent);
 	free(h);
 }
 
@@ -314,21 +344,15 @@ static void refuse(struct http_call *c, const struct err *e)
 	http_reply_problem(c, e);
 }
 
-static bool content_is_json(const struct http_request *r)
+static int check_content(const struct sender *s, const struct http_request *r, struct err *e)
 {
-	struct str type = http_header_get(r, "Content-Type"), essence;
-	if (!str_next(&type, ';', &essence))
-		return false;
-	return str_eq_nocase(str_trim(essence), STR("application/json"));
-}
-
-/* A sender without ids: the key is the hash of the body, good for ten minutes. */
-static struct str key_of_body(const struct http_request *r, int64_t now_ms)
-{
-	char hex[65];
-	hash_sha256_hex(r->body, hex);
-	char *key = arena_printf(r->arena, "body-%s-%lld", hex, (long long)(now_ms / 600000));
-	return str_c(key);
+	struct str type = http_content_type(r);
+	if (str_eq_nocase(type, STR("application/json")) ||
+	    (s->forms && str_eq_nocase(type, STR("application/x-www-form-urlencoded"))))
+		return 0;
+	err_set(e, ERR_UNSUPPORTED, "the body's type is not application/json%s",
+	    s->forms ? " or a form" : "");
+	return err_hint(e, "choose content type %s at the sender", s->content_type_hint);
 }
 
 static const char *why_ignored(const struct hook *hook, const struct sender_event *ev)
@@ -340,6 +364,16 @@ static const char *why_ignored(const struct hook *hook, const struct sender_even
 	if (hook->branch[0] && !str_eq_c(ev->ref, hook->branch))
 		return "another branch";
 	return NULL;
+}
+
+/* Of the branches that a delivery speaks of, the first that something follows for. */
+static const struct sender_event *event_choose(
+    const struct hook *hook, const struct sender_event *first)
+{
+	for (const struct sender_event *ev = first; ev; ev = ev->next)
+		if (!why_ignored(hook, ev))
+			return ev;
+	return first;
 }
 
 static void hook_store(struct hooks *h, const struct hook *hook, struct http_call *c,
@@ -360,12 +394,14 @@ static void hook_store(struct hooks *h, const struct hook *hook, struct http_cal
 	d->ask.d = (struct queue_delivery){
 	    .hook_id = hook->id,
 	    .project_id = hook->project_id,
-	    .key = ev->key.p ? ev->key : key_of_body(r, now),
+	    .key = ev->key.n ? ev->key
+			     : recent_key(h->recent, str_c(hook->sender->name), r->path, r->body,
+				   now, r->arena),
 	    .kind = ev->kind,
 	    .ref = ev->ref,
 	    .before = ev->before,
 	    .after = ev->after,
-	    .body = r->body,
+	    .body = ev->json,
 	    .received_ms = now,
 	    .triggers = !d->note,
 	};
@@ -378,26 +414,16 @@ void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)
 	struct err e;
 	struct sender_event ev = {0};
 	struct hook *hook = hook_find(h, http_param(c, "hook"));
-	if (!hook) {
-		sender_check_sha256(r, "X-Hub-Signature-256", h->nobody, &e);
+	const struct sender *sender = hook ? hook->sender : sender_at(0);
+	struct sender_proof proof = {
+	    .v = hook ? &hook->credential : &h->nobody, .n = 1, .now_ms = clock_wall_ms()};
+	enum sender_verdict verdict = sender->verify(r, &proof, &e);
+	if (!hook)
 		err_set(&e, ERR_NOT_FOUND, "there is no such hook");
+	if (!hook || verdict != SENDER_FITS || check_content(sender, r, &e) != 0 ||
+	    sender->read(r, &ev, &e) != 0) {
 		refuse(c, &e);
 		return;
 	}
-	if (hook->sender->verify(r, hook->key, &e) != 0) {
-		refuse(c, &e);
-		return;
-	}
-	if (!content_is_json(r)) {
-		err_set(&e, ERR_UNSUPPORTED, "the body's type is not application/json");
-		err_hint(
-		    &e, "choose content type %s at the sender", hook->sender->content_type_hint);
-		refuse(c, &e);
-		return;
-	}
-	if (hook->sender->read(r, &ev, &e) != 0) {
-		refuse(c, &e);
-		return;
-	}
-	hook_store(h, hook, c, r, &ev);
+	hook_store(h, hook, c, r, event_choose(hook, &ev));
 }

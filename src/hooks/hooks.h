@@ -1,10 +1,10 @@
 /* Signed events from outside: POST /hooks/{hook}. Verified over the raw bytes in constant time,
  * stored durably once per (hook, delivery id), and only then acknowledged.
  *
- * Answers: 202 {"event", "task"?, "note"?} accepted ("task" only where the store itself was waited for: with a journal
- * the event tells it a moment later); 200 with the first event's id for a repeat;
- * 400 malformed; 401 missing or wrong signature; 404 unknown hook; 413; 415; 503 when the store
- * cannot take it. */
+ * Answers: 202 {"event", "task"?, "note"?} accepted ("task" only where the store itself was waited
+ * for: with a journal the event tells it a moment later); 200 with the first event's id for a
+ * repeat; 400 malformed; 401 missing or wrong signature; 404 unknown hook; 413; 415; 503 when the
+ * store cannot take it. */
 #pragma once
 
 #include "crypto/seal.h"

@@ -1,15 +1,24 @@
-#include "hooks/sender.h"
+#include "hooks/sender_rows.h"
 
 #include "base/ct.h"
 #include "base/hex.h"
-#include "base/name.h"
-#include "text/skim.h"
+#include "base/rand.h"
 
-static const struct sender *const senders[] = {&sender_github, &sender_generic};
+#include <stdio.h>
+
+static const struct sender *const senders[] = {&sender_github, &sender_gitlab, &sender_gitea,
+    &sender_forgejo, &sender_gogs, &sender_bitbucket, &sender_bitbucket_server, &sender_particle,
+    &sender_standard, &sender_stripe, &sender_generic, &sender_bearer, &sender_huggingface};
+enum { SENDERS = sizeof(senders) / sizeof(senders[0]), KEY_MIN = 16, KEY_MAX = 512 };
+
+const struct sender *sender_at(size_t n)
+{
+	return n < SENDERS ? senders[n] : NULL;
+}
 
 const struct sender *sender_find(struct str name)
 {
-	for (size_t i = 0; i < sizeof(senders) / sizeof(senders[0]); i++)
+	for (size_t i = 0; i < SENDERS; i++)
 		if (str_eq_c(name, senders[i]->name))
 			return senders[i];
 	return NULL;
@@ -17,92 +26,86 @@ const struct sender *sender_find(struct str name)
 
 const char *sender_names(void)
 {
-	return "github, generic";
+	return "github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, "
+	       "standard, stripe, generic, bearer, huggingface";
 }
 
-int sender_check_sha256(
-    const struct http_request *r, const char *header, struct hmac_key *key, struct err *e)
+static bool is_whsec(struct str secret)
 {
-	uint8_t want[HMAC_SHA256_BYTES], got[HMAC_SHA256_BYTES];
-	struct str sent = http_header_get(r, header);
-	hmac_sha256(
-	    key, r->body, want); /* always, so that a missing header takes as long as a wrong one */
-	if (!sent.p) {
-		err_set(e, ERR_UNAUTHORIZED, "the request has no %s header", header);
-		return err_hint(e, "set the hook's secret at the sender");
-	}
-	if (!str_starts(sent, STR("sha256=")) || !hex_decode(str_from(sent, 7), got, sizeof(got)))
-		return err_set(e, ERR_UNAUTHORIZED,
-		    "the %s header is not sha256= and 64 hexadecimal digits", header);
-	if (!ct_eq((struct str){(const char *)want, sizeof(want)},
-		(struct str){(const char *)got, sizeof(got)})) {
-		err_set(e, ERR_UNAUTHORIZED, "the signature does not fit the body");
-		return err_hint(e, "the secret at the sender is not the hook's");
-	}
-	return 0;
+	return str_starts(secret, STR("whsec_"));
 }
 
-int sender_read_key(
-    const struct http_request *r, const char *header, struct str *ret, struct err *e)
+/* The key that "whsec_" stands before: base64, with its padding or without. */
+static bool whsec_key(struct str secret, struct buf *ret)
 {
-	*ret = http_header_get(r, header);
-	if (!ret->p)
-		return 0;
-	bool ok = ret->n >= 1 && ret->n <= 128;
-	for (size_t i = 0; ok && i < ret->n; i++)
-		ok = ret->p[i] > ' ' && ret->p[i] < 127;
-	return ok ? 1
-		  : err_set(e, ERR_INVALID, "the %s header is not 1 to 128 printable characters",
-			header);
+	char padded[KEY_MAX * 2];
+	struct str text = str_from(secret, 6);
+	int n = snprintf(padded, sizeof(padded), "%.*s%.*s", STR_ARG(text),
+	    str_find(text, '=', 0) == SIZE_MAX ? (int)((4 - text.n % 4) % 4) : 0, "===");
+	return text.n <= KEY_MAX && n > 0 && base64_decode(str_c(padded), ret) && ret->n >= KEY_MIN;
 }
 
-static bool commit_is_zero(struct str s)
+static bool wants_key(const struct sender *s, struct str secret)
 {
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] != '0')
-			return false;
-	return s.n > 0;
+	return s->whsec || (s->signs_whsec && is_whsec(secret));
 }
 
-static int push_commits(const struct skim_member *before, const struct skim_member *after,
-    struct sender_event *ret, struct err *e)
+int sender_check_secret(const struct sender *s, struct str secret, struct err *e)
 {
-	const struct skim_member *from[] = {before, after};
-	struct str *to[] = {&ret->before, &ret->after};
-	for (int i = 0; i < 2; i++) {
-		if (from[i]->type == SKIM_ABSENT || from[i]->type == SKIM_NULL)
-			continue;
-		if (from[i]->type != SKIM_STRING || name_commit(from[i]->value, NULL) != 0) {
-			err_set(e, ERR_INVALID, "'%s' is not a commit", from[i]->key);
-			return err_at(e, "/%s", from[i]->key);
+	CLEANUP_BUF struct buf key;
+	buf_init(&key, KEY_MAX);
+	for (size_t i = 0; i < secret.n; i++)
+		if (secret.p[i] < ' ' || secret.p[i] > '~') {
+			err_set(
+			    e, ERR_INVALID, "the secret holds something else than printable ASCII");
+			return err_hint(e, "leave it out to have one made");
 		}
-		*to[i] = from[i]->value;
+	bool ok = secret.n > 0 &&
+		  (!wants_key(s, secret) || (is_whsec(secret) && whsec_key(secret, &key)));
+	buf_wipe(&key);
+	if (ok)
+		return 0;
+	err_set(
+	    e, ERR_INVALID, "the secret is not whsec_ and base64 of at least %d bytes", KEY_MIN);
+	return err_hint(e, "copy it whole from the sender");
+}
+
+void sender_make_secret(const struct sender *s, char out[SENDER_SECRET_SIZE])
+{
+	uint8_t key[32];
+	CLEANUP_BUF struct buf text;
+	buf_init(&text, SENDER_SECRET_SIZE);
+	if (!s->whsec) {
+		rand_token(out);
+		return;
 	}
+	rand_bytes(key, sizeof(key));
+	base64_encode(key, sizeof(key), &text);
+	(void)snprintf(out, SENDER_SECRET_SIZE, "whsec_%s", text.p);
+	ct_wipe(key, sizeof(key));
+	buf_wipe(&text);
+}
+
+int sender_credential_init(struct sender_credential *c, const struct sender *s, struct str secret,
+    int64_t until_ms, struct err *e)
+{
+	CLEANUP_BUF struct buf key;
+	buf_init(&key, KEY_MAX);
+	if (sender_check_secret(s, secret, e) != 0)
+		return -1;
+	bool signs = wants_key(s, secret) && whsec_key(secret, &key);
+	*c = (struct sender_credential){
+	    .key = hmac_key_new(signs ? buf_view(&key) : secret),
+	    .signs = signs,
+	    .until_ms = until_ms,
+	};
+	hmac_sha256(c->key, secret, c->token);
+	buf_wipe(&key);
 	return 0;
 }
 
-int sender_read_push(const struct http_request *r, struct sender_event *ret, struct err *e)
+void sender_credential_fini(struct sender_credential *c)
 {
-	enum { REF, BEFORE, AFTER, DELETED, MEMBERS };
-	struct skim_member m[MEMBERS] = {
-	    {.key = "ref"}, {.key = "before"}, {.key = "after"}, {.key = "deleted"}};
-	if (skim_object(r->body, m, MEMBERS, r->arena, e) != 0)
-		return -1;
-	if (m[REF].type != SKIM_STRING) {
-		err_set(e, ERR_INVALID, "the push does not say its 'ref'");
-		return err_at(e, "/ref");
-	}
-	if (push_commits(&m[BEFORE], &m[AFTER], ret, e) != 0)
-		return -1;
-	ret->push = true;
-	if (!str_starts(m[REF].value, STR("refs/heads/"))) {
-		ret->ignored = "not a branch";
-		return 0;
-	}
-	ret->ref = str_from(m[REF].value, 11);
-	if (name_ref(ret->ref, e) != 0)
-		return err_at(e, "/ref");
-	if (m[DELETED].type == SKIM_TRUE || commit_is_zero(ret->after))
-		ret->ignored = "the branch was deleted";
-	return 0;
+	hmac_key_free(c->key);
+	ct_wipe(c, sizeof(*c));
 }

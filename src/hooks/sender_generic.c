@@ -1,17 +1,25 @@
-/* Anything that can compute an HMAC. Headers:
- *   X-Slipway-Signature-256  sha256= and the hexadecimal HMAC-SHA-256 of the body under the hook's
- * secret (required) X-Slipway-Delivery       an identifier, 1 to 128 printable characters
- * (optional: else the body's own hash, for 10 minutes) X-Slipway-Event          push (default) or
- * ping Body of a push: {"ref": "refs/heads/main"}, optionally "before", "after", "deleted". Other
- * members are not looked at. */
-#include "hooks/sender.h"
+/* Anybody who can compute an HMAC-SHA-256, or at least send a header:
+ *   X-Slipway-Signature-256: sha256=<hex of HMAC(secret, body)>   generic
+ *   Authorization: Bearer <secret>                                bearer
+ *   X-Slipway-Event: push        (absent: push)
+ *   X-Slipway-Delivery: <id>     (absent: the body itself is the key, for ten minutes)
+ * A push body has the members ref, before, after and deleted of GitHub's. */
+#include "hooks/sender_parts.h"
+#include "hooks/sender_rows.h"
 
-static int generic_verify(const struct http_request *r, struct hmac_key *key, struct err *e)
+static enum sender_verdict generic_verify(
+    const struct http_request *r, const struct sender_proof *p, struct err *e)
 {
-	return sender_check_sha256(r, "X-Slipway-Signature-256", key, e);
+	return sender_verify_hex(r, p, "X-Slipway-Signature-256", "sha256=", e);
 }
 
-static int generic_read(const struct http_request *r, struct sender_event *ret, struct err *e)
+static enum sender_verdict bearer_verify(
+    const struct http_request *r, const struct sender_proof *p, struct err *e)
+{
+	return sender_verify_token(sender_bearer_token(r), p, "Authorization", e);
+}
+
+static int generic_read(struct http_request *r, struct sender_event *ret, struct err *e)
 {
 	if (sender_read_key(r, "X-Slipway-Delivery", &ret->key, e) < 0)
 		return -1;
@@ -20,16 +28,46 @@ static int generic_read(const struct http_request *r, struct sender_event *ret, 
 		return -1;
 	if (!found)
 		ret->kind = STR("push");
-	if (str_eq_c(ret->kind, "push"))
-		return sender_read_push(r, ret, e);
-	ret->ignored = str_eq_c(ret->kind, "ping") ? "a ping" : "not a push";
-	return 0;
+	return sender_read_hub(r, ret, e);
+}
+
+static void slipway_headers(struct str id, struct buf *out)
+{
+	buf_printf(out, "X-Slipway-Event: ping\r\nX-Slipway-Delivery: %.*s\r\n", STR_ARG(id));
+}
+
+static void generic_sign(
+    struct str secret, struct str id, struct str body, int64_t now_ms, struct buf *out)
+{
+	(void)now_ms;
+	slipway_headers(id, out);
+	sender_sign_hex(secret, body, "X-Slipway-Signature-256", "sha256=", out);
+}
+
+static void bearer_sign(
+    struct str secret, struct str id, struct str body, int64_t now_ms, struct buf *out)
+{
+	(void)body, (void)now_ms;
+	slipway_headers(id, out);
+	buf_printf(out, "Authorization: Bearer %.*s\r\n", STR_ARG(secret));
 }
 
 const struct sender sender_generic = {
     .name = "generic",
+    .title = "anybody who signs with HMAC-SHA-256",
     .content_type_hint = "application/json",
     .signature_header = "X-Slipway-Signature-256",
     .verify = generic_verify,
     .read = generic_read,
+    .sign = generic_sign,
+};
+
+const struct sender sender_bearer = {
+    .name = "bearer",
+    .title = "anybody who sends a token",
+    .content_type_hint = "application/json",
+    .signature_header = "Authorization",
+    .verify = bearer_verify,
+    .read = generic_read,
+    .sign = bearer_sign,
 };

@@ -130,6 +130,14 @@ struct str http_query(const struct http_request *r, const char *name);
 /* A field of a body of application/x-www-form-urlencoded (WHATWG URL §5.1), decoded; STR_NONE when
  * absent, malformed, or the body is of another type. The first of several. */
 struct str http_form(const struct http_request *r, const char *name);
+/* The same, decoded within the body itself, which is used up by it: for fields of many megabytes. */
+struct str http_form_take(struct http_request *r, const char *name);
+/* Walks over the fields of such a body, decoded into the arena: 1 a field, 0 the end, -1 malformed.
+ * *at starts at 0. */
+int http_form_each(
+    const struct http_request *r, size_t *at, struct str *ret_name, struct str *ret_value);
+/* The media type of the body without parameters, "" when none is said. */
+struct str http_content_type(const struct http_request *r);
 /* A cookie's value as sent (RFC 6265 §5.4), borrowed; STR_NONE when absent. The first of several. */
 struct str http_cookie(const struct http_request *r, const char *name);
 /* Percent-decodes into the arena; `plus`: '+' is a blank, as in queries. STR_NONE when malformed or

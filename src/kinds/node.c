@@ -69,23 +69,81 @@ static void npm(struct kind_work *w, const char *label, struct args argv)
 	c->env[3] = (struct manifest_pair){STR("npm_config_audit"), STR("false")};
 }
 
+/* Lock files, in the order in which they win when package.json does not name a tool
+ * (packageManager: pnpm@9.1.0). */
+static const struct lock {
+	const char *file, *tool;
+} locks[] = {
+    {"package-lock.json", "npm"},
+    {"npm-shrinkwrap.json", "npm"},
+    {"pnpm-lock.yaml", "pnpm"},
+    {"yarn.lock", "yarn"},
+};
+#define LOCKS (sizeof(locks) / sizeof(*locks))
+
+/* The tool that package.json names; empty when none. */
+static struct str named_tool(const json_t *j)
+{
+	struct str s;
+	if (json_get_str(j, "packageManager", &s, NULL) <= 0)
+		return STR("");
+	return str_slice(s, 0, str_find(s, '@', 0));
+}
+
+static const struct lock *find_lock(struct kind_work *w, const json_t *j)
+{
+	const struct lock *found = NULL;
+	struct str tool = named_tool(j);
+	for (size_t i = 0; tool.n && !found && i < LOCKS; i++)
+		if (str_eq_c(tool, locks[i].tool) && kind_has(w, locks[i].file))
+			found = &locks[i];
+	bool by_name = found != NULL;
+	for (size_t i = 0; !found && i < LOCKS; i++)
+		if (kind_has(w, locks[i].file))
+			found = &locks[i];
+	for (size_t i = 0; found && i < LOCKS; i++)
+		if (&locks[i] != found && kind_has(w, locks[i].file))
+			kind_note(w,
+			    by_name ? "%s is not read beside %s: package.json names its tool"
+				    : "%s is not read beside %s; packageManager in package.json "
+				      "chooses another",
+			    locks[i].file, found->file);
+	return found;
+}
+
+static void locked(struct kind_work *w, const struct lock *lock, bool with_dev)
+{
+	if (strcmp(lock->tool, "npm") == 0) {
+		npm(w, "npm ci",
+		    KIND_ARGV(w, "npm", "ci", with_dev ? "--include=dev" : "--omit=dev",
+			"--prefer-offline"));
+		return;
+	}
+	kind_build(w, lock->tool[0] == 'y' ? "yarn install" : "pnpm install",
+	    KIND_ARGV(w, "slipway-tree", "node-install", "--top", w->up, "--lock", lock->file,
+		with_dev ? "--dev" : NULL))
+	    ->timeout_ms = INSTALL_TIMEOUT_MS;
+}
+
 void kind_node_install(struct kind_work *w, bool with_dev)
 {
 	json_t *j CLEANUP_JSON = package(w);
 	if (!j || w->node_installed)
 		return;
-	const char *dev = with_dev ? "--include=dev" : "--omit=dev";
-	bool lock = kind_has(w, "package-lock.json") || kind_has(w, "npm-shrinkwrap.json");
+	const struct lock *lock = find_lock(w, j);
 	if (!lock && !has_dependencies(j))
 		return;
 	if (lock)
-		npm(w, "npm ci", KIND_ARGV(w, "npm", "ci", dev, "--prefer-offline"));
+		locked(w, lock, with_dev);
 	else
 		npm(w, "npm install",
-		    KIND_ARGV(w, "npm", "install", "--no-save", "--no-package-lock", dev));
-	kind_note(w, lock ? "Node packages from package-lock.json"
-			  : "Node packages without a lock file: commit package-lock.json for "
-			    "builds that repeat");
+		    KIND_ARGV(w, "npm", "install", "--no-save", "--no-package-lock",
+			with_dev ? "--include=dev" : "--omit=dev"));
+	if (lock)
+		kind_note(w, "Node packages from %s", lock->file);
+	else
+		kind_note(w, "Node packages without a lock file: commit package-lock.json for "
+			     "builds that repeat");
 	w->node_installed = true;
 }
 

@@ -5,10 +5,6 @@
 
 #define INSTALL_TIMEOUT_MS (30 * 60 * 1000)
 
-/* Where requirements are looked for, first found. */
-static const char *const requirement_files[] = {"requirements.txt", "requirements/production.txt",
-    "requirements/prod.txt", "requirements/base.txt"};
-
 /* "3.11" out of "python-3.11.4", "3.11.4\n" or "3.11"; empty when it is none. */
 static struct str minor_version(struct str s)
 {
@@ -37,6 +33,11 @@ static struct str wanted_version(struct kind_work *w)
 		kind_note(w, "Python %.*s, as %s asks for", STR_ARG(v), files[i]);
 		return v;
 	}
+	struct str v, quoted = kind_python_value(kind_content(w, "Pipfile"), "python_version");
+	if (quoted.n && kind_python_literals(w, quoted, &v) && minor_version(v).n) {
+		kind_note(w, "Python %.*s, as Pipfile asks for", STR_ARG(v));
+		return minor_version(v);
+	}
 	return STR("");
 }
 
@@ -55,21 +56,94 @@ static bool names_package(struct str text, const char *package)
 	return false;
 }
 
+/* What is installed from: the first of these that is there, the most exact first. */
+static const struct origin {
+	const char *file, *option;
+} origins[] = {
+    {"uv.lock", "--lock"},
+    {"poetry.lock", "--lock"},
+    {"Pipfile.lock", "--lock"},
+    {"requirements.txt", "--requirements"},
+    {"requirements/production.txt", "--requirements"},
+    {"requirements/prod.txt", "--requirements"},
+    {"requirements/base.txt", "--requirements"},
+    {"pyproject.toml", "--project"},
+};
+#define ORIGINS (sizeof(origins) / sizeof(*origins))
+
+static bool usable(struct kind_work *w, const struct origin *o)
+{
+	struct str text = kind_content(w, o->file);
+	if (!kind_has(w, o->file))
+		return false;
+	if (strcmp(o->option, "--project") != 0)
+		return true;
+	return str_contains(text, STR("[project]")) && str_contains(text, STR("dependencies"));
+}
+
+/* python: {from: FILE} */
+static bool named_origin(struct kind_work *w, struct origin *ret)
+{
+	const char *name = arena_cstr(w->a, w->m.python_from);
+	*ret = (struct origin){name ? name : "", "--requirements"};
+	for (size_t i = 0; i < ORIGINS; i++)
+		if (str_eq_c(w->m.python_from, origins[i].file))
+			*ret = origins[i];
+	if (strcmp(ret->option, "--requirements") == 0 && !str_ends(w->m.python_from, STR(".txt")))
+		kind_fail(w, ERR_INVALID,
+		    "name uv.lock, poetry.lock, Pipfile.lock, pyproject.toml or a requirements "
+		    "file (.txt)",
+		    "python: {from: %s} is no file to install from", ret->file);
+	else if (!kind_has(w, ret->file))
+		kind_fail(w, ERR_NOT_FOUND, "name a file that is in the repository",
+		    "python: {from: %s} is not there", ret->file);
+	return !w->failed;
+}
+
+/* Says which other files are not read, and why. */
+static bool found_origin(struct kind_work *w, struct origin *ret)
+{
+	size_t at = 0;
+	while (at < ORIGINS && !usable(w, &origins[at]))
+		at++;
+	if (at == ORIGINS)
+		return false;
+	*ret = origins[at];
+	bool lock = strcmp(ret->option, "--lock") == 0;
+	for (size_t i = at + 1; lock && i < ORIGINS && strcmp(origins[i].option, "--project") != 0;
+	     i++)
+		if (kind_has(w, origins[i].file))
+			kind_note(w,
+			    "%s is not read beside %s, which says every version and hash; python: "
+			    "{from: %s} "
+			    "in slipway.yaml chooses it",
+			    origins[i].file, ret->file, origins[i].file);
+	return true;
+}
+
+static void note_unread(struct kind_work *w)
+{
+	if (kind_has(w, "Pipfile"))
+		kind_note(w, "Pipfile is read only with its lock: commit Pipfile.lock");
+	else if (str_contains(kind_content(w, "pyproject.toml"), STR("[tool.poetry")))
+		kind_note(
+		    w, "Poetry's dependencies are read only with their lock: commit poetry.lock");
+}
+
 void kind_python_install(struct kind_work *w, const char *also)
 {
-	const char *words[32], *found = NULL;
+	const char *words[32];
+	struct origin from = {NULL, NULL};
 	size_t n = 0;
 	if (w->python_installed)
 		return;
-	for (size_t i = 0; !found && i < sizeof(requirement_files) / sizeof(*requirement_files);
-	     i++)
-		if (kind_has(w, requirement_files[i]))
-			found = requirement_files[i];
-	struct str pyproject = kind_content(w, "pyproject.toml");
-	bool project = !found && str_contains(pyproject, STR("[project]")) &&
-		       str_contains(pyproject, STR("dependencies"));
+	bool found = w->m.python_from.n ? named_origin(w, &from) : found_origin(w, &from);
+	if (w->failed)
+		return;
 	struct str version = wanted_version(w);
-	if (w->m.system_packages || (!found && !project && version.n == 0)) {
+	if (!found)
+		note_unread(w);
+	if (w->m.system_packages || (!found && version.n == 0)) {
 		kind_note(w, "%s: Python packages of the system are used",
 		    w->m.system_packages ? "python.system is set" : "no requirements were found");
 		return;
@@ -82,11 +156,11 @@ void kind_python_install(struct kind_work *w, const char *also)
 		words[n++] = "--python";
 		words[n++] = arena_cstr(w->a, version);
 	}
-	if (found || project) {
-		words[n++] = found ? "--requirements" : "--project";
-		words[n++] = found ? found : "pyproject.toml";
+	if (found) {
+		words[n++] = from.option;
+		words[n++] = from.file;
 	}
-	if (also && !names_package(kind_content(w, found ? found : "pyproject.toml"), also)) {
+	if (also && !(found && names_package(kind_content(w, from.file), also))) {
 		words[n++] = "--also";
 		words[n++] = also;
 	}
@@ -96,9 +170,7 @@ void kind_python_install(struct kind_work *w, const char *also)
 	w->python = ".venv/bin/python";
 	w->python_installed = true;
 	kind_note(w, "Python packages from %s into an environment of the release",
-	    found     ? found
-	    : project ? "pyproject.toml"
-		      : "the index, those that the kind needs");
+	    found ? from.file : "the index, those that the kind needs");
 }
 
 struct str kind_python_value(struct str text, const char *name)

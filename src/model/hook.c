@@ -3,6 +3,9 @@
 
 #include "model/row.h"
 
+#define HOOK_KEYS_MAX 16384u
+#define HOOK_KEYS_AMONG "65536"
+
 int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret_id, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
@@ -165,4 +168,30 @@ int model_hook_remove(struct store_db *db, int64_t id, struct err *e)
 		return -1;
 	store_bind_i64(q, "$id", id);
 	return row_change(db, q, e);
+}
+
+static void fill_key(struct row *r, void *ret)
+{
+	*(struct model_hook_key *)ret =
+	    (struct model_hook_key){.key = row_str(r, 0), .at_ms = row_i64(r, 1)};
+}
+
+int model_hook_keys_since(struct store_db *db, struct arena *a, int64_t since_ms,
+    struct model_hook_keys *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT delivery_key, received_ms FROM (SELECT delivery_key, received_ms FROM event"
+	    " WHERE received_ms > $since ORDER BY received_ms DESC LIMIT " HOOK_KEYS_AMONG
+	    ") AS late"
+	    " WHERE delivery_key LIKE 'body-%' ORDER BY received_ms DESC",
+	    e);
+	struct row_list l;
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$since", since_ms);
+	if (row_list(q, a, sizeof(struct model_hook_key), HOOK_KEYS_MAX, fill_key, &l, e) < 0)
+		return -1;
+	ROW_LIST_INTO(ret, l);
+	return 0;
 }

@@ -45,3 +45,15 @@ int model_hook_remove(
  * memory. */
 int model_hook_all(struct store_db *db, struct arena *a, struct model_page page,
     struct model_hooks *ret, struct err *e) WARN_UNUSED;
+/* Delivery keys that were made of bodies ("body-…") and arrived since: newest first, at most
+ * 16,384, out of the newest 65,536 events. */
+struct model_hook_key {
+	struct str key;
+	int64_t at_ms;
+};
+struct model_hook_keys {
+	struct model_hook_key *v;
+	size_t n;
+};
+int model_hook_keys_since(struct store_db *db, struct arena *a, int64_t since_ms,
+    struct model_hook_keys *ret, struct err *e) WARN_UNUSED;

@@ -374,9 +374,10 @@ void intake_close(struct intake *in)
 }
 
 /* Repeats leave without a batch, so the end of one is not all that is to be waited for. */
-void intake_settle(struct intake *in)
+void intake_settle(struct intake *in, int64_t until_mono_ms)
 {
-	while (in->journal && (journal_level(in->journal).count > 0 || atomic_load(&in->draining)))
+	while (in->journal && clock_mono_ms() < until_mono_ms &&
+	       (journal_level(in->journal).count > 0 || atomic_load(&in->draining)))
 		(void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 

@@ -50,7 +50,7 @@ int intake_accept(
  * it has not; -1. From pool threads. */
 int intake_body(struct intake *in, const struct model_event *ev, struct arena *a, struct str *ret,
     struct err *e) WARN_UNUSED;
-/* Waits until everything accepted before is in the store; for tests. */
-void intake_settle(struct intake *in);
+/* Waits until everything accepted before is in the store, or until that monotonic time. */
+void intake_settle(struct intake *in, int64_t until_mono_ms);
 /* What waits to be drained; zeros without a journal. Any thread. */
 struct journal_level intake_level(struct intake *in);

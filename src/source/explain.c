@@ -74,14 +74,22 @@ static const struct {
     {"settings", ERR_SETTINGS, ""},
     {"denied", ERR_FORBIDDEN, "make it readable for the project's user"},
     {"python", ERR_FAILED, "mend the requirements; the lines above it are pip's own"},
+    {"lock", ERR_SETTINGS,
+	"mend the lock file, or name another file in slipway.yaml: python: {from: FILE}"},
+    {"node", ERR_FAILED, "mend package.json and its lock file; the lines above are the tool's own"},
 };
 
-static struct str last_own_line(struct str lines)
+/* The last of slipway-tree's own lines, and the hint when the one before it was that. */
+static struct str last_own_line(struct str lines, struct str *ret_hint)
 {
-	struct str line, found = STR_NONE;
-	while (str_next(&lines, '\n', &line))
-		if (str_starts(line, STR("slipway-tree: ")))
-			found = str_trim(str_from(line, 14));
+	struct str line, found = STR_NONE, before = STR_NONE;
+	while (str_next(&lines, '\n', &line)) {
+		if (!str_starts(line, STR("slipway-tree: ")))
+			continue;
+		before = found;
+		found = str_trim(str_from(line, 14));
+	}
+	*ret_hint = str_starts(before, STR("hint: ")) ? str_from(before, 6) : STR_NONE;
 	return found;
 }
 
@@ -205,16 +213,18 @@ static void by_cause(
 	}
 }
 
-static bool by_own_line(struct str line, struct err *e)
+static bool by_own_line(struct str lines, struct err *e)
 {
+	struct str hint, line = last_own_line(lines, &hint);
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++) {
 		struct str kind = str_c(own[i].kind);
 		if (!str_starts(line, kind) || !str_starts(str_from(line, kind.n), STR(": ")))
 			continue;
-		char shown[440];
+		char shown[440], help[300];
 		log_escape(str_from(line, kind.n + 2), shown, sizeof(shown));
+		log_escape(hint, help, sizeof(help));
 		err_set(e, own[i].code, "%s", shown);
-		err_hint(e, "%s", own[i].hint);
+		err_hint(e, "%s", hint.n ? help : own[i].hint);
 		return true;
 	}
 	return false;
@@ -222,7 +232,7 @@ static bool by_own_line(struct str line, struct err *e)
 
 bool source_own_words(struct str last_lines, struct err *e)
 {
-	return by_own_line(last_own_line(last_lines), e);
+	return by_own_line(last_lines, e);
 }
 
 static void unknown(int wait_status, struct str lines, struct err *e)
@@ -246,8 +256,7 @@ void source_explain(
     const struct source_spec *s, int wait_status, struct str last_lines, struct err *e)
 {
 	struct source_address at = {0};
-	struct str line = last_own_line(last_lines);
-	if (by_own_line(line, e))
+	if (by_own_line(last_lines, e))
 		return;
 	bool git = s->type == SOURCE_GIT && source_address_parse(s->url, &at, NULL) == 0;
 	enum cause cause = git ? cause_of(last_lines) : CAUSE_UNKNOWN;

@@ -5,8 +5,8 @@
  *   "F " path-length " " content-length " " size "\n" path content "\n"     a file of interest, content capped (-1: not read)
  *   "D " path-length "\n" path "\n"                                        a directory
  *   "E " files " " bytes "\n"                                              the end: totals; anything after it is an error
- * Only names down to depth 3 are listed, at most 4,096; the contents of known small files only (manifest, Procfile,
- * requirements, lock files, package.json, pyproject.toml, runtime.txt, app.json, .env.example, manage.py, settings, wsgi). */
+ * Only names down to depth 3 are listed, at most 4,096, lock files always; the contents of known small files only (manifest, Procfile,
+ * requirements, package.json, pyproject.toml, runtime.txt, app.json, .env.example, manage.py, settings, wsgi). */
 #pragma once
 
 #include "base/arena.h"

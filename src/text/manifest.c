@@ -29,6 +29,7 @@ static manifest_value_fn read_kind, read_listen, read_build, read_checks, read_p
 static const struct manifest_field python_table[] = {
     {"version", read_version, AT(python_version), NULL, 0, 0},
     {"system", manifest_value_bool, AT(system_packages), NULL, 0, 0},
+    {"from", manifest_value_subpath, AT(python_from), NULL, 0, 0},
     {NULL, NULL, 0, NULL, 0, 0},
 };
 static const struct manifest_field node_table[] = {

@@ -79,6 +79,7 @@ struct manifest {
 	enum manifest_kind kind;
 	struct str root; /* empty: the top */
 	struct str python_version, node_version;
+	struct str python_from; /* python: {from: FILE}: which of several files is installed */
 	bool system_packages; /* python: {system: true} */
 	bool submodules;
 	struct args *build;

@@ -1,5 +1,7 @@
 #include "text/skim.h"
 
+#include "base/num.h"
+
 #include <stdint.h>
 #include <string.h>
 
@@ -374,4 +376,120 @@ int skim_object(
 	s.at++;
 	skim_blank(&s);
 	return s.at == s.end ? 0 : skim_fail(&s, "something behind the object");
+}
+
+/* Compares a decoded key with a pointer's part, in which ~1 stands for '/' and ~0 for '~'. */
+static bool key_is(struct str key, struct str part)
+{
+	size_t k = 0;
+	for (size_t i = 0; i < part.n; i++, k++) {
+		char c = part.p[i];
+		if (c == '~' && i + 1 < part.n)
+			c = part.p[++i] == '1' ? '/' : '~';
+		if (k >= key.n || key.p[k] != c)
+			return false;
+	}
+	return k == key.n;
+}
+
+/* s->at behind '{'; then before the member's value. 1/0/-1 */
+static int skim_to_member(struct skim *s, struct str part)
+{
+	enum skim_type ignored;
+	struct str key;
+	for (;;) {
+		skim_blank(s);
+		if (!skim_is(s, '"'))
+			return skim_is(s, '}') ? 0 : skim_fail(s, "no name of a member");
+		s->at++;
+		if (skim_string(s, &key) != 0)
+			return -1;
+		skim_blank(s);
+		if (!skim_is(s, ':'))
+			return skim_fail(s, "no colon");
+		s->at++;
+		if (key_is(key, part))
+			return 1;
+		if (skim_value(s, &ignored) != 0)
+			return -1;
+		skim_blank(s);
+		if (!skim_is(s, ','))
+			return 0;
+		s->at++;
+	}
+}
+
+/* s->at behind '['; then before the element. 1/0/-1 */
+static int skim_to_element(struct skim *s, struct str part)
+{
+	enum skim_type ignored;
+	uint64_t at;
+	if (!num_u64(part, 0, UINT32_MAX, &at))
+		return 0;
+	skim_blank(s);
+	if (skim_is(s, ']'))
+		return 0;
+	for (; at > 0; at--) {
+		if (skim_value(s, &ignored) != 0)
+			return -1;
+		skim_blank(s);
+		if (!skim_is(s, ','))
+			return 0;
+		s->at++;
+	}
+	return 1;
+}
+
+static int skim_take(struct skim *s, struct skim_member *ret)
+{
+	skim_blank(s);
+	const char *from = s->at;
+	if (skim_is(s, '"')) {
+		s->at++;
+		ret->type = SKIM_STRING;
+		return skim_string(s, &ret->value);
+	}
+	if (skim_value(s, &ret->type) != 0)
+		return -1;
+	ret->value = (struct str){from, (size_t)(s->at - from)};
+	return 0;
+}
+
+int skim_at(
+    struct str json, struct str pointer, struct arena *a, struct skim_member *ret, struct err *e)
+{
+	const char *p = json.p != NULL ? json.p : "";
+	struct skim s = {.at = p, .start = p, .end = p + json.n, .arena = a, .e = e};
+	struct str part;
+	int found = pointer.n == 0 || pointer.p[0] == '/';
+	ret->type = SKIM_ABSENT;
+	ret->value = STR_NONE;
+	pointer = pointer.n > 0 ? str_from(pointer, 1) : STR_NONE;
+	while (found > 0 && pointer.p != NULL && str_next(&pointer, '/', &part)) {
+		skim_blank(&s);
+		bool object = skim_is(&s, '{');
+		if (!object && !skim_is(&s, '['))
+			return 0;
+		s.at++;
+		found = object ? skim_to_member(&s, part) : skim_to_element(&s, part);
+	}
+	return found > 0 ? skim_take(&s, ret) : found;
+}
+
+int skim_each(struct str *rest, struct str *ret_element)
+{
+	struct err ignored;
+	enum skim_type type;
+	struct skim s = {.at = rest->p, .start = rest->p, .end = rest->p + rest->n, .e = &ignored};
+	if (rest->n == 0 || (*s.at != '[' && *s.at != ','))
+		return 0;
+	s.at++;
+	skim_blank(&s);
+	const char *from = s.at;
+	if (skim_is(&s, ']') || skim_value(&s, &type) != 0)
+		return 0;
+	*ret_element = (struct str){from, (size_t)(s.at - from)};
+	skim_blank(&s);
+	*rest = str_from(*rest, (size_t)(s.at - rest->p));
+	return 1;
 }

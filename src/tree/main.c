@@ -77,6 +77,7 @@ static const struct {
     {"scan", scan_release},
     {"python-env", python_env},
     {"need-node", node_need},
+    {"node-install", node_install},
 };
 
 static int run(size_t command, int argc, char **argv)

@@ -28,6 +28,8 @@ static const struct option_row {
     {"--top", TEXT, offsetof(struct options, top), 0},
     {"--python", TEXT, offsetof(struct options, python), 0},
     {"--project", TEXT, offsetof(struct options, project_file), 0},
+    {"--lock", TEXT, offsetof(struct options, lock), 0},
+    {"--dev", FLAG, offsetof(struct options, dev), 0},
     {"--requirements", LIST, offsetof(struct options, requirements),
 	offsetof(struct options, requirements_count)},
     {"--also", LIST, offsetof(struct options, also), offsetof(struct options, also_count)},

@@ -15,9 +15,10 @@ struct options {
 	bool submodules, allow_private;
 	struct str path;				 /* copy-path */
 	struct str top, python, project_file;		 /* python-env */
+	struct str lock;				 /* python-env, node-install */
 	struct str requirements[OPTIONS_EXTRA_MAX], also[OPTIONS_EXTRA_MAX];
 	size_t requirements_count, also_count;
-	bool system;
+	bool system, dev;
 };
 
 /* argv behind the subcommand. -1 names the wrong argument. Strings point into argv. */

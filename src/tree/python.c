@@ -4,6 +4,7 @@
 #include "base/name.h"
 #include "tree/child.h"
 #include "tree/copy.h"
+#include "tree/lock.h"
 #include "tree/say.h"
 
 #include <dirent.h>
@@ -18,7 +19,7 @@
 
 #define INSTALL_MS (28 * 60 * 1000)
 #define INCLUDE_DEPTH_MAX 4u
-#define FILE_MAX_BYTES (4u << 20)
+#define FILE_MAX_BYTES (8u << 20)
 #define SCRIPT_MAX_BYTES (256u << 10)
 #define KEPT_MAX 4u /* environments in the cache */
 #define ENV_FILES_MAX 500000u
@@ -33,6 +34,7 @@ struct work {
 	char here[1024];  /* working directory, absolute */
 	char cache[1200]; /* the project's cache, absolute */
 	char env[1300];	  /* CACHE/python-KEY */
+	char env_python[1400], pip_cache[1300], list[1400];
 	uint64_t hash[2];
 	struct child_words vars;
 	struct buf messages;
@@ -140,6 +142,15 @@ static int mix_file(struct work *w, struct str path, unsigned depth)
 	return 0;
 }
 
+/* A lock file counts with what it is read beside, and by which version of us. */
+static int mix_lock(struct work *w)
+{
+	mix(w, lock_script, strlen(lock_script));
+	if (access("pyproject.toml", F_OK) == 0 && mix_file(w, STR("pyproject.toml"), 0))
+		return -1;
+	return mix_file(w, w->o->lock, 0);
+}
+
 static int open_work(struct work *w)
 {
 	const struct options *o = w->o;
@@ -156,10 +167,14 @@ static int open_work(struct work *w)
 			return -1;
 	if (o->project_file.n && mix_file(w, o->project_file, 0))
 		return -1;
+	if (o->lock.n && mix_lock(w))
+		return -1;
 	for (size_t i = 0; i < o->also_count; i++)
 		mix(w, o->also[i].p, o->also[i].n);
 	snprintf(w->env, sizeof(w->env), "%s/python-%016llx%016llx", w->cache,
 	    (unsigned long long)w->hash[0], (unsigned long long)w->hash[1]);
+	snprintf(w->env_python, sizeof(w->env_python), "%s/bin/python", w->env);
+	snprintf(w->pip_cache, sizeof(w->pip_cache), "%s/pip", w->cache);
 	for (char **v = environ; *v && w->vars.n < CHILD_WORDS_MAX; v++)
 		child_add(&w->vars, *v);
 	return fs_mkdirs(w->cache, 0700, w->e);
@@ -214,6 +229,7 @@ static int project_requirements(struct work *w, char *path, size_t size)
 	struct buf out CLEANUP_BUF;
 	buf_init(&out, FILE_MAX_BYTES);
 	child_add(&argv, w->python);
+	child_add(&argv, "-I"); /* what lies in the project is no module of ours */
 	child_add(&argv, "-c");
 	child_add(&argv, script);
 	child_add(&argv, w->o->project_file.p);
@@ -227,27 +243,65 @@ static int project_requirements(struct work *w, char *path, size_t size)
 	return fs_write_all(fd, out.p ? out.p : "", out.n, w->e);
 }
 
-static int pip_install(struct work *w, bool offline)
+static void pip_words(struct work *w, bool offline, struct child_words *argv)
 {
 	static const char *const fixed[] = {"install", "--no-input", "--disable-pip-version-check",
 	    "--no-warn-script-location", "--prefer-binary", "--progress-bar", "off", "--retries",
 	    "1", "--timeout", "15"};
-	struct child_words argv = {0};
-	char python[1400], cache[1300], project[1400];
-	snprintf(python, sizeof(python), "%s/bin/python", w->env);
-	snprintf(cache, sizeof(cache), "%s/pip", w->cache);
-	child_add(&argv, w->own_pip ? python : w->python);
-	child_add(&argv, "-m");
-	child_add(&argv, "pip");
+	*argv = (struct child_words){0};
+	child_add(argv, w->own_pip ? w->env_python : w->python);
+	child_add(argv, "-m");
+	child_add(argv, "pip");
 	if (!w->own_pip) {
-		child_add(&argv, "--python");
-		child_add(&argv, python);
+		child_add(argv, "--python");
+		child_add(argv, w->env_python);
 	}
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
-		child_add(&argv, fixed[i]);
-	child_add(&argv, offline ? "--no-index" : "--cache-dir");
+		child_add(argv, fixed[i]);
+	child_add(argv, offline ? "--no-index" : "--cache-dir");
 	if (!offline)
-		child_add(&argv, cache);
+		child_add(argv, w->pip_cache);
+}
+
+static void add_file(struct work *w, struct child_words *argv, const char *option, const char *name)
+{
+	snprintf(w->list, sizeof(w->list), "%s/%s", w->env, name);
+	child_add(argv, option);
+	child_add(argv, w->list);
+}
+
+/* Everything in the lock file and nothing else, each held to its hashes; then what the kind needs
+ * beside it, which may not move what is locked. */
+static int install_locked(struct work *w, bool offline)
+{
+	struct child_words argv;
+	const struct lock_job job = {
+	    w->own_pip ? w->env_python : w->python, w->o->lock.p, w->env, &w->vars};
+	if (lock_requirements(&job, w->e))
+		return -1;
+	pip_words(w, offline, &argv);
+	child_add(&argv, "--require-hashes");
+	child_add(&argv, "--no-deps");
+	add_file(w, &argv, "-r", LOCK_REQUIREMENTS);
+	int rc = run(w, &argv, false, NULL);
+	if (rc || w->o->also_count == 0)
+		return rc;
+	pip_words(w, offline, &argv);
+	add_file(w, &argv, "-c", LOCK_CONSTRAINTS);
+	for (size_t i = 0; i < w->o->also_count; i++)
+		child_add(&argv, w->o->also[i].p);
+	return run(w, &argv, false, NULL);
+}
+
+static int pip_install(struct work *w, bool offline)
+{
+	struct child_words argv;
+	char project[1400];
+	if (w->o->lock.n)
+		return install_locked(w, offline);
+	if (w->o->requirements_count + w->o->also_count == 0 && !w->o->project_file.n)
+		return 0;
+	pip_words(w, offline, &argv);
 	for (size_t i = 0; i < w->o->requirements_count; i++) {
 		child_add(&argv, "-r");
 		child_add(&argv, w->o->requirements[i].p);
@@ -260,8 +314,6 @@ static int pip_install(struct work *w, bool offline)
 	}
 	for (size_t i = 0; i < w->o->also_count; i++)
 		child_add(&argv, w->o->also[i].p);
-	if (w->o->requirements_count + w->o->also_count == 0 && !w->o->project_file.n)
-		return 0;
 	return run(w, &argv, false, NULL);
 }
 
@@ -404,7 +456,7 @@ int python_env(const struct options *o, struct buf *report, struct err *e)
 	(void)report;
 	buf_init(&w->messages, 65536);
 	int rc = open_work(w);
-	snprintf(mark, sizeof(mark), "%s/.complete", w->env);
+	snprintf(mark, sizeof(mark), "%.*s/.complete", (int)sizeof(w->env), w->env);
 	if (!rc && access(mark, F_OK) != 0)
 		rc = build(w);
 	else if (!rc)

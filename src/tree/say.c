@@ -16,7 +16,9 @@ static const char *const kinds[SAY_KIND_COUNT] = {[SAY_HOST] = "host",
     [SAY_SETTINGS] = "settings",
     [SAY_GIT] = "git",
     [SAY_TIMEOUT] = "timeout",
-    [SAY_PYTHON] = "python"};
+    [SAY_PYTHON] = "python",
+    [SAY_LOCK] = "lock",
+    [SAY_NODE] = "node"};
 
 static enum say_kind failure = SAY_SETTINGS;
 

@@ -19,6 +19,8 @@ enum say_kind {
 	SAY_GIT,      /* git failed; its own words came before */
 	SAY_TIMEOUT,
 	SAY_PYTHON,   /* python-env: the installation failed */
+	SAY_LOCK,     /* a lock file that cannot be followed */
+	SAY_NODE,     /* node-install: the installation failed */
 	SAY_KIND_COUNT
 };
 

@@ -35,6 +35,10 @@ static const char *const interests[] = {"slipway.yaml", "Procfile", "app.json", 
     "pyproject.toml", "runtime.txt", ".python-version", ".nvmrc", ".env.example", "manage.py",
     "settings.py", "wsgi.py", "asgi.py", "app.py", "main.py", "server.py", "application.py",
     "Pipfile", "Makefile", "makefile", "GNUmakefile", "__init__.py"};
+/* Lock files: that they are there is told of any tree, however large; what they hold is for their
+ * tools. */
+static const char *const locks[] = {"uv.lock", "poetry.lock", "Pipfile.lock", "package-lock.json",
+    "npm-shrinkwrap.json", "yarn.lock", "pnpm-lock.yaml"};
 /* Folders of installed code: counted, but their names say nothing about the project. */
 static const char *const foreign[] = {"node_modules", ".venv", "venv", ".git", "__pycache__"};
 
@@ -85,13 +89,14 @@ static bool read_content(struct scan *s, struct buf *content, uint64_t *size)
 static void list_file(struct scan *s, const char *name, uint64_t size)
 {
 	struct str path = {s->path, s->n};
-	bool wanted = interesting(path, name) && s->interesting < INTEREST_MAX;
+	bool lock = in_list(name, locks, sizeof(locks) / sizeof(*locks));
+	bool wanted = (lock || interesting(path, name)) && s->interesting < INTEREST_MAX;
 	if (!wanted && s->listed >= LISTED_MAX)
 		return;
 	struct buf content CLEANUP_BUF;
 	bool manifest = strcmp(name, "slipway.yaml") == 0;
 	buf_init(&content, (manifest ? MANIFEST_MAX_BYTES : CONTENT_MAX_BYTES) + 16384);
-	bool have = wanted && read_content(s, &content, &size);
+	bool have = wanted && !lock && read_content(s, &content, &size);
 	wanted ? s->interesting++ : s->listed++;
 	if (have)
 		buf_printf(

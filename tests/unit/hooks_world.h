@@ -60,6 +60,7 @@ UNIT(make_hooks)
 	CHECK(add_hook(db, "site", "github", "main", SECRET, false, e) == 0);
 	CHECK(add_hook(db, "any", "github", "", "another secret", false, e) == 0);
 	CHECK(add_hook(db, "gen", "generic", "main", SECRET, false, e) == 0);
+	CHECK(add_hook(db, "bits", "bitbucket", "main", SECRET, false, e) == 0);
 	CHECK(add_hook(db, "quiet", "github", "main", SECRET, true, e) == 0);
 	/* a secret that was sealed for another place does not open here: the hook is as good as
 	 * absent */
@@ -283,7 +284,7 @@ static struct said heard(struct client *c)
 	(void)snprintf(s.body, sizeof s.body, "%.*s", STR_ARG(c->body));
 	if (hw_journal && s.event && !s.task) {
 		hw_event = s.event;
-		intake_settle(hw.intake);
+		intake_settle(hw.intake, clock_mono_ms() + 30000);
 		fixture_run(hw.store, find_task);
 		s.task = hw_task;
 	}

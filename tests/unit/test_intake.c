@@ -167,12 +167,12 @@ static void test_a_branch_is_one_task(void **state)
 	(void)state;
 	struct intake *in = open_intake(0);
 	send_all(in, 0, 5000, 1000);
-	intake_settle(in);
+	intake_settle(in, clock_mono_ms() + 30000);
 	fixture_run(store, count);
 	assert_int_equal(events, 5000);
 	assert_int_equal(tasks, 1);
 	send_all(in, 0, 5000, 2000); /* all repeats */
-	intake_settle(in);
+	intake_settle(in, clock_mono_ms() + 30000);
 	fixture_run(store, count);
 	assert_int_equal(events, 5000);
 	intake_close(in);
@@ -197,12 +197,12 @@ static void test_a_rollback_supersedes_what_waits(void **state)
 	fixture_run(store, decide);
 	struct intake *in = open_intake(0);
 	send_all(in, 0, 10, 4999);
-	intake_settle(in);
+	intake_settle(in, clock_mono_ms() + 30000);
 	fixture_run(store, count);
 	assert_int_equal(superseded, 10);
 	assert_int_equal(tasks, 1);
 	send_all(in, 10, 20, 5001);
-	intake_settle(in);
+	intake_settle(in, clock_mono_ms() + 30000);
 	fixture_run(store, count);
 	assert_int_equal(superseded, 10);
 	assert_int_equal(tasks, 2);
@@ -244,13 +244,13 @@ static void test_a_full_journal_refuses(void **state)
 	for (int i = 0; i < ROOM; i++)
 		sem_wait(&told);
 	sem_post(&hold);
-	intake_settle(in);
+	intake_settle(in, clock_mono_ms() + 30000);
 	fixture_run(store, count);
 	assert_int_equal(events, ROOM);
 	for (unsigned n = 0; n < SENT; n++)
 		arena_fini(&s[n].a);
 	send_all(in, 100, 105, 1);
-	intake_settle(in);
+	intake_settle(in, clock_mono_ms() + 30000);
 	intake_close(in);
 }
 
@@ -312,7 +312,7 @@ static void test_kills(void **state)
 	store = store_open(&(struct store_options){.path = db_path, .readers = 2}, &e);
 	assert_non_null(store);
 	looking = open_intake(0);
-	intake_settle(looking);
+	intake_settle(looking, clock_mono_ms() + 30000);
 	below = NUMBERS;
 	fixture_run(store, check);
 	for (unsigned n = 0; n < NUMBERS; n++)

@@ -140,6 +140,29 @@ static const struct {
 	 {"slipway.yaml", "node: {version: 20}\n"}},
 	"node (package.json with a start script)\nbuild slipway-tree need-node --also 20\nweb "
 	"port: npm start\n"},
+    {{{"package.json", "{\"scripts\": {\"start\": \"node server.js\", \"build\": \"tsc\"}}"},
+	 {"yarn.lock", ""}},
+	"node (package.json with a start script)\nbuild slipway-tree node-install --top ../.. "
+	"--lock yarn.lock --dev\nbuild npm run build\nweb port: node server.js\n"},
+    {{{"package.json", "{\"scripts\": {\"start\": \"node server.js\"}, \"packageManager\": "
+		       "\"pnpm@9.1.0+sha512.ab\"}"},
+	 {"pnpm-lock.yaml", ""}, {"package-lock.json", "{}"}},
+	"node (package.json with a start script)\nbuild slipway-tree node-install --top ../.. "
+	"--lock pnpm-lock.yaml\nweb port: node server.js\n"},
+    {{{"Procfile", "web: gunicorn app:app\n"}, {"requirements.txt", "flask\n"}, {"poetry.lock", ""},
+	 {"pyproject.toml", "[tool.poetry]\n"}},
+	"command (Procfile)\nbuild slipway-tree python-env --top ../.. --lock poetry.lock\n"
+	"web socket: gunicorn app:app\n"},
+    {{{"app.py", "from flask import Flask\napp = Flask(__name__)\n"}, {"uv.lock", ""},
+	 {"requirements.txt", "gunicorn\n"},
+	 {"slipway.yaml", "python: {from: requirements.txt}\n"}},
+	"wsgi (app.py, Flask)\nbuild slipway-tree python-env --top ../.. --requirements "
+	"requirements.txt\nweb socket: .venv/bin/python -m gunicorn --workers 2 app:app\n"},
+    {{{"app.py", "from flask import Flask\napp = Flask(__name__)\n"}, {"Pipfile.lock", ""},
+	 {"Pipfile", "[requires]\npython_version = \"3.11\"\n"}},
+	"wsgi (app.py, Flask)\nbuild slipway-tree python-env --top ../.. --python 3.11 --lock "
+	"Pipfile.lock --also gunicorn\n"
+	"web socket: .venv/bin/python -m gunicorn --workers 2 app:app\n"},
     {{{"server.js", ""}}, "node (server.js)\nweb port: node server.js\n"},
     {{{"Makefile", "all: x\nbuild:\n\tcc\n"},
 	 {"slipway.yaml", "processes: {web: {run: [./server]}}\nkind: make\n"}},
@@ -176,6 +199,10 @@ static const struct {
     {{{"slipway.yaml", "kind: wsgi\n"}}, "no WSGI application", ERR_INVALID},
     {{{"slipway.yaml", "root: nowhere\n"}}, "root 'nowhere' is no folder", ERR_NOT_FOUND},
     {{{"package.json", "{"}}, "package.json: line", ERR_INVALID},
+    {{{"Procfile", "web: a\n"}, {"slipway.yaml", "python: {from: uv.lock}\n"}},
+	"python: {from: uv.lock} is not there", ERR_NOT_FOUND},
+    {{{"Procfile", "web: a\n"}, {"x.lock", ""}, {"slipway.yaml", "python: {from: x.lock}\n"}},
+	"no file to install from", ERR_INVALID},
     {{{"Procfile", "web: a | b\n"}}, "Procfile:1: column 8", ERR_INVALID},
     {{{"slipway.yaml", "limits: {memory: 2G}\n"}, {"index.html", ""}}, "limits.memory",
 	ERR_FORBIDDEN},
@@ -248,7 +275,8 @@ static void broken_plans_are_refused(void **state)
 	    "{\"version\":1,\"kind\":\"x\"}",
 	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"build\":3}",
 	    "{\"version\":1,\"kind\":\"static\",\"release\":{\"argv\":[1]}}",
-	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"processes\":[{\"run\":{},\"listen\":9}]}"};
+	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"processes\":[{\"run\":{},"
+	    "\"listen\":9}]}"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct arena a CLEANUP_ARENA;
 		struct plan p;
@@ -281,6 +309,46 @@ static void takes_over_settings(void **state)
 	assert_true(str_contains(p.notes.v[1], STR("KEY, OTHER")));
 }
 
+/* Of several files that could be installed from: which wins, which are not read, and why. */
+static void says_which_lock_file_wins(void **state)
+{
+	(void)state;
+	static const struct {
+		struct file files[FILES_MAX];
+		const char *note, *other;
+	} rows[] = {
+	    {{{"Procfile", "web: a\n"}, {"uv.lock", ""}, {"requirements.txt", "x\n"}},
+		"requirements.txt is not read beside uv.lock", "Python packages from uv.lock"},
+	    {{{"Procfile", "web: a\n"}, {"uv.lock", ""}, {"Pipfile.lock", ""}},
+		"Pipfile.lock is not read beside uv.lock", "Python packages from uv.lock"},
+	    {{{"Procfile", "web: a\n"}, {"Pipfile", ""}}, "commit Pipfile.lock",
+		"no requirements were found"},
+	    {{{"Procfile", "web: a\n"}, {"pyproject.toml", "[tool.poetry.dependencies]\n"}},
+		"commit poetry.lock", "no requirements were found"},
+	    {{{"server.js", ""}, {"package.json", "{\"packageManager\": \"yarn@4.1.0\"}"},
+		 {"package-lock.json", ""}, {"yarn.lock", ""}},
+		"package-lock.json is not read beside yarn.lock: package.json names its tool",
+		"Node packages from yarn.lock"},
+	    {{{"server.js", ""}, {"package.json", "{}"}, {"package-lock.json", ""},
+		 {"yarn.lock", ""}},
+		"yarn.lock is not read beside package-lock.json; packageManager",
+		"Node packages from package-lock.json"},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		struct arena a CLEANUP_ARENA;
+		struct plan p;
+		struct err e;
+		bool note = false, other = false;
+		assert_int_equal(plan_of(rows[i].files, (struct kinds_input){0}, &a, &p, &e), 0);
+		for (size_t k = 0; k < p.notes.n; k++) {
+			note = note || str_contains(p.notes.v[k], str_c(rows[i].note));
+			other = other || str_contains(p.notes.v[k], str_c(rows[i].other));
+		}
+		if (!note || !other)
+			fail_msg("tree %zu: %d %d", i, note, other);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -290,6 +358,7 @@ int main(void)
 	    cmocka_unit_test(plans_survive_packing),
 	    cmocka_unit_test(broken_plans_are_refused),
 	    cmocka_unit_test(takes_over_settings),
+	    cmocka_unit_test(says_which_lock_file_wins),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

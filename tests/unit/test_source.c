@@ -163,6 +163,10 @@ static void explanations(void **state)
 		ERR_FORBIDDEN},
 	    {&https, "slipway-tree: size: the repository has more than 5 files\n", "more than 5",
 		"", ERR_TOO_LARGE},
+	    {&https, "slipway-tree: hint: install it\nslipway-tree: settings: it is not there\n",
+		"it is not there", "install it", ERR_SETTINGS},
+	    {&https, "slipway-tree: lock: 'x' has no hash\n", "'x' has no hash",
+		"python: {from:", ERR_SETTINGS},
 	    {&https, "what\n", "failed with status 1: what", "", ERR_FAILED},
 	    {&https, "", "failed with status 1", "", ERR_FAILED},
 	};

@@ -1,0 +1,89 @@
+#include "hooks/recent.h"
+
+#include "base/hex.h"
+#include "base/mem.h"
+#include "base/num.h"
+#include "crypto/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SETS = 4096, WAYS = 4, PREFIX = 5, HEX = 2 * HASH_SHA256_BYTES };
+
+struct entry {
+	uint8_t hash[HASH_SHA256_BYTES];
+	int64_t first_ms, seen_ms; /* seen 0: free */
+};
+
+struct recent {
+	struct entry (*sets)[WAYS]; /* made at the first use */
+};
+
+struct recent *recent_new(void)
+{
+	return mem_alloc(sizeof(struct recent));
+}
+
+void recent_free(struct recent *r)
+{
+	if (!r)
+		return;
+	free(r->sets);
+	free(r);
+}
+
+/* The entry of that hash, or the one to be given up for it. */
+static struct entry *entry_find(struct recent *r, const uint8_t hash[HASH_SHA256_BYTES])
+{
+	if (!r->sets)
+		r->sets = mem_array(SETS, sizeof(*r->sets));
+	struct entry *set = r->sets[(hash[0] | hash[1] << 8) % SETS], *oldest = set;
+	for (size_t i = 0; i < WAYS; i++) {
+		if (set[i].seen_ms && memcmp(set[i].hash, hash, HASH_SHA256_BYTES) == 0)
+			return &set[i];
+		if (set[i].seen_ms < oldest->seen_ms)
+			oldest = &set[i];
+	}
+	return oldest;
+}
+
+static void entry_see(
+    struct entry *n, const uint8_t hash[HASH_SHA256_BYTES], int64_t first_ms, int64_t now_ms)
+{
+	bool known = n->seen_ms && memcmp(n->hash, hash, HASH_SHA256_BYTES) == 0 &&
+		     now_ms - n->seen_ms < RECENT_MS;
+	memcpy(n->hash, hash, HASH_SHA256_BYTES);
+	if (!known)
+		n->first_ms = first_ms;
+	n->seen_ms = now_ms;
+}
+
+struct str recent_key(struct recent *r, struct str sender, struct str path, struct str body,
+    int64_t now_ms, struct arena *a)
+{
+	uint8_t hash[HASH_SHA256_BYTES];
+	char hex[HEX + 1];
+	const struct str parts[] = {sender, {"", 1}, path, {"", 1}, body};
+	struct hash *h = hash_new();
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		hash_update(h, parts[i]);
+	hash_finish(h, hash);
+	hash_free(h);
+	struct entry *n = entry_find(r, hash);
+	entry_see(n, hash, now_ms, now_ms);
+	hex_encode(hash, sizeof(hash), hex);
+	return str_c(arena_printf(a, "body-%s-%lld", hex, (long long)n->first_ms));
+}
+
+void recent_remember(struct recent *r, struct str key, int64_t seen_ms)
+{
+	uint8_t hash[HASH_SHA256_BYTES];
+	int64_t first_ms;
+	if (!str_starts(key, STR("body-")) || key.n < PREFIX + HEX + 2 || seen_ms <= 0 ||
+	    !hex_decode(str_slice(key, PREFIX, HEX), hash, sizeof(hash)) ||
+	    !num_i64(str_from(key, PREFIX + HEX + 1), 1, INT64_MAX, &first_ms))
+		return;
+	struct entry *n = entry_find(r, hash);
+	if (n->seen_ms <= seen_ms)
+		entry_see(n, hash, first_ms, seen_ms);
+}

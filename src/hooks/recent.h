@@ -1,0 +1,21 @@
+/* Delivery keys of senders who send no id: SHA-256 of sender, path and body. The same within ten
+ * minutes of the last time is the same delivery, however long that goes on; later it is a new one.
+ *
+ * A key is "body-" + 64 hexadecimal digits + "-" + milliseconds of its first time. At most 16,384
+ * are remembered; of those whose hashes begin alike the longest unseen goes first. */
+#pragma once
+
+#include "base/arena.h"
+
+#include <stdint.h>
+
+#define RECENT_MS 600000
+
+struct recent; /* for one thread at a time */
+struct recent *recent_new(void);
+void recent_free(struct recent *r);
+/* STR_NONE when the arena is full. */
+struct str recent_key(struct recent *r, struct str sender, struct str path, struct str body,
+    int64_t now_ms, struct arena *a);
+/* A key that was given in an earlier life, last seen then. Anything else is passed over. */
+void recent_remember(struct recent *r, struct str key, int64_t seen_ms);
