@@ -46,6 +46,7 @@ struct api_call {
 	int64_t changed_task;	 /* its watchers are told once durable; 0: none */
 	bool kick;		 /* to do once durable, as what follows */
 	struct str changed_hook; /* its name */
+	bool changed_branch;	 /* the project's own: its hooks follow it */
 };
 
 #define API_ANSWER_BYTES_MAX (16u << 20)

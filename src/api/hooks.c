@@ -103,6 +103,18 @@ static int hook_read(struct api_call *c, struct hook_new *n, struct err *e)
 	return err_at(e, "/sender");
 }
 
+/* Which branch a push must be of has to be known from somewhere. */
+static int check_branch(const struct hook_new *n, const struct model_project *p, struct err *e)
+{
+	if (!n->sender->pushes || n->sender->head_at || n->row.branch.n || p->source_ref.n)
+		return 0;
+	err_set(e, ERR_INVALID,
+	    "the hook needs a branch: the project follows the remote's HEAD, and this sender does "
+	    "not say which branch that is");
+	err_hint(e, "say a branch, for example main");
+	return err_at(e, "/branch");
+}
+
 static int create_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
 	struct hook_new *n = ctx;
@@ -126,6 +138,8 @@ static int create_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 		return -1;
 	}
 	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
+	if (found > 0 && check_branch(n, &p, e) < 0)
+		return -1;
 	if (found < 0 || api_audit(c, db, n->row.name, n->row.sender, e) < 0)
 		return -1;
 	c->changed_hook = n->row.name;

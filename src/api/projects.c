@@ -183,6 +183,7 @@ static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	json_t *holder = json_pack("{s:o}", "x", names);
 	rc = api_json_member(c, holder, "x", &changed, e);
 	json_decref(holder);
+	c->changed_branch = ch->row.source_ref.p != NULL;
 	if (rc < 0 || change_secrets(c, db, ch, e) < 0 ||
 	    api_audit(c, db, c->who->project, changed, e) < 0)
 		return -1;

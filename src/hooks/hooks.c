@@ -27,7 +27,7 @@ enum {
  * look-up, one HMAC and one unit of the store. A hook that changes is read again by itself; the
  * table is used on the loop thread only. */
 struct hook {
-	char *name, *branch;
+	char *name, *branch; /* branch: its own or the project's; "": the remote's HEAD */
 	int64_t id, project_id;
 	const struct sender *sender;
 	struct sender_credential credential;
@@ -103,7 +103,7 @@ static int table_add(
 	t->v = mem_grow(t->v, t->n, t->n + 1, sizeof(*t->v));
 	t->v[t->n++] = (struct hook){
 	    .name = mem_dup(m->name),
-	    .branch = mem_dup(m->branch),
+	    .branch = mem_dup(m->branch.n ? m->branch : m->project_branch),
 	    .id = m->id,
 	    .project_id = m->project_id,
 	    .sender = sender,
@@ -301,6 +301,24 @@ void hooks_changed(struct hooks *h, struct str name)
 	change_release(c);
 }
 
+void hooks_project_changed(struct hooks *h, int64_t project_id)
+{
+	struct arena a CLEANUP_ARENA;
+	struct model_hooks list = {0};
+	struct err e;
+	arena_init(&a, 1 << 20);
+	struct store_db *db = store_read_begin(h->o.store, clock_mono_ms() + CHANGE_MS, &e);
+	int rc =
+	    !db ? -1
+		: model_hook_list(db, &a, project_id, (struct model_page){.limit = MODEL_PAGE_MAX},
+		      MODEL_EVERYTHING, &list, &e);
+	store_read_end(h->o.store, db);
+	if (rc != 0)
+		log_event(LOG_ERROR, "hooks", "reread_failed", F_ERR(&e));
+	for (size_t i = 0; i < list.n; i++)
+		hooks_changed(h, list.v[i].name);
+}
+
 static struct hook *hook_find(struct hooks *h, struct str name)
 {
 	bool there;
@@ -355,23 +373,26 @@ static int check_content(const struct sender *s, const struct http_request *r, s
 	return err_hint(e, "choose content type %s at the sender", s->content_type_hint);
 }
 
-static const char *why_ignored(const struct hook *hook, const struct sender_event *ev)
+static const char *why_ignored(
+    const struct hook *hook, const struct sender_event *ev, struct arena *a)
 {
 	if (hook->paused)
 		return "the hook is paused";
 	if (ev->ignored)
 		return ev->ignored;
-	if (hook->branch[0] && !str_eq_c(ev->ref, hook->branch))
-		return "another branch";
-	return NULL;
+	struct str branch =
+	    hook->branch[0] ? str_c(hook->branch) : sender_head(hook->sender, ev, a);
+	if (!branch.n)
+		return "neither the hook nor its project has a branch";
+	return str_eq(ev->ref, branch) ? NULL : "another branch";
 }
 
 /* Of the branches that a delivery speaks of, the first that something follows for. */
 static const struct sender_event *event_choose(
-    const struct hook *hook, const struct sender_event *first)
+    const struct hook *hook, const struct sender_event *first, struct arena *a)
 {
 	for (const struct sender_event *ev = first; ev; ev = ev->next)
-		if (!why_ignored(hook, ev))
+		if (!why_ignored(hook, ev, a))
 			return ev;
 	return first;
 }
@@ -388,7 +409,7 @@ static void hook_store(struct hooks *h, const struct hook *hook, struct http_cal
 	}
 	int64_t now = clock_wall_ms();
 	d->c = c;
-	d->note = why_ignored(hook, ev);
+	d->note = why_ignored(hook, ev, r->arena);
 	d->ask.done = delivery_done;
 	d->ask.ctx = d;
 	d->ask.d = (struct queue_delivery){
@@ -425,5 +446,5 @@ void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)
 		refuse(c, &e);
 		return;
 	}
-	hook_store(h, hook, c, r, event_choose(hook, &ev));
+	hook_store(h, hook, c, r, event_choose(hook, &ev, r->arena));
 }

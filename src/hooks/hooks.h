@@ -26,6 +26,8 @@ void hooks_close(struct hooks *h);
  * deliveries see it (at most 10 s). From pool threads only: it reads the store and waits for the
  * loop. */
 void hooks_changed(struct hooks *h, struct str name);
+/* The project's branch was changed, durably: the same for each of its hooks. */
+void hooks_project_changed(struct hooks *h, int64_t project_id);
 /* The project is gone, and its hooks with it: they are unknown at once. On the loop. */
 void hooks_forget(struct hooks *h, int64_t project_id);
 /* The handler of POST /hooks/{hook}; runs on the loop. */

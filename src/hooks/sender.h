@@ -68,9 +68,12 @@ struct sender {
 	const char *name, *title;
 	const char *content_type_hint; /* what to choose in the sender's form */
 	const char *signature_header;
-	bool forms;	  /* takes forms besides JSON */
-	bool whsec;	  /* its secrets are "whsec_" and base64 */
-	bool signs_whsec; /* a secret of that form is a key, any other a token */
+	const char *head_at; /* where a push says the repository's own branch: a JSON pointer, or
+				the branch itself when it always is the same; NULL: nowhere */
+	bool pushes;	     /* of branches */
+	bool forms;	     /* takes forms besides JSON */
+	bool whsec;	     /* its secrets are "whsec_" and base64 */
+	bool signs_whsec;    /* a secret of that form is a key, any other a token */
 	/* Tries every credential that is still good, over the raw bytes, in constant time whatever
 	 * fits. Anything but SENDER_FITS with ERR_UNAUTHORIZED. */
 	enum sender_verdict (*verify)(
@@ -82,6 +85,9 @@ struct sender {
 	void (*sign)(
 	    struct str secret, struct str id, struct str body, int64_t now_ms, struct buf *headers);
 };
+
+/* The branch that the repository's HEAD names, as the push says; STR_NONE when it does not. */
+struct str sender_head(const struct sender *s, const struct sender_event *ev, struct arena *a);
 
 /* NULL when there is no such sender. */
 const struct sender *sender_find(struct str name);

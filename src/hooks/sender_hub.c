@@ -31,6 +31,8 @@
 	    .title = Title,                                                                        \
 	    .content_type_hint = json,                                                             \
 	    .signature_header = signature,                                                         \
+	    .head_at = "/repository/default_branch",                                               \
+	    .pushes = true,                                                                        \
 	    .forms = takes_forms,                                                                  \
 	    .verify = lower##_verify,                                                              \
 	    .read = lower##_read,                                                                  \

@@ -59,6 +59,13 @@ struct str sender_text(struct str json, const char *pointer, struct arena *a)
 	return m.value;
 }
 
+struct str sender_head(const struct sender *s, const struct sender_event *ev, struct arena *a)
+{
+	if (!s->head_at)
+		return STR_NONE;
+	return s->head_at[0] == '/' ? sender_text(ev->json, s->head_at, a) : str_c(s->head_at);
+}
+
 static bool commit_is_zero(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)

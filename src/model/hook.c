@@ -34,7 +34,7 @@ int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret
 
 #define HOOK_COLUMNS(secret)                                                                       \
 	"SELECT h.id, h.project_id, h.name, p.name, h.sender, " secret                             \
-	", h.branch, h.created_ms, h.paused"                                                       \
+	", h.branch, h.created_ms, h.paused, p.source_ref"                                         \
 	" FROM hook h JOIN project p ON p.id = h.project_id WHERE "
 
 static void fill_hook(struct row *r, void *ret)
@@ -49,6 +49,7 @@ static void fill_hook(struct row *r, void *ret)
 	    .branch = row_str(r, 6),
 	    .created_ms = row_i64(r, 7),
 	    .paused = row_bool(r, 8),
+	    .project_branch = row_str(r, 9),
 	};
 }
 

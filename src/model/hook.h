@@ -7,10 +7,11 @@
 
 struct model_hook {
 	int64_t id, project_id;
-	struct str name, project; /* project: its name */
-	struct str sender;	  /* "github", "gitlab", … : hooks/ knows them */
-	struct str secret;	  /* sealed; only from model_hook_find */
-	struct str branch;	  /* empty: the project's own */
+	struct str name, project;  /* project: its name */
+	struct str sender;	   /* "github", "gitlab", … : hooks/ knows them */
+	struct str secret;	   /* sealed; only from model_hook_find */
+	struct str branch;	   /* empty: the project's own */
+	struct str project_branch; /* that one; empty: the remote's HEAD */
 	int64_t created_ms;
 	bool paused;
 };

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from harness import wait_until
-from senders import SENDERS, SIGNED
+from senders import SENDERS, SIGNED, hub_push
 
 NO_PUSHES = {"particle", "stripe"}
 SITE = {"index.html": "one"}
@@ -101,6 +101,33 @@ def test_one_push_of_several_branches(platform, site):
     answer = send(platform, "several", body, sender.request(secret, body))
     assert answer.status == 202 and "note" not in answer.json, answer
     assert event_of(platform, "site", answer)["ref"] == "main"
+
+
+def test_the_projects_branch(platform, git):
+    """A hook without a branch is for the project's own, which may be the one that the repository's HEAD names, and may change."""
+    repo = git.repository("heads", SITE)
+    platform.api("POST", "/projects", {"name": "heads", "kind": "static", "source": {"type": "git", "url": repo.url}})
+    commit = repo.git("rev-parse", "main").strip()
+    repo.git("branch", "-f", "feature/x", "main")
+    repo.publish("feature/x")
+
+    def push(hook, secret, branch):
+        return platform.push(hook, secret, commit, branch, raw=json.dumps({**hub_push(branch, commit), "repository": {"default_branch": "main"}}).encode())
+
+    secret = platform.hook("heads", "heads")
+    assert push("heads", secret, "feature/x").json["note"] == "another branch"
+    main = push("heads", secret, "main")
+    assert "note" not in main.json and platform.wait_task(platform.task_of(main))["state"] == "done"
+    for sender in ("bitbucket", "bitbucket-server", "generic", "bearer", "standard"):
+        refused = platform.api("POST", "/projects/heads/hooks", {"name": "mute", "sender": sender}, expect=400)
+        assert refused["errors"][0]["pointer"] == "/branch", refused
+    platform.hook("heads", "named", "bitbucket", branch="main")
+    platform.hook("heads", "events", "stripe")
+    platform.api("PATCH", "/projects/heads", {"branch": "feature/x"})
+    assert push("heads", secret, "main").json["note"] == "another branch"
+    moved = push("heads", secret, "feature/x")
+    assert "note" not in moved.json and platform.wait_task(platform.task_of(moved))["state"] == "done"
+    assert platform.api("GET", "/projects/heads/releases?limit=1")["items"][0]["ref"] == "feature/x"
 
 
 def test_no_such_sender(platform, site):

@@ -66,7 +66,8 @@ static void test_accepts_once(void **state)
 	assert_int_equal(again.event, first.event);
 	assert_stored(1, 1);
 	/* ids belong to their hook */
-	struct said other = push_signed("any", "d-1", "push", "another secret", MAIN);
+	struct said other = push_signed("any", "d-1", "push", "another secret",
+	    "{\"ref\":\"refs/heads/main\",\"repository\":{\"default_branch\":\"main\"}}");
 	assert_int_equal(other.status, 202);
 	assert_int_not_equal(other.event, first.event);
 	await(&hw.ran, 2);
@@ -191,13 +192,44 @@ static void test_stores_what_it_ignores(void **state)
 	assert_int_equal(atomic_load(&hw.ran), 0);
 }
 
-static void test_any_branch(void **state)
+UNIT(follow_release)
+{
+	(void)a;
+	struct model_project_change c = {.source_ref = STR("release")};
+	CHECK(model_project_update(db, hw.project, 0, &c, e) == 1);
+	return 0;
+}
+
+static void assert_note(const char *ref, const char *head, const char *note)
+{
+	static int count;
+	char id[16], body[200];
+	(void)snprintf(id, sizeof id, "d-%d", count++);
+	(void)snprintf(body, sizeof body,
+	    "{\"ref\":\"refs/heads/%s\",\"repository\":{\"name\":\"x\"%s%s%s}}", ref,
+	    head ? ",\"default_branch\":\"" : "", head ? head : "", head ? "\"" : "");
+	struct said s = push_signed("any", id, "push", "another secret", body);
+	assert_int_equal(s.status, 202);
+	assert_int_equal(strstr(s.body, "note") != NULL, note != NULL);
+	if (note)
+		assert_non_null(strstr(s.body, note));
+}
+
+/* A hook without a branch is for the project's, and that may be the one that the repository's HEAD
+ * names. A feature branch never goes live because nobody said a branch. */
+static void test_the_projects_branch(void **state)
 {
 	(void)state;
-	struct said s = push_signed(
-	    "any", "d-1", "push", "another secret", "{\"ref\":\"refs/heads/feature/x\"}");
-	assert_int_equal(s.status, 202);
-	assert_true(s.task > 0);
+	assert_note("main", "main", NULL);
+	assert_note("feature/x", "main", "another branch");
+	assert_note("main", NULL, "neither the hook nor its project has a branch");
+	fixture_run(hw.store, follow_release);
+	hooks_project_changed(hw.hooks, hw.project);
+	assert_note("release", "main", NULL);
+	assert_note("release", NULL, NULL);
+	assert_note("main", "main", "another branch");
+	/* a hook's own branch goes before */
+	assert_int_equal(push_signed("site", "own", "push", SECRET, MAIN).status, 202);
 }
 
 /* A push of several branches triggers by the one that the hook is for. */
@@ -404,7 +436,7 @@ int main(void)
 	    HTTP_TEST(test_refuses_the_unknown_and_malformed),
 	    HTTP_TEST(test_wants_json),
 	    HTTP_TEST(test_stores_what_it_ignores),
-	    HTTP_TEST(test_any_branch),
+	    HTTP_TEST(test_the_projects_branch),
 	    HTTP_TEST(test_several_branches_at_once),
 	    HTTP_TEST(test_repeat_of_a_failure_is_a_new_attempt),
 	    HTTP_TEST(test_generic_sender),
