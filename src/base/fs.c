@@ -1,9 +1,9 @@
 #include "base/fs.h"
+#include "base/dir.h"
 #include "base/hex.h"
 #include "base/io.h"
 #include "base/rand.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -281,39 +281,26 @@ static int open_to_empty(int dir, const char *name)
 }
 
 /* One pass over the entries; *ret_seen counts them. */
-static int empty_pass(DIR *d, unsigned depth, size_t *ret_seen, struct err *e)
+static int empty_pass(struct dir *d, unsigned depth, size_t *ret_seen, struct err *e)
 {
 	*ret_seen = 0;
-	rewinddir(d);
-	for (;;) {
-		errno = 0;
-		struct dirent *entry = readdir(d);
-		if (!entry)
-			return errno == 0 ? 0
-					  : err_sys(e, ERR_IO, errno, "could not list a directory");
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		++*ret_seen;
-		if (remove_entry(dirfd(d), entry->d_name, depth, e) != 0)
+	dir_rewind(d);
+	for (const struct dirent64 *entry; (entry = dir_next(d)); ++*ret_seen)
+		if (remove_entry(d->fd, entry->d_name, depth, e) != 0)
 			return -1;
-	}
+	return d->error == 0 ? 0 : err_sys(e, ERR_IO, d->error, "could not list a directory");
 }
 
 static int empty_dir(int fd, unsigned depth, struct err *e)
 {
-	DIR *d = fdopendir(fd);
-	if (!d) {
-		err_sys(e, ERR_IO, errno, "could not list a directory");
-		fs_close_fd(&fd);
-		return -1;
-	}
+	struct dir d CLEANUP_DIR;
+	dir_take(&d, fd);
 	/* Removing while listing may skip entries on some file systems: again until nothing is
 	 * left. */
 	size_t seen = 1;
 	int rc = 0;
 	for (int pass = 0; rc == 0 && seen > 0 && pass < 16; pass++)
-		rc = empty_pass(d, depth, &seen, e);
-	closedir(d);
+		rc = empty_pass(&d, depth, &seen, e);
 	return rc;
 }
 

@@ -2,10 +2,10 @@
 #include "helper/edge_state.h"
 
 #include "base/clock.h"
+#include "base/dir.h"
 #include "base/fs.h"
 #include "base/log.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -74,18 +74,13 @@ int edge_files_generation(struct edge *g, struct err *e)
 
 void edge_files_clean_sockets(struct edge *g)
 {
-	int fd = openat(g->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		fs_close_fd(&fd);
-		return;
-	}
-	for (const struct dirent *at = readdir(d); at; at = readdir(d)) {
+	struct dir d CLEANUP_DIR;
+	dir_open(&d, g->dir);
+	for (const struct dirent64 *at; (at = dir_next(&d));) {
 		struct str name = str_c(at->d_name);
 		if (str_starts(name, STR("edge.")) && str_ends(name, STR(".sock")))
 			(void)unlinkat(g->dir, at->d_name, 0);
 	}
-	(void)closedir(d);
 }
 
 static const char *const log_names[] = {"log/access.log", "log/error.log"};
@@ -234,16 +229,11 @@ static void make_fields(struct edge *g)
 
 static void forget_leftovers(int dir)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
-	if (!d) {
-		fs_close_fd(&fd);
-		return;
-	}
-	for (const struct dirent *at = readdir(d); at; at = readdir(d))
+	struct dir d CLEANUP_DIR;
+	dir_open(&d, dir);
+	for (const struct dirent64 *at; (at = dir_next(&d));)
 		if (at->d_type == DT_REG)
 			(void)unlinkat(dir, at->d_name, 0);
-	(void)closedir(d);
 }
 
 int edge_files_prepare(struct edge *g, struct err *e)

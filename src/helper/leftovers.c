@@ -1,4 +1,5 @@
 #include "helper/leftovers.h"
+#include "base/dir.h"
 #include "base/fs.h"
 #include "base/num.h"
 
@@ -6,13 +7,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 static ssize_t read_proc(int proc, const char *pid, const char *file, char *out, size_t size)
 {
 	char path[64];
-	snprintf(path, sizeof(path), "%s/%s", pid, file);
+	snprintf(path, sizeof(path), "%.16s/%s", pid, file);
 	CLEANUP_FD int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 ? -1 : read(fd, out, size);
 }
@@ -22,7 +22,7 @@ static bool has_key(int proc, const char *pid, const char *key)
 {
 	char path[64], text[8192], want[80];
 	int want_n = snprintf(want, sizeof(want), "SLIPWAY_INSTANCE=%s", key);
-	snprintf(path, sizeof(path), "%s/environ", pid);
+	snprintf(path, sizeof(path), "%.16s/environ", pid);
 	CLEANUP_FD int fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
 	size_t kept = 0;
 	for (ssize_t n; fd >= 0 && (n = read(fd, text + kept, sizeof(text) - kept)) > 0;) {
@@ -55,25 +55,16 @@ static bool in_session(int proc, const char *pid, pid_t session)
 
 bool leftovers_kill(pid_t session, const char *key)
 {
-	struct entry {
-		uint64_t ino, off;
-		uint16_t size;
-		uint8_t type;
-		char name[];
-	};
-	_Alignas(8) char list[8192];
-	CLEANUP_FD int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dir proc CLEANUP_DIR;
 	bool found = false;
-	for (long n; proc >= 0 && (n = syscall(SYS_getdents64, proc, list, sizeof(list))) > 0;)
-		for (long at = 0; at < n;) {
-			const struct entry *d = (const struct entry *)(const void *)(list + at);
-			at += d->size;
-			uint64_t pid;
-			if (!num_u64(str_c(d->name), 2, INT32_MAX, &pid) || (pid_t)pid == getpid())
-				continue;
-			if (!in_session(proc, d->name, session) && !has_key(proc, d->name, key))
-				continue;
-			found = kill((pid_t)pid, SIGKILL) == 0 || found;
-		}
+	dir_take(&proc, open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	for (const struct dirent64 *d; (d = dir_next(&proc));) {
+		uint64_t pid;
+		if (!num_u64(str_c(d->d_name), 2, INT32_MAX, &pid) || (pid_t)pid == getpid())
+			continue;
+		if (!in_session(proc.fd, d->d_name, session) && !has_key(proc.fd, d->d_name, key))
+			continue;
+		found = kill((pid_t)pid, SIGKILL) == 0 || found;
+	}
 	return found;
 }

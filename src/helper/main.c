@@ -4,10 +4,10 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "helper/keeper.h"
+#include "helper/userdb.h"
 #include "launch/sandbox.h"
 
 #include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,16 +136,21 @@ static int check_settings(struct settings *s)
 }
 
 /* The local file only: no name service is asked. */
-static void find_web_user(const struct settings *s, struct edge_options *e)
+static int find_web_user(const struct settings *s, struct edge_options *ret, struct err *e)
 {
-	FILE *f = s->web_user ? fopen("/etc/passwd", "re") : NULL;
-	for (struct passwd *p; f && (p = fgetpwent(f));)
-		if (strcmp(p->pw_name, s->web_user) == 0) {
-			e->web_user = s->web_user;
-			e->web_uid = p->pw_uid;
+	struct userdb db CLEANUP_USERDB = {.fd = -1};
+	struct userdb_entry u;
+	if (!s->web_user)
+		return 0;
+	int rc = userdb_open(&db, USERDB_PASSWD, e);
+	while (rc == 0 && (rc = userdb_next(&db, &u, e)) > 0) {
+		if (str_eq_c(u.name, s->web_user)) {
+			ret->web_user = s->web_user;
+			ret->web_uid = u.number;
 		}
-	if (f)
-		(void)fclose(f);
+		rc = 0;
+	}
+	return rc;
 }
 
 static bool is_below_tmp(const char *path)
@@ -164,8 +169,8 @@ static void make_label(const struct settings *s, char out[20])
 	snprintf(out, 20, "%016llx", (unsigned long long)h);
 }
 
-static void fill_options(
-    const struct settings *s, struct keeper_options *o, const struct users *users)
+static int fill_options(
+    const struct settings *s, struct keeper_options *o, const struct users *users, struct err *e)
 {
 	static char label[20];
 	make_label(s, label);
@@ -198,8 +203,7 @@ static void fill_options(
 	    .api_socket = s->api_socket,
 	    .web_gid = (gid_t)s->web_group,
 	    .log_gid = (gid_t)s->daemon_gid};
-	if (root)
-		find_web_user(s, &o->edge);
+	return root ? find_web_user(s, &o->edge, e) : 0;
 }
 
 /* Every instance keeps up to eight descriptors here. */
@@ -226,8 +230,7 @@ static int run(const struct settings *s)
 		fprintf(stderr, "slipway-helper: %s\n", e.msg);
 		return EXIT_UNAVAILABLE;
 	}
-	fill_options(s, &o, &users);
-	if (keeper_open(&keeper, &o, &e) != 0) {
+	if (fill_options(s, &o, &users, &e) != 0 || keeper_open(&keeper, &o, &e) != 0) {
 		fprintf(stderr, "slipway-helper: %s\n", e.msg);
 		return EXIT_UNAVAILABLE;
 	}

@@ -1,9 +1,9 @@
 #include "helper/seal.h"
 #include "helper/share.h"
+#include "base/dir.h"
 #include "base/fs.h"
 #include "base/limits.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -86,18 +86,13 @@ static int each_entry(struct walk *w, int dir, unsigned depth, entry_fn *fn, voi
 	if (depth > DEPTH_MAX)
 		return err_set(
 		    w->e, ERR_TOO_LARGE, "the release is deeper than %u folders", DEPTH_MAX);
-	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
-	if (!d) {
-		fs_close_fd(&copy);
-		return fail(w, "list a folder of the release");
-	}
-	int rc = 0;
-	for (struct dirent *entry; rc == 0 && (entry = readdir(d));)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			rc = fn(w, dirfd(d), entry->d_name, depth, ctx);
-	closedir(d);
-	return rc;
+	struct dir d CLEANUP_DIR;
+	dir_open(&d, dir);
+	for (const struct dirent64 *entry; (entry = dir_next(&d));)
+		if (fn(w, d.fd, entry->d_name, depth, ctx) != 0)
+			return -1;
+	errno = d.error;
+	return d.error == 0 ? 0 : fail(w, "list a folder of the release");
 }
 
 static int seal_each(struct walk *w, int dir, const char *name, unsigned depth, void *ctx)

@@ -1,9 +1,9 @@
 #include "helper/share.h"
+#include "base/dir.h"
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/name.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -59,16 +59,10 @@ static void share_entry(struct share *s, int dir, const char *name, unsigned dep
 
 static void share_below(struct share *s, int dir, unsigned depth)
 {
-	int copy = depth < DEPTH_MAX ? openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
-	if (!d) {
-		fs_close_fd(&copy);
-		return;
-	}
-	for (struct dirent *entry; s->left > 0 && (entry = readdir(d)); s->left--)
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			share_entry(s, dirfd(d), entry->d_name, depth);
-	closedir(d);
+	struct dir d CLEANUP_DIR;
+	dir_open(&d, depth < DEPTH_MAX ? dir : -1);
+	for (const struct dirent64 *entry; s->left > 0 && (entry = dir_next(&d)); s->left--)
+		share_entry(s, d.fd, entry->d_name, depth);
 }
 
 static bool is_shared(const struct share *s, const struct stat *st)

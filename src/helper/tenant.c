@@ -1,14 +1,14 @@
 #include "helper/tenant.h"
+#include "helper/userdb.h"
 #include "base/clock.h"
+#include "base/dir.h"
 #include "base/fs.h"
 #include "base/num.h"
 #include "launch/tool.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,29 +92,35 @@ static int need_tool(const char *const *argv, int also_fine, struct err *e)
 
 enum taken { TAKEN_NOT, TAKEN_BY_US, TAKEN_NUMBER, TAKEN_NAME };
 
-/* Who has this number or name, by the local files: no name service is asked. */
-static enum taken who_has(uid_t uid, const char *name)
+/* In one file. A number that somebody else has matters more than a name. */
+static int who_has_in(
+    const char *path, uint32_t number, const char *name, enum taken *found, struct err *e)
 {
-	enum taken found = TAKEN_NOT;
-	FILE *f = fopen("/etc/passwd", "re");
-	for (struct passwd *p; f && (p = fgetpwent(f));) {
-		bool same_name = strcmp(p->pw_name, name) == 0;
-		if (p->pw_uid == uid)
-			found = same_name ? TAKEN_BY_US : TAKEN_NUMBER;
-		else if (same_name && found == TAKEN_NOT)
-			found = TAKEN_NAME;
+	struct userdb db CLEANUP_USERDB;
+	struct userdb_entry u;
+	int rc = userdb_open(&db, path, e);
+	*found = TAKEN_NOT;
+	while (rc == 0 && (rc = userdb_next(&db, &u, e)) > 0) {
+		bool same_name = str_eq_c(u.name, name);
+		if (u.number == number)
+			*found = same_name ? TAKEN_BY_US : TAKEN_NUMBER;
+		else if (same_name && *found == TAKEN_NOT)
+			*found = TAKEN_NAME;
+		rc = 0;
 	}
-	if (f)
-		(void)fclose(f);
-	FILE *g = found == TAKEN_NOT ? fopen("/etc/group", "re") : NULL;
-	for (struct group *p; g && (p = fgetgrent(g));) {
-		bool same_name = strcmp(p->gr_name, name) == 0;
-		if (same_name != (p->gr_gid == (gid_t)uid))
-			found = same_name ? TAKEN_NAME : TAKEN_NUMBER;
+	return rc;
+}
+
+/* Who has this number or name, by the local files: no name service is asked. A group of both that
+ * has no user is what a crash between groupadd and useradd left. */
+static int who_has(uid_t uid, const char *name, enum taken *found, struct err *e)
+{
+	int rc = who_has_in(USERDB_PASSWD, uid, name, found, e);
+	if (rc == 0 && *found == TAKEN_NOT) {
+		rc = who_has_in(USERDB_GROUP, uid, name, found, e);
+		*found = *found == TAKEN_BY_US ? TAKEN_NOT : *found;
 	}
-	if (g)
-		(void)fclose(g);
-	return found;
+	return rc;
 }
 
 static int make_user(uid_t uid, const char *name, struct err *e)
@@ -135,14 +141,19 @@ static int choose_user(const struct tenant_roots *t, struct users_record *r, str
 {
 	for (int tries = 0; tries < NUMBERS_TRIED_MAX; tries++) {
 		uid_t uid = tenant_uid(t, r->number);
-		if (r->user[0] != '\0' && who_has(uid, r->user) <= TAKEN_BY_US)
+		enum taken taken = TAKEN_NAME;
+		if (r->user[0] != '\0' && who_has(uid, r->user, &taken, e) != 0)
+			return -1;
+		if (taken <= TAKEN_BY_US)
 			return 0;
 		snprintf(r->user, sizeof(r->user), "sw-%s", r->project);
-		enum taken taken = who_has(uid, r->user);
+		if (who_has(uid, r->user, &taken, e) != 0)
+			return -1;
 		if (taken == TAKEN_NAME) {
 			/* another Slipway of this machine has a project of that name */
 			snprintf(r->user, sizeof(r->user), "sw-%u", uid);
-			taken = who_has(uid, r->user);
+			if (who_has(uid, r->user, &taken, e) != 0)
+				return -1;
 		}
 		if (taken == TAKEN_NOT)
 			return users_put(t->users, r, e);
@@ -274,16 +285,15 @@ static int64_t user_of(int proc, const char *pid)
 /* Processes of this user, the dying ones too, this one excepted. */
 static int count_others(void)
 {
-	DIR *d = opendir("/proc");
-	int count = d ? 0 : -1;
-	for (struct dirent *entry; d && (entry = readdir(d));) {
+	struct dir d CLEANUP_DIR;
+	int count = 0;
+	dir_take(&d, open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	for (const struct dirent64 *entry; (entry = dir_next(&d));) {
 		uint64_t pid;
 		if (num_u64(str_c(entry->d_name), 1, INT32_MAX, &pid) && (pid_t)pid != getpid())
-			count += user_of(dirfd(d), entry->d_name) == (int64_t)getuid();
+			count += user_of(d.fd, entry->d_name) == (int64_t)getuid();
 	}
-	if (d)
-		closedir(d);
-	return count;
+	return d.error == 0 ? count : -1;
 }
 
 /* kill(-1) as the tenant reaches exactly his processes, this one excepted. Then we wait until none
@@ -310,25 +320,23 @@ struct emptying {
 
 static int empty_dir(int fd)
 {
-	int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
-	int rc = d ? 0 : -1;
-	for (struct dirent *entry; d && (entry = readdir(d));) {
-		struct err e;
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-		    fs_remove_tree(fd, entry->d_name, &e) != 0)
+	struct dir d CLEANUP_DIR;
+	struct err ignored;
+	int rc = 0;
+	dir_open(&d, fd);
+	for (const struct dirent64 *entry; (entry = dir_next(&d));)
+		if (fs_remove_tree(fd, entry->d_name, &ignored) != 0)
 			rc = -1;
-	}
-	if (d)
-		closedir(d);
-	return rc;
+	return d.error == 0 ? rc : -1;
 }
 
 static int empty_unsealed(int releases, uid_t uid)
 {
-	DIR *d = fdopendir(releases);
-	int rc = d ? 0 : -1;
-	for (struct dirent *entry; d && (entry = readdir(d));) {
+	struct dir d CLEANUP_DIR;
+	int rc = 0;
+	dir_take(
+	    &d, releases); /* the tenant may not open it; this process has no further use of it */
+	for (const struct dirent64 *entry; (entry = dir_next(&d));) {
 		struct stat st;
 		if (entry->d_name[0] == '.' ||
 		    fstatat(releases, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
@@ -339,7 +347,7 @@ static int empty_unsealed(int releases, uid_t uid)
 		if (fd < 0 || empty_dir(fd) != 0)
 			rc = -1;
 	}
-	return rc;
+	return d.error == 0 ? rc : -1;
 }
 
 static int empty_all(void *ctx)

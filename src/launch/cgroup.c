@@ -1,9 +1,9 @@
 #include "launch/cgroup.h"
+#include "base/dir.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/num.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -163,13 +163,9 @@ static int open_group(int folder, const char *name)
 
 static void sweep(const struct cgroup_base *b, int folder)
 {
-	int copy = folder < 0 ? -1 : openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = copy < 0 ? NULL : fdopendir(copy);
-	if (!d) {
-		fs_close_fd(&copy);
-		return;
-	}
-	for (struct dirent *entry; (entry = readdir(d));) {
+	struct dir d CLEANUP_DIR;
+	dir_open(&d, folder);
+	for (const struct dirent64 *entry; (entry = dir_next(&d));) {
 		if (entry->d_type != DT_DIR || entry->d_name[0] == '.')
 			continue;
 		for (int tries = 0; tries < 100 && !cgroup_remove(b, entry->d_name); tries++) {
@@ -177,7 +173,6 @@ static void sweep(const struct cgroup_base *b, int folder)
 			usleep(5000);
 		}
 	}
-	closedir(d);
 }
 
 void cgroup_open(struct cgroup_base *b, const char *label)
