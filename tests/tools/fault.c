@@ -1,10 +1,11 @@
 /* LD_PRELOAD: makes the k-th chosen call of a process fail, so that every place where the kernel
  * may say no is tried once. A test steers it through a small file that both map (SLIPWAY_FAULT
- * names it); only the process whose name is SLIPWAY_FAULT_COMM takes part, and its forks only after
- * they have become that program themselves.
+ * names it); only the process whose name is SLIPWAY_FAULT_COMM takes part, and what it forks only
+ * when the test says so.
  *
  *   offset size  field
- *        0    4  armed: 1 count and fail; 0 leave everything alone
+ *        0    4  armed: 0 leave everything alone; 1 count and fail; 3 in its forks too, until they
+ *                become another program
  *        4    4  mask: which calls count, 1 << enum call
  *        8    8  k: which one fails, from 1
  *       16    4  error: errno; 0: the call does half of its bytes (write, pwrite, send)
@@ -14,7 +15,7 @@
  *       40  216  what failed, as text: the call and its file
  *
  * Standard streams, pipes and event descriptors never fail: nothing a disk or a peer does makes
- * them. */
+ * them. A file that is armed before the program starts lets its start fail as well. */
 #undef _FILE_OFFSET_BITS /* both names of each call are defined here */
 #include <dlfcn.h>
 #include <errno.h>
@@ -29,10 +30,27 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum call { WRITE, SYNC, RENAME, OPEN, CLOSE, SEND, TRUNCATE, MAKE, REMOVE };
+enum call {
+	WRITE,
+	SYNC,
+	RENAME,
+	OPEN,
+	CLOSE,
+	SEND,
+	TRUNCATE,
+	MAKE,
+	REMOVE,
+	OWN,
+	SPAWN,
+	ALLOC,
+	LIST
+};
+
+#define ARMED_FORKS 2u
 
 struct control {
 	_Atomic uint32_t armed;
@@ -97,8 +115,9 @@ static void note(const char *name, int fd, const char *path)
 /* Is this the one? Then errno is set; a short count is wanted when that is 0. */
 static int trips(enum call c, const char *name, int fd, const char *path)
 {
-	if (control == NULL || !atomic_load(&control->armed) || !(control->mask & 1u << c) ||
-	    getpid() != self || !may_fail(fd))
+	uint32_t armed = control == NULL ? 0 : atomic_load(&control->armed);
+	if (!armed || !(control->mask & 1u << c) || (!(armed & ARMED_FORKS) && getpid() != self) ||
+	    !may_fail(fd))
 		return 0;
 	if (atomic_fetch_add(&control->count, 1) + 1 != control->k)
 		return 0;
@@ -297,4 +316,116 @@ int __openat64_2(int dir, const char *path, int flags);
 int __openat64_2(int dir, const char *path, int flags)
 {
 	return openat64(dir, path, flags);
+}
+
+/* openat2 has no function of its own. */
+long syscall(long number, ...)
+{
+	NEXT(syscall);
+	va_list ap;
+	long v[6];
+	va_start(ap, number);
+	for (size_t i = 0; i < 6; i++)
+		v[i] = va_arg(ap, long);
+	va_end(ap);
+	if (number == SYS_openat2 && trips(OPEN, "openat2", -1, (const char *)v[1]))
+		return -1;
+	return next(number, v[0], v[1], v[2], v[3], v[4], v[5]);
+}
+
+ssize_t getdents64(int fd, void *p, size_t n)
+{
+	NEXT(getdents64);
+	return trips(LIST, "getdents64", fd, NULL) ? -1 : next(fd, p, n);
+}
+
+/* Owners and modes. */
+int fchown(int fd, uid_t uid, gid_t gid)
+{
+	NEXT(fchown);
+	return trips(OWN, "fchown", fd, NULL) ? -1 : next(fd, uid, gid);
+}
+
+int lchown(const char *path, uid_t uid, gid_t gid)
+{
+	NEXT(lchown);
+	return trips(OWN, "lchown", -1, path) ? -1 : next(path, uid, gid);
+}
+
+int fchownat(int dir, const char *path, uid_t uid, gid_t gid, int flags)
+{
+	NEXT(fchownat);
+	return trips(OWN, "fchownat", -1, path) ? -1 : next(dir, path, uid, gid, flags);
+}
+
+int chmod(const char *path, mode_t mode)
+{
+	NEXT(chmod);
+	return trips(OWN, "chmod", -1, path) ? -1 : next(path, mode);
+}
+
+int fchmod(int fd, mode_t mode)
+{
+	NEXT(fchmod);
+	return trips(OWN, "fchmod", fd, NULL) ? -1 : next(fd, mode);
+}
+
+int fchmodat(int dir, const char *path, mode_t mode, int flags)
+{
+	NEXT(fchmodat);
+	return trips(OWN, "fchmodat", -1, path) ? -1 : next(dir, path, mode, flags);
+}
+
+pid_t fork(void)
+{
+	NEXT(fork);
+	return trips(SPAWN, "fork", -1, "") ? -1 : next();
+}
+
+/* Memory. dlsym asks for none once the program runs; what it asks for before is given from here. */
+static void *early(size_t n)
+{
+	static _Alignas(16) char room[4096];
+	static size_t used;
+	size_t at = used;
+	used += (n + 15) & ~(size_t)15;
+	return used <= sizeof room ? room + at : NULL;
+}
+
+static const char *caller(void *address)
+{
+	Dl_info info;
+	return dladdr(address, &info) != 0 && info.dli_sname ? info.dli_sname : "the program";
+}
+
+#define NEXT_ALLOC(name)                                                                           \
+	static __typeof__(&name) next;                                                             \
+	static int looking;                                                                        \
+	if (next == NULL && !looking) {                                                            \
+		looking = 1;                                                                       \
+		next = (__typeof__(&name))dlsym(RTLD_NEXT, #name);                                 \
+	}
+
+void *malloc(size_t n)
+{
+	NEXT_ALLOC(malloc);
+	return trips(ALLOC, "malloc", -1, caller(__builtin_return_address(0))) ? NULL
+	       : next							       ? next(n)
+									       : early(n);
+}
+
+void *calloc(size_t count, size_t n)
+{
+	NEXT_ALLOC(calloc);
+	return trips(ALLOC, "calloc", -1, caller(__builtin_return_address(0))) ? NULL
+	       : next							       ? next(count, n)
+									       : early(count * n);
+}
+
+void *realloc(void *p, size_t n)
+{
+	NEXT_ALLOC(realloc);
+	return trips(ALLOC, "realloc", -1, caller(__builtin_return_address(0))) || !next
+		   ? NULL
+		   : next(p, n);
 }
