@@ -117,6 +117,8 @@ static const struct cli_flag tokens_list[] = {
 static const struct cli_flag operators_create[] = {
     {"role", "ROLE", "on everything: none, viewer, deployer, admin or owner (none)", 0}, END};
 static const struct cli_flag yes[] = {YES, END};
+static const struct cli_flag audit[] = {
+    {"no-report", NULL, "write no report below /var/log/slipway", 0}, END};
 static const struct cli_flag setup[] = {
     {"domain", "HOST", "the platform's own host name (slipway.localhost)", 'd'},
     {"http", "PORT", "where projects are served (80)", 0},
@@ -174,6 +176,8 @@ static const struct cli_command table[] = {
 	{"grants set", "OPERATOR PROJECT ROLE", "give a role: viewer, deployer, admin or owner", "slipway grants set anna shop deployer", none, 3, 3, false, cmd_grants_set},
 	{"grants remove", "OPERATOR PROJECT", "take a role away", "slipway grants remove anna shop", none, 2, 2, false, cmd_grants_remove},
 	{"destroy", "[NAME]", "take a project away, with all that belongs to it", "slipway destroy shop", destroy, 0, 1, false, cmd_destroy},
+	{"validate", "", "look whether this server is as setup made it; for root", "slipway validate", none, 0, 0, false, cmd_validate},
+	{"audit", "", "look whether this server is safe; for root", "slipway audit --json", audit, 0, 0, false, cmd_audit},
 	{"setup", "", "make a server of this machine, or take that away; for root", "slipway setup --domain paas.example.org\nslipway setup --undo", setup, 0, 0, false, cmd_setup},
 	{"version", "", "this program's version, and the server's", "slipway version", none, 0, 0, false, cmd_version},
 	{"completion", "bash|zsh|fish", "print a completion script", "slipway completion bash > ~/.local/share/bash-completion/completions/slipway", none, 1, 1, false, cmd_completion},

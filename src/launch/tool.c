@@ -49,18 +49,18 @@ static void keep_end(char *out, size_t size, size_t *used, const char *more, siz
 	*used += n;
 }
 
-static void make_plain(char *out, size_t used)
+static void make_plain(char *out, size_t used, bool lines)
 {
 	while (used > 0 && out[used - 1] == '\n')
 		used--;
 	for (size_t i = 0; i < used; i++)
-		if ((unsigned char)out[i] < ' ')
+		if ((unsigned char)out[i] < ' ' && !(lines && out[i] == '\n'))
 			out[i] = ' ';
 	out[used] = '\0';
 }
 
 /* True when everybody closed the pipe before the deadline. */
-static bool read_until(int fd, int64_t deadline_ms, char *out, size_t size)
+static bool read_until(int fd, int64_t deadline_ms, char *out, size_t size, bool lines)
 {
 	size_t used = 0;
 	bool ended = false;
@@ -77,12 +77,12 @@ static bool read_until(int fd, int64_t deadline_ms, char *out, size_t size)
 			keep_end(out, size, &used, more, (size_t)n);
 		ended = n == 0 || (n < 0 && errno != EINTR);
 	}
-	make_plain(out, used);
+	make_plain(out, used, lines);
 	return ended;
 }
 
-int launch_tool(const char *const *argv, int64_t deadline_ms, int *ret_exit, char *out, size_t size,
-    struct err *e)
+static int perform(const char *const *argv, int64_t deadline_ms, int *ret_exit, char *out,
+    size_t size, bool lines, struct err *e)
 {
 	int ends[2];
 	if (pipe2(ends, O_CLOEXEC) != 0)
@@ -95,7 +95,7 @@ int launch_tool(const char *const *argv, int64_t deadline_ms, int *ret_exit, cha
 	CLEANUP_FD int fd = ends[0];
 	if (pid < 0)
 		return err_sys(e, ERR_UNAVAILABLE, sys, "could not fork");
-	bool ended = read_until(fd, deadline_ms, out, size);
+	bool ended = read_until(fd, deadline_ms, out, size, lines);
 	if (!ended)
 		(void)kill(pid, SIGKILL);
 	int status = 0;
@@ -109,4 +109,16 @@ int launch_tool(const char *const *argv, int64_t deadline_ms, int *ret_exit, cha
 	if (*ret_exit == 127)
 		return err_set(e, ERR_UNAVAILABLE, "'%s' could not be started", argv[0]);
 	return 0;
+}
+
+int launch_tool(const char *const *argv, int64_t deadline_ms, int *ret_exit, char *out, size_t size,
+    struct err *e)
+{
+	return perform(argv, deadline_ms, ret_exit, out, size, false, e);
+}
+
+int launch_tool_lines(const char *const *argv, int64_t deadline_ms, int *ret_exit, char *out,
+    size_t size, struct err *e)
+{
+	return perform(argv, deadline_ms, ret_exit, out, size, true, e);
 }

@@ -13,3 +13,6 @@
  * running at the deadline and was killed. Blocks. */
 int launch_tool(const char *const *argv, int64_t deadline_ms, int *ret_exit, char *out, size_t size,
     struct err *e) WARN_UNUSED;
+/* The same, but the ends of lines stay. */
+int launch_tool_lines(const char *const *argv, int64_t deadline_ms, int *ret_exit, char *out,
+    size_t size, struct err *e) WARN_UNUSED;

@@ -13,7 +13,7 @@
 #define ANSWER_MS 30000
 
 static const char *const units[] = {"slipway-helper.service", "slipwayd.socket",
-    "slipwayd-edge.socket", "slipwayd-http.socket", "slipwayd.service"};
+    "slipwayd-edge.socket", "slipwayd-http.socket", "slipwayd.service", "slipway-audit.timer"};
 enum { UNIT_COUNT = sizeof(units) / sizeof(*units) };
 
 /* systemctl VERB [--quiet] UNIT… */
@@ -102,7 +102,11 @@ int setup_services_undo(struct setup *s, char *words, struct err *e)
 	if (all_are("is-active", &active, e) != 0 || all_are("is-enabled", &enabled, e) != 0)
 		return -1;
 	fill(argv, "disable", "--now");
-	if (setup_tool(argv, e) != 0)
+	/* systemd's note of when the timer ran last. */
+	const char *const clean[] = {
+	    "/usr/bin/systemctl", "clean", "--what=state", "slipway-audit.timer", NULL};
+	int ignored;
+	if (setup_tool(argv, e) != 0 || setup_ask(clean, &ignored, e) != 0)
 		return -1;
 	if (active || enabled)
 		(void)snprintf(words, SETUP_WORDS_SIZE,

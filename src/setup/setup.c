@@ -194,25 +194,25 @@ static int settings_undo(struct setup *s, char *words, struct err *e)
 
 /* ---- folders ---- */
 
-struct folder {
-	const char *path;
-	const char *user; /* also whose group it is, except for the first */
-	mode_t mode;
+/* The tests compare them with slipway.tmpfiles. */
+static const struct setup_folder folders[] = {
+    {SETUP_STATE_DIR, "root", "slipway", 01771},
+    {SETUP_STATE_DIR "/projects", "root", "root", 0711},
+    {SETUP_STATE_DIR "/edge", "root", "root", 0755},
+    {SETUP_STATE_DIR "/helper", "root", "root", 0700},
+    {SETUP_STATE_DIR "/keys", "slipway", "slipway", 0700},
+    {SETUP_STATE_DIR "/logs", "slipway", "slipway", 0750},
+    {SETUP_STATE_DIR "/spool", "slipway", "slipway", 0700},
+    {SETUP_STATE_DIR "/journal", "slipway", "slipway", 0700},
+    {SETUP_STATE_DIR "/backups", "slipway", "slipway", 0700},
+    {SETUP_RUN_DIR, "slipway", "slipway", 0755},
 };
 
-/* What slipway.tmpfiles makes; the tests compare the two. */
-static const struct folder folders[] = {
-    {SETUP_STATE_DIR, "root", 01771},
-    {SETUP_STATE_DIR "/projects", "root", 0711},
-    {SETUP_STATE_DIR "/edge", "root", 0755},
-    {SETUP_STATE_DIR "/helper", "root", 0700},
-    {SETUP_STATE_DIR "/keys", "slipway", 0700},
-    {SETUP_STATE_DIR "/logs", "slipway", 0750},
-    {SETUP_STATE_DIR "/spool", "slipway", 0700},
-    {SETUP_STATE_DIR "/journal", "slipway", 0700},
-    {SETUP_STATE_DIR "/backups", "slipway", 0700},
-    {SETUP_RUN_DIR, "slipway", 0755},
-};
+const struct setup_folder *setup_folders(size_t *ret_count)
+{
+	*ret_count = sizeof(folders) / sizeof(*folders);
+	return folders;
+}
 
 static int folders_look(struct setup *s, enum setup_state *ret, char *words, struct err *e)
 {
@@ -221,11 +221,13 @@ static int folders_look(struct setup *s, enum setup_state *ret, char *words, str
 	*ret = SETUP_DONE;
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
 		struct stat st;
-		uid_t uid = 0;
-		gid_t gid;
-		if (lstat(folders[i].path, &st) != 0 || !S_ISDIR(st.st_mode) ||
-		    (st.st_mode & 07777) != folders[i].mode ||
-		    !setup_user(folders[i].user, &uid, &gid) || st.st_uid != uid)
+		uid_t uid = 0, ignored;
+		gid_t gid = 0, other;
+		/* Each of these groups is the first one of the user of the same name. */
+		if (!setup_user(folders[i].user, &uid, &other) ||
+		    !setup_user(folders[i].group, &ignored, &gid) ||
+		    lstat(folders[i].path, &st) != 0 || !S_ISDIR(st.st_mode) ||
+		    (st.st_mode & 07777) != folders[i].mode || st.st_uid != uid || st.st_gid != gid)
 			*ret = SETUP_TO_DO;
 	}
 	(void)snprintf(words, SETUP_WORDS_SIZE,
@@ -245,6 +247,7 @@ static int folders_undo(struct setup *s, char *words, struct err *e)
 {
 	(void)s;
 	return remove_folder("/run", "slipway", words, e) != 0 ||
+		       remove_folder("/var/log", "slipway", words, e) != 0 ||
 		       remove_folder("/var/lib", "slipway", words, e) != 0
 		   ? -1
 		   : 0;

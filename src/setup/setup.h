@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #define SETUP_WORDS_SIZE 400
 #define SETUP_TEXT_MAX 4096
@@ -47,3 +48,10 @@ const struct setup_step *setup_steps(size_t *ret_count);
  * systemd's machine, or Slipway is not installed on it. Values given before (not empty, not 0)
  * stay. */
 int setup_begin(struct setup *s, struct err *e) WARN_UNUSED;
+
+/* The folders that a server has: what slipway.tmpfiles makes. */
+struct setup_folder {
+	const char *path, *user, *group;
+	mode_t mode;
+};
+const struct setup_folder *setup_folders(size_t *ret_count);

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import inspect_checks
 import pytest
 from server import BUILD, TOP, NoMachine, Server, sample_repository
 
@@ -116,6 +117,14 @@ def test_signed_push_is_served(server):
     deploy_the_sample(server)
     user = server.run("ps -o user:32= -C gunicorn,python3 | sort -u").split()
     assert "sw-guestbook" in user, user
+
+
+def test_validate_finds_each_fault(server):
+    inspect_checks.validate_finds_each_fault(server)
+
+
+def test_audit_finds_each_fault(server):
+    inspect_checks.audit_finds_each_fault(server)
 
 
 def load_begin(server, seconds):

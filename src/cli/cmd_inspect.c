@@ -1,0 +1,180 @@
+/* `slipway validate` and `slipway audit`: shows what inspect/ finds. */
+#include "cli/commands.h"
+
+#include "base/fs.h"
+#include "inspect/inspect.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REPORT_DIR "/var/log/slipway"
+#define REPORT_PREFIX "security-check-"
+#define REPORTS_MAX 30
+#define EXIT_HIGH 1
+#define EXIT_CRITICAL 2
+
+/* What the levels are called. */
+static const char *const severities[INSPECT_LEVEL_COUNT] = {
+    "INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"};
+static const char *const verdicts[INSPECT_LEVEL_COUNT] = {"pass", "warn", "warn", "fail", "fail"};
+
+struct table {
+	const struct inspect_check *checks;
+	size_t count;
+	const char *const *words;
+};
+
+static json_t *as_json(const struct inspect *s, const struct table *t)
+{
+	json_t *all = json_array();
+	for (unsigned i = 0; i < t->count; i++) {
+		json_t *findings = json_array();
+		for (size_t k = 0; k < s->count; k++)
+			if (s->v[k].check == i)
+				(void)json_array_append_new(
+				    findings, json_pack("{s:s, s:s}", "level",
+						  t->words[s->v[k].level], "words", s->v[k].words));
+		(void)json_array_append_new(all,
+		    json_pack("{s:i, s:s, s:s, s:o}", "check", (int)i + 1, "name",
+			t->checks[i].name, "level",
+			t->words[inspect_worst(s, i, (unsigned)t->count)], "findings", findings));
+	}
+	return all;
+}
+
+static void write_text(
+    struct buf *b, const struct cli *c, const struct inspect *s, const struct table *t)
+{
+	for (unsigned i = 0; i < t->count; i++) {
+		enum inspect_level worst = inspect_worst(s, i, (unsigned)t->count);
+		const char *mark = !c ? ""
+				      : out_mark(&c->out, worst < INSPECT_MEDIUM ? OUT_DONE
+							  : worst < INSPECT_HIGH ? OUT_SKIPPED
+										 : OUT_FAILED);
+		buf_printf(b, "%s%s%2u  %-16s %s\n", mark, c ? " " : "", i + 1, t->checks[i].name,
+		    t->words[worst]);
+		for (size_t k = 0; k < s->count; k++)
+			if (s->v[k].check == i && (!c || s->v[k].level == worst))
+				buf_printf(
+				    b, "      %-8s %s\n", t->words[s->v[k].level], s->v[k].words);
+	}
+}
+
+static size_t count_of(const struct inspect *s, enum inspect_level from, enum inspect_level to)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->count; i++)
+		n += s->v[i].level >= from && s->v[i].level <= to;
+	return n;
+}
+
+static void print(struct cli *c, const struct inspect *s, const struct table *t)
+{
+	CLEANUP_BUF struct buf b;
+	if (c->json) {
+		CLEANUP_JSON json_t *all = as_json(s, t);
+		cli_print_json(all);
+		return;
+	}
+	buf_init(&b, 256 << 10);
+	write_text(&b, c, s, t);
+	(void)fwrite(b.p, 1, b.n, stdout);
+}
+
+int cmd_validate(struct cli *c)
+{
+	static struct inspect s;
+	struct err e = {0};
+	struct table t = {.words = verdicts};
+	t.checks = inspect_validation(&t.count);
+	if (inspect_run(&s, t.checks, t.count, &e) != 0) {
+		(void)cli_fail(c, &e);
+		return CLI_EXIT_FAILED;
+	}
+	print(c, &s, &t);
+	size_t failed = 0, warned = 0;
+	for (unsigned i = 0; i < t.count; i++) {
+		enum inspect_level worst = inspect_worst(&s, i, (unsigned)t.count);
+		failed += worst >= INSPECT_HIGH;
+		warned += worst > INSPECT_INFO && worst < INSPECT_HIGH;
+	}
+	if (!c->json)
+		(void)printf("%zu of %zu checks pass, %zu warn, %zu fail\n",
+		    t.count - failed - warned, t.count, warned, failed);
+	return failed ? CLI_EXIT_FAILED : 0;
+}
+
+/* ---- the report ---- */
+
+/* The newest stay; the names sort by time. */
+static void drop_old_reports(int dir)
+{
+	for (;;) {
+		char oldest[64] = "";
+		size_t count = 0;
+		int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		DIR *d = again < 0 ? NULL : fdopendir(again);
+		for (struct dirent *entry; d && (entry = readdir(d));) {
+			if (strncmp(entry->d_name, REPORT_PREFIX, sizeof(REPORT_PREFIX) - 1) != 0)
+				continue;
+			count++;
+			if (!oldest[0] || strcmp(entry->d_name, oldest) < 0)
+				(void)!str_copy(str_c(entry->d_name), oldest, sizeof(oldest));
+		}
+		if (d)
+			(void)closedir(d);
+		if (count <= REPORTS_MAX || unlinkat(dir, oldest, 0) != 0)
+			return;
+	}
+}
+
+static int write_report(
+    const struct inspect *s, const struct table *t, char path[96], struct err *e)
+{
+	CLEANUP_BUF struct buf b;
+	char name[64];
+	time_t now = time(NULL);
+	struct tm tm;
+	buf_init(&b, 256 << 10);
+	write_text(&b, NULL, s, t);
+	if (!localtime_r(&now, &tm) ||
+	    strftime(name, sizeof(name), REPORT_PREFIX "%Y%m%d_%H%M%S.log", &tm) == 0)
+		return err_set(e, ERR_INTERNAL, "the time cannot be told");
+	if (fs_mkdirs(REPORT_DIR, 0700, e) != 0)
+		return -1;
+	CLEANUP_FD int dir = open(REPORT_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return err_set(e, ERR_IO, "could not open %s", REPORT_DIR);
+	if (fs_write_atomic(dir, name, b.p, b.n, 0600, e) != 0)
+		return -1;
+	drop_old_reports(dir);
+	(void)snprintf(path, 96, "%s/%s", REPORT_DIR, name);
+	return 0;
+}
+
+int cmd_audit(struct cli *c)
+{
+	static struct inspect s;
+	char path[96] = "";
+	struct err e = {0};
+	struct table t = {.words = severities};
+	t.checks = inspect_audit(&t.count);
+	if (inspect_run(&s, t.checks, t.count, &e) != 0 ||
+	    (!cli_has(c, "no-report") && write_report(&s, &t, path, &e) != 0))
+		return cli_fail(c, &e);
+	print(c, &s, &t);
+	if (!c->json) {
+		(void)printf("%zu critical, %zu high, %zu medium, %zu low\n",
+		    count_of(&s, INSPECT_CRITICAL, INSPECT_CRITICAL),
+		    count_of(&s, INSPECT_HIGH, INSPECT_HIGH),
+		    count_of(&s, INSPECT_MEDIUM, INSPECT_MEDIUM),
+		    count_of(&s, INSPECT_LOW, INSPECT_LOW));
+		if (path[0])
+			(void)printf("report: %s\n", path);
+	}
+	enum inspect_level worst = inspect_worst(&s, (unsigned)t.count, (unsigned)t.count);
+	return worst == INSPECT_CRITICAL ? EXIT_CRITICAL : worst == INSPECT_HIGH ? EXIT_HIGH : 0;
+}

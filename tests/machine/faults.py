@@ -1,0 +1,68 @@
+"""Faults for `slipway validate` and `slipway audit`, planted with the tools that an administrator (or somebody else) would use. Each row: the
+check that must notice, how bad it is, how to plant it, how to take it back. Every other check must say what it said before."""
+
+STATE = "/var/lib/slipway"
+DROP_IN = "mkdir -p /etc/systemd/system/slipwayd.service.d && printf '[Service]\\n{}\\n' >/etc/systemd/system/slipwayd.service.d/x.conf && systemctl daemon-reload"
+NO_DROP_IN = "rm -r /etc/systemd/system/slipwayd.service.d && systemctl daemon-reload"
+
+
+def sudo_rule(rule):
+    return f"printf '{rule}\\n' >/etc/sudoers.d/x && chmod 440 /etc/sudoers.d/x", "rm /etc/sudoers.d/x"
+
+
+def used_sudo(command):
+    plant, back = sudo_rule("Defaults:slipway !authenticate\\nslipway ALL=(root) NOPASSWD: /usr/bin/true")
+    seen = f"for i in $(seq 100); do journalctl -q -t sudo -o cat | grep -q '^ *slipway.*{command}' && break; sleep 0.1; done"
+    return f"{plant} && runuser -u slipway -- sudo -n {command}; {back}; {seen}"
+
+
+# 1 and 9 have tests of their own: they need another user, and a stopped daemon.
+VALIDATE = [
+    (2, "fail", "sed -i '/^slipway:/s#/nonexistent#/srv#' /etc/passwd", "sed -i '/^slipway:/s#/srv#/nonexistent#' /etc/passwd"),
+    (3, "warn", DROP_IN.format("SupplementaryGroups=adm"), NO_DROP_IN),
+    (4, "fail", f"chown nobody {STATE}/backups", f"chown slipway {STATE}/backups"),
+    (4, "fail", f"mv {STATE}/spool /srv/spool", f"mv /srv/spool {STATE}/spool"),
+    (5, "fail", f"chmod 755 {STATE}/keys", f"chmod 700 {STATE}/keys"),
+    (5, "warn", f"chmod 755 {STATE}/backups", f"chmod 700 {STATE}/backups"),
+    (5, "fail", f"chmod o+r {STATE}/owner.token", f"chmod o= {STATE}/owner.token"),
+    (6, "fail", "chmod g+w /etc/slipway/server.conf", "chmod 644 /etc/slipway/server.conf"),
+    (6, "fail", "sed -i.was 's/^SLIPWAY_UID=.*/SLIPWAY_UID=1/' /etc/slipway/server.conf", "mv /etc/slipway/server.conf.was /etc/slipway/server.conf"),
+    (7, "fail", "chmod 666 /run/slipway/keeper.sock", "chmod 600 /run/slipway/keeper.sock"),
+    (7, "fail", *sudo_rule("slipway ALL=(root) NOPASSWD: /usr/bin/systemctl reload nginx")),
+    (8, "warn", "systemctl disable -q slipwayd-http.socket", "systemctl enable -q slipwayd-http.socket"),
+    (8, "fail", DROP_IN.format("User=nobody"), NO_DROP_IN),
+    (10, "warn", f"install -m 600 -o nobody /dev/null {STATE}/logs/x", f"rm {STATE}/logs/x"),
+    (11, "fail", f"install -m 4750 -o slipway -g slipway /bin/true {STATE}/logs/x", f"rm {STATE}/logs/x"),
+    (11, "warn", f"install -m 602 -o slipway /dev/null {STATE}/logs/x", f"rm {STATE}/logs/x"),
+    (11, "warn", "usermod -s /bin/bash slipway", "usermod -s /usr/sbin/nologin slipway"),
+    (11, "warn", "echo slipway:correct-horse | chpasswd", "passwd -q -l slipway && usermod -p '!' slipway"),
+]
+
+AUDIT = [
+    (1, "CRITICAL", "echo slipway:correct-horse | chpasswd", "usermod -p '!' slipway"),
+    (1, "CRITICAL", "passwd -q -d slipway", "usermod -p '!' slipway"),
+    (1, "HIGH", "usermod -s /bin/bash slipway", "usermod -s /usr/sbin/nologin slipway"),
+    (2, "HIGH", "mkdir -p /nonexistent/.ssh && echo ssh-ed25519 AAAA x >/nonexistent/.ssh/authorized_keys", "rm -r /nonexistent"),
+    (2, "MEDIUM", "mkdir -p /etc/ssh/sshd_config.d && echo AllowUsers anna slipway >/etc/ssh/sshd_config.d/x.conf", "rm /etc/ssh/sshd_config.d/x.conf"),
+    (3, "CRITICAL", *sudo_rule("slipway ALL=(root) NOPASSWD: ALL")),
+    (3, "CRITICAL", *sudo_rule("%%sw-guestbook ALL=(root) /bin/ls")),
+    (3, "CRITICAL", *sudo_rule("User_Alias OPS = daemon, slipway")),
+    (3, "CRITICAL", *sudo_rule("this is no rule")),
+    (3, "HIGH", "chmod 644 /etc/sudoers", "chmod 440 /etc/sudoers"),
+    (3, "CRITICAL", "chown nobody /etc/sudoers", "chown root /etc/sudoers"),
+    (4, "HIGH", f"chmod 750 {STATE}/keys", f"chmod 700 {STATE}/keys"),
+    (4, "HIGH", f"install -m 4750 -o root -g slipway /bin/true {STATE}/logs/x", f"rm {STATE}/logs/x"),
+    (4, "MEDIUM", f"install -m 602 -o slipway /dev/null {STATE}/logs/x", f"rm {STATE}/logs/x"),
+    (5, "HIGH", DROP_IN.format("User=root"), NO_DROP_IN),
+    (5, "HIGH", f"cp /bin/sleep {STATE}/projects/x && systemd-run -q --unit=x {STATE}/projects/x 600", f"systemctl stop x; rm {STATE}/projects/x"),
+    (7, "MEDIUM", "systemd-run -q --unit=x --uid=slipway python3 -m http.server 9999 && for i in $(seq 100); do ss -Hltn sport = 9999 | grep -q . && break; sleep 0.1; done", "systemctl stop x"),
+    (8, "CRITICAL", f"chmod o+r {STATE}/keys/seal.key", f"chmod o= {STATE}/keys/seal.key"),
+    (8, "CRITICAL", f"chmod o+r {STATE}/slipway.db", f"chmod o= {STATE}/slipway.db"),
+    (9, "LOW", "echo '0 0 * * * true' | crontab -u slipway -", "crontab -u slipway -r"),
+    (10, "CRITICAL", "gpasswd -a slipway sudo", "gpasswd -d slipway sudo"),
+    (10, "LOW", "gpasswd -a slipway games", "gpasswd -d slipway games"),
+    # last: the journal keeps it. A command that a rule allows, and one that it does not.
+    (6, "MEDIUM", used_sudo("true"), "rm -f /etc/sudoers.d/x; journalctl -q --rotate --vacuum-time=1s"),
+    (6, "HIGH", used_sudo("id"), "rm -f /etc/sudoers.d/x"),
+]
+EXIT = {"CRITICAL": 2, "HIGH": 1}
