@@ -1,11 +1,14 @@
 /* Every bound of the platform in one place; each is said in the documentation of what it bounds. */
 #pragma once
 
-#define LIMIT_HOOK_BODY_BYTES (25u << 20)      /* GitHub's own limit */
+#define LIMIT_HOOK_BODY_BYTES (25u << 20) /* GitHub's own limit */
 #define LIMIT_API_BODY_BYTES (1u << 20)
-#define LIMIT_ARCHIVE_BYTES (512ull << 20)     /* an uploaded archive, compressed */
-#define LIMIT_TREE_BYTES (4ull << 30)	       /* an unpacked source tree */
+#define LIMIT_ARCHIVE_BYTES (512ull << 20) /* an uploaded archive, compressed */
+#define LIMIT_TREE_BYTES (4ull << 30)	   /* an unpacked source tree */
 #define LIMIT_TREE_FILES 200000u
+#define LIMIT_FETCH_MEMORY_BYTES (1ull << 30) /* git, ssh and slipway-tree together */
+#define LIMIT_FETCH_DISK_BYTES (12ull << 30)  /* a mirror, the tree out of it, what was kept */
+#define LIMIT_FETCH_TASKS 256u
 #define LIMIT_BODIES_IN_FLIGHT_BYTES (256u << 20)
 #define LIMIT_HEADER_BYTES (32u << 10)
 #define LIMIT_HEADER_COUNT 100u

@@ -55,6 +55,7 @@ void job_start(struct work *w, const struct job *j, work_then_fn *then)
 	report_lines_clear(w);
 	w->job_then = then;
 	w->job_limit_ms = j->time_limit_ms;
+	w->job_limits = j->limits;
 	struct run_spec s = {.project = w->project.name,
 	    .release = (uint32_t)w->release.number,
 	    .process = str_c(j->name),
@@ -86,11 +87,15 @@ void job_abort(struct work *w)
 static int limit_words(const struct work *w, const char *what, struct err *e)
 {
 	char text[32];
+	bool fetch = w->act.phase == DEPLOY_FETCH;
 	switch (w->job_limit) {
 	case PRIV_LIMIT_MEMORY:
-		num_size_text(job_limits(w, w->act.phase <= DEPLOY_CHECK).memory_bytes, text);
+		num_size_text(w->job_limits.memory_bytes, text);
 		(void)err_set(e, ERR_FAILED, "%s ran out of memory (limit %s)", what, text);
-		return err_hint(e, "raise limits.memory or limits.build.memory in slipway.yaml");
+		return err_hint(e, "%s",
+		    fetch ? "keep very large files out of the repository, or ask the operator for "
+			    "more (limits.build_memory_bytes of the project)"
+			  : "raise limits.memory or limits.build.memory in slipway.yaml");
 	case PRIV_LIMIT_TIME:
 		num_duration_text(w->job_limit_ms, text);
 		(void)err_set(e, ERR_TIMEOUT, "%s took longer than %s and was ended", what, text);
@@ -103,10 +108,15 @@ static int limit_words(const struct work *w, const char *what, struct err *e)
 		    what, w->plan.limits.tasks);
 		return err_hint(e, "raise limits.tasks in slipway.yaml");
 	case PRIV_LIMIT_DISK:
-		num_size_text(w->plan.limits.disk_bytes, text);
-		(void)err_set(
-		    e, ERR_FAILED, "%s wrote more than its disk limit allows (%s)", what, text);
-		return err_hint(e, "raise limits.disk in slipway.yaml");
+		num_size_text(w->job_limits.disk_bytes, text);
+		(void)err_set(e, ERR_FAILED,
+		    "%s wrote more than its disk limit allows (%s for the release with its cache, "
+		    "mirror and temporary files)",
+		    what, text);
+		return err_hint(e, "%s",
+		    fetch ? "keep large files out of the repository, or ask the operator for more "
+			    "(limits.disk_bytes of the project)"
+			  : "raise limits.disk in slipway.yaml");
 	case PRIV_LIMIT_NONE:
 	case PRIV_LIMIT_COUNT:
 		break;

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/limits.h"
 #include "base/name.h"
 #include "model/place.h"
 #include "model/release_made.h"
@@ -136,6 +137,53 @@ static int open_archive(struct work *w, struct err *e)
 	return err_hint(e, "upload it again");
 }
 
+static int limits_read(struct str json, struct manifest_limits *ret, struct err *e)
+{
+	*ret = (struct manifest_limits){0};
+	if (json.n == 0)
+		return 0;
+	CLEANUP_JSON json_t *o = json_read(json, e);
+	if (!o)
+		return err_prefix(e, "the project's limits");
+	int64_t memory = 0, disk = 0, build = 0, cpu = 0, tasks = 0, files = 0, time = 0;
+	if (json_get_i64(o, "memory_bytes", 0, INT64_MAX, &memory, e) < 0 ||
+	    json_get_i64(o, "disk_bytes", 0, INT64_MAX, &disk, e) < 0 ||
+	    json_get_i64(o, "build_memory_bytes", 0, INT64_MAX, &build, e) < 0 ||
+	    json_get_i64(o, "cpu_milli", 0, UINT32_MAX, &cpu, e) < 0 ||
+	    json_get_i64(o, "tasks", 0, UINT32_MAX, &tasks, e) < 0 ||
+	    json_get_i64(o, "files", 0, UINT32_MAX, &files, e) < 0 ||
+	    json_get_i64(o, "build_time_ms", 0, INT64_MAX, &time, e) < 0)
+		return -1;
+	*ret = (struct manifest_limits){.memory_bytes = (uint64_t)memory,
+	    .disk_bytes = (uint64_t)disk,
+	    .build_memory_bytes = (uint64_t)build,
+	    .cpu_milli = (uint32_t)cpu,
+	    .tasks = (uint32_t)tasks,
+	    .files = (uint32_t)files,
+	    .build_time_ms = time};
+	return 0;
+}
+
+static uint64_t at_most(uint64_t wanted, uint64_t max)
+{
+	return wanted > 0 && wanted < max ? wanted : max;
+}
+
+/* There is no plan yet: what the operator set for the project counts, below the platform's own
+ * bounds. */
+static int fetch_limits(const struct work *w, struct priv_limits *ret, struct err *e)
+{
+	struct manifest_limits own;
+	if (limits_read(w->project.limits, &own, e) != 0)
+		return -1;
+	uint64_t memory = own.build_memory_bytes > 0 ? own.build_memory_bytes : own.memory_bytes;
+	*ret = (struct priv_limits){.memory_bytes = at_most(memory, LIMIT_FETCH_MEMORY_BYTES),
+	    .disk_bytes = at_most(own.disk_bytes, LIMIT_FETCH_DISK_BYTES),
+	    .cpu_milli = own.cpu_milli,
+	    .tasks = LIMIT_FETCH_TASKS};
+	return 0;
+}
+
 static void fetch_job(struct work *w)
 {
 	struct source_job job;
@@ -153,7 +201,8 @@ static void fetch_job(struct work *w)
 		work_fail(w, &e);
 		return;
 	}
-	if (source_check(&w->source, &e) != 0 ||
+	struct priv_limits limits;
+	if (fetch_limits(w, &limits, &e) != 0 || source_check(&w->source, &e) != 0 ||
 	    source_job(&w->source, (uint32_t)w->release.number, &w->a, &job, &e) != 0) {
 		work_fail(w, &e);
 		return;
@@ -164,6 +213,7 @@ static void fetch_job(struct work *w)
 	    .argv = &job.argv,
 	    .env = &job.env,
 	    .secret = job.secret,
+	    .limits = limits,
 	    .time_limit_ms = FETCH_LIMIT_MS,
 	    .report_max = FETCH_REPORT_MAX,
 	    .stdin_fd = stdin_fd};
@@ -300,33 +350,6 @@ static void fetch_ended(struct work *w)
 }
 
 /* --- plan --- */
-
-static int limits_read(struct str json, struct manifest_limits *ret, struct err *e)
-{
-	*ret = (struct manifest_limits){0};
-	if (json.n == 0)
-		return 0;
-	CLEANUP_JSON json_t *o = json_read(json, e);
-	if (!o)
-		return err_prefix(e, "the project's limits");
-	int64_t memory = 0, disk = 0, build = 0, cpu = 0, tasks = 0, files = 0, time = 0;
-	if (json_get_i64(o, "memory_bytes", 0, INT64_MAX, &memory, e) < 0 ||
-	    json_get_i64(o, "disk_bytes", 0, INT64_MAX, &disk, e) < 0 ||
-	    json_get_i64(o, "build_memory_bytes", 0, INT64_MAX, &build, e) < 0 ||
-	    json_get_i64(o, "cpu_milli", 0, UINT32_MAX, &cpu, e) < 0 ||
-	    json_get_i64(o, "tasks", 0, UINT32_MAX, &tasks, e) < 0 ||
-	    json_get_i64(o, "files", 0, UINT32_MAX, &files, e) < 0 ||
-	    json_get_i64(o, "build_time_ms", 0, INT64_MAX, &time, e) < 0)
-		return -1;
-	*ret = (struct manifest_limits){.memory_bytes = (uint64_t)memory,
-	    .disk_bytes = (uint64_t)disk,
-	    .build_memory_bytes = (uint64_t)build,
-	    .cpu_milli = (uint32_t)cpu,
-	    .tasks = (uint32_t)tasks,
-	    .files = (uint32_t)files,
-	    .build_time_ms = time};
-	return 0;
-}
 
 /* NAME.localhost belongs to the project of that name, whether it exists yet or not. */
 static int check_local(const struct work *w, struct str host, struct err *e)

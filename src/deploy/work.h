@@ -105,6 +105,7 @@ struct work {
 	bool job_failed_to_run;
 	work_then_fn *job_then;
 	int64_t job_limit_ms;
+	struct priv_limits job_limits;
 	char *lines[WORK_LINES]; /* a ring of the last output */
 	size_t line_count;
 

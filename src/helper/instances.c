@@ -3,6 +3,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "helper/leftovers.h"
+#include "helper/output.h"
 #include "launch/guest.h"
 #include "launch/spawn.h"
 
@@ -16,8 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PIPE_BYTES_ROOT (1 << 20)
-#define PIPE_BYTES_USER (256 << 10) /* the kernel bounds all pipes of one user at 64 MiB */
 #define TICK_OUTPUT_MS 250
 #define TICK_GROUP_MS 50
 
@@ -155,6 +154,14 @@ static void tmp_name(const struct instance *in, char out[GUEST_TMP_MAX])
 	    (unsigned long long)in->st.id);
 }
 
+static struct disk_place place_of(
+    const struct instances *t, const struct instance *in, char tmp[GUEST_TMP_MAX])
+{
+	tmp_name(in, tmp);
+	return (struct disk_place){
+	    t->o.roots, in->st.project, in->user_number, in->st.release, tmp};
+}
+
 static int fill_guest(
     const struct instances *t, const struct instance *in, struct guest *g, struct err *e)
 {
@@ -258,23 +265,6 @@ static int spawn(struct instances *t, struct instance *in, struct err *e)
 	return 0;
 }
 
-static int open_output(const struct instances *t, struct instance *in, struct err *e)
-{
-	int ends[2];
-	const struct tenant_roots *roots = t->o.roots;
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make the output pipe");
-	in->out_read = ends[0];
-	in->out_write = ends[1];
-	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
-	(void)fcntl(ends[0], F_SETPIPE_SZ, roots->root ? PIPE_BYTES_ROOT : PIPE_BYTES_USER);
-	/* The program may open /dev/stdout again. */
-	if (roots->root && fchown(ends[1], tenant_uid(roots, in->user_number),
-			       tenant_gid(roots, in->user_number)) != 0)
-		return err_sys(e, ERR_UNAVAILABLE, errno, "could not give the output pipe away");
-	return 0;
-}
-
 static int find_user(const struct instances *t, struct str project, uint32_t *ret, struct err *e)
 {
 	struct users_record r;
@@ -329,15 +319,18 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 	    s->fd_argv, s->fd_env, s->fd_listen, s->fd_secret, s->fd_stdin, s->fd_stdout};
 	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
 		in->fd[i] = index[i] < 0 ? -1 : fds[index[i]];
-	if (open_output(t, in, e) != 0 || spawn(t, in, e) != 0) {
+	if (output_open(t->o.roots, in, e) != 0 || spawn(t, in, e) != 0) {
 		abandon(t, in);
 		return -1;
 	}
 	if (s->time_limit_ms > 0)
 		in->term_ms = (int64_t)in->st.started_mono_ms + s->time_limit_ms;
-	/* A job runs once: the end of its output is the end of its processes. */
-	if (s->class == PRIV_JOB)
+	if (s->class == PRIV_JOB) {
+		/* A job runs once: the end of its output is the end of its processes. */
 		close_kept(in);
+		if (s->sandbox != PRIV_SANDBOX_RUN)
+			in->disk.bytes_max = s->limits.disk_bytes;
+	}
 	*ret_id = in->st.id;
 	return 0;
 }
@@ -425,8 +418,8 @@ static enum priv_limit_hit which_limit(struct instances *t, struct instance *in,
 {
 	struct cgroup_events now = in->seen;
 	char name[24];
-	if (in->st.limit_hit == PRIV_LIMIT_TIME)
-		return PRIV_LIMIT_TIME;
+	if (in->st.limit_hit == PRIV_LIMIT_TIME || in->disk.over)
+		return in->disk.over ? PRIV_LIMIT_DISK : PRIV_LIMIT_TIME;
 	group_name(in, name);
 	if (in->group)
 		cgroup_read_events(&t->groups, name, &now);
@@ -442,36 +435,41 @@ static enum priv_limit_hit which_limit(struct instances *t, struct instance *in,
 	return tasks ? PRIV_LIMIT_TASKS : PRIV_LIMIT_NONE;
 }
 
-/* Removes the instance's temporary directory, as the tenant, in a child that nobody waits for but
- * the reaper. */
-static void remove_tmp(const struct instances *t, const struct instance *in)
-{
-	char name[GUEST_TMP_MAX], path[GUEST_PATH_MAX + 40];
-	tmp_name(in, name);
-	int n = snprintf(path, sizeof(path), "%s/%s/tmp", t->o.roots->projects, in->st.project);
-	if (n < 0 || (size_t)n >= sizeof(path) || fork() != 0)
-		return;
-	struct err e;
-	(void)close_range(3, ~0U, 0);
-	if (tenant_become(t->o.roots, in->user_number, &e) != 0)
-		_exit(1);
-	int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	/* a last write of a process that is just dying */
-	for (int tries = 0; dir >= 0 && fs_remove_tree(dir, name, &e) != 0 && tries < 20; tries++)
-		usleep(20000);
-	_exit(0);
-}
-
 static void finish(struct instances *t, struct instance *in)
 {
-	char name[24];
+	char name[24], tmp[GUEST_TMP_MAX];
 	group_name(in, name);
 	close_kept(in);
 	if (in->group)
 		in->group_left = !cgroup_remove(&t->groups, name);
-	remove_tmp(t, in);
+	const struct disk_place place = place_of(t, in, tmp);
+	(void)disk_remove_tmp(&place); /* reaped like any child */
 	in->restart_ms = in->kill_ms = in->term_ms = 0;
 	set_state(in, PRIV_ENDED);
+}
+
+/* A job's processes are gone; it has ended when what it holds on disk is known, too. */
+static void finish_job(struct instances *t, struct instance *in, int64_t now_ms)
+{
+	char tmp[GUEST_TMP_MAX];
+	const struct disk_place place = place_of(t, in, tmp);
+	bool well = in->st.wait_status == 0 && !in->stopping;
+	in->disk.over = in->disk.over || in->st.limit_hit == PRIV_LIMIT_DISK;
+	if (!disk_settle(&in->disk, &place, well, now_ms))
+		finish(t, in);
+}
+
+static void disk_known(struct instances *t, struct instance *in, int status, int64_t now_ms)
+{
+	disk_answered(&in->disk, status, now_ms);
+	if (in->st.state == PRIV_ENDED)
+		return;
+	if (in->disk.over)
+		in->st.limit_hit = PRIV_LIMIT_DISK;
+	if (in->st.pid == 0)
+		finish_job(t, in, now_ms);
+	else if (in->disk.over)
+		kill_all(t, in, in->st.pid);
 }
 
 static void back_off(struct instance *in, int64_t now_ms)
@@ -502,6 +500,10 @@ bool instances_reaped(struct instances *t, pid_t pid, int status, int64_t now_ms
 {
 	size_t at = 0;
 	for (struct instance *in; (in = instances_next(t, &at));) {
+		if (in->disk.pid == pid) {
+			disk_known(t, in, status, now_ms);
+			return true;
+		}
 		if (in->st.pid != pid)
 			continue;
 		in->st.limit_hit = (uint8_t)which_limit(t, in, status);
@@ -513,7 +515,7 @@ bool instances_reaped(struct instances *t, pid_t pid, int status, int64_t now_ms
 		if (in->st.class == PRIV_SERVICE && !in->stopping)
 			back_off(in, now_ms);
 		else
-			finish(t, in);
+			finish_job(t, in, now_ms);
 		return true;
 	}
 	return false;
@@ -554,6 +556,11 @@ static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms
 	}
 	if (in->st.state == PRIV_RUNNING && in->term_ms != 0 && now_ms >= in->term_ms)
 		time_is_up(t, in);
+	if (in->st.state == PRIV_RUNNING && in->st.pid != 0 && in->disk.bytes_max != 0) {
+		char tmp[GUEST_TMP_MAX];
+		const struct disk_place place = place_of(t, in, tmp);
+		due = disk_tick(&in->disk, &place, now_ms);
+	}
 	if (in->st.state == PRIV_STOPPING && in->kill_ms != 0 && now_ms >= in->kill_ms) {
 		kill_all(t, in, in->st.pid);
 		in->kill_ms = now_ms + 1000; /* whoever cannot die now is tried again */
@@ -575,25 +582,6 @@ static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms
 	return due;
 }
 
-/* Nobody reads: the older half goes, so that the program never blocks on its own words. */
-static void drop_old_output(struct instance *in)
-{
-	int waiting = 0, size = fcntl(in->out_read, F_GETPIPE_SZ);
-	if (in->out_read < 0 || size <= 0 || ioctl(in->out_read, FIONREAD, &waiting) != 0)
-		return;
-	if (waiting < size - size / 4)
-		return;
-	char gone[16384];
-	for (int left = waiting / 2; left > 0;) {
-		ssize_t n = read(
-		    in->out_read, gone, left < (int)sizeof(gone) ? (size_t)left : sizeof(gone));
-		if (n <= 0)
-			break;
-		left -= (int)n;
-		in->st.lost_output_bytes += (uint64_t)n;
-	}
-}
-
 int64_t instances_tick(struct instances *t, int64_t now_ms, bool daemon_reads)
 {
 	int64_t due = DEADLINE_NEVER;
@@ -607,7 +595,7 @@ int64_t instances_tick(struct instances *t, int64_t now_ms, bool daemon_reads)
 			    in->st.state != PRIV_ENDED;
 		unread = unread || mine;
 		if (mine && look)
-			drop_old_output(in);
+			output_drop_old(in);
 	}
 	if (unread)
 		sooner(&due, t->output_ms);

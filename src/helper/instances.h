@@ -12,6 +12,7 @@
 #pragma once
 
 #include "base/err.h"
+#include "helper/disk.h"
 #include "helper/tenant.h"
 #include "launch/cgroup.h"
 #include "priv/priv.h"
@@ -53,6 +54,7 @@ struct instance {
 	bool group;	    /* has a control group */
 	bool group_left;    /* that is still to be removed */
 	struct cgroup_events seen;
+	struct disk_watch disk; /* jobs that fetch or build */
 };
 
 struct instances_options {

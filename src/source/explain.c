@@ -15,6 +15,7 @@ enum cause {
 	CAUSE_CERTIFICATE,
 	CAUSE_REDIRECT,
 	CAUSE_REF,
+	CAUSE_MEMORY,
 	CAUSE_COUNT
 };
 
@@ -24,6 +25,7 @@ static const struct {
 	enum cause cause;
 } signs[] = {
     {"slipway-tree: ref:", CAUSE_REF},
+    {"fatal: Out of memory", CAUSE_MEMORY},
     {"Host key verification failed", CAUSE_HOST_KEY},
     {"REMOTE HOST IDENTIFICATION HAS CHANGED", CAUSE_HOST_KEY},
     {"Permission denied", CAUSE_DENIED},
@@ -205,6 +207,11 @@ static void by_cause(
 		err_set(e, ERR_INVALID, "%.*s answers with a redirection, which is not followed",
 		    STR_ARG(at->host));
 		err_hint(e, "open the address in a browser and use the one it ends at");
+		break;
+	case CAUSE_MEMORY:
+		err_set(e, ERR_FAILED, "git ran out of memory");
+		err_hint(e, "keep very large files out of the repository, or ask the operator for "
+			    "more (limits.build_memory_bytes of the project)");
 		break;
 	case CAUSE_REF:
 	case CAUSE_UNKNOWN:

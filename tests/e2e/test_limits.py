@@ -18,11 +18,13 @@ print('no limit met')
 """
 TIME = "import time\nprint('working', flush=True)\ntime.sleep(600)\n"
 DISK = "f = open('large', 'wb')\nfor _ in range(400):\n    f.write(bytes(1 << 20))\nprint('no limit met')\n"
+TREE = "for i in range(400):\n    open(f'file{i}', 'wb').write(bytes(1 << 16))\nprint('written')\n"
 GREEDY = {
     "memory": (MEMORY, "{memory: 512M, build: {memory: 64M}}", ["memory"]),
     "tasks": (TASKS, "{tasks: 40}", ["process", "limits.tasks"]),
     "time": (TIME, "{build: {time: 1500ms}}", ["took longer than 1.5 s", "limits.build.time"]),
     "disk": (DISK, "{disk: 16M}", ["disk", "limits.disk"]),
+    "tree": (TREE, "{disk: 16M}", ["disk limit allows (16 MB for the release", "limits.disk"]),
 }
 
 
@@ -80,6 +82,32 @@ def test_a_greedy_build_ends_cleanly(platform, git, neighbour, what):
     left = subprocess.run(["pgrep", "-f", "greedy.py"], capture_output=True, text=True).stdout
     assert left == "", left
     assert not (platform.state / "projects" / name / "releases" / "2").exists()
+
+
+FETCHED = {
+    "memory": ({"large": bytes(300 << 20)}, {"build_memory_bytes": 96 << 20}, ["out of memory", "large files", "build_memory_bytes"]),
+    "disk": ({f"part{i}": os.urandom(3 << 20) for i in range(5)}, {"disk_bytes": 20 << 20}, ["the fetch wrote more than its disk limit allows (20 MB", "disk_bytes"]),
+}
+
+
+@pytest.mark.parametrize("what", FETCHED)
+def test_a_repository_is_held_to_the_operators_limits(platform, git, neighbour, what):
+    files, limits, words = FETCHED[what]
+    name = "large" + what
+    repo = git.repository(name, {"index.html": "small"})
+    platform.create(name, repo.url, limits=limits)
+    platform.deploy(name)
+    for file, content in files.items():
+        (repo.work / file).write_bytes(content)
+    repo.commit({})
+    subprocess.run(["git", "--git-dir", repo.bare, "repack", "-adq"], check=True)  # one pack, which git takes apart in memory
+    subprocess.run(["git", "--git-dir", repo.bare, "update-server-info"], check=True)
+    with Neighbour(platform, *neighbour) as other:
+        error = platform.deploy(name, expect="failed")["error"]
+    assert error["step"] == "fetch" and all(word in error["message"] + " " + error["hint"] for word in words), error
+    assert not other.wrong
+    assert platform.get(name + ".localhost").body == b"small"
+    assert not (platform.state / "projects" / name / "releases/2").exists()
 
 
 def test_a_talkative_build_is_capped(platform, git, neighbour):

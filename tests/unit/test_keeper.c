@@ -497,6 +497,61 @@ static void a_memory_limit_is_named(void **state)
 		assert_int_equal(f.hit, PRIV_LIMIT_MEMORY);
 }
 
+/* Each file is below the limit; what they are together is not. */
+static void a_disk_limit_is_of_all_files_together(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *script;
+		bool fits;
+	} rows[] = {
+	    {"for i in 1 2 3 4 5 6; do head -c 1048576 /dev/zero > $i; done", false},
+	    {"mkdir -p b/a; cd b/a; chmod 0 ..; for i in 1 2 3 4 5 6; do head -c 1M /dev/zero > "
+	     "$i; "
+	     "done",
+		false},
+	    {"for i in 1 2 3; do head -c 1M /dev/zero > $i; done; head -c 2M /dev/zero > "
+	     "$HOME/kept",
+		false},
+	    {"for i in 1 2 3; do head -c 1M /dev/zero > $i; ln $i l$i; ln $i m$i; done", true},
+	    {"head -c 3M /dev/zero > 1; rm 1; head -c 3M /dev/zero > 2", true},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+		bool hides = strstr(rows[i].script, "chmod") != NULL;
+		if (hides && (geteuid() != 0 || f.plain))
+			continue;
+		make_project();
+		struct str words[] = {STR("/bin/sh"), STR("-c"), str_c(rows[i].script)};
+		struct args argv = {words, 3};
+		struct run_spec s = spec("build", &argv);
+		s.sandbox = PRIV_SANDBOX_BUILD;
+		s.limits.disk_bytes = 4u << 20;
+		job(&s, 0);
+		if (f.hit != (rows[i].fits ? PRIV_LIMIT_NONE : PRIV_LIMIT_DISK) ||
+		    (rows[i].fits && f.wait_status != 0))
+			fail_msg("%s: %d %d %s", rows[i].script, f.hit, f.wait_status, f.lines);
+		char kept[256];
+		path_of(kept, sizeof(kept), "cache/kept");
+		assert_int_not_equal(access(kept, F_OK), 0);
+		must(PRIV_RELEASE_REMOVE, "swt-shop", 1);
+	}
+}
+
+static void a_build_over_its_disk_limit_is_killed_while_it_runs(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s =
+	    spec("build", SH("for i in 1 2 3 4 5 6; do head -c 1M /dev/zero > $i; done; sleep 60"));
+	s.sandbox = PRIV_SANDBOX_BUILD;
+	s.limits.disk_bytes = 4u << 20;
+	int64_t start = clock_mono_ms();
+	job(&s, 0);
+	assert_int_equal(f.hit, PRIV_LIMIT_DISK);
+	assert_true(WIFSIGNALED(f.wait_status));
+	assert_in_range(clock_mono_ms() - start, 0, 5000);
+}
+
 static void what_a_job_leaves_behind_is_killed(void **state)
 {
 	(void)state;
@@ -880,6 +935,8 @@ static int run_all(void)
 	    T(the_sandbox_denies),
 	    T(a_time_limit_is_named),
 	    T(a_memory_limit_is_named),
+	    T(a_disk_limit_is_of_all_files_together),
+	    T(a_build_over_its_disk_limit_is_killed_while_it_runs),
 	    T(what_a_job_leaves_behind_is_killed),
 	    T(a_job_can_be_cancelled),
 	    T(a_killed_service_comes_back_on_the_same_socket),

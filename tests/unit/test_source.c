@@ -167,6 +167,8 @@ static void explanations(void **state)
 		"it is not there", "install it", ERR_SETTINGS},
 	    {&https, "slipway-tree: lock: 'x' has no hash\n", "'x' has no hash",
 		"python: {from:", ERR_SETTINGS},
+	    {&https, "fatal: Out of memory, malloc failed (tried to allocate 3 bytes)\n",
+		"git ran out of memory", "limits.build_memory_bytes", ERR_FAILED},
 	    {&https, "what\n", "failed with status 1: what", "", ERR_FAILED},
 	    {&https, "", "failed with status 1", "", ERR_FAILED},
 	};
