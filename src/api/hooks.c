@@ -1,9 +1,11 @@
 /* Hooks of a project: their secrets are made here, shown once and kept sealed. */
+#include "api/input.h"
 #include "api/routes.h"
 #include "api/view.h"
 
 #include "base/clock.h"
 #include "base/name.h"
+#include "hooks/policy.h"
 #include "hooks/sender.h"
 #include "model/hook.h"
 #include "model/place.h"
@@ -11,7 +13,50 @@
 
 #include <stdio.h>
 
-enum { HOOKS_PER_PROJECT = 32 };
+enum { HOOKS_PER_PROJECT = 32, ROTATE_KEEP_MS = 86400000 };
+
+static const char *const setting_names[] = {"from", "events", "paths", "fields", "limit"};
+#define SETTINGS (sizeof(setting_names) / sizeof(*setting_names))
+
+static void settings_json(struct api_call *c, struct str settings)
+{
+	struct err ignored;
+	struct str one;
+	CLEANUP_JSON json_t *o = json_read(settings.n ? settings : STR("{}"), &ignored);
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (api_json_member(c, o, setting_names[i], &one, &ignored) == 0 && one.p)
+			json_put_raw(&c->w, setting_names[i], one);
+}
+
+/* What the request says laid over what was there; null takes away. NULL: it does not fit the
+ * sender. */
+static json_t *settings_merge(
+    const struct api_call *c, struct str before, const struct sender *s, struct err *e)
+{
+	struct policy checked;
+	json_t *o = json_read(before.n ? before : STR("{}"), e);
+	for (size_t i = 0; o && i < SETTINGS; i++) {
+		json_t *said = json_object_get(c->body, setting_names[i]);
+		if (said && json_is_null(said))
+			(void)json_object_del(o, setting_names[i]);
+		else if (said)
+			(void)json_object_set(o, setting_names[i], said);
+	}
+	if (o && policy_init(&checked, o, s, e) == 0) {
+		policy_fini(&checked);
+		return o;
+	}
+	json_decref(o);
+	return NULL;
+}
+
+static int settings_text(const struct api_call *c, struct str before, const struct sender *s,
+    struct str *ret, struct err *e)
+{
+	CLEANUP_JSON json_t *o = settings_merge(c, before, s, e);
+	CLEANUP_JSON json_t *holder = o ? json_pack("{s:O}", "x", o) : NULL;
+	return holder ? api_json_member(c, holder, "x", ret, e) : -1;
+}
 
 static void hook_json(
     struct api_call *c, const struct model_hook *h, struct str secret, struct str page)
@@ -28,6 +73,9 @@ static void hook_json(
 	json_put_bool(w, "paused", h->paused);
 	json_put_str(w, "url", str_c(url));
 	json_put_time(w, "created_at", h->created_ms);
+	settings_json(c, h->settings);
+	json_put_time(
+	    w, "old_secret_until", h->old_until_ms > clock_wall_ms() ? h->old_until_ms : 0);
 	if (secret.n)
 		json_put_str(w, "secret", secret);
 	if (page.n)
@@ -97,16 +145,17 @@ static int hook_read(struct api_call *c, struct hook_new *n, struct err *e)
 	if (n->sender && n->secret.n && sender_check_secret(n->sender, n->secret, e) < 0)
 		return err_at(e, "/secret");
 	if (n->sender)
-		return 0;
+		return settings_text(c, STR_NONE, n->sender, &h->settings, e);
 	err_set(e, ERR_INVALID, "there is no such sender");
 	err_hint(e, "known: %s", sender_names());
 	return err_at(e, "/sender");
 }
 
 /* Which branch a push must be of has to be known from somewhere. */
-static int check_branch(const struct hook_new *n, const struct model_project *p, struct err *e)
+static int check_branch(
+    const struct sender *s, struct str branch, const struct model_project *p, struct err *e)
 {
-	if (!n->sender->pushes || n->sender->head_at || n->row.branch.n || p->source_ref.n)
+	if (!s->pushes || s->head_at || branch.n || p->source_ref.n)
 		return 0;
 	err_set(e, ERR_INVALID,
 	    "the hook needs a branch: the project follows the remote's HEAD, and this sender does "
@@ -138,7 +187,7 @@ static int create_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 		return -1;
 	}
 	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
-	if (found > 0 && check_branch(n, &p, e) < 0)
+	if (found > 0 && check_branch(n->sender, n->row.branch, &p, e) < 0)
 		return -1;
 	if (found < 0 || api_audit(c, db, n->row.name, n->row.sender, e) < 0)
 		return -1;
@@ -168,19 +217,25 @@ int api_hook_create(struct api_call *c, struct err *e)
 
 static int rotate_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
-	(void)ctx;
+	const struct str *own = ctx;
 	struct model_hook h;
 	struct str sealed;
-	char place[MODEL_PLACE_SIZE], made[SENDER_SECRET_SIZE];
-	if (hook_find(c, db, &h, e) < 0)
+	char place[MODEL_PLACE_SIZE], made[SENDER_SECRET_SIZE] = "";
+	int64_t keep_ms = ROTATE_KEEP_MS;
+	if (hook_find(c, db, &h, e) < 0 ||
+	    json_get_i64(c->body, "keep_ms", 0, INT64_MAX, &keep_ms, e) < 0)
 		return -1;
 	const struct sender *sender = sender_find(h.sender);
 	if (!sender)
 		return err_set(e, ERR_CONFLICT, "this version does not know the hook's sender");
-	sender_make_secret(sender, made);
-	struct str secret = str_c(made);
+	if (own->n && sender_check_secret(sender, *own, e) < 0)
+		return err_at(e, "/secret");
+	if (!own->n)
+		sender_make_secret(sender, made);
+	struct str secret = own->n ? *own : str_c(made);
+	h.old_until_ms = keep_ms ? clock_wall_ms() + keep_ms : 0;
 	if (api_seal(c, model_place_hook(h.name, place), secret, &sealed, e) < 0 ||
-	    model_hook_update(db, h.id, STR_NONE, sealed, STR_NONE, e) < 0 ||
+	    model_hook_rotate(db, h.id, sealed, h.old_until_ms, e) < 0 ||
 	    api_audit(c, db, h.name, STR_NONE, e) < 0)
 		return -1;
 	c->changed_hook = h.name;
@@ -190,7 +245,48 @@ static int rotate_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 
 int api_hook_rotate(struct api_call *c, struct err *e)
 {
-	return api_write(c, rotate_unit, NULL, e);
+	struct str own = api_str(c->body, "secret");
+	return api_write(c, rotate_unit, &own, e);
+}
+
+static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
+{
+	(void)ctx;
+	struct model_hook h;
+	struct model_project p;
+	struct str said;
+	if (hook_find(c, db, &h, e) < 0)
+		return -1;
+	const struct sender *sender = sender_find(h.sender);
+	if (!sender)
+		return err_set(e, ERR_CONFLICT, "this version does not know the hook's sender");
+	if (settings_text(c, h.settings, sender, &h.settings, e) < 0)
+		return -1;
+	if (api_has(c->body, "branch")) {
+		struct str branch = api_str(c->body, "branch");
+		h.branch = branch.p ? branch : STR("");
+		if (h.branch.n && name_ref(h.branch, e) < 0)
+			return err_at(e, "/branch");
+	}
+	if (json_get_bool(c->body, "paused", &h.paused, e) < 0)
+		return -1;
+	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
+	if (found < 0 || (found > 0 && check_branch(sender, h.branch, &p, e) < 0))
+		return -1;
+	CLEANUP_JSON json_t *holder = json_pack("{s:O}", "x", c->body);
+	if (api_json_member(c, holder, "x", &said, e) < 0 ||
+	    model_hook_update(db, h.id, h.branch, h.settings, e) < 0 ||
+	    model_hook_set_paused(db, h.id, h.paused, e) < 0 ||
+	    api_audit(c, db, h.name, said, e) < 0)
+		return -1;
+	c->changed_hook = h.name;
+	hook_json(c, &h, STR_NONE, STR_NONE);
+	return 0;
+}
+
+int api_hook_update(struct api_call *c, struct err *e)
+{
+	return api_write(c, update_unit, NULL, e);
 }
 
 static int remove_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)

@@ -252,12 +252,32 @@ static const struct api_field removed[] = {
     NUMBER("task", NUL, "that finishes it, if any"),
 };
 
+#define HOOK_SETTINGS                                                                              \
+	LIST("from", NUL, "string", 64, "address ranges, or github: who else comes is refused"),   \
+	    LIST("events", NUL, "string", 32, "kinds, as the sender calls them; globs"),           \
+	    LIST("paths", NUL, "string", 64, "globs: pushes that changed none are left out"),      \
+	    MAP("fields", NUL, "string", "JSON pointers to globs that must fit"),                  \
+	    OBJECT("limit", NUL, "HookLimit", "of deliveries; absent: none")
 static const struct api_field hook_create[] = {
     STRING("name", NUL, 64, "in its address; one of its kind; absent: the project's name"),
     STRING("sender", 0, 32,
 	"github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, standard, "
 	"stripe, generic, bearer or huggingface; absent: github"),
     STRING("branch", NUL, 255, "only pushes of this branch; absent: the project's"),
+    {"secret", API_STRING, API_NULL, NULL, 16, 256, "your own; absent: one is made"},
+    HOOK_SETTINGS,
+};
+static const struct api_field hook_update[] = {
+    STRING("branch", NUL, 255, "only pushes of this branch; null: the project's"),
+    BOOL("paused", 0, "what arrives is stored, and nothing follows"),
+    HOOK_SETTINGS,
+};
+static const struct api_field hook_limit[] = {
+    INT("per_minute", REQ, 1, 60000, "deliveries"),
+    INT("burst", 0, 1, 60000, "at once; absent: as many as a minute has"),
+};
+static const struct api_field hook_rotate[] = {
+    INT("keep_ms", 0, 0, 2592000000, "how long the secret before stays good; absent: a day"),
     {"secret", API_STRING, API_NULL, NULL, 16, 256, "your own; absent: one is made"},
 };
 static const struct api_field hook[] = {
@@ -268,6 +288,8 @@ static const struct api_field hook[] = {
     BOOL("paused", REQ, ""),
     TEXT("url", REQ, "to give to the sender"),
     TIME("created_at", REQ, ""),
+    HOOK_SETTINGS,
+    TIME("old_secret_until", REQ | NUL, "how long the secret before is good, too"),
     TEXT("secret", 0, "shown once, when it is made"),
     TEXT("page", NUL, "where to enter url and secret, for senders that we know"),
 };
@@ -418,6 +440,9 @@ static const struct api_schema table[] = {
     SCHEMA("DomainList", domain_list, "Host names."),
     SCHEMA("Removed", removed, "What went away."),
     SCHEMA("HookCreate", hook_create, "A new hook."),
+    SCHEMA("HookUpdate", hook_update, "What changes; null takes a setting away."),
+    SCHEMA("HookLimit", hook_limit, "How much a hook takes."),
+    SCHEMA("HookRotate", hook_rotate, "A new secret."),
     SCHEMA("Hook", hook, "A public endpoint for signed events."),
     SCHEMA("HookList", hook_list, "Hooks, newest first."),
     SCHEMA("Event", event, "Something that happened, stored once."),

@@ -9,6 +9,38 @@
 
 #define EVENT_PAUSE_MS 20
 #define EVENT_TRIES 250
+#define SECRET_MAX 512
+
+static const char *list_text(struct cli *c, const json_t *list)
+{
+	const char *text = "";
+	for (size_t i = 0; i < json_array_size(list); i++)
+		text = arena_printf(&c->a, "%s%s%s", text, i ? ", " : "",
+		    out_safe(&c->a, str_c(json_string_value(json_array_get(list, i)))));
+	return text;
+}
+
+static void settings_print(struct cli *c, const json_t *hook)
+{
+	static const char *const lists[] = {"from", "events", "paths"};
+	json_t *fields = json_object_get(hook, "fields");
+	const json_t *limit = json_object_get(hook, "limit");
+	for (size_t i = 0; i < 3; i++)
+		if (json_object_get(hook, lists[i]))
+			(void)printf(
+			    "  %-8s %s\n", lists[i], list_text(c, json_object_get(hook, lists[i])));
+	for (void *i = json_object_iter(fields); i; i = json_object_iter_next(fields, i))
+		(void)printf("  field    %s = %s\n",
+		    out_safe(&c->a, str_c(json_object_iter_key(i))),
+		    out_safe(&c->a, str_c(json_string_value(json_object_iter_value(i)))));
+	if (limit)
+		(void)printf("  limit    %s a minute\n", cli_num(c, limit, "per_minute"));
+	if (json_is_true(json_object_get(hook, "paused")))
+		(void)printf("  paused   what arrives is stored, and nothing follows\n");
+	if (cli_text(c, hook, "old_secret_until")[0])
+		(void)printf("  the secret before is good until %s\n",
+		    cli_text(c, hook, "old_secret_until"));
+}
 
 void hook_print(struct cli *c, const json_t *hook)
 {
@@ -21,6 +53,7 @@ void hook_print(struct cli *c, const json_t *hook)
 		(void)printf("  secret   %s    (shown once)\n", secret);
 	if (strcmp(cli_text(c, hook, "sender"), "github") == 0)
 		(void)printf("  content  application/json, only the push event\n");
+	settings_print(c, hook);
 	if (page[0])
 		(void)printf("\n  enter them on %s\n", page);
 }
@@ -73,6 +106,71 @@ static int show(struct cli *c, const json_t *hook)
 	return 0;
 }
 
+/* A flag that may be repeated as a list of the body; `none` alone takes the setting away. */
+static void put_list(struct cli *c, json_t *body, const char *flag, const char *member)
+{
+	const char *one = args_value_at(&c->args, flag, 0);
+	if (!one)
+		return;
+	json_t *list = strcmp(one, "any") == 0 ? json_null() : json_array();
+	for (size_t i = 0; json_is_array(list) && (one = args_value_at(&c->args, flag, i)); i++)
+		(void)json_array_append_new(list, json_string(one));
+	(void)json_object_set_new(body, member, list);
+}
+
+static int put_fields(struct cli *c, json_t *body, struct err *e)
+{
+	const char *one = args_value_at(&c->args, "field", 0);
+	if (!one)
+		return 0;
+	json_t *fields = strcmp(one, "any") == 0 ? json_null() : json_object();
+	(void)json_object_set_new(body, "fields", fields);
+	for (size_t i = 0; json_is_object(fields) && (one = args_value_at(&c->args, "field", i));
+	     i++) {
+		const char *equals = strchr(one, '=');
+		if (!equals) {
+			err_set(e, ERR_USAGE, "--field wants /A/B=GLOB");
+			return err_hint(e, "for example /repository/full_name=anna/shop");
+		}
+		const char *pointer = arena_printf(&c->a, "%.*s", (int)(equals - one), one);
+		(void)json_object_set_new(fields, pointer, json_string(equals + 1));
+	}
+	return 0;
+}
+
+static int put_limit(struct cli *c, json_t *body, struct err *e)
+{
+	const char *said = cli_flag(c, "limit"), *burst = said ? strchr(said, '/') : NULL;
+	int64_t n;
+	if (!said || strcmp(said, "none") == 0)
+		return said ? json_object_set_new(body, "limit", json_null()) : 0;
+	json_t *limit = json_object();
+	(void)json_object_set_new(body, "limit", limit);
+	const char *rate = burst ? arena_printf(&c->a, "%.*s", (int)(burst - said), said) : said;
+	if (cli_number(rate, "--limit", 1, 60000, &n, e) < 0)
+		return -1;
+	(void)json_object_set_new(limit, "per_minute", json_integer(n));
+	if (burst && cli_number(burst + 1, "--limit", 1, 60000, &n, e) < 0)
+		return -1;
+	return burst ? json_object_set_new(limit, "burst", json_integer(n)) : 0;
+}
+
+static int put_secret(struct cli *c, json_t *body, struct err *e)
+{
+	const char *secret = cli_has(c, "secret-stdin") ? cli_stdin(c, SECRET_MAX, e) : NULL;
+	if (secret)
+		return json_object_set_new(body, "secret", json_string(secret));
+	return cli_has(c, "secret-stdin") ? -1 : 0;
+}
+
+static int put_settings(struct cli *c, json_t *body, struct err *e)
+{
+	put_list(c, body, "from", "from");
+	put_list(c, body, "event", "events");
+	put_list(c, body, "path", "paths");
+	return put_fields(c, body, e) < 0 || put_limit(c, body, e) < 0 ? -1 : 0;
+}
+
 int cmd_hooks_create(struct cli *c)
 {
 	static const char *const keys[] = {"sender", "branch"};
@@ -88,6 +186,10 @@ int cmd_hooks_create(struct cli *c)
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		if (cli_flag(c, keys[i]))
 			(void)json_object_set_new(body, keys[i], json_string(cli_flag(c, keys[i])));
+	if (put_settings(c, body, &e) < 0 || put_secret(c, body, &e) < 0) {
+		json_decref(body);
+		return cli_fail(c, &e);
+	}
 	if (cli_call(c, "POST", cli_path(c, "projects/{}/hooks", name, NULL), body, &hook, &e) < 0)
 		return cli_fail(c, &e);
 	return show(c, hook);
@@ -116,12 +218,70 @@ int cmd_hooks_rotate(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *hook = NULL;
-	const char *thing, *name = thing_of(c, &thing, &e);
-	if (!name ||
-	    cli_call(c, "POST", cli_path(c, "projects/{}/hooks/{}/rotate", name, thing, NULL),
-		json_object(), &hook, &e) < 0)
+	int64_t ms;
+	json_t *body = json_object();
+	const char *thing, *name = thing_of(c, &thing, &e), *keep = cli_flag(c, "keep");
+	if (keep && !num_duration(str_c(keep), 2592000000, &ms)) {
+		err_set(&e, ERR_USAGE, "--keep wants a duration up to 30d");
+		name = NULL;
+	} else if (keep) {
+		(void)json_object_set_new(body, "keep_ms", json_integer(ms));
+	}
+	if (!name || put_secret(c, body, &e) < 0) {
+		json_decref(body);
+		return cli_fail(c, &e);
+	}
+	if (cli_call(c, "POST", cli_path(c, "projects/{}/hooks/{}/rotate", name, thing, NULL), body,
+		&hook, &e) < 0)
 		return cli_fail(c, &e);
 	return show(c, hook);
+}
+
+static int hook_patch(struct cli *c, const char *name, const char *thing, json_t *body)
+{
+	struct err e = {0};
+	CLEANUP_JSON json_t *hook = NULL;
+	if (cli_call(c, "PATCH", cli_path(c, "projects/{}/hooks/{}", name, thing, NULL), body,
+		&hook, &e) < 0)
+		return cli_fail(c, &e);
+	return show(c, hook);
+}
+
+int cmd_hooks_set(struct cli *c)
+{
+	struct err e = {0};
+	json_t *body = json_object();
+	const char *thing, *name = thing_of(c, &thing, &e), *branch = cli_flag(c, "branch");
+	if (branch)
+		(void)json_object_set_new(
+		    body, "branch", strcmp(branch, "any") == 0 ? json_null() : json_string(branch));
+	if (name && put_settings(c, body, &e) == 0 && json_object_size(body) > 0)
+		return hook_patch(c, name, thing, body);
+	if (name && json_object_size(body) == 0) {
+		err_set(&e, ERR_USAGE, "nothing was said to change");
+		err_hint(&e, "slipway hooks set --help lists what can be");
+	}
+	json_decref(body);
+	return cli_fail(c, &e);
+}
+
+static int hook_pause(struct cli *c, bool paused)
+{
+	struct err e = {0};
+	const char *thing, *name = thing_of(c, &thing, &e);
+	if (!name)
+		return cli_fail(c, &e);
+	return hook_patch(c, name, thing, json_pack("{s:b}", "paused", paused));
+}
+
+int cmd_hooks_pause(struct cli *c)
+{
+	return hook_pause(c, true);
+}
+
+int cmd_hooks_resume(struct cli *c)
+{
+	return hook_pause(c, false);
 }
 
 int cmd_hooks_delete(struct cli *c)

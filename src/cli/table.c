@@ -92,11 +92,31 @@ static const struct cli_flag env_set[] = {
     {"build", NULL, "also given to build and checks", 0},
     END,
 };
+#define HOOK_SETTINGS                                                                              \
+	{"from", "RANGE", "only from these addresses, or github's; 'any' takes the rule away; may be repeated", 0}, \
+	    {"event", "KIND", "only these, as the sender calls them; globs; likewise", 0},         \
+	    {"path", "GLOB", "only pushes that change such files; likewise", 0},                   \
+	    {"field", "/A/B=GLOB", "only bodies in which it fits; likewise", 0},                   \
+	    {"limit", "N[/B]", "at most N deliveries a minute, B at once; or 'none'", 0}
+/* clang-format off */
 static const struct cli_flag hooks_create[] = {
     {"sender", "S", "github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, standard, stripe, generic, bearer or huggingface (github)", 0},
     {"branch", "B", "only pushes of this branch (the project's)", 'b'},
+    {"secret-stdin", NULL, "read the sender's own secret from standard input", 0},
+    HOOK_SETTINGS,
     END,
 };
+static const struct cli_flag hooks_set[] = {
+    {"branch", "B", "only pushes of this branch; 'any' for the project's", 'b'},
+    HOOK_SETTINGS,
+    END,
+};
+static const struct cli_flag hooks_rotate[] = {
+    {"keep", "DURATION", "how long the old one is good, too: 0s to 30d (1d)", 0},
+    {"secret-stdin", NULL, "read the sender's own secret from standard input", 0},
+    END,
+};
+/* clang-format on */
 static const struct cli_flag tasks_show[] = {
     {"follow", NULL, "show its steps until it ends", 'f'}, VERBOSE, END};
 static const struct cli_flag login[] = {
@@ -157,7 +177,10 @@ static const struct cli_command table[] = {
 	{"hooks list", "[NAME]", "endpoints for signed events", "slipway hooks list shop", list, 0, 1, false, cmd_hooks_list},
 	{"hooks create", "[NAME] [HOOK]", "make a hook; its secret is shown once", "slipway hooks create shop shop-push --sender github", hooks_create, 0, 2, false, cmd_hooks_create},
 	{"hooks show", "[NAME] HOOK", "one hook", "slipway hooks show shop shop", none, 1, 2, false, cmd_hooks_show},
-	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one ends", "slipway hooks rotate shop shop", none, 1, 2, false, cmd_hooks_rotate},
+	{"hooks set", "[NAME] HOOK", "change what a hook takes", "slipway hooks set shop shop --from github --path 'src/**'", hooks_set, 1, 2, false, cmd_hooks_set},
+	{"hooks pause", "[NAME] HOOK", "what arrives is stored, and nothing follows", "slipway hooks pause shop shop", none, 1, 2, false, cmd_hooks_pause},
+	{"hooks resume", "[NAME] HOOK", "the end of a pause", "slipway hooks resume shop shop", none, 1, 2, false, cmd_hooks_resume},
+	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one is good for a while", "slipway hooks rotate shop shop --keep 1h", hooks_rotate, 1, 2, false, cmd_hooks_rotate},
 	{"hooks delete", "[NAME] HOOK", "take a hook away, with its events", "slipway hooks delete shop shop --yes", yes, 1, 2, false, cmd_hooks_delete},
 	{"events list", "[NAME]", "what arrived, newest first", "slipway events list shop", list, 0, 1, false, cmd_events_list},
 	{"events show", "[NAME] EVENT", "one event, with its body; --follow its task, to the end", "slipway events show shop 31", tasks_show, 1, 2, false, cmd_events_show},

@@ -4,6 +4,7 @@
 #include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "hooks/policy.h"
 #include "hooks/recent.h"
 #include "hooks/sender.h"
 #include "model/hook.h"
@@ -30,7 +31,10 @@ struct hook {
 	char *name, *branch; /* branch: its own or the project's; "": the remote's HEAD */
 	int64_t id, project_id;
 	const struct sender *sender;
-	struct sender_credential credential;
+	struct sender_credential secrets[2]; /* and the one before, while it is good */
+	size_t secret_count;
+	struct policy policy;
+	int64_t paced; /* of policy.limit */
 	bool paused;
 };
 
@@ -54,6 +58,7 @@ struct hooks {
 	struct sender_credential nobody; /* verified against for unknown names, so that they take as
 					    long */
 	struct recent *recent;
+	struct sources *sources;
 	pthread_mutex_t looking; /* from reading a change to posting it, so that an older look never
 				    comes last */
 };
@@ -62,7 +67,9 @@ static void row_fini(struct hook *row)
 {
 	free(row->name);
 	free(row->branch);
-	sender_credential_fini(&row->credential);
+	for (size_t i = 0; i < row->secret_count; i++)
+		sender_credential_fini(&row->secrets[i]);
+	policy_fini(&row->policy);
 }
 
 static void table_free(struct table *t)
@@ -83,33 +90,57 @@ static void change_release(struct change *c)
 	free(c);
 }
 
-/* One more row; a secret that does not open leaves the hook out, said once in the log. */
-static int table_add(
-    struct table *t, const struct model_hook *m, const struct seal_key *seal, struct err *e)
+static int secret_open(struct hook *row, struct str sealed, int64_t until_ms,
+    const struct seal_key *seal, struct err *e)
 {
 	char place[MODEL_PLACE_SIZE];
 	CLEANUP_BUF struct buf secret;
 	buf_init(&secret, 4096);
+	if (seal_open(seal, model_place_hook(str_c(row->name), place), sealed, &secret, e) != 0)
+		return err_prefix(e, "the secret of hook '%s'", row->name);
+	int rc = sender_credential_init(
+	    &row->secrets[row->secret_count], row->sender, buf_view(&secret), until_ms, e);
+	buf_wipe(&secret);
+	if (rc != 0)
+		return err_prefix(e, "the secret of hook '%s'", row->name);
+	row->secret_count++;
+	return 0;
+}
+
+static int row_open(
+    struct hook *row, const struct model_hook *m, const struct seal_key *seal, struct err *e)
+{
+	CLEANUP_JSON json_t *settings = json_read(m->settings, e);
+	if (!settings || policy_init(&row->policy, settings, row->sender, e) != 0)
+		return err_prefix(e, "the settings of hook '%s'", row->name);
+	if (secret_open(row, m->secret, 0, seal, e) != 0)
+		return -1;
+	if (m->old_secret.n && m->old_until_ms > clock_wall_ms())
+		return secret_open(row, m->old_secret, m->old_until_ms, seal, e);
+	return 0;
+}
+
+/* One more row; a secret that does not open leaves the hook out, said once in the log. */
+static int table_add(
+    struct table *t, const struct model_hook *m, const struct seal_key *seal, struct err *e)
+{
 	const struct sender *sender = sender_find(m->sender);
 	if (!sender)
 		return err_set(e, ERR_INVALID, "hook '%.*s' has no known sender", STR_ARG(m->name));
-	if (seal_open(seal, model_place_hook(m->name, place), m->secret, &secret, e) != 0)
-		return err_prefix(e, "the secret of hook '%.*s'", STR_ARG(m->name));
-	struct sender_credential credential;
-	int rc = sender_credential_init(&credential, sender, buf_view(&secret), 0, e);
-	buf_wipe(&secret);
-	if (rc != 0)
-		return err_prefix(e, "the secret of hook '%.*s'", STR_ARG(m->name));
-	t->v = mem_grow(t->v, t->n, t->n + 1, sizeof(*t->v));
-	t->v[t->n++] = (struct hook){
+	struct hook row = {
 	    .name = mem_dup(m->name),
 	    .branch = mem_dup(m->branch.n ? m->branch : m->project_branch),
 	    .id = m->id,
 	    .project_id = m->project_id,
 	    .sender = sender,
-	    .credential = credential,
 	    .paused = m->paused,
 	};
+	if (row_open(&row, m, seal, e) != 0) {
+		row_fini(&row);
+		return -1;
+	}
+	t->v = mem_grow(t->v, t->n, t->n + 1, sizeof(*t->v));
+	t->v[t->n++] = row;
 	return 0;
 }
 
@@ -183,6 +214,7 @@ struct hooks *hooks_open(const struct hooks_options *o, struct err *e)
 	h->o = *o;
 	pthread_mutex_init(&h->looking, NULL);
 	h->recent = recent_new();
+	h->sources = sources_new();
 	if (sender_credential_init(&h->nobody, sender_at(0), STR("nobody's secret"), 0, e) != 0 ||
 	    table_read(h, &h->table, e) != 0 || recent_read(h, e) != 0) {
 		hooks_close(h);
@@ -199,6 +231,7 @@ void hooks_close(struct hooks *h)
 	pthread_mutex_destroy(&h->looking);
 	sender_credential_fini(&h->nobody);
 	recent_free(h->recent);
+	sources_free(h->sources);
 	free(h);
 }
 
@@ -362,6 +395,41 @@ static void refuse(struct http_call *c, const struct err *e)
 	http_reply_problem(c, e);
 }
 
+static void refuse_for(struct http_call *c, struct err *e, int64_t wait_ms)
+{
+	counter_add(COUNTER_HOOK_REFUSED, 1);
+	err_hint(e, "come again in %lld s", (long long)(wait_ms + 999) / 1000);
+	http_reply_later(c, e, wait_ms);
+}
+
+/* Where a request comes from, or NULL: over the API's own socket. The edge says whom it has at its
+ * other end, or behind proxies that it trusts, and takes that from nobody else. */
+static const struct cidr_address *source_of(const struct http_request *r, struct cidr_address *ret)
+{
+	struct str text =
+	    r->peer_address[0] ? str_c(r->peer_address) : http_header_get(r, "X-Forwarded-For");
+	return !r->unix_peer && cidr_address_parse(text, ret) ? ret : NULL;
+}
+
+/* Who fails too often hears nothing but that, and fills no log. Who proves himself is never asked:
+ * others may have failed from the same address. */
+static void refuse_stranger(struct hooks *h, struct http_call *c, struct http_request *r,
+    const struct cidr_address *from, struct err *e)
+{
+	char text[CIDR_TEXT_SIZE] = "";
+	int64_t wait_ms = from ? sources_refuse(h->sources, from, clock_mono_ms()) : 0;
+	if (wait_ms > 0) {
+		err_set(e, ERR_RATE, "too many requests from this address were refused");
+		refuse_for(c, e, wait_ms);
+		return;
+	}
+	if (from)
+		cidr_address_text(from, text);
+	log_event(LOG_WARN, "hooks", "refused", F_STR("hook", http_param(c, "hook")),
+	    F_C("from", text), F_I64("request", (int64_t)r->id), F_ERR(e));
+	refuse(c, e);
+}
+
 static int check_content(const struct sender *s, const struct http_request *r, struct err *e)
 {
 	struct str type = http_content_type(r);
@@ -384,7 +452,9 @@ static const char *why_ignored(
 	    hook->branch[0] ? str_c(hook->branch) : sender_head(hook->sender, ev, a);
 	if (!branch.n)
 		return "neither the hook nor its project has a branch";
-	return str_eq(ev->ref, branch) ? NULL : "another branch";
+	if (!str_eq(ev->ref, branch))
+		return "another branch";
+	return policy_leaves_out(&hook->policy, hook->sender, ev, a);
 }
 
 /* Of the branches that a delivery speaks of, the first that something follows for. */
@@ -430,19 +500,41 @@ static void hook_store(struct hooks *h, const struct hook *hook, struct http_cal
 		refuse(c, &e);
 }
 
+/* 0, or -1 with the reason why nobody looks further. */
+static int prove(struct hooks *h, const struct hook *hook, const struct http_request *r,
+    const struct cidr_address *from, struct err *e)
+{
+	const struct sender *sender = hook ? hook->sender : sender_at(0);
+	struct sender_proof proof = {.v = hook ? hook->secrets : &h->nobody,
+	    .n = hook ? hook->secret_count : 1,
+	    .now_ms = clock_wall_ms()};
+	if (hook && !policy_admits(&hook->policy, from))
+		return err_set(e, ERR_FORBIDDEN, "the hook takes nothing from this address");
+	enum sender_verdict verdict = sender->verify(r, &proof, e);
+	if (!hook)
+		return err_set(e, ERR_NOT_FOUND, "there is no such hook");
+	return verdict == SENDER_FITS ? 0 : -1;
+}
+
 void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)
 {
 	struct err e;
+	struct cidr_address address;
 	struct sender_event ev = {0};
 	struct hook *hook = hook_find(h, http_param(c, "hook"));
-	const struct sender *sender = hook ? hook->sender : sender_at(0);
-	struct sender_proof proof = {
-	    .v = hook ? &hook->credential : &h->nobody, .n = 1, .now_ms = clock_wall_ms()};
-	enum sender_verdict verdict = sender->verify(r, &proof, &e);
-	if (!hook)
-		err_set(&e, ERR_NOT_FOUND, "there is no such hook");
-	if (!hook || verdict != SENDER_FITS || check_content(sender, r, &e) != 0 ||
-	    sender->read(r, &ev, &e) != 0) {
+	const struct cidr_address *from = source_of(r, &address);
+	if (prove(h, hook, r, from, &e) != 0) {
+		refuse_stranger(h, c, r, from, &e);
+		return;
+	}
+	int64_t wait_ms = pace_take(&hook->policy.limit, &hook->paced, clock_mono_ms());
+	if (wait_ms > 0) {
+		err_set(&e, ERR_RATE, "the hook takes %lld deliveries a minute",
+		    (long long)hook->policy.limit.per_minute);
+		refuse_for(c, &e, wait_ms);
+		return;
+	}
+	if (check_content(hook->sender, r, &e) != 0 || hook->sender->read(r, &ev, &e) != 0) {
 		refuse(c, &e);
 		return;
 	}

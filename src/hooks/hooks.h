@@ -3,8 +3,9 @@
  *
  * Answers: 202 {"event", "task"?, "note"?} accepted ("task" only where the store itself was waited
  * for: with a journal the event tells it a moment later); 200 with the first event's id for a
- * repeat; 400 malformed; 401 missing or wrong signature; 404 unknown hook; 413; 415; 503 when the
- * store cannot take it. */
+ * repeat; 400 malformed; 401 missing or wrong signature; 403 from an address that the hook does not
+ * take; 404 unknown hook; 413; 415; 429 with Retry-After: more than the hook takes, or too many
+ * refusals from that address; 503 when the store cannot take it. */
 #pragma once
 
 #include "crypto/seal.h"

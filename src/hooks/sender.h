@@ -68,12 +68,14 @@ struct sender {
 	const char *name, *title;
 	const char *content_type_hint; /* what to choose in the sender's form */
 	const char *signature_header;
-	const char *head_at; /* where a push says the repository's own branch: a JSON pointer, or
-				the branch itself when it always is the same; NULL: nowhere */
-	bool pushes;	     /* of branches */
-	bool forms;	     /* takes forms besides JSON */
-	bool whsec;	     /* its secrets are "whsec_" and base64 */
-	bool signs_whsec;    /* a secret of that form is a key, any other a token */
+	const char *head_at;	/* where a push says the repository's own branch: a JSON pointer, or
+				   the branch itself when it always is the same; NULL: nowhere */
+	const char *commits_at; /* where it lists commits with the files added, modified, removed: a
+				   JSON pointer; NULL: it does not */
+	bool pushes;		/* of branches */
+	bool forms;		/* takes forms besides JSON */
+	bool whsec;		/* its secrets are "whsec_" and base64 */
+	bool signs_whsec;	/* a secret of that form is a key, any other a token */
 	/* Tries every credential that is still good, over the raw bytes, in constant time whatever
 	 * fits. Anything but SENDER_FITS with ERR_UNAUTHORIZED. */
 	enum sender_verdict (*verify)(

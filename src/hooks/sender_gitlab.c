@@ -85,6 +85,7 @@ const struct sender sender_gitlab = {
     .signature_header = "X-Gitlab-Token",
     .signs_whsec = true,
     .head_at = "/project/default_branch",
+    .commits_at = "/commits",
     .pushes = true,
     .verify = gitlab_verify,
     .read = gitlab_read,

@@ -32,6 +32,7 @@
 	    .content_type_hint = json,                                                             \
 	    .signature_header = signature,                                                         \
 	    .head_at = "/repository/default_branch",                                               \
+	    .commits_at = "/commits",                                                              \
 	    .pushes = true,                                                                        \
 	    .forms = takes_forms,                                                                  \
 	    .verify = lower##_verify,                                                              \

@@ -57,5 +57,7 @@ int sender_read_ref(
 /* One more branch of the same delivery: a copy of `first` to be filled, appended. */
 struct sender_event *sender_more(
     struct sender_event *first, size_t *count, struct arena *a, struct err *e);
+/* A commit of zeros: none. */
+bool sender_is_zero(struct str commit);
 /* A member of JSON that skim has accepted, as a string; STR_NONE when it is none. */
 struct str sender_text(struct str json, const char *pointer, struct arena *a);

@@ -66,7 +66,7 @@ struct str sender_head(const struct sender *s, const struct sender_event *ev, st
 	return s->head_at[0] == '/' ? sender_text(ev->json, s->head_at, a) : str_c(s->head_at);
 }
 
-static bool commit_is_zero(struct str s)
+bool sender_is_zero(struct str s)
 {
 	for (size_t i = 0; i < s.n; i++)
 		if (s.p[i] != '0')
@@ -99,7 +99,7 @@ int sender_read_ref(
 	ret->ref = str_from(ref, 11);
 	if (name_ref(ret->ref, e) != 0)
 		return err_at(e, "/ref");
-	if (commit_is_zero(ret->after))
+	if (sender_is_zero(ret->after))
 		ret->ignored = "the branch was deleted";
 	return 0;
 }

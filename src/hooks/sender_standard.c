@@ -32,6 +32,7 @@ const struct sender sender_standard = {
     .content_type_hint = "application/json",
     .signature_header = "webhook-signature",
     .whsec = true,
+    .commits_at = "/commits",
     .pushes = true,
     .verify = sender_verify_standard,
     .read = standard_read,

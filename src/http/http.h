@@ -156,6 +156,8 @@ void http_reply_headers(struct http_call *c, int status, const char *content_typ
 void http_reply_json(struct http_call *c, int status, struct str json);
 /* An RFC 9457 problem document from an error; also what the server itself sends. */
 void http_reply_problem(struct http_call *c, const struct err *e);
+/* The same, and when to come again (RFC 9110 §10.2.3). */
+void http_reply_later(struct http_call *c, const struct err *e, int64_t wait_ms);
 
 /* Server-sent events (WHATWG HTML §9.2). Opens with 200 text/event-stream; a comment line every 15
  * s keeps it alive. `closed` runs on the loop thread once the client is gone or the server drains;

@@ -163,7 +163,7 @@ static const char *lines_for(int status)
 	return status == 429 || status == 503 ? "Retry-After: 1\r\n" : NULL;
 }
 
-void http_reply_problem(struct http_call *c, const struct err *e)
+static void reply_problem(struct http_call *c, const struct err *e, const char *extra)
 {
 	http_reply_claim(c);
 	/* Refused without a reason given: the refuser's fault, but never a 200. */
@@ -172,8 +172,21 @@ void http_reply_problem(struct http_call *c, const struct err *e)
 	    e->pointer, c->request.id};
 	if (class->http_status >= 500)
 		(void)snprintf(c->why, sizeof c->why, "%.255s", e->msg);
-	render_problem(c, &p, lines_for(class->http_status));
+	render_problem(c, &p, extra ? extra : lines_for(class->http_status));
 	http_call_answered(c, ANSWER_REPLY);
+}
+
+void http_reply_problem(struct http_call *c, const struct err *e)
+{
+	reply_problem(c, e, NULL);
+}
+
+void http_reply_later(struct http_call *c, const struct err *e, int64_t wait_ms)
+{
+	char line[48];
+	(void)snprintf(
+	    line, sizeof line, "Retry-After: %lld\r\n", (long long)(wait_ms + 999) / 1000);
+	reply_problem(c, e, line);
 }
 
 void http_reply_headers(struct http_call *c, int status, const char *content_type,

@@ -9,8 +9,9 @@
 int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret_id, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "INSERT INTO hook(name, project_id, sender, secret, branch, created_ms)"
-	    " VALUES ($name, $project, $sender, $secret, $branch, $now) ON CONFLICT DO NOTHING "
+	    "INSERT INTO hook(name, project_id, sender, secret, branch, settings, created_ms)"
+	    " VALUES ($name, $project, $sender, $secret, $branch, coalesce($settings, '{}'), $now) "
+	    "ON CONFLICT DO NOTHING "
 	    "RETURNING id",
 	    e);
 	int rc;
@@ -22,6 +23,7 @@ int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret
 	row_bind_text(q, "$sender", h->sender);
 	store_bind_blob(q, "$secret", h->secret);
 	row_bind_text(q, "$branch", h->branch);
+	store_bind_text(q, "$settings", h->settings);
 	store_bind_i64(q, "$now", h->created_ms);
 	rc = row_number(q, ret_id, e);
 	if (rc == 0) {
@@ -32,9 +34,9 @@ int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret
 	return rc < 0 ? -1 : 0;
 }
 
-#define HOOK_COLUMNS(secret)                                                                       \
+#define HOOK_COLUMNS(secret, old)                                                                  \
 	"SELECT h.id, h.project_id, h.name, p.name, h.sender, " secret                             \
-	", h.branch, h.created_ms, h.paused, p.source_ref"                                         \
+	", h.branch, h.created_ms, h.paused, p.source_ref, h.settings, " old ", h.old_until_ms"    \
 	" FROM hook h JOIN project p ON p.id = h.project_id WHERE "
 
 static void fill_hook(struct row *r, void *ret)
@@ -50,6 +52,9 @@ static void fill_hook(struct row *r, void *ret)
 	    .created_ms = row_i64(r, 7),
 	    .paused = row_bool(r, 8),
 	    .project_branch = row_str(r, 9),
+	    .settings = row_str(r, 10),
+	    .old_secret = row_str_null(r, 11),
+	    .old_until_ms = row_i64(r, 12),
 	};
 }
 
@@ -57,7 +62,7 @@ int model_hook_get(struct store_db *db, struct arena *a, struct str name,
     struct model_viewer viewer, struct model_hook *ret, struct err *e)
 {
 	struct store_stmt *q = store_prepare(
-	    db, HOOK_COLUMNS("NULL") "h.name = $name AND " ROW_SEES("h", "project_id"), e);
+	    db, HOOK_COLUMNS("NULL", "NULL") "h.name = $name AND " ROW_SEES("h", "project_id"), e);
 
 	if (!q)
 		return -1;
@@ -69,7 +74,8 @@ int model_hook_get(struct store_db *db, struct arena *a, struct str name,
 int model_hook_find(
     struct store_db *db, struct arena *a, struct str name, struct model_hook *ret, struct err *e)
 {
-	struct store_stmt *q = store_prepare(db, HOOK_COLUMNS("h.secret") "h.name = $name", e);
+	struct store_stmt *q =
+	    store_prepare(db, HOOK_COLUMNS("h.secret", "h.old_secret") "h.name = $name", e);
 
 	if (!q)
 		return -1;
@@ -86,12 +92,13 @@ int model_hook_list(struct store_db *db, struct arena *a, int64_t project_id,
 	/* Two statements, so that each has the index it needs. */
 	if (project_id)
 		q = store_prepare(db,
-		    HOOK_COLUMNS("NULL") "h.project_id = $project AND h.id < $after AND " ROW_SEES(
-			"h", "project_id") " ORDER BY h.id DESC LIMIT $limit",
+		    HOOK_COLUMNS("NULL",
+			"NULL") "h.project_id = $project AND h.id < $after AND " ROW_SEES("h",
+			"project_id") " ORDER BY h.id DESC LIMIT $limit",
 		    e);
 	else
 		q = store_prepare(db,
-		    HOOK_COLUMNS("NULL") "h.id < $after AND " ROW_SEES(
+		    HOOK_COLUMNS("NULL", "NULL") "h.id < $after AND " ROW_SEES(
 			"h", "project_id") " ORDER BY h.id DESC LIMIT $limit",
 		    e);
 	if (!q)
@@ -110,8 +117,8 @@ int model_hook_list(struct store_db *db, struct arena *a, int64_t project_id,
 int model_hook_all(struct store_db *db, struct arena *a, struct model_page page,
     struct model_hooks *ret, struct err *e)
 {
-	struct store_stmt *q = store_prepare(
-	    db, HOOK_COLUMNS("h.secret") "h.id > $after ORDER BY h.id LIMIT $limit", e);
+	struct store_stmt *q = store_prepare(db,
+	    HOOK_COLUMNS("h.secret", "h.old_secret") "h.id > $after ORDER BY h.id LIMIT $limit", e);
 	struct row_list l;
 
 	if (!q)
@@ -125,20 +132,34 @@ int model_hook_all(struct store_db *db, struct arena *a, struct model_page page,
 	return 0;
 }
 
-int model_hook_update(struct store_db *db, int64_t id, struct str sender, struct str sealed_secret,
-    struct str branch, struct err *e)
+int model_hook_update(
+    struct store_db *db, int64_t id, struct str branch, struct str settings, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "UPDATE hook SET sender = coalesce($sender, sender), secret = coalesce($secret, "
-	    "secret),"
-	    " branch = coalesce($branch, branch) WHERE id = $id",
+	    "UPDATE hook SET branch = coalesce($branch, branch),"
+	    " settings = coalesce($settings, settings) WHERE id = $id",
 	    e);
 
 	if (!q)
 		return -1;
-	store_bind_text(q, "$sender", sender);
-	store_bind_blob(q, "$secret", sealed_secret);
 	store_bind_text(q, "$branch", branch);
+	store_bind_text(q, "$settings", settings);
+	store_bind_i64(q, "$id", id);
+	return row_change(db, q, e);
+}
+
+int model_hook_rotate(
+    struct store_db *db, int64_t id, struct str sealed_secret, int64_t old_until_ms, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE hook SET old_secret = CASE WHEN $until > 0 THEN secret END,"
+	    " old_until_ms = $until, secret = $secret WHERE id = $id",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$until", old_until_ms);
+	store_bind_blob(q, "$secret", sealed_secret);
 	store_bind_i64(q, "$id", id);
 	return row_change(db, q, e);
 }

@@ -166,8 +166,14 @@ static const char schema_3[] =
     " one @i64 PRIMARY KEY CHECK (one = 1), segment @i64 NOT NULL, at_bytes @i64 NOT NULL,"
     " sequence @i64 NOT NULL, oldest @i64 NOT NULL) @strict;\n";
 
+/* Hooks: what they take, as JSON (hooks/policy.h), and the secret before while it is still good. */
+static const char schema_hooks[] =
+    "ALTER TABLE hook ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';\n"
+    "ALTER TABLE hook ADD COLUMN old_secret @blob;\n"
+    "ALTER TABLE hook ADD COLUMN old_until_ms @i64 NOT NULL DEFAULT 0;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
-static const char *const migrations[] = {schema_1, schema_2, schema_3};
+static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_hooks};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

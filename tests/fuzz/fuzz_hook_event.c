@@ -1,12 +1,13 @@
 /* rooms: base loop crypto text http hooks store model queue */
 /* covers: hooks/sender.c hooks/sender_read.c hooks/sender_hub.c hooks/sender_gitlab.c
  * hooks/sender_bitbucket.c hooks/sender_particle.c hooks/sender_standard.c hooks/sender_generic.c
- * hooks/sender_huggingface.c */
+ * hooks/sender_huggingface.c hooks/policy.c */
 /* What stands behind the signature: the input is header lines, an empty line and a body; this file
  * signs it, so that every input gets past the check. Whatever a sender then reads must be what the
  * rest of the platform may take for granted. */
 #include "base/hex.h"
 #include "base/name.h"
+#include "hooks/policy.h"
 #include "hooks/sender.h"
 #include "text/json.h"
 #include "text/skim.h"
@@ -80,6 +81,20 @@ static void check_ref(const struct sender_event *ev)
 		must(str_starts(whole, heads) && str_eq(str_from(whole, heads.n), ev->ref));
 }
 
+/* Whatever a body holds, filters answer one way or the other. */
+static void check_policy(const struct sender *s, const struct sender_event *ev, struct arena *a)
+{
+	struct err e;
+	struct policy p;
+	CLEANUP_JSON json_t *o =
+	    json_pack("{s:[s],s:{s:s}}", "events", "p*", "fields", "/ref", "refs/*/**");
+	if (s->commits_at)
+		json_object_set_new(o, "paths", json_pack("[ss]", "src/**/*.c", "?*"));
+	must(policy_init(&p, o, s, &e) == 0);
+	(void)policy_leaves_out(&p, s, ev, a);
+	policy_fini(&p);
+}
+
 static void run(const struct sender *sender, const struct sender_proof *p, struct http_request *r)
 {
 	struct err e = {.code = ERR_NONE};
@@ -100,6 +115,7 @@ static void run(const struct sender *sender, const struct sender_proof *p, struc
 	}
 	if (ev.push && str_eq_c(ev.kind, "push"))
 		check_ref(&ev);
+	check_policy(sender, &ev, r->arena);
 }
 
 /* The headers that the sender signs with stand before those of the input. */

@@ -69,7 +69,7 @@ UNIT(make_hooks)
 	CHECK(model_hook_find(db, a, STR("site"), &m, e) == 1);
 	struct str stolen = m.secret;
 	CHECK(model_hook_find(db, a, STR("moved"), &m, e) == 1);
-	CHECK(model_hook_update(db, m.id, STR_NONE, stolen, STR_NONE, e) == 1);
+	CHECK(model_hook_rotate(db, m.id, stolen, 0, e) == 1);
 	return 0;
 }
 
