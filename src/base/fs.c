@@ -16,7 +16,8 @@
 
 #define READ_STEP_BYTES 65536u
 #define TEMP_SIZE 32
-#define DEPTH_MAX 64
+#define DEPTH_MAX 64 /* folders open at once */
+#define PASSES_MAX 16
 
 void fs_close_fd(int *fd)
 {
@@ -259,17 +260,10 @@ int fs_memfd(const char *label, const void *p, size_t n, struct err *e)
 	return -1;
 }
 
-static int remove_entry(int dir, const char *name, unsigned depth, struct err *e);
-
-/* A directory of our own without rwx for us is opened up first; nobody else's is touched. */
-static int open_to_empty(int dir, const char *name)
+int fs_open_to_empty(int path)
 {
-	uint64_t resolve =
-	    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
-	CLEANUP_FD int path =
-	    open_resolved(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, resolve);
 	struct stat st;
-	if (path < 0 || fstat(path, &st) != 0)
+	if (fstat(path, &st) != 0)
 		return -1;
 	if ((st.st_mode & 0700) != 0700 && st.st_uid == geteuid()) {
 		char self[40];
@@ -280,18 +274,38 @@ static int open_to_empty(int dir, const char *name)
 	return openat(path, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+static int open_to_empty(int dir, const char *name)
+{
+	uint64_t resolve =
+	    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
+	CLEANUP_FD int path =
+	    open_resolved(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, resolve);
+	return path < 0 ? -1 : fs_open_to_empty(path);
+}
+
+/* What lies deeper than we go at once is moved up, below the tree's top, and is met there in the
+ * next pass: no tree is too deep to go. */
+struct removal {
+	int top; /* -1: not opened yet */
+	unsigned moved;
+};
+
+static int remove_entry(
+    struct removal *r, int dir, const char *name, unsigned depth, struct err *e);
+
 /* One pass over the entries; *ret_seen counts them. */
-static int empty_pass(struct dir *d, unsigned depth, size_t *ret_seen, struct err *e)
+static int empty_pass(
+    struct removal *r, struct dir *d, unsigned depth, size_t *ret_seen, struct err *e)
 {
 	*ret_seen = 0;
 	dir_rewind(d);
 	for (const struct dirent64 *entry; (entry = dir_next(d)); ++*ret_seen)
-		if (remove_entry(d->fd, entry->d_name, depth, e) != 0)
+		if (remove_entry(r, d->fd, entry->d_name, depth, e) != 0)
 			return -1;
 	return d->error == 0 ? 0 : err_sys(e, ERR_IO, d->error, "could not list a directory");
 }
 
-static int empty_dir(int fd, unsigned depth, struct err *e)
+static int empty_dir(struct removal *r, int fd, unsigned depth, struct err *e)
 {
 	struct dir d CLEANUP_DIR;
 	dir_take(&d, fd);
@@ -299,12 +313,27 @@ static int empty_dir(int fd, unsigned depth, struct err *e)
 	 * left. */
 	size_t seen = 1;
 	int rc = 0;
-	for (int pass = 0; rc == 0 && seen > 0 && pass < 16; pass++)
-		rc = empty_pass(&d, depth, &seen, e);
+	unsigned moved = 0;
+	for (int pass = 0; rc == 0 && seen > 0 && (pass < PASSES_MAX || r->moved != moved);
+	     pass++) {
+		moved = r->moved;
+		rc = empty_pass(r, &d, depth, &seen, e);
+	}
 	return rc;
 }
 
-static int remove_entry(int dir, const char *name, unsigned depth, struct err *e)
+static int move_up(struct removal *r, int dir, const char *name, int fd, struct err *e)
+{
+	char up[TEMP_SIZE];
+	fs_close_fd(&fd); /* open, so it is no longer closed to us, and can be moved */
+	temp_name(up);
+	if (io_get()->renameat(dir, name, r->top, up) != 0)
+		return err_sys(e, ERR_IO, errno, "could not move '%s' up", name);
+	r->moved++;
+	return 0;
+}
+
+static int remove_entry(struct removal *r, int dir, const char *name, unsigned depth, struct err *e)
 {
 	const struct io *io = io_get();
 	if (io->unlinkat(dir, name, 0) == 0 || errno == ENOENT)
@@ -312,14 +341,16 @@ static int remove_entry(int dir, const char *name, unsigned depth, struct err *e
 	/* POSIX says EPERM, Linux EISDIR when the name is a directory. */
 	if (errno != EISDIR && errno != EPERM)
 		return err_sys(e, ERR_IO, errno, "could not remove '%s'", name);
-	if (depth >= DEPTH_MAX)
-		return err_set(e, ERR_TOO_LARGE, "'%s' is deeper than %d folders", name, DEPTH_MAX);
 	int fd = open_to_empty(dir, name);
 	if (fd < 0)
 		return errno == EXDEV
 			   ? err_set(e, ERR_CONFLICT, "'%s' is on another file system", name)
 			   : err_sys(e, ERR_IO, errno, "could not open '%s' to empty it", name);
-	if (empty_dir(fd, depth + 1, e) != 0)
+	if (depth >= DEPTH_MAX)
+		return move_up(r, dir, name, fd, e);
+	if (r->top < 0)
+		r->top = fd;
+	if (empty_dir(r, fd, depth + 1, e) != 0)
 		return err_prefix(e, "'%s'", name);
 	if (io->unlinkat(dir, name, AT_REMOVEDIR) != 0 && errno != ENOENT)
 		return err_sys(e, ERR_IO, errno, "could not remove directory '%s'", name);
@@ -328,7 +359,8 @@ static int remove_entry(int dir, const char *name, unsigned depth, struct err *e
 
 int fs_remove_tree(int dir, const char *name, struct err *e)
 {
+	struct removal r = {.top = -1};
 	if (!is_component(name))
 		return not_component(name, e);
-	return remove_entry(dir, name, 0, e);
+	return remove_entry(&r, dir, name, 0, e);
 }

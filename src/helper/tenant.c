@@ -323,9 +323,9 @@ static int empty_dir(int fd)
 	struct dir d CLEANUP_DIR;
 	struct err ignored;
 	int rc = 0;
-	dir_open(&d, fd);
+	dir_take(&d, fs_open_to_empty(fd)); /* its owner may have closed it */
 	for (const struct dirent64 *entry; (entry = dir_next(&d));)
-		if (fs_remove_tree(fd, entry->d_name, &ignored) != 0)
+		if (fs_remove_tree(d.fd, entry->d_name, &ignored) != 0)
 			rc = -1;
 	return d.error == 0 ? rc : -1;
 }
@@ -464,7 +464,8 @@ static int remove_unsealed(const struct tenant_roots *t, uint32_t number, int re
 		return 0;
 	if (fd < 0 || fstat(fd, &st) != 0)
 		return err_sys(e, ERR_IO, errno, "could not open release %s", n);
-	*ret_sealed = (st.st_mode & 0222) == 0;
+	bool tenants = t->root && st.st_uid == tenant_uid(t, number);
+	*ret_sealed = !tenants && (st.st_mode & 0222) == 0;
 	if (*ret_sealed)
 		return 0;
 	if (t->root &&

@@ -910,6 +910,14 @@ static void removal_leaves_nothing(void **state)
 	assert_true(wait_for(is_running, 5000));
 	pid_watched = last(watched)->pid;
 	seal("", 0, ERR_NONE);
+	/* what a build left closed, and deeper than anybody goes at once */
+	must(PRIV_RELEASE_PREPARE, "swt-shop", 2);
+	struct run_spec b = spec("build",
+	    SH("i=0; while [ $i -lt 300 ]; do mkdir d && cd d || exit 1; i=$((i + 1)); done; "
+	       "chmod 0 . $HOME"));
+	b.sandbox = PRIV_SANDBOX_BUILD;
+	b.release = 2;
+	job(&b, 0);
 	must(PRIV_PROJECT_REMOVE, "swt-shop", 0);
 	assert_true(wait_for(is_reaped, 2000));
 	char path[256];
