@@ -110,8 +110,8 @@ static int limit_words(const struct work *w, const char *what, struct err *e)
 	case PRIV_LIMIT_DISK:
 		num_size_text(w->job_limits.disk_bytes, text);
 		(void)err_set(e, ERR_FAILED,
-		    "%s wrote more than its disk limit allows (%s for the release with its cache, "
-		    "mirror and temporary files)",
+		    "%s wrote more than its disk limit allows (%s for the release and all that is "
+		    "kept to make it)",
 		    what, text);
 		return err_hint(e, "%s",
 		    fetch ? "keep large files out of the repository, or ask the operator for more "

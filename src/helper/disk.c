@@ -66,7 +66,7 @@ static int open_project(const struct disk_place *p)
 static _Noreturn void look(const struct disk_place *p, uint64_t bytes_max)
 {
 	char release[32], tmp[GUEST_TMP_MAX + 8];
-	const char *const places[] = {release, "cache", "mirror", tmp};
+	const char *const places[] = {release, "mirror", tmp, p->cache ? "cache" : NULL};
 	struct sum s = {.bytes_max = bytes_max};
 	struct stat st;
 	snprintf(release, sizeof(release), "releases/%u", p->release);
@@ -76,7 +76,7 @@ static _Noreturn void look(const struct disk_place *p, uint64_t bytes_max)
 	if (dir < 0 || fstat(dir, &st) != 0)
 		_exit(1);
 	s.device = st.st_dev;
-	for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
+	for (size_t i = 0; i < sizeof(places) / sizeof(*places) && places[i]; i++) {
 		int fd = fs_open_beneath(
 		    dir, places[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, 0);
 		if (fd >= 0 && !add_folder(&s, fd, 0))
@@ -178,7 +178,7 @@ bool disk_settle(struct disk_watch *w, const struct disk_place *p, bool well, in
 {
 	if (w->bytes_max == 0 || w->pid != 0)
 		return w->pid != 0;
-	bool drop = w->over;
+	bool drop = w->over && p->cache;
 	if (w->last && !drop)
 		return false;
 	w->last = true;

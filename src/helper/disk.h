@@ -17,6 +17,7 @@ struct disk_place {
 	const char *project; /* validated */
 	uint32_t number;     /* of the project's user */
 	uint32_t release;
+	bool cache;	 /* it writes the cache, so that counts; a fetch does not */
 	const char *tmp; /* name below the project's tmp/ */
 };
 

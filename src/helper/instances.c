@@ -158,8 +158,8 @@ static struct disk_place place_of(
     const struct instances *t, const struct instance *in, char tmp[GUEST_TMP_MAX])
 {
 	tmp_name(in, tmp);
-	return (struct disk_place){
-	    t->o.roots, in->st.project, in->user_number, in->st.release, tmp};
+	return (struct disk_place){t->o.roots, in->st.project, in->user_number, in->st.release,
+	    in->spec.sandbox == PRIV_SANDBOX_BUILD, tmp};
 }
 
 static int fill_guest(
