@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #define MAGIC 0x53575552u
+#define WINDOW_RECORDS 64u
+#define HINTS 16384u
 
 struct record {
 	uint32_t magic, number;
@@ -48,19 +50,37 @@ int users_open(struct users *u, const char *state_dir, struct err *e)
 	return fsync(dir) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not sync '%s'", state_dir);
 }
 
-/* 1 a record, 0 the end (a torn last record counts as the end: its number was never used), -1. */
-static int read_record(const struct users *u, uint32_t number, struct record *r, struct err *e)
+/* Several records at once: a registry of 10,000 is read in 160 steps. */
+struct window {
+	uint32_t first, count; /* numbers first … first + count - 1 are in v */
+	struct record v[WINDOW_RECORDS];
+};
+
+static int fill(const struct users *u, uint32_t number, struct window *w, struct err *e)
 {
-	off_t at = (off_t)(number - 1) * (off_t)sizeof(*r);
-	ssize_t n = pread(u->fd, r, sizeof(*r), at);
+	off_t at = (off_t)(number - 1) * (off_t)sizeof(struct record);
+	ssize_t n = pread(u->fd, w->v, sizeof(w->v), at);
 	if (n < 0)
 		return err_sys(e, ERR_IO, errno, "could not read the registry of users");
-	if (n != (ssize_t)sizeof(*r))
+	w->first = number;
+	w->count = (uint32_t)((size_t)n / sizeof(struct record));
+	return 0;
+}
+
+/* 1 a record, good until the next call; 0 the end (a torn last record counts as the end: its number
+ * was never used), -1. `w` begins as zeros. */
+static int read_record(const struct users *u, uint32_t number, struct window *w,
+    const struct record **ret, struct err *e)
+{
+	if ((number < w->first || number - w->first >= w->count) && fill(u, number, w, e) != 0)
+		return -1;
+	if (w->count == 0)
 		return 0;
+	const struct record *r = *ret = &w->v[number - w->first];
 	if (r->magic == MAGIC && r->number == number && r->sum == sum_of(r))
 		return 1;
-	struct record after;
-	if (pread(u->fd, &after, 1, at + (off_t)sizeof(*r)) <= 0)
+	char after;
+	if (pread(u->fd, &after, 1, (off_t)number * (off_t)sizeof(*r)) <= 0)
 		return 0;
 	return err_set(e, ERR_IO, "record %u of the registry of users is damaged", number);
 }
@@ -72,16 +92,38 @@ static void to_public(const struct record *r, struct users_record *ret)
 	memcpy(ret->user, r->user, sizeof(ret->user) - 1);
 }
 
+/* Where a project's record was last: looked at first, and worth nothing when it is not there any
+ * more. */
+static uint32_t *hint_of(struct str project)
+{
+	static uint32_t hints[HINTS];
+	uint32_t h = 0x811c9dc5u;
+	for (size_t i = 0; i < project.n; i++)
+		h = (h ^ (uint8_t)project.p[i]) * 0x01000193u;
+	return &hints[h % HINTS];
+}
+
+static bool is_of(const struct record *r, struct str project, struct users_record *ret)
+{
+	to_public(r, ret);
+	return ret->state != USERS_RETIRED && str_eq_c(project, ret->project);
+}
+
 int users_find(const struct users *u, struct str project, struct users_record *ret, struct err *e)
 {
-	struct record r;
+	struct window w = {0};
+	const struct record *r;
+	uint32_t *hint = hint_of(project);
+	if (*hint != 0 && read_record(u, *hint, &w, &r, e) > 0 && is_of(r, project, ret))
+		return 1;
 	for (uint32_t number = 1; number <= USERS_MAX; number++) {
-		int rc = read_record(u, number, &r, e);
+		int rc = read_record(u, number, &w, &r, e);
 		if (rc <= 0)
 			return rc;
-		to_public(&r, ret);
-		if (ret->state != USERS_RETIRED && str_eq_c(project, ret->project))
-			return 1;
+		if (!is_of(r, project, ret))
+			continue;
+		*hint = number;
+		return 1;
 	}
 	return 0;
 }
@@ -104,11 +146,12 @@ int users_put(const struct users *u, const struct users_record *r, struct err *e
 
 int users_add(const struct users *u, struct str project, struct users_record *ret, struct err *e)
 {
-	struct record r;
+	struct window w = {0};
+	const struct record *r;
 	*ret = (struct users_record){.number = 1, .state = USERS_ALLOTTED};
 	if (!str_copy(project, ret->project, sizeof(ret->project)))
 		return err_set(e, ERR_INVALID, "project name is too long");
-	for (int rc; (rc = read_record(u, ret->number, &r, e)) != 0; ret->number++)
+	for (int rc; (rc = read_record(u, ret->number, &w, &r, e)) != 0; ret->number++)
 		if (rc < 0)
 			return -1;
 	if (ret->number > USERS_MAX)
