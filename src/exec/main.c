@@ -6,12 +6,15 @@
 #include "exec/environ.h"
 #include "exec/relay.h"
 #include "launch/sandbox.h"
+#include "launch/supply.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define ARENA_BYTES (8u << 20)
@@ -63,7 +66,7 @@ static int close_in(const struct guest *g, const struct environ_dirs *d, struct 
 	    .mirror = mirror,
 	    .tmp = g->tmp[0] ? d->tmp : NULL,
 	    .program = g->program[0] ? g->program : NULL,
-	    .private_tmp = g->tmp[0] && same_file(d->tmp, "/tmp"),
+	    .private_tmp = g->own_tmp || (g->tmp[0] && same_file(d->tmp, "/tmp")),
 	};
 	if (g->relay)
 		p = (struct sandbox_paths){0};
@@ -140,11 +143,22 @@ static int perform(int argc, char **argv)
 	struct guest g;
 	struct environ_dirs d;
 	struct err e = {0};
-	if (guest_parse(argc, argv, &g, &e) != 0) {
+	if (argc == 4 && strcmp(argv[1], "--ended") == 0)
+		return supply_tell_end(
+			   argv[2], argv[3], getenv("EXIT_CODE"), getenv("EXIT_STATUS"), &e) == 0
+			   ? 0
+			   : fail(&e);
+	bool unit = argc == 4 && strcmp(argv[1], "--supply") == 0;
+	if ((unit ? supply_take(argv[2], argv[3], &g, &e) : guest_parse(argc, argv, &g, &e)) != 0) {
 		fail(&e);
 		return EXIT_USAGE;
 	}
 	environ_dirs(&g, &d);
+	/* Otherwise the starter made it. */
+	if (unit && g.tmp[0] && !g.relay && mkdir(d.tmp, 0700) != 0 && errno != EEXIST) {
+		(void)err_sys(&e, ERR_UNAVAILABLE, errno, "could not make '%s'", d.tmp);
+		return fail(&e);
+	}
 	if (!g.relay)
 		(void)run_program(&g, &d, &e);
 	else if (close_in(&g, &d, &e) == 0 && relay_run(GUEST_FD_LISTEN, g.port, &e) == 0)

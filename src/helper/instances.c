@@ -2,8 +2,10 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "helper/instances_state.h"
 #include "helper/leftovers.h"
 #include "helper/output.h"
+#include "helper/units.h"
 #include "launch/guest.h"
 #include "launch/spawn.h"
 
@@ -20,22 +22,17 @@
 #define TICK_OUTPUT_MS 250
 #define TICK_GROUP_MS 50
 
-struct instances {
-	struct instances_options o;
-	struct cgroup_base groups;
-	uint64_t next_serial;
-	size_t used_end; /* no used slot at or above */
-	size_t count;
-	int64_t output_ms; /* next look at the pipes */
-	struct instance v[INSTANCES_MAX];
-};
-
 static struct instances table;
 
 struct instances *instances_open(const struct instances_options *o)
 {
 	table.o = *o;
 	table.next_serial = 1;
+	if (o->units) {
+		units_clear();
+		table.groups = (struct cgroup_base){.v2 = -1, .memory = -1, .cpu = -1, .pids = -1};
+		return &table;
+	}
 	cgroup_open(&table.groups, o->label);
 	if (!cgroup_has_memory(&table.groups))
 		log_event(LOG_WARN, "keeper", "no_memory_groups",
@@ -46,7 +43,10 @@ struct instances *instances_open(const struct instances_options *o)
 
 void instances_close(struct instances *t)
 {
-	cgroup_close(&t->groups);
+	if (t->o.units)
+		units_clear();
+	else
+		cgroup_close(&t->groups);
 }
 
 /* ---- records ---- */
@@ -81,7 +81,7 @@ size_t instances_alive(const struct instances *t)
 	return n;
 }
 
-static void close_kept(struct instance *in)
+void instance_close_kept(struct instance *in)
 {
 	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
 		fs_close_fd(&in->fd[i]);
@@ -95,7 +95,7 @@ static void group_name(const struct instance *in, char out[24])
 
 static void free_record(struct instances *t, struct instance *in)
 {
-	close_kept(in);
+	instance_close_kept(in);
 	fs_close_fd(&in->out_read);
 	if (in->group_left) { /* what still dies there is swept at the next start at the latest */
 		char name[24];
@@ -132,7 +132,7 @@ static struct instance *take_slot(struct instances *t, struct err *e)
 	return take_slot(t, e);
 }
 
-static void set_state(struct instance *in, enum priv_state state)
+void instance_set_state(struct instance *in, enum priv_state state)
 {
 	in->st.state = (uint8_t)state;
 	in->changed = true;
@@ -162,7 +162,7 @@ static struct disk_place place_of(
 	    in->spec.sandbox == PRIV_SANDBOX_BUILD, tmp};
 }
 
-static int fill_guest(
+int instance_fill_guest(
     const struct instances *t, const struct instance *in, struct guest *g, struct err *e)
 {
 	static const enum guest_sandbox sandboxes[PRIV_SANDBOX_COUNT] = {
@@ -189,6 +189,7 @@ static int fill_guest(
 		return err_set(e, ERR_SETTINGS, "the path of slipway-tree is too long");
 	memcpy(g->process, in->st.process, sizeof(g->process));
 	memcpy(g->subdir, s->subdir, sizeof(g->subdir));
+	g->own_tmp = in->unit;
 	tmp_name(in, g->tmp);
 	(void)sandbox_key(t, in, g->key);
 	return 0;
@@ -234,14 +235,25 @@ static int make_group(struct instances *t, struct instance *in, struct launch_sp
 	return 0;
 }
 
+void instance_count_start(struct instance *in, pid_t pid)
+{
+	in->st.pid = pid;
+	in->st.starts++;
+	in->st.limit_hit = PRIV_LIMIT_NONE;
+	in->st.started_mono_ms = (uint64_t)clock_mono_ms();
+	instance_set_state(in, PRIV_RUNNING);
+}
+
 static int spawn(struct instances *t, struct instance *in, struct err *e)
 {
+	if (t->o.units)
+		return instance_start_unit(t, in, e);
 	struct guest g;
 	struct guest_line line;
 	struct launch_spec l;
 	int joins[CGROUP_FDS_MAX];
 	fill_launch(t, in, &l);
-	if (fill_guest(t, in, &g, e) != 0 || guest_line(&g, &line, e) != 0)
+	if (instance_fill_guest(t, in, &g, e) != 0 || guest_line(&g, &line, e) != 0)
 		return -1;
 	CLEANUP_FD int dir = open(g.project_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	CLEANUP_FD int tmp = fs_open_beneath(dir, "tmp", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -257,11 +269,7 @@ static int spawn(struct instances *t, struct instance *in, struct err *e)
 		close(joins[i]);
 	if (pid < 0)
 		return -1;
-	in->st.pid = pid;
-	in->st.starts++;
-	in->st.limit_hit = PRIV_LIMIT_NONE;
-	in->st.started_mono_ms = (uint64_t)clock_mono_ms();
-	set_state(in, PRIV_RUNNING);
+	instance_count_start(in, pid);
 	return 0;
 }
 
@@ -327,7 +335,8 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 		in->term_ms = (int64_t)in->st.started_mono_ms + s->time_limit_ms;
 	if (s->class == PRIV_JOB) {
 		/* A job runs once: the end of its output is the end of its processes. */
-		close_kept(in);
+		if (!in->unit)
+			instance_close_kept(in);
 		if (s->sandbox != PRIV_SANDBOX_RUN)
 			in->disk.bytes_max = s->limits.disk_bytes;
 	}
@@ -342,7 +351,9 @@ static void kill_all(struct instances *t, struct instance *in, pid_t pid)
 	char name[24], key[GUEST_KEY_MAX + 1];
 	if (pid > 0)
 		(void)kill(-pid, SIGKILL);
-	if (in->group) {
+	if (in->unit) {
+		units_kill(in);
+	} else if (in->group) {
 		group_name(in, name);
 		(void)cgroup_kill(&t->groups, name);
 	} else if (pid > 0) {
@@ -357,7 +368,7 @@ void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_m
 	if (in->st.state == PRIV_ENDED)
 		return;
 	in->stopping = true;
-	if (in->st.pid == 0) {
+	if (in->st.pid == 0 && !in->unit) {
 		finish(t, in);
 		return;
 	}
@@ -369,8 +380,11 @@ void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_m
 		in->kill_ms = kill_ms;
 	if (in->st.state == PRIV_STOPPING)
 		return;
-	(void)kill(-in->st.pid, SIGTERM);
-	set_state(in, PRIV_STOPPING);
+	if (in->st.pid == 0)
+		units_stop(in);
+	else
+		(void)kill(-in->st.pid, SIGTERM);
+	instance_set_state(in, PRIV_STOPPING);
 }
 
 int instances_signal(struct instances *t, struct instance *in, int signal, struct err *e)
@@ -406,7 +420,7 @@ void instances_purge(struct instances *t, struct str project)
 		if (!str_eq_c(project, in->st.project))
 			continue;
 		in->purged = true;
-		if (in->st.pid != 0)
+		if (in->st.pid != 0 || in->unit)
 			kill_all(t, in, in->st.pid);
 		instances_stop(t, in, 1);
 	}
@@ -414,15 +428,20 @@ void instances_purge(struct instances *t, struct str project)
 
 /* ---- ending ---- */
 
-static enum priv_limit_hit which_limit(struct instances *t, struct instance *in, int status)
+static struct cgroup_events read_events(const struct instances *t, const struct instance *in)
 {
 	struct cgroup_events now = in->seen;
 	char name[24];
-	if (in->st.limit_hit == PRIV_LIMIT_TIME || in->disk.over)
-		return in->disk.over ? PRIV_LIMIT_DISK : PRIV_LIMIT_TIME;
 	group_name(in, name);
 	if (in->group)
 		cgroup_read_events(&t->groups, name, &now);
+	return now;
+}
+
+static enum priv_limit_hit which_limit(struct instance *in, int status, struct cgroup_events now)
+{
+	if (in->st.limit_hit == PRIV_LIMIT_TIME || in->disk.over)
+		return in->disk.over ? PRIV_LIMIT_DISK : PRIV_LIMIT_TIME;
 	bool memory = now.oom_kills > in->seen.oom_kills,
 	     tasks = now.tasks_refused > in->seen.tasks_refused;
 	in->seen = now;
@@ -439,13 +458,13 @@ static void finish(struct instances *t, struct instance *in)
 {
 	char name[24], tmp[GUEST_TMP_MAX];
 	group_name(in, name);
-	close_kept(in);
+	instance_close_kept(in);
 	if (in->group)
 		in->group_left = !cgroup_remove(&t->groups, name);
 	const struct disk_place place = place_of(t, in, tmp);
 	(void)disk_remove_tmp(&place); /* reaped like any child */
 	in->restart_ms = in->kill_ms = in->term_ms = 0;
-	set_state(in, PRIV_ENDED);
+	instance_set_state(in, PRIV_ENDED);
 }
 
 /* A job's processes are gone; it has ended when what it holds on disk is known, too. */
@@ -483,7 +502,7 @@ static void back_off(struct instance *in, int64_t now_ms)
 		pause = INSTANCES_BACKOFF_MAX_MS;
 	in->failures++;
 	in->restart_ms = now_ms + pause;
-	set_state(in, PRIV_BACKOFF);
+	instance_set_state(in, PRIV_BACKOFF);
 }
 
 static void log_end(const struct instance *in, int status)
@@ -496,6 +515,22 @@ static void log_end(const struct instance *in, int status)
 	    F_I64("limit", in->st.limit_hit));
 }
 
+void instance_ended(
+    struct instances *t, struct instance *in, int status, struct cgroup_events now, int64_t now_ms)
+{
+	in->st.limit_hit = (uint8_t)which_limit(in, status, now);
+	in->st.wait_status = status;
+	in->st.ended_mono_ms = (uint64_t)now_ms;
+	log_end(in, status);
+	in->st.pid = 0;
+	in->unit = false;
+	in->supply_ms = in->gone_ms = 0;
+	if (in->st.class == PRIV_SERVICE && !in->stopping)
+		back_off(in, now_ms);
+	else
+		finish_job(t, in, now_ms);
+}
+
 bool instances_reaped(struct instances *t, pid_t pid, int status, int64_t now_ms)
 {
 	size_t at = 0;
@@ -504,18 +539,11 @@ bool instances_reaped(struct instances *t, pid_t pid, int status, int64_t now_ms
 			disk_known(t, in, status, now_ms);
 			return true;
 		}
-		if (in->st.pid != pid)
+		if (in->st.pid != pid || in->unit)
 			continue;
-		in->st.limit_hit = (uint8_t)which_limit(t, in, status);
-		in->st.wait_status = status;
-		in->st.ended_mono_ms = (uint64_t)now_ms;
+		struct cgroup_events now = read_events(t, in);
 		kill_all(t, in, pid);
-		log_end(in, status);
-		in->st.pid = 0;
-		if (in->st.class == PRIV_SERVICE && !in->stopping)
-			back_off(in, now_ms);
-		else
-			finish_job(t, in, now_ms);
+		instance_ended(t, in, status, now, now_ms);
 		return true;
 	}
 	return false;
@@ -550,6 +578,8 @@ static void sooner(int64_t *due, int64_t at)
 static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms)
 {
 	int64_t due = DEADLINE_NEVER;
+	if (in->unit)
+		instance_look_after_unit(t, in, now_ms);
 	if (in->st.state == PRIV_BACKOFF && now_ms >= in->restart_ms) {
 		in->restart_ms = 0;
 		restart(t, in, now_ms);
@@ -573,6 +603,8 @@ static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms
 		if (in->group_left)
 			sooner(&due, now_ms + TICK_GROUP_MS);
 	}
+	sooner(&due, in->supply_ms);
+	sooner(&due, in->gone_ms);
 	if (in->st.state == PRIV_BACKOFF)
 		sooner(&due, in->restart_ms);
 	if (in->st.state == PRIV_RUNNING)

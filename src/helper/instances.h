@@ -15,7 +15,9 @@
 #include "helper/disk.h"
 #include "helper/tenant.h"
 #include "launch/cgroup.h"
+#include "launch/supply.h"
 #include "priv/priv.h"
+#include "render/unit.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +57,11 @@ struct instance {
 	bool group_left;    /* that is still to be removed */
 	struct cgroup_events seen;
 	struct disk_watch disk; /* jobs that fetch or build */
+	/* As a unit of systemd: */
+	bool unit;	   /* it was started, and has not told its end */
+	bool supplied;	   /* what it needs was handed out, once per start */
+	int64_t supply_ms; /* until when it should have asked */
+	int64_t gone_ms;   /* since when its process is seen no more */
 };
 
 struct instances_options {
@@ -63,6 +70,8 @@ struct instances_options {
 	const char *label;	 /* names our control groups */
 	bool private_tmp;	 /* no program or project lies below /tmp */
 	uint64_t incarnation;
+	/* Instances are units of systemd; NULL: processes of ours. */
+	const struct render_unit_roots *units;
 };
 
 struct instances;
@@ -93,6 +102,11 @@ void instances_told(struct instances *t, struct instance *in);
 /* Ends all of a project's instances at once and forgets them when they have ended. */
 void instances_purge(struct instances *t, struct str project);
 
+/* slipway-exec asks for what its instance was started with, or tells how it ended
+ * (launch/supply.h). Checks that it is the tenant's, in the instance's unit, and the first to ask;
+ * or root. Does not close conn. */
+int instances_asked(struct instances *t, const struct supply_question *q, uid_t uid, pid_t pid,
+    int conn, struct err *e) WARN_UNUSED;
 /* A child was reaped: true when it was an instance's. */
 bool instances_reaped(struct instances *t, pid_t pid, int wait_status, int64_t now_ms);
 /* Restarts, limits, kills that are due; when nobody reads, old output is dropped. Returns when it

@@ -21,7 +21,7 @@
 #define WORKER_POLL_MS 100
 #define SEND_BUFFER_BYTES (1 << 20)
 
-enum tag { TAG_LISTEN, TAG_SIGNALS, TAG_DAEMON };
+enum tag { TAG_LISTEN, TAG_SIGNALS, TAG_DAEMON, TAG_DOOR };
 
 /* ---- setting up ---- */
 
@@ -94,6 +94,9 @@ int keeper_open(struct keeper *k, const struct keeper_options *o, struct err *e)
 	if (k->epoll < 0 || watch(k, EPOLL_CTL_ADD, k->listen, TAG_LISTEN, EPOLLIN) != 0 ||
 	    watch(k, EPOLL_CTL_ADD, k->signals, TAG_SIGNALS, EPOLLIN) != 0)
 		return err_sys(e, ERR_INTERNAL, errno, "could not watch the socket");
+	if (o->supply && (door_open(&k->door, o->supply, e) != 0 ||
+			     watch(k, EPOLL_CTL_ADD, k->door.epoll, TAG_DOOR, EPOLLIN) != 0))
+		return -1;
 	k->users = *o->roots.users;
 	k->o.roots.users = &k->users;
 	k->o.instances.roots = &k->o.roots;
@@ -450,6 +453,8 @@ void keeper_run(struct keeper *k)
 				on_signal(k);
 			else if (tag == TAG_LISTEN)
 				accept_daemon(k);
+			else if (tag == TAG_DOOR)
+				door_serve(&k->door, k->instances);
 		}
 		flush(k);
 		read_requests(k);

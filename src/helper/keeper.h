@@ -3,6 +3,7 @@
  * while. */
 #pragma once
 
+#include "helper/door.h"
 #include "helper/edge.h"
 #include "helper/instances.h"
 #include "helper/worker.h"
@@ -11,7 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define KEEPER_REPLIES_MAX 64u	 /* built, not sent yet: no request is read while there is no room \
+#define KEEPER_REPLIES_MAX                                                                         \
+	64u			 /* built, not sent yet: no request is read while there is no room \
 				  */
 #define KEEPER_PENDING_MAX 384u	 /* requests whose answer comes later */
 #define KEEPER_SHUTDOWN_MS 15000 /* then everything is killed */
@@ -20,7 +22,8 @@ struct keeper_options {
 	const char *socket; /* path; mode 0600, the daemon's */
 	uid_t daemon_uid;
 	gid_t daemon_gid;
-	int64_t orphan_ms; /* without a daemon for so long: the end */
+	const char *supply; /* path of the socket for units; NULL: instances are ours */
+	int64_t orphan_ms;  /* without a daemon for so long: the end */
 	struct tenant_roots roots;
 	struct instances_options instances;
 	struct edge_options edge;
@@ -46,6 +49,7 @@ struct keeper {
 	struct instances *instances;
 	struct edge *edge;
 	struct worker worker;
+	struct door door;
 	struct users users;
 	int epoll, listen, signals, daemon; /* daemon: the connection, -1 */
 	bool greeted;			    /* it said HELLO */

@@ -25,13 +25,13 @@ static const char usage[] =
     "           --tree PROGRAM --daemon-uid N [--daemon-gid N] [--web-group GID] [--state DIR]\n"
     "           [--web-user NAME] [--nginx PROGRAM] [--address A] [--http-port N]\n"
     "           [--trusted-proxies LIST] [--platform-host NAME] [--api-socket PATH]\n"
-    "           [--uid-base N] [--orphan-ms N]\n"
+    "           [--uid-base N] [--orphan-ms N] [--units SOCKET]\n"
     "Started by slipwayd; not meant to be run by hand.\n";
 
 struct settings {
 	bool keeper, help, version;
 	const char *socket, *projects, *run, *edge, *exec, *tree, *state, *nginx, *address,
-	    *proxies, *host, *api_socket, *web_user;
+	    *proxies, *host, *api_socket, *web_user, *supply;
 	uint64_t daemon_uid, daemon_gid, web_group, http_port, uid_base, orphan_ms;
 };
 
@@ -77,6 +77,7 @@ static int read_options(int argc, char **argv, struct settings *s)
 	    {"--platform-host", .text = &s->host},
 	    {"--api-socket", .text = &s->api_socket},
 	    {"--web-user", .text = &s->web_user},
+	    {"--units", .text = &s->supply},
 	    {"--daemon-uid", .number = &s->daemon_uid, .max = UINT32_MAX - 1},
 	    {"--daemon-gid", .number = &s->daemon_gid, .max = UINT32_MAX - 1},
 	    {"--web-group", .number = &s->web_group, .max = UINT32_MAX - 1},
@@ -173,6 +174,7 @@ static int fill_options(
     const struct settings *s, struct keeper_options *o, const struct users *users, struct err *e)
 {
 	static char label[20];
+	static struct render_unit_roots units;
 	make_label(s, label);
 	bool root = geteuid() == 0;
 	*o = (struct keeper_options){.socket = s->socket,
@@ -192,6 +194,9 @@ static int fill_options(
 	    .label = label,
 	    .private_tmp =
 		!is_below_tmp(s->projects) && !is_below_tmp(s->exec) && !is_below_tmp(s->tree)};
+	units = (struct render_unit_roots){s->projects, s->exec, s->supply};
+	o->supply = s->supply;
+	o->instances.units = s->supply ? &units : NULL;
 	o->edge = (struct edge_options){.nginx = s->nginx,
 	    .edge_dir = s->edge,
 	    .run_dir = s->run,

@@ -1,5 +1,6 @@
 #include "helper/ops.h"
 #include "base/log.h"
+#include "helper/units.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -165,6 +166,8 @@ static int op_work(struct call *c, struct err *e)
 static int op_project_remove(struct call *c, struct err *e)
 {
 	instances_purge(c->k->instances, c->project);
+	if (c->k->o.instances.units)
+		units_remove(c->project);
 	return defer_work(c, -1, e);
 }
 

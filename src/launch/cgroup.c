@@ -309,6 +309,24 @@ void cgroup_read_events(const struct cgroup_base *b, const char *name, struct cg
 		ret->tasks_refused = read_keyed(pids, "pids.events", "max");
 }
 
+/* A counter of our own group: in the hierarchy v1 of the controller, else in v2. */
+static uint64_t read_own(const char *controller, const char *v1, const char *v2, const char *key)
+{
+	char group[512], path[768];
+	bool old = own_group(controller, group, sizeof(group));
+	if (!old && !own_group("", group, sizeof(group)))
+		return 0;
+	int n = snprintf(path, sizeof(path), "%s%s%s%s/%s", MOUNT, old ? "/" : "",
+	    old ? controller : "", group, old ? v1 : v2);
+	return n < 0 || (size_t)n >= sizeof(path) ? 0 : read_keyed(AT_FDCWD, path, key);
+}
+
+void cgroup_read_own_events(struct cgroup_events *ret)
+{
+	ret->oom_kills = read_own("memory", "memory.oom_control", "memory.events", "oom_kill");
+	ret->tasks_refused = read_own("pids", "pids.events", "pids.events", "max");
+}
+
 /* One pass over cgroup.procs. */
 static bool kill_listed(int group)
 {

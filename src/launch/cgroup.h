@@ -50,6 +50,8 @@ int cgroup_make(const struct cgroup_base *b, const char *name, const struct cgro
  * Close-on-exec; returns how many. */
 size_t cgroup_join_fds(const struct cgroup_base *b, const char *name, int fds[CGROUP_FDS_MAX]);
 void cgroup_read_events(const struct cgroup_base *b, const char *name, struct cgroup_events *ret);
+/* Of the group that we are in, whoever made it. */
+void cgroup_read_own_events(struct cgroup_events *ret);
 /* SIGKILL to everything in the group; returns false when nothing was in it. */
 bool cgroup_kill(const struct cgroup_base *b, const char *name);
 /* Removes it; false while a dying process still holds it (call again). Absent is true. */

@@ -55,6 +55,7 @@ int guest_line(const struct guest *g, struct guest_line *ret, struct err *e)
 	add_optional(ret, "--program=", g->program);
 	if (g->port)
 		add(ret, "--port=%u", g->port);
+	add_flag(ret, g->own_tmp, "--own-tmp");
 	add_flag(ret, g->relay, "--relay");
 	add_flag(ret, g->listen, "--listen");
 	add_flag(ret, g->argv, "--argv");
@@ -182,8 +183,8 @@ static bool parse_flag(const char *arg, struct guest *g)
 	const struct {
 		const char *name;
 		bool *set;
-	} flags[] = {{"--relay", &g->relay}, {"--listen", &g->listen}, {"--argv", &g->argv},
-	    {"--env", &g->env}, {"--secret", &g->secret}};
+	} flags[] = {{"--own-tmp", &g->own_tmp}, {"--relay", &g->relay}, {"--listen", &g->listen},
+	    {"--argv", &g->argv}, {"--env", &g->env}, {"--secret", &g->secret}};
 	for (size_t i = 0; i < sizeof(flags) / sizeof(*flags); i++)
 		if (strcmp(arg, flags[i].name) == 0)
 			return *flags[i].set = true;
@@ -216,4 +217,19 @@ int guest_parse(int argc, char *const *argv, struct guest *ret, struct err *e)
 		return err_set(e, ERR_USAGE, "%s",
 		    ret->relay ? "--relay needs --listen and --port" : "--argv is needed");
 	return 0;
+}
+
+int guest_unpack(struct str packed, struct guest *ret, struct err *e)
+{
+	char text[sizeof(((struct guest_line *)0)->text)], *argv[GUEST_ARGS_MAX];
+	int argc = 0;
+	if (packed.n == 0 || packed.n > sizeof(text) || packed.p[packed.n - 1] != '\0')
+		return err_set(e, ERR_USAGE, "the command line is cut off");
+	memcpy(text, packed.p, packed.n);
+	for (size_t at = 0; at < packed.n; at += strlen(text + at) + 1) {
+		if (argc == GUEST_ARGS_MAX)
+			return err_set(e, ERR_USAGE, "the command line has too many arguments");
+		argv[argc++] = text + at;
+	}
+	return guest_parse(argc, argv, ret, e);
 }

@@ -8,6 +8,7 @@
  *   [--tmp=NAME]     PROJECT/tmp/NAME is the private temporary directory
  *   [--port=N]       $PORT, or the relay's target
  *   [--program=/abs] run this file instead of what argv[0] names
+ *   [--own-tmp]      /tmp and /var/tmp are the instance's own (PrivateTmp= of its unit)
  *   [--relay]        be the relay: descriptor GUEST_FD_LISTEN -> 127.0.0.1:port
  *   [--listen] [--argv] [--env] [--secret]   which of the descriptors below are there
  */
@@ -30,7 +31,7 @@ struct guest {
 	enum guest_sandbox sandbox;
 	uint32_t release;
 	uint16_t instance, port;
-	bool relay, listen, argv, env, secret;
+	bool relay, own_tmp, listen, argv, env, secret;
 	char project_dir[GUEST_PATH_MAX];
 	char program[GUEST_PATH_MAX]; /* empty: argv[0] of the list */
 	char process[NAME_PROCESS_MAX + 1];
@@ -51,3 +52,5 @@ struct guest_line {
 int guest_line(const struct guest *g, struct guest_line *ret, struct err *e) WARN_UNUSED;
 /* Every value is validated again. ERR_USAGE. */
 int guest_parse(int argc, char *const *argv, struct guest *ret, struct err *e) WARN_UNUSED;
+/* The same from guest_line's text as it lies in a file or a message: each argument ended by NUL. */
+int guest_unpack(struct str packed, struct guest *ret, struct err *e) WARN_UNUSED;

@@ -67,6 +67,9 @@ void out_put(struct out *o, const char *fmt, ...)
 		if (strncmp(at, "%s", 2) == 0) {
 			put_value(o, va_arg(ap, const char *));
 			at += 2;
+		} else if (strncmp(at, "%%", 2) == 0) {
+			put_bytes(o, at, 1);
+			at += 2;
 		} else if (strncmp(at, "%llu", 4) == 0) {
 			put_number(o, va_arg(ap, unsigned long long));
 			at += 4;

@@ -14,7 +14,7 @@ struct out {
 };
 
 void out_init(struct out *o, char *p, size_t size);
-/* Knows %s (a value: checked against the alphabet) and %llu only; everything else of `fmt` is
+/* Knows %s (a value: checked against the alphabet), %llu and %% only; everything else of `fmt` is
  * template. */
 void out_put(struct out *o, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Ends with NUL; the length, or -1: ERR_TOO_LARGE, or ERR_INVALID when a value was bad. On -1 out

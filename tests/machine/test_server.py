@@ -8,6 +8,7 @@ from pathlib import Path
 
 import inspect_checks
 import pytest
+import unit_checks
 from server import BUILD, TOP, NoMachine, Server, sample_repository
 
 GIT = "http://127.0.0.1:9418"
@@ -119,6 +120,26 @@ def test_signed_push_is_served(server):
     assert "sw-guestbook" in user, user
 
 
+def test_processes_are_units(server):
+    unit_checks.processes_are_units(server)
+
+
+def test_strangers_get_nothing_from_the_helper(server):
+    unit_checks.strangers_get_nothing(server)
+
+
+def test_port_programs_have_a_relay(server):
+    unit_checks.port_programs_have_a_relay(server)
+
+
+def test_greedy_builds_name_their_limit(server):
+    unit_checks.greedy_builds_name_their_limit(server)
+
+
+def test_what_is_killed_comes_back(server):
+    unit_checks.what_is_killed_comes_back(server)
+
+
 def test_validate_finds_each_fault(server):
     inspect_checks.validate_finds_each_fault(server)
 
@@ -170,11 +191,12 @@ def test_serves_after_a_reboot(server):
 
 
 def test_undo_leaves_nothing(server):
-    server.run("rm", "-rf", "/srv/git", "/srv/tools", "/srv/load", "/srv/secret")
+    server.run("rm", "-rf", "/srv/git", "/srv/tools", "/srv/load", "/srv/secret", "/srv/ask.py")
     receipt = server.slipway("setup", "--undo", "--yes")
     for word in ("user sw-guestbook", "/var/lib/slipway", "/run/slipway", "/etc/slipway", "nginx.service runs again", "stopped and disabled"):
         assert word in receipt, receipt
     assert look(server) == server.installed
+    assert server.run("ls /run/systemd/system /run | grep slipway; systemctl list-units --all --no-legend 'slipway-*@*' slipway.slice", expect=None).stdout.strip() == ""
     assert server.run("pgrep -u sw-guestbook; pgrep slipway", expect=None).stdout == ""
     assert server.get("guestbook.localhost")[0] == 200  # the welcome page of the distribution's nginx
     assert "nothing to take away" in server.slipway("setup", "--undo", "--yes")

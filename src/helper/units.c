@@ -1,0 +1,195 @@
+#include "helper/units.h"
+#include "base/clock.h"
+#include "base/dir.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "launch/tool.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define UNIT_DIR "/run/systemd/system"
+#define SLICE "slipway.slice"
+#define TOOL_MS 20000
+#define STOP_ALL_MS 60000
+#define WORDS_SIZE 300
+
+/* ---- systemctl ---- */
+
+static int systemctl(
+    const char *verb, const char *option, const char *unit, int64_t ms, struct err *e)
+{
+	const char *const argv[] = {
+	    "/usr/bin/systemctl", "--quiet", option, verb, "--", unit, NULL};
+	char words[WORDS_SIZE];
+	int status;
+	if (launch_tool(argv, clock_mono_ms() + ms, &status, words, sizeof(words), e) != 0)
+		return -1;
+	return status == 0 ? 0 : err_set(e, ERR_FAILED, "systemctl %s '%s': %s", verb, unit, words);
+}
+
+static void describe(const struct instance *in, struct render_unit *ret)
+{
+	const struct priv_start *s = &in->spec;
+	*ret = (struct render_unit){.kind = s->program == PRIV_PROGRAM_RELAY ? RENDER_UNIT_RELAY
+					    : s->sandbox != PRIV_SANDBOX_RUN ? RENDER_UNIT_BUILD
+					    : s->class == PRIV_JOB	     ? RENDER_UNIT_RUN
+									     : RENDER_UNIT_SERVICE};
+	memcpy(ret->project, in->st.project, sizeof(ret->project) - 1);
+	memcpy(ret->process, in->st.process, sizeof(ret->process) - 1);
+}
+
+static int name_of(const struct instance *in, char out[RENDER_UNIT_NAME_SIZE], struct err *e)
+{
+	struct render_unit u;
+	describe(in, &u);
+	return render_unit_instance(&u, in->st.release, in->st.instance, in->st.id, out, e);
+}
+
+static void act(const struct instance *in, const char *verb, const char *option)
+{
+	char name[RENDER_UNIT_NAME_SIZE];
+	struct err e = {0};
+	if (name_of(in, name, &e) != 0 || systemctl(verb, option, name, TOOL_MS, &e) != 0)
+		log_event(LOG_WARN, "keeper", "unit", F_C("verb", verb),
+		    F_C("project", in->st.project), F_ERR(&e));
+}
+
+void units_stop(const struct instance *in)
+{
+	act(in, "stop", "--no-block");
+}
+
+void units_kill(const struct instance *in)
+{
+	act(in, "kill", "--signal=SIGKILL");
+}
+
+/* ---- files ---- */
+
+static bool is_the_same(int dir, const char *name, const char *text, size_t n)
+{
+	char have[RENDER_UNIT_TEXT_MAX];
+	CLEANUP_FD int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	ssize_t got = fd < 0 ? -1 : read(fd, have, sizeof(have));
+	return got == (ssize_t)n && memcmp(have, text, n) == 0;
+}
+
+static int put_file(
+    int dir, const struct render_unit *u, const struct render_unit_roots *r, struct err *e)
+{
+	char name[RENDER_UNIT_NAME_SIZE], text[RENDER_UNIT_TEXT_MAX];
+	long n = render_unit_name(u, name, e) == 0 ? render_unit(u, r, text, sizeof(text), e) : -1;
+	if (n < 0)
+		return -1;
+	if (is_the_same(dir, name, text, (size_t)n))
+		return 0;
+	return fs_write_atomic(dir, name, text, (size_t)n, 0644, e);
+}
+
+static int fill(const struct instances_options *o, const struct instance *in, struct render_unit *u,
+    struct err *e)
+{
+	const struct priv_limits *l = &in->spec.limits;
+	struct users_record r;
+	int rc = users_find(o->roots->users, str_c(in->st.project), &r, e);
+	if (rc <= 0)
+		return rc < 0 ? -1 : err_set(e, ERR_NOT_FOUND, "no project '%s'", in->st.project);
+	describe(in, u);
+	if (!str_copy(str_c(r.user), u->user, sizeof(u->user)))
+		return err_set(e, ERR_INTERNAL, "the user's name is too long");
+	u->memory_bytes = l->memory_bytes;
+	u->disk_bytes = l->disk_bytes;
+	u->cpu_milli = l->cpu_milli;
+	u->tasks = l->tasks;
+	u->files = l->files;
+	uint32_t ms =
+	    in->spec.stop_timeout_ms ? in->spec.stop_timeout_ms : INSTANCES_STOP_DEFAULT_MS;
+	u->stop_timeout_s = (ms + 999) / 1000;
+	return 0;
+}
+
+int units_start(const struct instances_options *o, const struct instance *in, struct err *e)
+{
+	struct render_unit u, slice;
+	char name[RENDER_UNIT_NAME_SIZE];
+	if (fill(o, in, &u, e) != 0)
+		return -1;
+	slice = u;
+	slice.kind = RENDER_UNIT_SLICE;
+	CLEANUP_FD int dir = -1;
+	if (fs_mkdirs(UNIT_DIR, 0755, e) != 0)
+		return -1;
+	dir = open(UNIT_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return err_sys(e, ERR_UNAVAILABLE, errno, "could not open %s", UNIT_DIR);
+	if (put_file(dir, &slice, o->units, e) != 0 || put_file(dir, &u, o->units, e) != 0 ||
+	    name_of(in, name, e) != 0)
+		return -1;
+	return systemctl("start", "--no-block", name, TOOL_MS, e);
+}
+
+/* "slipway-shop.web@.service" of `shop`, "slipway-shop\x2deu.slice" of `shop-eu`; of any without a
+ * project. */
+static bool is_file_of(const char *name, struct str project)
+{
+	struct render_unit u = {.kind = RENDER_UNIT_SLICE};
+	char slice[RENDER_UNIT_NAME_SIZE], begin[NAME_PROJECT_MAX + 16];
+	struct err ignored;
+	struct str n = str_c(name);
+	if (project.n == 0)
+		return str_starts(n, STR("slipway-")) &&
+		       (str_ends(n, STR(".slice")) ||
+			   (str_ends(n, STR("@.service")) && str_find(n, '.', 0) + 9 < n.n));
+	(void)snprintf(begin, sizeof(begin), "slipway-%.*s.", STR_ARG(project));
+	if (str_starts(n, str_c(begin)) && str_ends(n, STR("@.service")))
+		return true;
+	return str_copy(project, u.project, sizeof(u.project)) &&
+	       render_unit_name(&u, slice, &ignored) == 0 && strcmp(name, slice) == 0;
+}
+
+void units_remove(struct str project)
+{
+	CLEANUP_DIR struct dir d;
+	dir_take(&d, open(UNIT_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+	for (const struct dirent64 *entry; (entry = dir_next(&d));)
+		if (is_file_of(entry->d_name, project))
+			(void)unlinkat(d.fd, entry->d_name, 0);
+}
+
+void units_clear(void)
+{
+	struct err e = {0};
+	/* A slice that is not there is no news. */
+	if (systemctl("is-active", "--quiet", SLICE, TOOL_MS, &e) == 0) {
+		(void)!systemctl("kill", "--signal=SIGKILL", SLICE, TOOL_MS, &e);
+		if (systemctl("stop", "--quiet", SLICE, STOP_ALL_MS, &e) != 0)
+			log_event(LOG_WARN, "keeper", "slice", F_ERR(&e));
+	}
+	units_remove(STR_NONE);
+}
+
+/* ---- who is who ---- */
+
+/* In every hierarchy of proc_pid_cgroup(5) the path of a unit's process ends in its name. */
+bool units_owns(const struct instance *in, pid_t pid)
+{
+	char name[RENDER_UNIT_NAME_SIZE], path[64], text[8192];
+	struct err ignored;
+	(void)snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
+	if (n <= 0 || name_of(in, name, &ignored) != 0)
+		return false;
+	struct str rest = {text, (size_t)n}, line;
+	while (str_next(&rest, '\n', &line)) {
+		size_t at = line.n - strlen(name);
+		if (line.n > strlen(name) && line.p[at - 1] == '/' &&
+		    str_eq_c(str_from(line, at), name))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,20 @@
+/* Instances as units of systemd, on a server: their files below /run/systemd/system, rendered here
+ * from typed fields (render/unit.h), and systemctl. Each call of systemctl takes some ten
+ * milliseconds, and blocks. */
+#pragma once
+
+#include "helper/instances.h"
+
+/* Writes the files of the instance's unit and its slice where they differ, and has systemd start
+ * it; returns before it runs. */
+int units_start(
+    const struct instances_options *o, const struct instance *in, struct err *e) WARN_UNUSED;
+/* SIGTERM to all its processes, later SIGKILL, as its file says; or SIGKILL at once. */
+void units_stop(const struct instance *in);
+void units_kill(const struct instance *in);
+/* Whether the process is of that unit. */
+bool units_owns(const struct instance *in, pid_t pid);
+/* Removes a project's files. */
+void units_remove(struct str project);
+/* Ends whatever of projects still runs, and removes all files. */
+void units_clear(void);

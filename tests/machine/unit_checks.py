@@ -1,0 +1,121 @@
+"""Processes of projects as units of systemd: where they are, how closed in, what a stranger gets at the supply socket, what comes back
+after a kill, and which limit a greedy build met. Part of test_server.py, which has the machine."""
+import re
+import time
+
+# Asks as slipway-exec does (launch/supply.h); says what came back.
+ASK = """import socket, struct, sys
+op, key = int(sys.argv[1]), int(sys.argv[2], 16)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.settimeout(10)
+s.connect('/run/slipway-helper/supply.sock')
+s.send(struct.pack('=IIQiIQQ', 0x59505553, op, key, 0, 0, 0, 0))
+print(len(s.recv(4096)))
+"""
+
+
+def unit_of(server, project, process="web"):
+    """The unit of the newest instance of that process."""
+    names = server.run(f"systemctl list-units --plain --no-legend --state=active 'slipway-{project}.{process}@*'").split("\n")
+    units = [line.split()[0] for line in names if line.strip()]
+    assert units, (project, process, server.run("systemctl list-units --all 'slipway-*'"))
+    return units[-1]
+
+
+def show(server, unit, *properties):
+    wanted = [f"--property={p}" for p in properties]
+    return dict(line.split("=", 1) for line in server.run("systemctl", "show", *wanted, "--", unit).strip().split("\n"))
+
+
+def exposure(server, unit):
+    return float(re.search(r"Overall exposure level for \S+: ([\d.]+)", server.run("systemd-analyze", "security", "--no-pager", "--", unit)).group(1))
+
+
+def processes_are_units(server):
+    unit = unit_of(server, "guestbook")
+    seen = show(server, unit, "User", "Slice", "NoNewPrivileges", "MemoryMax", "TasksMax", "MainPID", "CapabilityBoundingSet", "PrivateTmp", "ProtectSystem")
+    assert (seen["User"], seen["Slice"]) == ("sw-guestbook", "slipway-guestbook.slice"), seen
+    assert (seen["NoNewPrivileges"], seen["PrivateTmp"], seen["ProtectSystem"], seen["CapabilityBoundingSet"]) == ("yes", "yes", "strict", ""), seen
+    # Every process of the project, and nothing else, is in its slice.
+    for line in server.run("ps -o pid= -u sw-guestbook").split():
+        groups = server.run("cat", f"/proc/{line}/cgroup")
+        assert "/slipway.slice/slipway-guestbook.slice/" + unit in groups, groups
+    assert "slipway-guestbook" not in server.run("cat /proc/$(systemctl show -P MainPID slipway-helper)/cgroup")
+    level = exposure(server, unit)
+    print("exposure of", unit, level)
+    assert level <= 1.5
+
+
+def strangers_get_nothing(server):
+    """The socket is open to all tenants; only the instance's own process, and only once, is answered; only root may tell an end."""
+    unit = unit_of(server, "guestbook")
+    key, pid = unit.rsplit(".", 2)[1], show(server, unit, "MainPID")["MainPID"]
+    server.run("cat >/srv/ask.py", stdin=ASK)
+    for user in ("sw-guestbook", "nobody", "slipway", "root"):
+        assert server.run("runuser", "-u", user, "--", "python3", "/srv/ask.py", "1", key).strip() == "0", user
+    for user in ("sw-guestbook", "nobody", "slipway"):
+        assert server.run("runuser", "-u", user, "--", "python3", "/srv/ask.py", "2", key).strip() == "0", user
+    assert server.run("runuser -u nobody -- python3 /srv/ask.py 1 ffff").strip() == "0"
+    assert show(server, unit, "MainPID")["MainPID"] == pid
+    refused = server.run("journalctl -q -o cat -u slipway-helper | grep -c 'refused op=supply'")
+    assert int(refused) >= 8, refused
+    assert server.get("guestbook.localhost", "/healthz")[0] == 200
+
+
+def what_is_killed_comes_back(server):
+    unit = unit_of(server, "guestbook")
+    server.run("systemctl", "kill", "--signal=SIGKILL", "--", unit)
+    server.wait_get("guestbook.localhost", "/healthz")
+    assert "signal=9" in server.run("journalctl -q -o cat -u slipway-helper | grep 'ended project=guestbook process=web' | tail -1")
+    # The helper itself: whatever it had started is ended, and started again by the daemon.
+    old = show(server, unit_of(server, "guestbook"), "MainPID")["MainPID"]
+    server.run("systemctl kill --signal=SIGKILL --kill-who=main slipway-helper")
+    end = time.monotonic() + 30
+    while server.run(f"kill -0 {old}", expect=None).returncode == 0:
+        assert time.monotonic() < end, "a process of the dead helper lives on"
+        time.sleep(0.1)
+    server.wait_get("guestbook.localhost", "/healthz", seconds=60)
+
+
+GREEDY = {
+    "memory": ("x = [bytearray(1 << 20) for _ in range(4000)]", "{memory: 512M, build: {memory: 64M}}", "ran out of memory"),
+    "tasks": ("import os, time\nfor i in range(400):\n    if os.fork() == 0:\n        time.sleep(30)\n        os._exit(0)", "{tasks: 40}", "limits.tasks"),
+    "time": ("import time\ntime.sleep(600)", "{build: {time: 1500ms}}", "limits.build.time"),
+    "disk": ("f = open('large', 'wb')\nfor _ in range(400):\n    f.write(bytes(1 << 20))", "{disk: 16M}", "limits.disk"),
+}
+
+
+def greedy_builds_name_their_limit(server):
+    for what, (program, limits, words) in GREEDY.items():
+        folder, name = f"/srv/greedy-{what}", f"greedy-{what}"
+        server.run(f"mkdir {folder} && cat >{folder}/greedy.py", stdin=program + "\nprint('no limit met')\n")
+        server.run(f"cat >{folder}/slipway.yaml", stdin=f"kind: static\nlimits: {limits}\nbuild: [[python3, -u, greedy.py]]\n")
+        server.run(f"echo x >{folder}/index.html")
+        server.slipway("create", name, "--path", folder)
+        done = server.slipway("deploy", name, "-v", expect=None)
+        said = done.stdout + done.stderr
+        assert done.returncode != 0 and words in said and "no limit met" not in said, (what, said, server.journal())
+        assert server.run(f"pgrep -u sw-{name}", expect=None).stdout == "", what
+        server.slipway("destroy", name, "--yes")
+        assert server.run(f"ls /run/systemd/system | grep {name}", expect=None).stdout == ""
+        server.run("rm", "-r", folder)
+    assert server.get("guestbook.localhost", "/healthz")[0] == 200
+
+
+def port_programs_have_a_relay(server):
+    server.run("mkdir /srv/porty && cat >/srv/porty/Procfile", stdin="web: python3 -m http.server $PORT --bind 127.0.0.1\n")
+    server.run("echo it is served >/srv/porty/index.html")
+    server.slipway("create", "porty-eu", "--path", "/srv/porty", "--kind", "command")
+    server.slipway("deploy", "porty-eu")
+    assert "it is served" in server.wait_get("porty-eu.localhost")
+    for process in ("web", "relay.web"):
+        unit = unit_of(server, "porty-eu", process)
+        assert show(server, unit, "Slice")["Slice"] == "slipway-porty\\x2deu.slice"
+        level = exposure(server, unit)
+        print("exposure of", unit, level)
+        assert level <= 1.5
+    # A dash nests slices: nobody stops `porty-eu` by way of a `porty`.
+    assert server.run("systemctl list-units --plain --no-legend 'slipway-porty.slice'").strip() == ""
+    server.slipway("destroy", "porty-eu", "--yes")
+    server.run("rm", "-r", "/srv/porty")
+    assert server.run("ls /run/systemd/system | grep porty", expect=None).stdout == ""

@@ -1,0 +1,208 @@
+/* rooms: base render */
+/* Names, texts, hostile values in every field. systemd itself reads the result in tests/machine. */
+#include "render/unit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct render_unit_roots roots = {.projects = "/var/lib/slipway/projects",
+    .exec = "/usr/libexec/slipway/slipway-exec",
+    .supply = "/run/slipway-helper/supply.sock"};
+
+static char text[RENDER_UNIT_TEXT_MAX];
+
+static struct render_unit plain(enum render_unit_kind kind, const char *project)
+{
+	struct render_unit u = {.kind = kind,
+	    .process = "web",
+	    .memory_bytes = 512u << 20,
+	    .disk_bytes = 1u << 30,
+	    .cpu_milli = 1500,
+	    .tasks = 128,
+	    .files = 1024,
+	    .stop_timeout_s = 30};
+	(void)snprintf(u.project, sizeof(u.project), "%s", project);
+	(void)snprintf(u.user, sizeof(u.user), "sw-%s", project);
+	return u;
+}
+
+static const char *render(const struct render_unit *u)
+{
+	struct err e;
+	long n = render_unit(u, &roots, text, sizeof(text), &e);
+	if (n < 0)
+		fail_msg("%s", e.msg);
+	assert_int_equal(strlen(text), n);
+	return text;
+}
+
+static void is_refused(const struct render_unit *u, const struct render_unit_roots *r)
+{
+	struct err e;
+	if (render_unit(u, r, text, sizeof(text), &e) != -1)
+		fail_msg("accepted: %s", text);
+	assert_string_equal(text, "");
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	static const char *const files[RENDER_UNIT_KIND_COUNT] = {"slipway-shop\\x2deu.slice",
+	    "slipway-shop-eu.web@.service", "slipway-shop-eu.relay.web@.service",
+	    "slipway-shop-eu.run.web@.service", "slipway-shop-eu.build.web@.service"};
+	char name[RENDER_UNIT_NAME_SIZE];
+	struct err e;
+	for (int k = 0; k < RENDER_UNIT_KIND_COUNT; k++) {
+		struct render_unit u = plain((enum render_unit_kind)k, "shop-eu");
+		assert_int_equal(render_unit_name(&u, name, &e), 0);
+		assert_string_equal(name, files[k]);
+	}
+	struct render_unit u = plain(RENDER_UNIT_SERVICE, "shop");
+	assert_int_equal(render_unit_instance(&u, 14, 1, 0xa1, name, &e), 0);
+	assert_string_equal(name, "slipway-shop.web@14.1.00000000000000a1.service");
+	assert_int_equal(render_unit_instance(&u, 14, 0, 0xa1, name, &e), -1);
+	assert_int_equal(render_unit_instance(&u, 14, 1, 0, name, &e), -1);
+	u.kind = RENDER_UNIT_SLICE;
+	assert_int_equal(render_unit_instance(&u, 14, 1, 0xa1, name, &e), -1);
+}
+
+static void has_lines(const char *t, const char *const *lines, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strstr(t, lines[i]))
+			fail_msg("no %s in %s", lines[i], t);
+}
+
+static void test_service(void **state)
+{
+	(void)state;
+	struct render_unit u = plain(RENDER_UNIT_SERVICE, "shop-eu");
+	static const char *const lines[] = {"\nSlice=slipway-shop\\x2deu.slice\n",
+	    "\nUser=sw-shop-eu\nGroup=sw-shop-eu\n",
+	    "\nExecStart=/usr/libexec/slipway/slipway-exec --supply "
+	    "/run/slipway-helper/supply.sock %i\n",
+	    "\nExecStopPost=+/usr/libexec/slipway/slipway-exec --ended "
+	    "/run/slipway-helper/supply.sock %i\n",
+	    "\nMemoryMax=536870912\nMemorySwapMax=0\nCPUQuota=150%\nTasksMax=128\n"
+	    "LimitNOFILE=1024\nLimitFSIZE=1073741824\n",
+	    "\nReadWritePaths=/var/lib/slipway/projects/shop-eu/data\n", "\nTimeoutStopSec=30\n",
+	    "\nNoNewPrivileges=yes\n", "\nCapabilityBoundingSet=\n"};
+	has_lines(render(&u), lines, sizeof(lines) / sizeof(*lines));
+	assert_null(strstr(text, "/releases\n"));
+}
+
+static void test_what_may_be_written(void **state)
+{
+	(void)state;
+	struct render_unit u = plain(RENDER_UNIT_BUILD, "shop");
+	static const char *const lines[] = {
+	    "\nReadWritePaths=/var/lib/slipway/projects/shop/releases\n",
+	    "\nReadWritePaths=/var/lib/slipway/projects/shop/cache\n",
+	    "\nReadWritePaths=/var/lib/slipway/projects/shop/mirror\n"};
+	has_lines(render(&u), lines, sizeof(lines) / sizeof(*lines));
+	assert_null(strstr(text, "/data\n"));
+	u.kind = RENDER_UNIT_RELAY;
+	assert_null(strstr(render(&u), "ReadWritePaths"));
+	u.kind = RENDER_UNIT_SLICE;
+	assert_null(strstr(render(&u), "ExecStart"));
+}
+
+static void test_limits_of_none(void **state)
+{
+	(void)state;
+	struct render_unit u = plain(RENDER_UNIT_RUN, "shop");
+	u.memory_bytes = u.disk_bytes = u.cpu_milli = u.tasks = u.files = 0;
+	static const char *const lines[] = {"\nTasksMax=infinity\n", "\nLimitNOFILE=65536\n"};
+	has_lines(render(&u), lines, 2);
+	assert_null(strstr(text, "MemoryMax="));
+	assert_null(strstr(text, "CPUQuota="));
+	assert_null(strstr(text, "LimitFSIZE="));
+	u.cpu_milli = 5;
+	assert_non_null(strstr(render(&u), "\nCPUQuota=1%\n"));
+}
+
+/* No byte of a name, user or path that is none gets into a unit, wherever it stands. */
+static void test_hostile_values(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {"a\nUser=root", "a%n", "a\\n", "a\"b", "a b", "a;b", "a'",
+	    "a\tb", "..", "a/../b", "$HOME", "a\r", "", "a=b", "[Service]", "a#", "a.b"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		for (int k = 0; k < RENDER_UNIT_KIND_COUNT; k++) {
+			struct render_unit u = plain((enum render_unit_kind)k, "shop");
+			struct render_unit_roots r = roots;
+			char path[64];
+			(void)snprintf(u.project, sizeof(u.project), "%s", bad[i]);
+			is_refused(&u, &roots);
+			u = plain((enum render_unit_kind)k, "shop");
+			(void)snprintf(u.user, sizeof(u.user), "sw-%s", bad[i]);
+			is_refused(&u, &roots);
+			u = plain((enum render_unit_kind)k, "shop");
+			(void)snprintf(u.process, sizeof(u.process), "%s", bad[i]);
+			if (k != RENDER_UNIT_SLICE)
+				is_refused(&u, &roots);
+			(void)snprintf(path, sizeof(path), "/x/%s", bad[i]);
+			u = plain((enum render_unit_kind)k, "shop");
+			r.exec = path;
+			if (strcmp(bad[i], "a.b") != 0)
+				is_refused(&u, &r);
+		}
+	static const char *const users[] = {"root", "slipway", "sw-", "SW-shop"};
+	for (size_t i = 0; i < sizeof(users) / sizeof(*users); i++) {
+		struct render_unit u = plain(RENDER_UNIT_SERVICE, "shop");
+		(void)snprintf(u.user, sizeof(u.user), "%s", users[i]);
+		is_refused(&u, &roots);
+	}
+}
+
+static void test_numbers_out_of_range(void **state)
+{
+	(void)state;
+	struct render_unit u = plain(RENDER_UNIT_SERVICE, "shop");
+	memset(u.project, 'a', sizeof(u.project)); /* not ended */
+	is_refused(&u, &roots);
+	u = plain(RENDER_UNIT_SERVICE, "shop");
+	memset(u.user, 'a', sizeof(u.user));
+	is_refused(&u, &roots);
+	u = plain(RENDER_UNIT_KIND_COUNT, "shop");
+	is_refused(&u, &roots);
+	u = plain(RENDER_UNIT_SERVICE, "shop");
+	u.stop_timeout_s = 0;
+	is_refused(&u, &roots);
+	u.stop_timeout_s = 30;
+	u.memory_bytes = UINT64_MAX;
+	is_refused(&u, &roots);
+}
+
+static void test_a_short_buffer_is_said(void **state)
+{
+	(void)state;
+	struct render_unit u = plain(RENDER_UNIT_SERVICE, "shop");
+	struct err e;
+	size_t whole = strlen(render(&u));
+	char small[RENDER_UNIT_TEXT_MAX];
+	for (size_t n = 1; n <= whole; n += 37) {
+		assert_int_equal(render_unit(&u, &roots, small, n, &e), -1);
+		assert_int_equal(e.code, ERR_TOO_LARGE);
+		assert_string_equal(small, "");
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_service),
+	    cmocka_unit_test(test_what_may_be_written),
+	    cmocka_unit_test(test_limits_of_none),
+	    cmocka_unit_test(test_hostile_values),
+	    cmocka_unit_test(test_numbers_out_of_range),
+	    cmocka_unit_test(test_a_short_buffer_is_said),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
