@@ -48,6 +48,7 @@ format:
 
 deps:
 	@tools/install-deps $(if $(filter check check-long bench analyse mutants fuzz,$(MAKECMDGOALS)),test) $(if $(filter check-long bench analyse mutants,$(MAKECMDGOALS)),work)
+	@$(if $(filter check check-long,$(MAKECMDGOALS)),tools/install-verifiers)
 
 clean:
 	@rm -rf build build-*
