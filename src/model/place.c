@@ -30,6 +30,17 @@ struct str model_place_hook(struct str name, char out[MODEL_PLACE_SIZE])
 	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "hook/%.*s", STR_ARG(name)));
 }
 
+struct str model_place_channel(int64_t project_id, struct str name, char out[MODEL_PLACE_SIZE])
+{
+	return place_ended(out,
+	    snprintf(out, MODEL_PLACE_SIZE, "channel/%" PRId64 "/%.*s", project_id, STR_ARG(name)));
+}
+
+struct str model_place_mail(char out[MODEL_PLACE_SIZE])
+{
+	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "mail-server"));
+}
+
 struct str model_place_idempotency(int64_t operator_id, struct str key, char out[MODEL_PLACE_SIZE])
 {
 	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "idempotency/%" PRId64 "/%.*s",

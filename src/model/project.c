@@ -291,6 +291,7 @@ int model_project_remove(struct store_db *db, int64_t id, int64_t now_ms, struct
 	static const char *const parts[] = {
 	    "DELETE FROM event WHERE project_id = $project",
 	    "DELETE FROM hook WHERE project_id = $project",
+	    "DELETE FROM channel WHERE project_id = $project",
 	    "DELETE FROM env WHERE project_id = $project",
 	    "DELETE FROM domain WHERE project_id = $project",
 	    "DELETE FROM scale WHERE project_id = $project",

@@ -167,13 +167,42 @@ static const char schema_3[] =
     " sequence @i64 NOT NULL, oldest @i64 NOT NULL) @strict;\n";
 
 /* Hooks: what they take, as JSON (hooks/policy.h), and the secret before while it is still good. */
-static const char schema_hooks[] =
+static const char schema_4[] =
     "ALTER TABLE hook ADD COLUMN settings TEXT NOT NULL DEFAULT '{}';\n"
     "ALTER TABLE hook ADD COLUMN old_secret @blob;\n"
     "ALTER TABLE hook ADD COLUMN old_until_ms @i64 NOT NULL DEFAULT 0;\n";
 
+/* Whom to tell, what they were told, and each try of it. A project's go with it. */
+static const char schema_5[] =
+    "CREATE TABLE channel("
+    " id @id, project_id @i64 REFERENCES project(id) ON DELETE CASCADE, name TEXT NOT NULL,"
+    " type TEXT NOT NULL CHECK (type IN ('mail', 'webhook', 'slack', 'discord', 'matrix', "
+    "'github')),"
+    " target TEXT NOT NULL, secret @blob, events TEXT NOT NULL, paused @i64 NOT NULL DEFAULT 0,"
+    " disabled TEXT NOT NULL DEFAULT '', created_ms @i64 NOT NULL) @strict;\n"
+    "CREATE UNIQUE INDEX channel_name ON channel(coalesce(project_id, 0), name);\n"
+    "CREATE INDEX channel_project ON channel(project_id);\n"
+    "CREATE TABLE delivery("
+    " id @id, channel_id @i64 NOT NULL REFERENCES channel(id) ON DELETE CASCADE, key TEXT NOT NULL,"
+    " event TEXT NOT NULL, series TEXT NOT NULL, message TEXT NOT NULL,"
+    " state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed', 'superseded')),"
+    " attempts @i64 NOT NULL DEFAULT 0, due_ms @i64 NOT NULL, created_ms @i64 NOT NULL,"
+    " ended_ms @i64 NOT NULL DEFAULT 0, last_status @i64 NOT NULL DEFAULT 0,"
+    " last_error TEXT NOT NULL DEFAULT '') @strict;\n"
+    "CREATE UNIQUE INDEX delivery_key ON delivery(channel_id, key);\n"
+    "CREATE INDEX delivery_due ON delivery(channel_id, due_ms) WHERE state = 'waiting';\n"
+    "CREATE INDEX delivery_series ON delivery(channel_id, series) WHERE series <> '';\n"
+    "CREATE INDEX delivery_ended ON delivery(ended_ms) WHERE ended_ms > 0;\n"
+    "CREATE TABLE delivery_try("
+    " id @id, delivery_id @i64 NOT NULL REFERENCES delivery(id) ON DELETE CASCADE, at_ms @i64 NOT "
+    "NULL, ms @i64 NOT NULL, status @i64 NOT NULL, error TEXT NOT NULL) @strict;\n"
+    "CREATE INDEX delivery_try_of ON delivery_try(delivery_id);\n"
+    "CREATE TABLE mail_server("
+    " id @id, host TEXT NOT NULL, port @i64 NOT NULL, tls TEXT NOT NULL CHECK (tls IN ('starttls', "
+    "'tls', 'none')), sender TEXT NOT NULL, user_name TEXT NOT NULL, password @blob) @strict;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
-static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_hooks};
+static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)
