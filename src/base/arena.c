@@ -30,6 +30,13 @@ void arena_fini(struct arena *a)
 	a->used = 0;
 }
 
+void arena_wipe(struct arena *a)
+{
+	for (struct arena_block *b = a->last; b; b = b->prev)
+		explicit_bzero(b->data, b->used);
+	arena_fini(a);
+}
+
 /* Blocks double with what was given out, so many small requests cost few allocations. */
 static struct arena_block *block_add(struct arena *a, size_t n)
 {

@@ -190,6 +190,7 @@ static int life_begin(struct outbound *o, struct err *e)
 	buf_init(&l->in, OUTBOUND_FRAME_MAX + READ_BYTES);
 	(void)uv_pipe_init(loop_uv(o->o.loop), &l->pipe, 0);
 	l->pipe.data = l;
+	uv_unref((uv_handle_t *)&l->pipe); /* what others owe us keeps no daemon from ending */
 	o->life = l;
 	if (uv_pipe_open(&l->pipe, ends[0]) != 0 ||
 	    uv_read_start((uv_stream_t *)&l->pipe, on_alloc, on_read) != 0) {

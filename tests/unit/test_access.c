@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model http access queue source priv render launch run edge
- * observe hooks kinds deploy api */
+/* rooms: base loop crypto text store model http access queue source priv render launch run
+ * outbound notify edge observe hooks kinds deploy api */
 /* The first owner, tokens and their ends, the peers of the Unix socket, the bound on refusals. The
  * table of routes against roles is in test_api_access.c. */
 #include "api_world.h"

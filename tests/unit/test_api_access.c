@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model http access queue source priv render launch run edge
- * observe hooks kinds deploy api */
+/* rooms: base loop crypto text store model http access queue source priv render launch run
+ * outbound notify edge observe hooks kinds deploy api */
 /* Every route × everybody × (own, other's, no project), expected from the table of routes itself;
  * and somebody else's id looks exactly like an absent one. */
 #include "api_world.h"

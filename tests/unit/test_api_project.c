@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model http access queue source priv render launch run edge
- * observe hooks kinds deploy api */
+/* rooms: base loop crypto text store model http access queue source priv render launch run
+ * outbound notify edge observe hooks kinds deploy api */
 /* Projects and what belongs to them, over real sockets: making, changing, environment, domains,
  * hooks. */
 #include "api_world.h"

@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model http access queue source priv render launch run edge
- * observe hooks kinds deploy api */
+/* rooms: base loop crypto text store model http access queue source priv render launch run
+ * outbound notify edge observe hooks kinds deploy api */
 /* Orders, tasks, repeats, archives, events, streams and logs, over real sockets; the queue is the
  * real one and nobody takes its tasks. */
 #include "api_world.h"

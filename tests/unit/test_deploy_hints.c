@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model queue access source priv render launch run edge observe
- * kinds deploy */
+/* rooms: base loop crypto text store model queue access source priv render launch run outbound
+ * notify edge observe kinds deploy */
 /* What a program's last lines suggest. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model queue access source priv render launch run edge observe
- * kinds deploy */
+/* rooms: base loop crypto text store model queue access source priv render launch run outbound
+ * notify edge observe kinds deploy */
 /* The engine's table: every way forward, every way back, and what must never change anything. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model queue access source priv render launch run edge observe
- * kinds deploy */
+/* rooms: base loop crypto text store model queue access source priv render launch run outbound
+ * notify edge observe kinds deploy */
 /* What a step's detail takes from a program's last lines. */
 #include <setjmp.h>
 #include <stdarg.h>

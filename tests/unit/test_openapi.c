@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model http access queue source priv render launch run edge
- * observe hooks kinds deploy api */
+/* rooms: base loop crypto text store model http access queue source priv render launch run
+ * outbound notify edge observe hooks kinds deploy api */
 /* The OpenAPI document and the table of routes agree, both ways; every schema that is named is
  * there. */
 #include "api_world.h"
@@ -114,6 +114,11 @@ static void test_answers_fit(void **state)
 	CALL(ROOT, "PUT", "/api/v1/projects/own/env", "{\"A\":{\"value\":\"1\"}}", 200);
 	CALL(ROOT, "POST", "/api/v1/projects/own/domains", "{\"domain\":\"a.example.org\"}", 201);
 	CALL(ROOT, "PUT", "/api/v1/projects/own/processes/web", "{\"count\":2}", 202);
+	CALL(ROOT, "POST", "/api/v1/channels",
+	    "{\"name\":\"own\",\"type\":\"mail\",\"target\":\"anna@example.org\"}", 201);
+	CALL(ROOT, "POST", "/api/v1/channels/own/test", "{}", 202);
+	CALL(ROOT, "PUT", "/api/v1/mail-server",
+	    "{\"host\":\"mail.example.org\",\"from\":\"slipway@example.org\"}", 200);
 	for (size_t i = 0; i < count; i++) {
 		const struct api_schema *s = api_schema_find(t[i].answer);
 		if (t[i].method != HTTP_GET || !s)

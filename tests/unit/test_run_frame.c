@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model http access queue source priv render launch run edge
- * observe hooks kinds deploy api */
+/* rooms: base loop crypto text store model http access queue source priv render launch run
+ * outbound notify edge observe hooks kinds deploy api */
 /* The frames of `slipway run`: packing and taking apart, in pieces of every size; what does not fit
  * is refused. */
 #include "text/run_frame.h"

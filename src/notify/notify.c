@@ -1,0 +1,539 @@
+/* The dispatcher: what is due, by channel, through outbound/, and what came of it back into the
+ * store.
+ *
+ * One look at a time: a pool thread reads what is due and makes requests of it (that needs the
+ * sealing key), the loop sends them. A look is made when something was kicked, when a try ended,
+ * and when the next is due. */
+#include "notify/notify.h"
+
+#include "base/clock.h"
+#include "base/hex.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/channel.h"
+#include "model/delivery.h"
+#include "model/place.h"
+#include "notify/shape.h"
+#include "notify/verdict.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	READ_WAIT_MS = 5000,
+	AGAIN_MS = 5000, /* after a look that failed */
+	FAR_MS = 3600000,
+	PRUNED_AT_ONCE = 500,
+	ARENA_BYTES = 4 << 20,
+};
+
+/* One try of one delivery. The pool fills it, the loop sends it, the writer thread records it. */
+struct
+try {
+	struct notify *n;
+	struct try *next;
+	struct arena a;
+	struct model_delivery delivery;
+	struct model_channel channel;
+	struct outbound_request request;
+	bool unsendable; /* never, or pointless: `record` says it */
+	struct model_delivery_try record;
+	struct verdict verdict;
+};
+
+/* Of a channel: what is under way. */
+struct lane {
+	struct lane *next;
+	int64_t channel_id;
+	unsigned busy;
+	int64_t ids[NOTIFY_LANES];
+};
+
+struct look {
+	struct notify *n;
+	struct try *found;
+	int64_t next_due_ms; /* wall clock; 0: nothing waits */
+	bool failed, prune;
+	struct lane *busy; /* a copy of what is under way */
+	unsigned room;
+};
+
+struct notify {
+	struct notify_options o;
+	struct loop_timer *timer;
+	struct lane *lanes;
+	unsigned in_flight;
+	bool looking, again, closing;
+	struct try *asked; /* of outbound/, not answered yet */
+	atomic_uint
+	    held; /* whoever may still call back, and the owner: freed when nobody is left */
+	atomic_bool kicked;
+	int64_t pruned_mono_ms;
+	atomic_ullong delivered, failed, tried;
+};
+
+static void look_start(struct notify *n);
+
+static void try_free(struct try *t)
+{
+	arena_wipe(&t->a); /* it holds secrets in clear */
+	free(t);
+}
+
+static void release(struct notify *n)
+{
+	if (atomic_fetch_sub(&n->held, 1) > 1)
+		return;
+	for (struct lane *l = n->lanes; l;) {
+		struct lane *next = l->next;
+		free(l);
+		l = next;
+	}
+	free(n);
+}
+
+/* --- lanes --- */
+
+static struct lane *lane_of(struct notify *n, int64_t channel_id)
+{
+	for (struct lane *l = n->lanes; l; l = l->next)
+		if (l->channel_id == channel_id)
+			return l;
+	struct lane *l = mem_alloc(sizeof(*l));
+	*l = (struct lane){.next = n->lanes, .channel_id = channel_id};
+	n->lanes = l;
+	return l;
+}
+
+static void lane_leave(struct notify *n, const struct try *t)
+{
+	struct lane *l = lane_of(n, t->channel.id);
+	for (unsigned i = 0; i < l->busy; i++)
+		if (l->ids[i] == t->delivery.id) {
+			l->ids[i] = l->ids[--l->busy];
+			break;
+		}
+	n->in_flight--;
+	if (l->busy)
+		return;
+	for (struct lane **at = &n->lanes; *at; at = &(*at)->next)
+		if (*at == l) {
+			*at = l->next;
+			free(l);
+			return;
+		}
+}
+
+static const struct lane *lane_find(const struct lane *list, int64_t channel_id)
+{
+	while (list && list->channel_id != channel_id)
+		list = list->next;
+	return list;
+}
+
+static bool lane_has(const struct lane *l, int64_t id)
+{
+	for (unsigned i = 0; l && i < l->busy; i++)
+		if (l->ids[i] == id)
+			return true;
+	return false;
+}
+
+/* --- recording --- */
+
+static int record_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	struct try *t = ctx;
+	int rc = model_delivery_tried(db, &t->record, e);
+	if (rc <= 0 || !t->verdict.gone)
+		return rc < 0 ? -1 : 0;
+	const struct message_field fields[] = {
+	    {"channel", t->channel.name}, {"message", str_c(t->verdict.why)}};
+	char key[40];
+	(void)snprintf(
+	    key, sizeof(key), "disabled/%" PRId64 "/%" PRId64, t->channel.id, t->record.at_ms);
+	const struct notify_news news = {.project_id = t->channel.project_id,
+	    .event = STR("channel.disabled"),
+	    .key = str_c(key),
+	    .fields = fields,
+	    .field_count = 2,
+	    .now_ms = t->record.at_ms,
+	    .not_channel = t->channel.id};
+	return model_channel_disable(db, t->channel.id, str_c(t->verdict.why), t->record.at_ms, e) <
+		       0
+		   ? -1
+		   : notify_unit_publish(db, &news, e);
+}
+
+static void recorded(void *ctx)
+{
+	struct try *t = ctx;
+	struct notify *n = t->n;
+	if (!n->closing) {
+		lane_leave(n, t);
+		look_start(n);
+	}
+	try_free(t);
+	release(n);
+}
+
+static void on_recorded(void *ctx, int rc, const struct err *e)
+{
+	struct try *t = ctx;
+	if (rc != 0)
+		log_event(LOG_ERROR, "notify", "not_recorded", F_I64("delivery", t->delivery.id),
+		    F_ERR(e));
+	loop_post(t->n->o.loop, recorded, t);
+}
+
+static void record(struct try *t)
+{
+	struct err e;
+	struct notify *n = t->n;
+	if (t->record.state == MODEL_DELIVERY_DELIVERED)
+		atomic_fetch_add(&n->delivered, 1);
+	else if (t->record.state == MODEL_DELIVERY_FAILED)
+		atomic_fetch_add(&n->failed, 1);
+	atomic_fetch_add(&n->tried, 1);
+	log_event(t->record.state == MODEL_DELIVERY_FAILED ? LOG_WARN : LOG_INFO, "notify", "tried",
+	    F_I64("delivery", t->delivery.id), F_STR("channel", t->channel.name),
+	    F_STR("event", t->delivery.event), F_I64("try", t->delivery.attempts + 1),
+	    F_I64("status", t->record.status),
+	    F_C("state", model_delivery_state_name(t->record.state)), F_C("error", t->verdict.why));
+	if (store_submit(n->o.store, record_unit, on_recorded, t, &e) != 0)
+		on_recorded(t, -1, &e);
+}
+
+static void on_answer(void *ctx, const struct outbound_answer *a)
+{
+	struct try *t = ctx;
+	for (struct try **at = &t->n->asked; *at; at = &(*at)->next)
+		if (*at == t) {
+			*at = t->next;
+			break;
+		}
+	const struct verdict_of v = {.schedule = t->n->o.schedule,
+	    .mail = t->request.kind == OUTBOUND_MAIL,
+	    .attempts = t->delivery.attempts,
+	    .at_ms = clock_wall_ms()};
+	verdict_give(&v, a, &t->verdict);
+	t->record.ms = a->ms;
+	t->record.status = a->status;
+	t->record.at_ms = v.at_ms;
+	t->record.state = t->verdict.state;
+	t->record.due_ms = t->verdict.due_ms;
+	t->record.error = str_c(t->verdict.why);
+	record(t);
+}
+
+static void send_one(struct notify *n, struct try *t)
+{
+	struct err e;
+	struct lane *l = lane_of(n, t->channel.id);
+	l->ids[l->busy++] = t->delivery.id;
+	n->in_flight++;
+	atomic_fetch_add(&n->held, 1);
+	if (t->unsendable) {
+		record(t);
+		return;
+	}
+	t->next = n->asked;
+	n->asked = t;
+	if (outbound_ask(n->o.outbound, &t->request, on_answer, t, &e) == 0)
+		return;
+	const struct outbound_answer a = {.outcome = OUTBOUND_UNREACHABLE, .text = str_c(e.msg)};
+	on_answer(t, &a);
+}
+
+/* --- a look at what is due; on the pool --- */
+
+static struct str opened(
+    struct look *k, struct arena *a, struct str place, struct str sealed, struct err *e, int *rc)
+{
+	struct buf clear CLEANUP_BUF;
+	buf_init(&clear, 8u << 10);
+	if (!sealed.n)
+		return STR("");
+	if (seal_open(k->n->o.seal, place, sealed, &clear, e) != 0) {
+		*rc = -1;
+		return STR("");
+	}
+	struct str s = arena_str(a, buf_view(&clear));
+	buf_wipe(&clear);
+	return s;
+}
+
+/* The id is the same for every try, and for nobody else's message. */
+static struct str message_id(struct try *t)
+{
+	return str_c(arena_printf(
+	    &t->a, "msg_%" PRId64 "_%" PRId64, t->delivery.created_ms, t->delivery.id));
+}
+
+static void give_up(struct try *t, const char *why, enum model_delivery_state state)
+{
+	t->unsendable = true;
+	(void)snprintf(t->verdict.why, sizeof(t->verdict.why), "%s", why);
+	t->record.state = state;
+	t->record.at_ms = clock_wall_ms();
+	t->record.error = str_c(t->verdict.why);
+}
+
+/* The request for it, or why there is none. */
+static void prepare(struct look *k, struct store_db *db, struct try *t)
+{
+	struct err e = {0};
+	struct model_mail_server mail;
+	struct message m;
+	char place[MODEL_PLACE_SIZE];
+	int rc = 0, has_mail = model_mail_server_get(db, &t->a, &mail, &e);
+	CLEANUP_JSON json_t *o = has_mail < 0 ? NULL : json_read(t->delivery.message, &e);
+	if (!o || message_read(o, &m, &e) < 0) {
+		give_up(t, e.msg, MODEL_DELIVERY_FAILED);
+		return;
+	}
+	struct shape s = {.channel = &t->channel,
+	    .message = &m,
+	    .stored = t->delivery.message,
+	    .id = message_id(t),
+	    .now_ms = clock_wall_ms(),
+	    .mail = has_mail > 0 ? &mail : NULL};
+	s.secret =
+	    opened(k, &t->a, model_place_channel(t->channel.project_id, t->channel.name, place),
+		t->channel.secret, &e, &rc);
+	if (s.mail)
+		s.mail_password = opened(k, &t->a, model_place_mail(place), mail.password, &e, &rc);
+	if (rc == 0)
+		rc = shape_request(&s, &t->a, &t->request, &e);
+	if (rc < 0)
+		give_up(t, e.msg, MODEL_DELIVERY_FAILED);
+}
+
+static int take(struct look *k, struct store_db *db, const struct model_delivery *d,
+    const struct model_channel *c, struct err *e)
+{
+	struct try *t = mem_alloc(sizeof(*t));
+	*t = (struct try){.n = k->n,
+	    .next = k->found,
+	    .delivery = *d,
+	    .channel = *c,
+	    .record = {.delivery_id = d->id}};
+	arena_init(&t->a, ARENA_BYTES);
+	k->found = t;
+	/* The look's own arena ends with it. */
+	t->delivery.message = arena_str(&t->a, d->message);
+	t->delivery.event = arena_str(&t->a, d->event);
+	t->channel.name = arena_str(&t->a, c->name);
+	t->channel.target = arena_str(&t->a, c->target);
+	int outdated = model_delivery_outdated(db, d, e);
+	if (outdated > 0)
+		give_up(t, "a newer state is told instead", MODEL_DELIVERY_SUPERSEDED);
+	else if (outdated == 0)
+		prepare(k, db, t);
+	if (k->room)
+		k->room--;
+	return outdated < 0 ? -1 : 0;
+}
+
+/* What one channel has that may go now; the soonest of the rest goes into next_due_ms. */
+static int look_lane(struct look *k, struct store_db *db, struct arena *a,
+    const struct model_delivery_lane *lane, int64_t now_ms, struct err *e)
+{
+	const struct lane *busy = lane_find(k->busy, lane->channel_id);
+	unsigned taken = busy ? busy->busy : 0;
+	struct model_deliveries due;
+	struct model_channel c;
+	if (lane->due_ms > now_ms) {
+		if (!k->next_due_ms || lane->due_ms < k->next_due_ms)
+			k->next_due_ms = lane->due_ms;
+		return 0;
+	}
+	if (taken >= NOTIFY_LANES || !k->room)
+		return 0; /* the end of a try looks again */
+	int rc = model_channel_open(db, a, lane->channel_id, &c, e);
+	if (rc <= 0 || c.paused || c.disabled.n)
+		return rc < 0 ? -1 : 0;
+	if (model_delivery_due(db, a, lane->channel_id, now_ms, NOTIFY_LANES + taken, &due, e) < 0)
+		return -1;
+	for (size_t i = 0; i < due.n && taken < NOTIFY_LANES && k->room; i++) {
+		if (lane_has(busy, due.v[i].id))
+			continue;
+		if (take(k, db, &due.v[i], &c, e) < 0)
+			return -1;
+		taken++;
+	}
+	return 0;
+}
+
+static int look_all(struct look *k, struct store_db *db, struct arena *a, struct err *e)
+{
+	struct model_delivery_lanes lanes;
+	int64_t now_ms = clock_wall_ms();
+	if (model_delivery_lanes(db, a, &lanes, e) < 0)
+		return -1;
+	for (size_t i = 0; i < lanes.n; i++)
+		if (look_lane(k, db, a, &lanes.v[i], now_ms, e) < 0)
+			return -1;
+	return 0;
+}
+
+static void look_work(void *ctx)
+{
+	struct look *k = ctx;
+	struct err e = {0};
+	struct arena a;
+	arena_init(&a, 4 * ARENA_BYTES);
+	struct store_db *db = store_read_begin(k->n->o.store, clock_mono_ms() + READ_WAIT_MS, &e);
+	k->failed = !db || look_all(k, db, &a, &e) < 0;
+	if (db)
+		store_read_end(k->n->o.store, db);
+	if (k->failed)
+		log_event(LOG_WARN, "notify", "cannot_look", F_ERR(&e));
+	arena_fini(&a);
+}
+
+/* --- the loop's part --- */
+
+static void look_free(struct look *k)
+{
+	while (k->busy) {
+		struct lane *l = k->busy;
+		k->busy = l->next;
+		free(l);
+	}
+	free(k);
+}
+
+static void look_done(void *ctx)
+{
+	struct look *k = ctx;
+	struct notify *n = k->n;
+	n->looking = false;
+	while (k->found) {
+		struct try *t = k->found;
+		k->found = t->next;
+		if (n->closing)
+			try_free(t);
+		else
+			send_one(n, t);
+	}
+	if (!n->closing) {
+		int64_t wait = k->failed	? AGAIN_MS
+			       : k->next_due_ms ? k->next_due_ms - clock_wall_ms()
+						: FAR_MS;
+		/* A clock that was set back must not make anybody wait for its old time. */
+		loop_timer_at(n->timer, clock_mono_ms() + (wait < 0	      ? 0
+							      : wait > FAR_MS ? FAR_MS
+									      : wait));
+		if (n->again)
+			look_start(n);
+	}
+	look_free(k);
+	release(n);
+}
+
+static int prune_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	(void)ctx;
+	return model_delivery_prune(db, clock_wall_ms() - NOTIFY_KEPT_MS, PRUNED_AT_ONCE, e);
+}
+
+static void pruned(void *ctx, int rc, const struct err *e)
+{
+	(void)ctx;
+	if (rc != 0)
+		log_event(LOG_WARN, "notify", "cannot_prune", F_ERR(e));
+}
+
+static void prune(struct notify *n)
+{
+	struct err e;
+	if (clock_mono_ms() < n->pruned_mono_ms + FAR_MS)
+		return;
+	n->pruned_mono_ms = clock_mono_ms();
+	if (store_submit(n->o.store, prune_unit, pruned, NULL, &e) != 0)
+		pruned(NULL, -1, &e);
+}
+
+static void look_start(struct notify *n)
+{
+	struct err e;
+	n->again = n->looking;
+	if (n->looking || n->in_flight >= NOTIFY_IN_FLIGHT)
+		return;
+	struct look *k = mem_alloc(sizeof(*k));
+	*k = (struct look){.n = n, .room = NOTIFY_IN_FLIGHT - n->in_flight};
+	for (const struct lane *l = n->lanes; l; l = l->next) {
+		struct lane *copy = mem_alloc(sizeof(*copy));
+		*copy = *l;
+		copy->next = k->busy;
+		k->busy = copy;
+	}
+	prune(n);
+	n->looking = true;
+	atomic_fetch_add(&n->held, 1);
+	if (loop_work(n->o.loop, look_work, look_done, k, &e) == 0)
+		return;
+	n->looking = false;
+	atomic_fetch_sub(&n->held, 1);
+	look_free(k);
+	loop_timer_at(n->timer, clock_mono_ms() + AGAIN_MS);
+}
+
+static void on_timer(void *ctx)
+{
+	look_start(ctx);
+}
+
+static void on_kick(void *ctx)
+{
+	struct notify *n = ctx;
+	atomic_store(&n->kicked, false);
+	if (!n->closing)
+		look_start(n);
+	release(n);
+}
+
+void notify_kick(struct notify *n)
+{
+	if (!n || atomic_exchange(&n->kicked, true))
+		return;
+	atomic_fetch_add(&n->held, 1);
+	loop_post(n->o.loop, on_kick, n);
+}
+
+void notify_counts(const struct notify *n, struct notify_counts *ret)
+{
+	*ret = (struct notify_counts){.delivered = atomic_load(&n->delivered),
+	    .failed = atomic_load(&n->failed),
+	    .tried = atomic_load(&n->tried)};
+}
+
+struct notify *notify_new(const struct notify_options *o)
+{
+	struct notify *n = mem_alloc(sizeof(*n));
+	n->o = *o;
+	n->timer = loop_timer_new(o->loop, on_timer, n);
+	n->pruned_mono_ms = clock_mono_ms();
+	atomic_store(&n->held, 1);
+	loop_timer_at(n->timer, clock_mono_ms());
+	return n;
+}
+
+void notify_free(struct notify *n)
+{
+	if (!n)
+		return;
+	n->closing = true;
+	loop_timer_free(n->timer);
+	while (n->asked) {
+		struct try *t = n->asked;
+		n->asked = t->next;
+		try_free(t);
+		release(n);
+	}
+	release(n);
+}
