@@ -16,6 +16,7 @@
 #include "crypto/seal.h"
 #include "edge/edge.h"
 #include "loop/loop.h"
+#include "notify/notify.h"
 #include "observe/feed.h"
 #include "observe/logs.h"
 #include "queue/queue.h"
@@ -36,6 +37,8 @@ struct deploy_options {
 	uint16_t
 	    edge_port; /* of the addresses shown, unless it is the scheme's own; 0: not shown */
 	const char *edge_scheme;    /* "http": what the edge says in X-Forwarded-Proto */
+	struct notify *notify;	    /* NULL: nobody is woken */
+	const char *public_url;	    /* of the API, in links to logs; NULL: none */
 	bool allow_private_sources; /* embedded: true */
 	/* A project was destroyed, durably. On the loop. */
 	void (*forgotten)(void *ctx, int64_t project_id);

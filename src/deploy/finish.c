@@ -58,6 +58,7 @@ static void settled(struct work *w)
 		report_result(w, &result);
 	else
 		report_error(w, &error);
+	notify_kick(w->d->o.notify);
 	w->in_flight++;
 	queue_finish(
 	    w->d->queue, w->lease, end_of(w), buf_view(&result), buf_view(&error), ended, w);
@@ -65,7 +66,7 @@ static void settled(struct work *w)
 
 /* The head counts as seen when it is live, and when it was cancelled: a rollback that overtook it
  * must not be undone by a late event of the same push. Only what failed is tried again. */
-static int head_unit(struct work *w, struct store_db *db, struct err *e)
+static int head_settle(struct work *w, struct store_db *db, struct err *e)
 {
 	bool seen = w->st.outcome == DEPLOY_OUT_DONE || w->st.outcome == DEPLOY_OUT_CANCELLED;
 	if (w->st.flow != DEPLOY_FLOW_DEPLOY || !seen || w->release.commit.n == 0 ||
@@ -76,7 +77,12 @@ static int head_unit(struct work *w, struct store_db *db, struct err *e)
 	return model_branch_head_set(db, w->project.id, w->release.ref, &h, e) < 0 ? -1 : 0;
 }
 
+static int end_unit(struct work *w, struct store_db *db, struct err *e)
+{
+	return head_settle(w, db, e) != 0 ? -1 : news_ended(w, db, e);
+}
+
 void finish_start(struct work *w)
 {
-	work_unit(w, head_unit, settled);
+	work_unit(w, end_unit, settled);
 }

@@ -130,18 +130,24 @@ static void put_receipt(struct json_out *j, struct work *w)
 	json_put_raw(j, "receipt", buf_view(&list));
 }
 
-static void put_url(struct json_out *j, struct work *w)
+struct str report_url(const struct work *w, struct arena *a)
 {
-	CLEANUP_BUF struct buf url = {0};
-	buf_init(&url, 512);
-	if (w->first_domain.n == 0)
-		return;
-	buf_printf(&url, "%s://%.*s", w->d->o.edge_scheme, STR_ARG(w->first_domain));
 	uint16_t port = w->d->o.edge_port,
 		 own = str_eq_c(STR("https"), w->d->o.edge_scheme) ? 443 : 80;
-	if (port > 0 && port != own)
-		buf_printf(&url, ":%u", port);
-	json_put_str(j, "url", buf_view(&url));
+	if (w->first_domain.n == 0)
+		return STR("");
+	char *url = port == 0 || port == own ? arena_printf(a, "%s://%.*s", w->d->o.edge_scheme,
+						   STR_ARG(w->first_domain))
+					     : arena_printf(a, "%s://%.*s:%u", w->d->o.edge_scheme,
+						   STR_ARG(w->first_domain), port);
+	return str_c(url);
+}
+
+static void put_url(struct json_out *j, struct work *w)
+{
+	struct str url = report_url(w, &w->a);
+	if (url.n)
+		json_put_str(j, "url", url);
 }
 
 void report_result(struct work *w, struct buf *out)

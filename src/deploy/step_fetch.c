@@ -290,7 +290,11 @@ static int remember_fetch(struct work *w, struct store_db *db, struct err *e)
 		if (model_project_update(db, w->project.id, 0, &c, e) < 0)
 			return -1;
 	}
-	if (w->release.commit.n == 0 || w->in.plan_only)
+	if (w->in.plan_only)
+		return 0;
+	if (news_started(w, db, e) != 0)
+		return -1;
+	if (w->release.commit.n == 0)
 		return 0;
 	struct model_branch_head head = {
 	    .commit = w->release.commit, .ok = false, .task_id = w->task.id};
@@ -414,6 +418,7 @@ void plan_start(struct work *w)
 	    .limits = &limits,
 	    .first_domain = w->first_domain,
 	    .project = w->project.name};
+	notify_kick(w->d->o.notify); /* the start of it is told by now */
 	if (limits_read(w->project.limits, &limits, &e) != 0 ||
 	    (w->project.kind.n > 0 && manifest_kind_parse(w->project.kind, &in.kind, &e) != 0) ||
 	    kinds_plan(&in, &w->a, &w->plan, &e) != 0) {

@@ -17,6 +17,7 @@
 #include "model/project.h"
 #include "model/release.h"
 #include "model/step.h"
+#include "notify/notify.h"
 #include "run/drain.h"
 #include "run/health.h"
 #include "source/source.h"
@@ -209,9 +210,15 @@ void report_lines_add(struct work *w, struct str line);
 /* Keeps the job's or the process's last lines for the failure's message. */
 void report_lines_keep(struct work *w);
 void report_lines_of_release(struct work *w);
+/* Where the project answers; empty: nowhere. Of the arena. */
+struct str report_url(const struct work *w, struct arena *a);
 void report_result(struct work *w, struct buf *out);
 void report_error(struct work *w, struct buf *out);
 void report_receipt(struct work *w, const char *what, const char *outcome, const char *why);
+
+/* news.c: in the unit of what is told; notify_kick follows. */
+int news_started(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+int news_ended(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 
 /* job.c: one command, or our own slipway-tree, to its end. */
 struct job {
