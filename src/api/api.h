@@ -14,6 +14,7 @@
 #include "http/http.h"
 #include "loop/loop.h"
 #include "observe/feed.h"
+#include "notify/notify.h"
 #include "observe/logs.h"
 #include "queue/queue.h"
 #include "run/run.h"
@@ -30,6 +31,7 @@ struct api_context {
 	struct logs *logs;
 	struct intake *intake;	/* has the bodies of events; NULL: the store has all */
 	struct hooks *hooks;	/* NULL: nobody is told of changed hooks */
+	struct notify *notify;	/* NULL: nobody is woken for what is to be told */
 	struct run *run;	/* NULL: no instances are shown */
 	struct deploy *deploy;	/* NULL: `run` is ERR_UNAVAILABLE */
 	const char *spool_dir;	/* uploaded archives, ID.tar, 0600 */

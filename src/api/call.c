@@ -241,6 +241,8 @@ int api_write(struct api_call *c, api_unit_fn *fn, void *ctx, struct err *e)
 		return -1;
 	if (c->kick && c->cx->queue)
 		queue_kick(c->cx->queue);
+	if (c->kick_notify)
+		notify_kick(c->cx->notify);
 	if (c->changed_task)
 		api_task_changed(c->cx, c->changed_task);
 	if (c->changed_hook.p && c->cx->hooks)

@@ -44,7 +44,7 @@ struct api_call {
 	bool answered;		 /* the function has answered, or will, by itself */
 	bool replayed;		 /* the answer is one that was kept */
 	int64_t changed_task;	 /* its watchers are told once durable; 0: none */
-	bool kick;		 /* to do once durable, as what follows */
+	bool kick, kick_notify;	 /* to do once durable, as what follows */
 	struct str changed_hook; /* its name */
 	bool changed_branch;	 /* the project's own: its hooks follow it */
 };

@@ -5,6 +5,15 @@
 
 api_fn api_archive_create;
 api_fn api_audit_list;
+api_fn api_channel_create;
+api_fn api_channel_get;
+api_fn api_channel_list;
+api_fn api_channel_remove;
+api_fn api_channel_test;
+api_fn api_channel_update;
+api_fn api_delivery_get;
+api_fn api_delivery_list;
+api_fn api_delivery_replay;
 api_fn api_deploy_create;
 api_fn api_domain_add;
 api_fn api_domain_list;
@@ -27,6 +36,10 @@ api_fn api_hook_rotate, api_hook_update;
 api_fn api_log_list;
 api_fn api_log_stream;
 api_fn api_metrics_get;
+api_fn api_mail_get;
+api_fn api_mail_put;
+api_fn api_mail_remove;
+api_fn api_news_list;
 api_fn api_openapi_get;
 api_fn api_operator_create;
 api_fn api_operator_list;

@@ -295,6 +295,81 @@ static const struct api_field hook[] = {
 };
 static const struct api_field hook_list[] = {LIST_OF("Hook")};
 
+static const struct api_field channel_create[] = {
+    STRING("name", REQ, 64, ""),
+    STRING("type", REQ, 16, "mail, webhook, slack, discord, matrix or github"),
+    STRING("target", NUL, 2048,
+	"mail: addresses, with blanks between; webhook: a URL; matrix: https://SERVER/ROOM; "
+	"github: "
+	"https://api.github.com/repos/OWNER/REPOSITORY"),
+    STRING("secret", NUL, 4096,
+	"webhook: signs, absent: one is made; slack, discord: the address to post to; matrix, "
+	"github: a token"),
+    STRING("events", NUL, 1024,
+	"such as deploy.failed, deploy.* or *, with blanks between; absent: *"),
+};
+static const struct api_field channel_update[] = {
+    STRING("target", 0, 2048, ""),
+    STRING("secret", 0, 4096, ""),
+    STRING("events", 0, 1024, ""),
+    BOOL("paused", 0, "false also lets one that was switched off go on"),
+};
+static const struct api_field channel[] = {
+    TEXT("name", REQ, ""),
+    TEXT("project", REQ | NUL, "null: of the platform"),
+    TEXT("type", REQ, ""),
+    TEXT("target", REQ | NUL, ""),
+    TEXT("events", REQ, ""),
+    BOOL("paused", REQ, ""),
+    TEXT("disabled", REQ | NUL, "why it was switched off"),
+    TIME("created_at", REQ, ""),
+    TEXT("secret", 0, "shown once, when it is made"),
+};
+static const struct api_field channel_list[] = {LIST_OF("Channel")};
+static const struct api_field delivery_try[] = {
+    TIME("at", REQ, ""),
+    NUMBER("ms", REQ, "how long it took"),
+    NUMBER("status", REQ | NUL, "what the receiver answered"),
+    TEXT("error", REQ | NUL, ""),
+};
+static const struct api_field delivery[] = {
+    NUMBER("id", REQ, ""),
+    TEXT("channel", REQ, ""),
+    TEXT("event", REQ, ""),
+    TEXT("state", REQ, "waiting, delivered, failed or superseded"),
+    NUMBER("tries", REQ, ""),
+    TIME("created_at", REQ, ""),
+    TIME("due_at", REQ | NUL, "of the next try"),
+    TIME("ended_at", REQ | NUL, ""),
+    NUMBER("status", REQ | NUL, "what the receiver answered last"),
+    TEXT("error", REQ | NUL, "of the last try"),
+    ANY("message", 0, "not in lists"),
+    LIST("log", 0, "DeliveryTry", 0, "each try, newest first; not in lists"),
+};
+static const struct api_field delivery_list[] = {LIST_OF("Delivery")};
+static const struct api_field news[] = {
+    TEXT("event", REQ, ""),
+    TEXT("level", REQ, "info, warning or error"),
+    TEXT("about", REQ, "when it happens"),
+};
+static const struct api_field news_list[] = {LIST("items", REQ, "News", 0, "")};
+static const struct api_field mail_server_set[] = {
+    STRING("host", REQ, 253, ""),
+    INT("port", 0, 1, 65535, "absent: 587"),
+    STRING("tls", 0, 16, "starttls, tls (from the first byte) or none; absent: starttls"),
+    STRING("from", REQ, 254, "the sender's address"),
+    STRING("user", NUL, 254, "absent: no authentication"),
+    STRING("password", NUL, 1024, "absent: the one that is there"),
+};
+static const struct api_field mail_server[] = {
+    TEXT("host", REQ, ""),
+    NUMBER("port", REQ, ""),
+    TEXT("tls", REQ, ""),
+    TEXT("from", REQ, ""),
+    TEXT("user", REQ | NUL, ""),
+    BOOL("password", REQ, "there is one"),
+};
+
 static const struct api_field event[] = {
     NUMBER("id", REQ, ""),
     TEXT("hook", REQ, ""),
@@ -445,6 +520,17 @@ static const struct api_schema table[] = {
     SCHEMA("HookRotate", hook_rotate, "A new secret."),
     SCHEMA("Hook", hook, "A public endpoint for signed events."),
     SCHEMA("HookList", hook_list, "Hooks, newest first."),
+    SCHEMA("ChannelCreate", channel_create, "A new channel."),
+    SCHEMA("ChannelUpdate", channel_update, "What to change; absent stays."),
+    SCHEMA("Channel", channel, "Whom to tell, and how."),
+    SCHEMA("ChannelList", channel_list, "Channels, newest first."),
+    SCHEMA("DeliveryTry", delivery_try, "One try of a delivery."),
+    SCHEMA("Delivery", delivery, "One message for one channel."),
+    SCHEMA("DeliveryList", delivery_list, "Deliveries, newest first."),
+    SCHEMA("News", news, "Something that a channel can listen to."),
+    SCHEMA("NewsList", news_list, "What a channel can listen to."),
+    SCHEMA("MailServerSet", mail_server_set, "How mail is to be sent."),
+    SCHEMA("MailServer", mail_server, "How mail is sent."),
     SCHEMA("Event", event, "Something that happened, stored once."),
     SCHEMA("EventList", event_list, "Events, newest first."),
     SCHEMA("LogLine", log_line, "A line of a program's output."),

@@ -238,6 +238,22 @@ int cli_ask(const char *question, const char *wanted, struct err *e)
 	return str_eq_c(str_trim(str_c(line)), wanted);
 }
 
+int cli_sure(struct cli *c, const char *thing, const char *question, struct err *e)
+{
+	CLEANUP_BUF struct buf b;
+	buf_init(&b, 2048);
+	if (cli_has(c, "yes"))
+		return 0;
+	const char *at = strstr(question, "%s"), *safe = out_safe(&c->a, str_c(thing));
+	buf_put(&b, question, (size_t)(at - question));
+	buf_c(&b, safe);
+	buf_c(&b, at + 2);
+	int sure = cli_ask(b.full ? "sure? " : b.p, thing, e);
+	if (sure < 0)
+		return err_hint(e, "say --yes");
+	return sure > 0 ? 0 : err_set(e, ERR_CANCELLED, "nothing was done: that was not its name");
+}
+
 const char *cli_stdin(struct cli *c, size_t max, struct err *e)
 {
 	CLEANUP_BUF struct buf b;

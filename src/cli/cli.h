@@ -84,5 +84,8 @@ const char *cli_num(struct cli *c, const json_t *o, const char *key);
 const char *cli_project(struct cli *c, size_t *at, struct err *e);
 /* Asks a question on the terminal; 1: the answer is `wanted`, 0: it is not, -1 no terminal. */
 int cli_ask(const char *question, const char *wanted, struct err *e) WARN_UNUSED;
+/* A destructive act on `thing`, unless --yes was given: asks the question ("%s" is the thing) and
+ * expects the thing's name. 0: go on. -1 with ERR_CANCELLED, or ERR_USAGE without a terminal. */
+int cli_sure(struct cli *c, const char *thing, const char *question, struct err *e) WARN_UNUSED;
 /* Reads standard input to its end, without the last line's end, into the arena. NULL with e. */
 const char *cli_stdin(struct cli *c, size_t max, struct err *e);

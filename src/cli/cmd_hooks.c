@@ -289,20 +289,10 @@ int cmd_hooks_delete(struct cli *c)
 	struct err e = {0};
 	CLEANUP_JSON json_t *answer = NULL;
 	const char *thing, *name = thing_of(c, &thing, &e);
-	if (!name)
+	if (!name ||
+	    cli_sure(c, thing,
+		"This takes the hook %s away, with its events. Type its name to go on: ", &e) < 0)
 		return cli_fail(c, &e);
-	if (!cli_has(c, "yes")) {
-		const char *question = arena_printf(&c->a,
-		    "This takes the hook %s away, with its events. Type its name to go on: ",
-		    out_safe(&c->a, str_c(thing)));
-		int sure = cli_ask(question ? question : "sure? ", thing, &e);
-		if (sure < 0)
-			err_hint(&e, "say --yes");
-		else if (sure == 0)
-			err_set(&e, ERR_CANCELLED, "nothing was done: that was not its name");
-		if (sure <= 0)
-			return cli_fail(c, &e);
-	}
 	if (cli_call(c, "DELETE", cli_path(c, "projects/{}/hooks/{}", name, thing, NULL), NULL,
 		&answer, &e) < 0)
 		return cli_fail(c, &e);

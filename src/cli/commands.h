@@ -6,11 +6,14 @@
 cli_fn cmd_audit, cmd_cancel, cmd_completion, cmd_create, cmd_deploy, cmd_destroy, cmd_domains_add,
     cmd_domains_list, cmd_domains_remove, cmd_env_list, cmd_env_set, cmd_env_unset, cmd_events_list,
     cmd_events_replay, cmd_events_show, cmd_grants_list, cmd_grants_remove, cmd_grants_set,
-    cmd_help, cmd_hooks_create, cmd_hooks_delete, cmd_hooks_list, cmd_hooks_rotate, cmd_hooks_set,
-    cmd_hooks_pause, cmd_hooks_resume, cmd_hooks_show, cmd_info, cmd_list, cmd_login,
-    cmd_login_forget, cmd_login_list, cmd_logs, cmd_open, cmd_operators_create,
+    cmd_help, cmd_hooks_create, cmd_hooks_delete, cmd_hooks_list, cmd_hooks_pause, cmd_hooks_resume,
+    cmd_hooks_rotate, cmd_hooks_set, cmd_hooks_show, cmd_info, cmd_list, cmd_login,
+    cmd_login_forget, cmd_login_list, cmd_logs, cmd_mail_remove, cmd_mail_set, cmd_mail_show,
+    cmd_notify_add, cmd_notify_delete, cmd_notify_deliveries, cmd_notify_delivery,
+    cmd_notify_events, cmd_notify_list, cmd_notify_pause, cmd_notify_replay, cmd_notify_resume,
+    cmd_notify_set, cmd_notify_show, cmd_notify_test, cmd_open, cmd_operators_create,
     cmd_operators_delete, cmd_operators_list, cmd_plan, cmd_ps, cmd_releases, cmd_restart,
-    cmd_rollback, cmd_run, cmd_scale, cmd_source, cmd_start, cmd_status, cmd_stop, cmd_setup,
+    cmd_rollback, cmd_run, cmd_scale, cmd_setup, cmd_source, cmd_start, cmd_status, cmd_stop,
     cmd_tasks, cmd_tasks_show, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke, cmd_validate,
     cmd_version;
 

@@ -20,7 +20,7 @@ static void print_row(const struct cli_command *k, FILE *f)
 	char text[80];
 	(void)snprintf(
 	    text, sizeof(text), "%s%s%s", k->name, k->synopsis[0] ? " " : "", k->synopsis);
-	int pad = 32 - (int)out_columns(text);
+	int pad = 34 - (int)out_columns(text);
 	(void)fprintf(f, "  %s%*s %s\n", text, pad > 0 ? pad : 0, "", k->help);
 }
 

@@ -116,6 +116,29 @@ static const struct cli_flag hooks_rotate[] = {
     {"secret-stdin", NULL, "read the sender's own secret from standard input", 0},
     END,
 };
+#define PLATFORM                                                                                   \
+	{                                                                                          \
+		"platform", NULL, "the platform's own channels, told of every project", 0          \
+	}
+static const struct cli_flag notify[] = {PLATFORM, END};
+static const struct cli_flag notify_list[] = {PLATFORM, LIMIT, END};
+static const struct cli_flag notify_delete[] = {PLATFORM, YES, END};
+static const struct cli_flag notify_set[] = {
+    PLATFORM,
+    {"target", "T", "mail addresses, a URL, a Matrix room or a repository of GitHub's API", 0},
+    {"events", "LIST", "such as deploy.failed or 'deploy.* rollback.*' (*)", 0},
+    {"secret-stdin", NULL, "read the secret, token or chat's address from standard input", 0},
+    END,
+};
+static const struct cli_flag mail_set[] = {
+    {"host", "HOST", "the mail server", 0},
+    {"port", "N", "its port (587)", 0},
+    {"tls", "HOW", "starttls, tls or none (starttls)", 0},
+    {"from", "ADDRESS", "the sender", 0},
+    {"user", "NAME", "whom to authenticate as (nobody)", 0},
+    {"password-stdin", NULL, "read the password from standard input", 0},
+    END,
+};
 /* clang-format on */
 static const struct cli_flag tasks_show[] = {
     {"follow", NULL, "show its steps until it ends", 'f'}, VERBOSE, END};
@@ -182,6 +205,21 @@ static const struct cli_command table[] = {
 	{"hooks resume", "[NAME] HOOK", "the end of a pause", "slipway hooks resume shop shop", none, 1, 2, false, cmd_hooks_resume},
 	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one is good for a while", "slipway hooks rotate shop shop --keep 1h", hooks_rotate, 1, 2, false, cmd_hooks_rotate},
 	{"hooks delete", "[NAME] HOOK", "take a hook away, with its events", "slipway hooks delete shop shop --yes", yes, 1, 2, false, cmd_hooks_delete},
+	{"notify list", "[NAME]", "channels: whom a project tells of what happens", "slipway notify list shop\nslipway notify list --platform", notify, 0, 1, false, cmd_notify_list},
+	{"notify add", "[NAME] CHANNEL TYPE", "make a channel: mail, webhook, slack, discord, matrix or github", "slipway notify add shop team mail --target 'anna@example.org bo@example.org' --events 'deploy.failed rollback.*'\nslipway notify add shop state github --target https://api.github.com/repos/anna/shop --secret-stdin < token", notify_set, 2, 3, false, cmd_notify_add},
+	{"notify show", "[NAME] CHANNEL", "one channel", "slipway notify show shop team", notify, 1, 2, false, cmd_notify_show},
+	{"notify set", "[NAME] CHANNEL", "change a channel", "slipway notify set shop team --events '*'", notify_set, 1, 2, false, cmd_notify_set},
+	{"notify test", "[NAME] CHANNEL", "tell a test", "slipway notify test shop team", notify, 1, 2, false, cmd_notify_test},
+	{"notify pause", "[NAME] CHANNEL", "tell nothing more; what waits stays", "slipway notify pause shop team", notify, 1, 2, false, cmd_notify_pause},
+	{"notify resume", "[NAME] CHANNEL", "go on, also when it was switched off", "slipway notify resume shop team", notify, 1, 2, false, cmd_notify_resume},
+	{"notify delete", "[NAME] CHANNEL", "take a channel away", "slipway notify delete shop team --yes", notify_delete, 1, 2, false, cmd_notify_delete},
+	{"notify deliveries", "[NAME] CHANNEL", "what a channel was told, newest first", "slipway notify deliveries shop team", notify_list, 1, 2, false, cmd_notify_deliveries},
+	{"notify delivery", "[NAME] CHANNEL N", "one delivery, with each try", "slipway notify delivery shop team 12", notify, 2, 3, false, cmd_notify_delivery},
+	{"notify replay", "[NAME] CHANNEL N", "tell it again, under the same id", "slipway notify replay shop team 12", notify, 2, 3, false, cmd_notify_replay},
+	{"notify events", "", "what a channel can listen to", "slipway notify events", none, 0, 0, false, cmd_notify_events},
+	{"mail show", "", "how mail is sent", "slipway mail show", none, 0, 0, false, cmd_mail_show},
+	{"mail set", "", "set how mail is sent", "slipway mail set --host smtp.example.org --from slipway@example.org --user slipway --password-stdin < password", mail_set, 0, 0, false, cmd_mail_set},
+	{"mail remove", "", "send no more mail", "slipway mail remove", none, 0, 0, false, cmd_mail_remove},
 	{"events list", "[NAME]", "what arrived, newest first", "slipway events list shop", list, 0, 1, false, cmd_events_list},
 	{"events show", "[NAME] EVENT", "one event, with its body; --follow its task, to the end", "slipway events show shop 31", tasks_show, 1, 2, false, cmd_events_show},
 	{"events replay", "[NAME] EVENT", "look at the event's branch again", "slipway events replay shop 31", follow, 1, 2, false, cmd_events_replay},
