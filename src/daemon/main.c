@@ -49,6 +49,8 @@ struct daemon {
 	struct layout layout;
 	struct api_context api; /* the parts, as handlers see them */
 	struct edge *edge;
+	struct outbound *outbound;
+	char outbound_program[SETTINGS_PATH_MAX + 32], url[128];
 	struct http_route *routes;
 	struct http_server *server, *edge_server;
 	int signals;
@@ -194,6 +196,25 @@ static int store_parts_open(struct daemon *d, struct err *e)
 	return a->logs ? 0 : -1;
 }
 
+static int notify_open(struct daemon *d, struct err *e)
+{
+	const struct outbound_options oo = {.loop = d->api.loop,
+	    .program = d->outbound_program,
+	    .allow = d->settings.outbound_allow,
+	    .ca_file = d->settings.outbound_ca};
+	snprintf(d->outbound_program, sizeof(d->outbound_program), "%s/slipway-outbound",
+	    d->settings.libexec);
+	if (!(d->outbound = outbound_new(&oo, e)))
+		return -1;
+	const struct notify_options no = {.loop = d->api.loop,
+	    .store = d->api.store,
+	    .outbound = d->outbound,
+	    .seal = d->api.seal,
+	    .schedule = &d->settings.retries};
+	d->api.notify = notify_new(&no);
+	return 0;
+}
+
 static int engine_open(struct daemon *d, struct err *e)
 {
 	struct api_context *a = &d->api;
@@ -202,6 +223,8 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .projects_dir = d->layout.projects,
 	    .run_dir = d->settings.run};
 	d->edge = edge_new(&eo);
+	if (notify_open(d, e) != 0)
+		return -1;
 	const struct deploy_options o = {.loop = a->loop,
 	    .store = a->store,
 	    .run = a->run,
@@ -214,6 +237,8 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .spool_dir = d->layout.spool,
 	    .edge_port = d->settings.edge_port,
 	    .edge_scheme = "http",
+	    .notify = a->notify,
+	    .public_url = a->public_url,
 	    .allow_private_sources = true,
 	    .forgotten = on_forgotten,
 	    .ctx = d};
@@ -422,6 +447,8 @@ static void daemon_close(struct daemon *d)
 	queue_close(d->api.queue);
 	deploy_free(d->api.deploy);
 	edge_free(d->edge);
+	notify_free(d->api.notify);
+	outbound_free(d->outbound);
 	logs_close(d->api.logs);
 	feed_free(d->api.feed);
 	access_close(d->api.access);
@@ -445,17 +472,17 @@ int main(int argc, char **argv)
 	 * needed. */
 	(void)mallopt(M_ARENA_MAX, 2);
 	d.api.started_ms = clock_wall_ms();
+	snprintf(
+	    d.url, sizeof(d.url), "http://%s:%u", d.settings.http_address, d.settings.http_port);
+	d.api.public_url = d.settings.public_url[0] ? d.settings.public_url : d.url;
 	if (go < 0 || daemon_open(&d, &e) != 0) {
 		fprintf(stderr, "slipwayd: %s\n", e.msg);
 		if (e.hint[0])
 			fprintf(stderr, "  %s\n", e.hint);
 		return err_class_of(e.code)->exit_code;
 	}
-	static char url[128];
-	snprintf(url, sizeof(url), "http://%s:%u", d.settings.http_address, d.settings.http_port);
-	d.api.public_url = d.settings.public_url[0] ? d.settings.public_url : url;
 	system_notify("READY=1");
-	log_event(LOG_INFO, "daemon", "listening", F_C("api", url),
+	log_event(LOG_INFO, "daemon", "listening", F_C("api", d.url),
 	    F_C("socket", d.layout.api_socket), F_I64("edge_port", d.settings.edge_port),
 	    F_C("tenants", run_is_root(d.api.run) ? "real" : "one user for all"));
 	loop_run(d.api.loop);

@@ -1,5 +1,6 @@
 #include "daemon/settings.h"
 
+#include "base/cidr.h"
 #include "base/num.h"
 #include "base/str.h"
 
@@ -24,11 +25,17 @@ static const char help_text[] =
     "  --edge ADDRESS:PORT   where projects are served (127.0.0.1:8080)\n"
     "  --user NAME           whom to run as when started as root (slipway)\n"
     "  --web-user NAME       whom nginx's workers run as when started as root (www-data)\n"
-    "  --libexec DIR         where slipway-helper, slipway-exec and slipway-tree are (beside "
-    "slipwayd)\n"
+    "  --libexec DIR         where slipway's other programs are (beside slipwayd)\n"
     "  --nginx FILE          (/usr/sbin/nginx)\n"
     "  --parallel N          tasks that run at once, 1 to 64 (4)\n"
     "  --orphan DURATION     how long projects outlive a daemon that does not come back (60s)\n"
+    "  --outbound-allow RANGE  notifications and checks of others may reach this range though it "
+    "is "
+    "not public;\n"
+    "                        may be repeated\n"
+    "  --outbound-ca FILE    trust these certificate authorities instead of the system's\n"
+    "  --retries WAITS       before each try of a notification "
+    "(0s,5s,5m,30m,2h,5h,10h,14h,20h,24h)\n"
     "  --public-url URL      where senders of hooks reach this server (the API's address)\n"
     "  --system              a service of systemd: its sockets are passed, the folders are made,\n"
     "                        the helper runs beside it, and SIGTERM ends the daemon alone\n"
@@ -50,6 +57,9 @@ enum option_id {
 	OPT_ORPHAN,
 	OPT_LOG,
 	OPT_PUBLIC_URL,
+	OPT_OUTBOUND_ALLOW,
+	OPT_OUTBOUND_CA,
+	OPT_RETRIES,
 	OPT_SYSTEM,
 	OPT_VERSION,
 	OPT_HELP
@@ -66,6 +76,9 @@ static const struct option options[] = {
     {"nginx", required_argument, NULL, OPT_NGINX},
     {"parallel", required_argument, NULL, OPT_PARALLEL},
     {"orphan", required_argument, NULL, OPT_ORPHAN},
+    {"outbound-allow", required_argument, NULL, OPT_OUTBOUND_ALLOW},
+    {"outbound-ca", required_argument, NULL, OPT_OUTBOUND_CA},
+    {"retries", required_argument, NULL, OPT_RETRIES},
     {"log", required_argument, NULL, OPT_LOG},
     {"public-url", required_argument, NULL, OPT_PUBLIC_URL},
     {"system", no_argument, NULL, OPT_SYSTEM},
@@ -141,6 +154,20 @@ static int set_url(struct settings *s, const char *value, struct err *e)
 		   : wrong(e, "a value of sensible length", value);
 }
 
+static int add_range(struct settings *s, const char *value, struct err *e)
+{
+	size_t n = 0;
+	struct cidr range;
+	while (s->outbound_allow[n])
+		n++;
+	if (n == SETTINGS_RANGES_MAX)
+		return err_set(e, ERR_USAGE, "more than %d ranges", SETTINGS_RANGES_MAX);
+	if (cidr_parse(str_c(value), &range, e) != 0)
+		return err_prefix(e, "--outbound-allow %s", value);
+	s->outbound_allow[n] = value;
+	return 0;
+}
+
 static int set_option(struct settings *s, int id, const char *value, struct err *e)
 {
 	int64_t ms;
@@ -163,6 +190,13 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return set_text(s->nginx, sizeof(s->nginx), value, e);
 	case OPT_PARALLEL:
 		return set_number(&s->parallel, 1, 64, value, e);
+	case OPT_OUTBOUND_ALLOW:
+		return add_range(s, value, e);
+	case OPT_OUTBOUND_CA:
+		s->outbound_ca = value;
+		return 0;
+	case OPT_RETRIES:
+		return notify_schedule_parse(str_c(value), &s->retries, e);
 	case OPT_ORPHAN:
 		if (!num_duration(str_c(value), 86400000, &ms))
 			return wrong(e, "a duration such as 60s", value);
@@ -232,6 +266,7 @@ int settings_parse(int argc, char *const *argv, struct settings *ret, struct err
 	    .nginx = "/usr/sbin/nginx",
 	    .parallel = 4,
 	    .log_level = LOG_INFO,
+	    .retries = notify_schedule_default,
 	    .orphan_ms = 60000};
 	opterr = 0;
 	for (int id; (id = getopt_long(argc, argv, "", options, NULL)) != -1;) {

@@ -3,11 +3,13 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "notify/notify.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define SETTINGS_PATH_MAX 256
+#define SETTINGS_RANGES_MAX 32
 
 struct settings {
 	char state[SETTINGS_PATH_MAX];	 /* absolute; everything that lasts */
@@ -24,6 +26,9 @@ struct settings {
 	enum log_level log_level;
 	uint32_t orphan_ms; /* how long projects outlive a daemon that does not come back */
 	bool system;	    /* systemd started us, and the helper beside us */
+	const char *outbound_allow[SETTINGS_RANGES_MAX + 1]; /* NULL-ended; borrowed from argv */
+	const char *outbound_ca;	    /* NULL: the system's certificate authorities */
+	struct notify_schedule retries;	    /* of notifications */
 	char public_url[SETTINGS_PATH_MAX]; /* where senders of hooks reach us; empty: the API's
 					       address */
 };

@@ -79,7 +79,7 @@ class Platform:
         self.log = self.dir / "slipwayd.log"
         self.libexec = self.dir / "libexec"
         self.libexec.mkdir()
-        for name in ("slipway-helper", "slipway-exec", "slipway-tree"):
+        for name in ("slipway-helper", "slipway-exec", "slipway-tree", "slipway-outbound"):
             shutil.copy(self.build / "src" / name, self.libexec / name)
         if ROOT:
             try:

@@ -103,9 +103,10 @@ SANDBOX = [
 ]
 NUMBERED = [("--uid|--gid", N), "--no-create-home|--no-log-init", ("--home-dir", "/nonexistent"), ("--shell", "/usr/sbin/nologin"), ("--key", "[A-Z_]+=[0-9]+")]
 TEMPLATES = {
-    "slipwayd": [Template(ABSOLUTE, [("--state|--run|--libexec|--http|--edge", r"[A-Za-z0-9/][A-Za-z0-9_./:~-]*")])],
+    "slipwayd": [Template(ABSOLUTE, [("--state|--run|--libexec|--http|--edge", r"[A-Za-z0-9/][A-Za-z0-9_./:~-]*"), ("--outbound-allow", r"[0-9./]+")])],
     "slipway-helper": [Template(f"{ABSOLUTE}|slipway-helper", ["--keeper", (r"--[a-z-]+", r"[A-Za-z0-9/][A-Za-z0-9_./:~-]*")])],
     "slipway-exec": [Template(f"{ABSOLUTE}|slipway-exec", SANDBOX)],
+    "slipway-outbound": [Template(ABSOLUTE, [("--ca", ABSOLUTE), ("--allow", r"[0-9a-f.:]+/[0-9]+")])],
     "slipway-tree": [
         Template("slipway-tree", "fetch-git", TREE), Template("slipway-tree", "unpack", TREE), Template("slipway-tree", "scan", TREE),
         Template(ABSOLUTE, [("-p", N), ("-o", "SendEnv=GIT_PROTOCOL"), "-[46]"], r"[A-Za-z0-9_.@-]+", r"git-upload-pack '.*'"),  # as git's ssh
@@ -166,7 +167,7 @@ def traced():
         pytest.skip("needs root and strace")
     folder = Path(tempfile.mkdtemp(prefix="slipway-strace-"))
     prefix = [STRACE, "-D", "-ff", "-qq", "--seccomp-bpf", "-v", "-xx", "-s", "100000", "-e", "signal=none", "-e", "trace=execve,execveat,clone,clone3,fork,vfork", "-o", str(folder / "t")]
-    platform, git = Platform(build=BUILD, prefix=prefix), GitServer()
+    platform, git = Platform(build=BUILD, prefix=prefix, extra=["--outbound-allow", "127.0.0.0/8"]), GitServer()
     try:
         platform.start()
         live(platform, git)
@@ -191,6 +192,9 @@ def live(platform, git):
     platform.deploy("traced", expect="failed", url="ssh://x@127.0.0.1:1/$(id);'--upload-pack=id'")
     platform.deploy("traced", expect="failed", url="x@127.0.0.1:$(id);'--upload-pack=id'")
     platform.deploy("traced", expect="failed", url=f"http://127.0.0.1:{git.port}/$(touch${{IFS}}/tmp/slipway-pwned);--upload-pack=id")
+    platform.api("POST", "/projects/traced/channels", {"name": "out", "type": "webhook", "target": "http://127.0.0.1:1/$(id);--proxy=x"})
+    platform.api("POST", "/projects/traced/channels/out/test", {})
+    wait_until(lambda: platform.api("GET", "/projects/traced/channels/out/deliveries")["items"][0]["tries"], 20)
     secret = platform.hook("traced", "traced-push")
     for value in hostile.OPTIONS:
         platform.push("traced-push", secret, value, branch=value)
@@ -215,7 +219,7 @@ def test_only_templates_run(traced):
     wrong = [r for r in ours if not any(t.fits(r.argv) for t in TEMPLATES.get(r.name, []))]
     assert not wrong, (len(wrong), wrong[:12])
     names = {r.name for r in ours}
-    assert {"slipwayd", "slipway-helper", "slipway-exec", "slipway-tree", "git", "nginx", "groupadd", "useradd", "userdel"} <= names, names
+    assert {"slipwayd", "slipway-helper", "slipway-exec", "slipway-tree", "slipway-outbound", "git", "nginx", "groupadd", "useradd", "userdel"} <= names, names
     assert len([r for r in ours if r.name == "git"]) >= 20 and len(ours) >= 60
 
 

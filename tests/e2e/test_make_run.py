@@ -11,7 +11,7 @@ import pytest
 
 from harness import BUILD, ROOT, TOP, free_port, wait_until
 
-PROGRAMS = ("slipway", "slipwayd", "slipway-helper", "slipway-exec", "slipway-tree")
+PROGRAMS = ("slipway", "slipwayd", "slipway-helper", "slipway-exec", "slipway-tree", "slipway-outbound")
 
 
 def clone(top):
@@ -46,7 +46,10 @@ def person(request, tmp_path):
     clone(top)
     if ROOT and uid:
         subprocess.run(["chown", "-R", f"{uid}:{uid}", home], check=True)
-    yield Person(uid, home, top)
+    person = Person(uid, home, top)
+    yield person
+    if (top / "var").exists():  # a test that failed
+        person.call("clean-run")
     shutil.rmtree(home, ignore_errors=True)
     if ROOT and uid:
         subprocess.run(["userdel", "visitor"], check=False)

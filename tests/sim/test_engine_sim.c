@@ -1,5 +1,5 @@
-/* rooms: base loop crypto text store model queue access source priv render launch run edge observe
- * kinds deploy */
+/* rooms: base loop crypto text store model queue access source priv render launch run outbound
+ * notify edge observe kinds deploy */
 /* The engine's table, the queue's units and the model over a store in memory, driven by chance:
  * pushes, repeats, orders, cancels, actions that end well or badly, answers that come twice, and
  * the death of the daemon between any two commits. Beside the store stands a small reality (links,
