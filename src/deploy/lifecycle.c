@@ -15,25 +15,35 @@ static int running_unit(struct work *w, struct store_db *db, struct err *e)
 	return model_project_set_desired(db, w->project.id, true, e) < 0 ? -1 : 0;
 }
 
-static void opened(struct work *w)
+static void linked(struct work *w)
 {
-	struct err e;
 	if (w->op_failed) {
 		work_fail(w, &w->op_err);
 		return;
 	}
-	if (w->st.flow == DEPLOY_FLOW_START) {
-		uint32_t live = 0;
-		if (edge_live(w->d->o.edge, w->project.name, &live, &e) < 0 ||
-		    (live != (uint32_t)w->project.live &&
-			edge_switch(w->d->o.edge, w->project.name, (uint32_t)w->project.live,
-			    (uint32_t)w->project.previous, &e) != 0)) {
-			work_fail(w, &e);
-			return;
-		}
+	if (w->st.flow == DEPLOY_FLOW_START)
 		w->also = running_unit;
-	}
 	work_done(w);
+}
+
+static void opened(struct work *w)
+{
+	struct err e;
+	uint32_t live = (uint32_t)w->project.live,
+		 link = w->st.flow == DEPLOY_FLOW_START ? 0 : live;
+	if (w->op_failed) {
+		work_fail(w, &w->op_err);
+		return;
+	}
+	if (w->st.flow == DEPLOY_FLOW_START &&
+	    edge_live(w->d->o.edge, w->project.name, &link, &e) < 0) {
+		work_fail(w, &e);
+		return;
+	}
+	work_ops_begin(w, linked);
+	if (link != live)
+		work_switch(w, live, (uint32_t)w->project.previous);
+	work_ops_end(w);
 }
 
 void open_start(struct work *w)

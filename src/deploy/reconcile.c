@@ -85,8 +85,9 @@ static int correct_unit(void *ctx, struct store_db *db, struct err *e)
 }
 
 static void correct_done(void *ctx, int rc, const struct err *e);
+static void link_set(struct work *w);
 
-/* The link is the truth on a running machine, the store after a boot. 1: the store is being put
+/* The link is the truth on a running machine, the store after a boot. 1: one of them is being put
  * right. */
 static int agree_live(struct work *w, bool busy, struct err *e)
 {
@@ -101,7 +102,10 @@ static int agree_live(struct work *w, bool busy, struct err *e)
 			return -1;
 		return 1;
 	}
-	return edge_switch(w->d->o.edge, w->project.name, live, (uint32_t)w->project.previous, e);
+	work_ops_begin(w, link_set);
+	work_switch(w, live, (uint32_t)w->project.previous);
+	work_ops_end(w);
+	return 1;
 }
 
 static void restore(struct work *w)
@@ -187,6 +191,12 @@ static void correct_done(void *ctx, int rc, const struct err *e)
 	(void)e;
 	w->op_failed = rc != 0;
 	loop_post(w->d->o.loop, corrected, w);
+}
+
+static void link_set(struct work *w)
+{
+	struct err e = w->op_err;
+	project_ops(w, &e, w->op_failed ? -1 : 0);
 }
 
 static void project_start(struct work *w)

@@ -128,16 +128,12 @@ static void unswitched(struct work *w)
 
 static void new_workers_stopped(struct work *w)
 {
-	struct err e;
 	work_ops_begin(w, unswitched);
 	if (!w->old.has_plan) {
 		if (w->has_plan)
 			vhost_set(w, &w->plan, true);
 	} else {
-		if (edge_switch(w->d->o.edge, w->project.name, w->from_release, 0, &e) != 0) {
-			work_op_add(w);
-			work_op_back(w, &e);
-		}
+		work_switch(w, w->from_release, 0);
 		vhost_set(w, &w->old.plan, !w->was_running);
 		if (w->was_running)
 			old_workers_start(w);

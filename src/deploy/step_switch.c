@@ -27,23 +27,25 @@ static void switch_done(struct work *w)
 	work_done(w);
 }
 
+static void switched(struct work *w)
+{
+	if (w->op_failed)
+		work_fail(w, &w->op_err);
+	else
+		switch_done(w);
+}
+
 /* The project as the store sees it is behind by one commit: `live` there is what served until now.
  */
 static void vhost_ready(struct work *w)
 {
-	struct err e;
 	if (w->op_failed) {
 		work_fail(w, &w->op_err);
 		return;
 	}
-	int64_t from = clock_mono_us();
-	if (edge_switch(w->d->o.edge, w->project.name, (uint32_t)w->release.number, w->from_release,
-		&e) != 0) {
-		work_fail(w, &e);
-		return;
-	}
-	w->switch_us = clock_mono_us() - from;
-	switch_done(w);
+	work_ops_begin(w, switched);
+	work_switch(w, (uint32_t)w->release.number, w->from_release);
+	work_ops_end(w);
 }
 
 static bool all_listening_run(struct work *w, struct err *e)

@@ -4,11 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
-
-/* What a manifest that says nothing gets. */
-#define BODY_MAX_BYTES (100u << 20)
-#define REQUEST_TIMEOUT_MS 60000
 
 /* What a plan that says nothing gets; as the manifest's documentation has it. */
 #define BODY_MAX_BYTES (100u << 20)
@@ -64,6 +61,52 @@ int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
 	ret->request_timeout_s = (uint32_t)((timeout_ms + 999) / 1000);
 	return 0;
 }
+
+/* ---- the switch ---- */
+
+struct switch_call {
+	struct work *w;
+	uint32_t release, previous;
+	int rc;
+	int64_t us;
+	struct err e;
+	char project[NAME_PROJECT_MAX + 1];
+};
+
+static void switch_run(void *ctx)
+{
+	struct switch_call *c = ctx;
+	int64_t from = clock_mono_us();
+	c->rc = edge_switch(c->w->d->o.edge, str_c(c->project), c->release, c->previous, &c->e);
+	c->us = clock_mono_us() - from;
+}
+
+static void switch_back(void *ctx)
+{
+	struct switch_call *c = ctx;
+	struct work *w = c->w;
+	int rc = c->rc;
+	struct err e = c->e;
+	w->switch_us = c->us;
+	mem_free_ptr(&c);
+	work_op_back(w, rc != 0 ? &e : NULL);
+}
+
+void work_switch(struct work *w, uint32_t release, uint32_t previous)
+{
+	struct switch_call *c = mem_alloc(sizeof(*c));
+	*c = (struct switch_call){.w = w, .release = release, .previous = previous};
+	(void)!str_copy(w->project.name, c->project, sizeof(c->project)); /* "" is refused */
+	work_op_add(w);
+	if (loop_work(w->d->o.loop, switch_run, switch_back, c, &c->e) == 0)
+		return;
+	/* Nothing may stand between a release that failed and the way back: better here than not.
+	 */
+	switch_run(c);
+	loop_post(w->d->o.loop, switch_back, c);
+}
+
+/* ---- the vhost ---- */
 
 void vhost_set(struct work *w, const struct plan *p, bool maintenance)
 {

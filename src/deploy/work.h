@@ -267,6 +267,9 @@ bool instance_of(const struct work *w, const struct priv_status *s); /* a servic
 void vhost_set(struct work *w, const struct plan *p, bool maintenance);
 int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
     struct render_vhost *ret, struct err *e) WARN_UNUSED;
+/* The links `live` and `previous`, as edge_switch has it, on a pool thread because it syncs; as an
+ * operation of the group. Leaves in switch_us how long it took. */
+void work_switch(struct work *w, uint32_t release, uint32_t previous);
 
 /* A request to the helper for this project, as an operation of the group. */
 void helper_request(struct work *w, enum priv_op op, uint32_t release, int fd);
