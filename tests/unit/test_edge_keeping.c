@@ -43,6 +43,7 @@ static void test_reloads_are_coalesced(void **state)
 	struct err e;
 	uint64_t first = next_seq;
 	unsigned before = generation();
+	int64_t from = clock_mono_ms();
 	for (unsigned i = 0; i < 60; i++) {
 		char name[16];
 		(void)snprintf(name, sizeof(name), "many%u", i);
@@ -53,14 +54,21 @@ static void test_reloads_are_coalesced(void **state)
 		pump_until(first + i);
 	for (unsigned i = 0; i < 60; i++)
 		assert_int_equal(results[first + i].code, ERR_NONE);
-	print_message("60 vhosts took %u reloads\n", generation() - before);
-	assert_true(generation() - before <= 20);
+	/* However slow nginx's tests are today: no more than five reloads a second. */
+	int64_t took = clock_mono_ms() - from;
+	print_message(
+	    "60 vhosts took %u reloads, %lld ms\n", generation() - before, (long long)took);
+	assert_true(generation() - before <= took / 200 + 2);
+	/* What needs no test of nginx waits together. */
+	before = generation();
 	for (unsigned i = 0; i < 60; i++) {
 		char name[16];
 		(void)snprintf(name, sizeof(name), "many%u", i);
 		assert_int_equal(edge_vhost_remove(edge, next_seq++, str_c(name), &e), 1);
 	}
 	pump_until(next_seq - 1);
+	print_message("removing them took %u\n", generation() - before);
+	assert_true(generation() - before < 30);
 	assert_int_equal(edge_vhost_remove(edge, next_seq++, STR("many7"), &e), 0);
 	assert_get("many7.localhost", "/", 404, "Not found");
 }
@@ -110,13 +118,13 @@ static void test_refused_test(void **state)
 	assert_get("site.localhost", "/", 200, "release 1");
 }
 
+/* 0: a master that starts has not written it yet. */
 static pid_t master_pid(void)
 {
 	char path[128], text[32] = "";
 	(void)snprintf(path, sizeof(path), "%s/nginx.pid", edge_dir);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(read(fd, text, sizeof(text) - 1) > 0);
-	return (pid_t)strtol(text, NULL, 10);
+	return fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 ? 0 : (pid_t)strtol(text, NULL, 10);
 }
 
 static void test_killed_master(void **state)
@@ -124,15 +132,17 @@ static void test_killed_master(void **state)
 	(void)state;
 	struct render_vhost v;
 	char out[4096];
-	pid_t was = master_pid();
+	pid_t was = master_pid(), now = 0;
+	assert_true(was > 0);
 	assert_int_equal(kill(was, SIGKILL), 0);
-	int64_t deadline = clock_mono_ms() + 15000;
-	do
+	/* It is there once its process says so and answers: the file alone is written before. */
+	for (int64_t deadline = clock_mono_ms() + 60000; clock_mono_ms() < deadline;) {
 		pump_ms(20);
-	while (
-	    clock_mono_ms() < deadline && (access("/proc/self", F_OK) != 0 || master_pid() == was));
-	pump_ms(300);
-	assert_int_not_equal(master_pid(), was);
+		now = master_pid();
+		if (now > 0 && now != was && get(out, sizeof(out), "site.localhost", "/") == 200)
+			break;
+	}
+	assert_true(now > 0 && now != was);
 	assert_int_equal(get(out, sizeof(out), "site.localhost", "/"), 200);
 	vhost(&v, "three");
 	assert_int_equal(set(&v), ERR_NONE);

@@ -127,7 +127,7 @@ static int64_t count_in(struct store_db *db)
 static int64_t count(struct store *s)
 {
 	struct err e = {0};
-	struct store_db *db = store_read_begin(s, clock_mono_ms() + 1000, &e);
+	struct store_db *db = store_read_begin(s, DEADLINE_NEVER, &e);
 	int64_t n;
 
 	assert_non_null(db);
@@ -155,13 +155,13 @@ static void test_write_and_read(void **state)
 
 	(void)state;
 	/* A reader before there is anything. */
-	db = store_read_begin(s, clock_mono_ms() + 1000, &e);
+	db = store_read_begin(s, DEADLINE_NEVER, &e);
 	assert_non_null(db);
 	assert_null(store_prepare(db, "SELECT * FROM a", &e));
 	store_read_end(s, db);
 	assert_int_equal(store_write(s, unit_schema, NULL, &e), 0);
 	insert(s, "one", 7);
-	db = store_read_begin(s, clock_mono_ms() + 1000, &e);
+	db = store_read_begin(s, DEADLINE_NEVER, &e);
 	q = store_prepare(db, "SELECT id, name, n, b, NULL FROM a WHERE name = $name", &e);
 	assert_non_null(q);
 	assert_int_equal(store_step(q, &e), 0); /* parameters start as NULL */
@@ -257,7 +257,7 @@ static void test_snapshot(void **state)
 
 	(void)state;
 	insert(s, "one", 1);
-	db = store_read_begin(s, clock_mono_ms() + 1000, &e);
+	db = store_read_begin(s, DEADLINE_NEVER, &e);
 	assert_non_null(db);
 	/* Writing goes on beside an open snapshot, from the same thread too, and the snapshot
 	 * stays. */
@@ -470,7 +470,7 @@ static void test_wal_files(void **state)
 	assert_true(size_of(".writer", &mode) == 0 && mode == 0600);
 	/* While a reader holds on, the WAL grows beyond the threshold; afterwards it is used again.
 	 */
-	db = store_read_begin(s, clock_mono_ms() + 1000, &e);
+	db = store_read_begin(s, DEADLINE_NEVER, &e);
 	for (int i = 0; i < 1500; i++) {
 		snprintf(name, sizeof(name), "w%d", i);
 		insert(s, name, i);
@@ -601,13 +601,15 @@ static void test_server_restarts(void **state)
 {
 	struct err e = {0};
 	struct store *s = open_with_schema(2);
-	int status;
+	int status, ready[2];
+	char byte;
 	pid_t pid;
 
 	(void)state;
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
 	insert(s, "kept", 1);
 	postgres_kill(&server);
-	assert_null(store_read_begin(s, clock_mono_ms() + 1000, &e));
+	assert_null(store_read_begin(s, DEADLINE_NEVER, &e));
 	assert_int_equal(e.code, ERR_IO);
 	assert_true(postgres_start(&server));
 	assert_int_equal(count(s), 1);
@@ -623,11 +625,15 @@ static void test_server_restarts(void **state)
 		    &(struct store_options){.path = path, .shared = true, .readers = 1}, &e);
 		if (!other || store_write(other, unit_sql, sql, &e) < 0)
 			_exit(1);
+		if (write(ready[1], "w", 1) != 1)
+			_exit(4);
 		while (store_write(other, unit_sql, sql, &e) == 0)
 			usleep(1000);
 		_exit(2);
 	}
-	usleep(300000);
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1); /* it writes */
+	close(ready[0]);
 	postgres_kill(&server);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
