@@ -1,12 +1,15 @@
 """R3, R4: the k-th call of the helper fails, in it and in what it forks before that becomes another program; see faults.py.
 
-The helper is never restarted: whatever fails, it answers and goes on. It allocates nothing once it serves."""
+The helper is never restarted: whatever fails, it answers and goes on. It allocates nothing once it serves, and a start that
+gets no memory, no file or no descriptor ends with a reason, or comes up and serves."""
 import errno
+import http.client
 import os
 import shutil
 
 import pytest
 
+import apps
 from faults import ALLOC, CLOSE, FILES, LIST, MAKE, OPEN, OWN, SEND, SPAWN, SYNC, TRUNCATE, WRITE, LONG, Faulty, one_k, sweep
 from harness import BUILD, wait_until
 
@@ -67,3 +70,62 @@ def test_it_allocates_nothing(faulty, git):
     url = git.repository("faults-h-alloc", {"index.html": "static v1"}).url
     fired, count, what = one_k(faulty, url, "h-alloc", ALLOC, 1, errno.ENOMEM)
     assert fired == 0 and count == 0, what
+    files = apps.with_version(apps.socket_app(), "v1")
+    files["slipway.yaml"] = files["slipway.yaml"].replace("health:", "  worker: {run: [sleep, '1000']}\nhealth:")
+    repo = git.repository("faults-h-procs", files)
+    faulty.fault.arm(ALLOC, 1, errno.ENOMEM, forks=True)
+    faulty.create("h-procs", repo.url)
+    faulty.deploy("h-procs")
+    faulty.deploy("h-procs", force=True)
+    for words in (["scale", "h-procs", "web=3"], ["restart", "h-procs"], ["run", "h-procs", "--", "true"], ["stop", "h-procs"], ["start", "h-procs"]):
+        faulty.cli(*words)
+    assert faulty.wait_task(faulty.api("POST", "/projects/h-procs/rollback", {})["task"])["state"] == "done"
+    assert faulty.get("h-procs.localhost", "/version").body == b"v1"
+    assert faulty.wait_task(faulty.api("DELETE", "/projects/h-procs")["task"])["state"] == "done"
+    faulty.create("h-port", git.repository("faults-h-port", apps.with_version(apps.NODE, "v1")).url)
+    faulty.deploy("h-port")
+    assert faulty.get("h-port.localhost").body == b"v1"
+    assert faulty.wait_task(faulty.api("DELETE", "/projects/h-port")["task"])["state"] == "done"
+    assert faulty.fault.count == 0, faulty.fault.what
+
+
+STARTS = {"alloc": (ALLOC, errno.ENOMEM), "open": (OPEN, errno.EMFILE), "files": (FILES | OWN | LIST, errno.EIO)}
+
+
+@pytest.mark.parametrize("name", STARTS)
+def test_every_kth_call_of_its_start(name):
+    """It comes up and serves, or says why not and so does the daemon; without the fault the next start serves."""
+    calls, error = STARTS[name]
+    p = FaultyHelper()
+
+    def over():
+        try:
+            return p.process.poll() is not None or p.call("GET", "/health").status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def once(k):
+        p.fault.arm(calls, k, error)
+        p.start(wait=False)
+        wait_until(over, 60)
+        count, fired, what = p.fault.count, p.fault.fired, p.fault.what
+        p.fault.disarm()
+        code = p.stop()
+        assert count > 0 and code in (0, *range(64, 79)), (k, what, code, p.log_text()[-2000:])
+        return fired, count, what
+
+    try:
+        fired, highest, _ = once(1 << 60)
+        assert not fired
+        k = step = 1 if LONG else max(1, highest // 5)
+        failed, fired = set(), True
+        while fired:
+            fired, _, what = once(k)
+            k += step
+            failed.add(what.split(" ")[0])
+        p.start()
+        assert "AddressSanitizer" not in p.log_text()
+        print(f"the helper's start, {name}: highest k {highest}, stride {step}, failed: {', '.join(sorted(filter(None, failed)))}")
+    finally:
+        p.fault.disarm()
+        p.close()

@@ -8,7 +8,8 @@
  *                become another program
  *        4    4  mask: which calls count, 1 << enum call
  *        8    8  k: which one fails, from 1
- *       16    4  error: errno; 0: the call does half of its bytes (write, pwrite, send)
+ *       16    4  error: errno; 0: the call does half of its bytes (write, pwrite, send); below 0:
+ *                that signal ends the process instead of the call
  *       20    4  pid of the process
  *       24    8  count: calls so far
  *       32    8  fired: how often it failed
@@ -20,6 +21,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -123,6 +125,8 @@ static int trips(enum call c, const char *name, int fd, const char *path)
 		return 0;
 	atomic_fetch_add(&control->fired, 1);
 	note(name, fd, path);
+	if (control->error < 0)
+		(void)kill(getpid(), -control->error);
 	errno = control->error;
 	return 1;
 }
