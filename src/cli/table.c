@@ -162,6 +162,8 @@ static const struct cli_flag operators_create[] = {
 static const struct cli_flag yes[] = {YES, END};
 static const struct cli_flag audit[] = {
     {"no-report", NULL, "write no report below /var/log/slipway", 0}, END};
+static const struct cli_flag admin_logs[] = {
+    {"follow", NULL, "go on as lines come", 'f'}, END};
 static const struct cli_flag setup[] = {
     {"domain", "HOST", "the platform's own host name (slipway.localhost)", 'd'},
     {"http", "PORT", "where projects are served (80)", 0},
@@ -239,6 +241,15 @@ static const struct cli_command table[] = {
 	{"destroy", "[NAME]", "take a project away, with all that belongs to it", "slipway destroy shop", destroy, 0, 1, false, cmd_destroy},
 	{"validate", "", "look whether this server is as setup made it; for root", "slipway validate", none, 0, 0, false, cmd_validate},
 	{"audit", "", "look whether this server is safe; for root", "slipway audit --json", audit, 0, 0, false, cmd_audit},
+	{"admin status", "", "user, processes, units, sizes, uses of sudo; for root, as all of admin", "slipway admin status", none, 0, 0, false, cmd_admin_status},
+	{"admin shell", "", "a shell as the daemon's user", "slipway admin shell", none, 0, 0, false, cmd_admin_shell},
+	{"admin run", "-- CMD...", "a command as the daemon's user", "slipway admin run -- ls -l /var/lib/slipway/keys", none, 0, 0, true, cmd_admin_run},
+	{"admin fix-permissions", "", "bring owners and modes back", "slipway admin fix-permissions", none, 0, 0, false, cmd_admin_fix_permissions},
+	{"admin logs", "[LOG]", "list logs, or show one", "slipway admin logs slipwayd -f", admin_logs, 0, 1, false, cmd_admin_logs},
+	{"admin sudo-audit", "", "what was done as root in the last day", "slipway admin sudo-audit", none, 0, 0, false, cmd_admin_sudo_audit},
+	{"admin validate", "", "the same as validate", "slipway admin validate", none, 0, 0, false, cmd_validate},
+	{"admin deployments", "", "every project: its release, whether it runs; their size", "slipway admin deployments", none, 0, 0, false, cmd_admin_deployments},
+	{"admin backup", "", "archive the store and the keys below /var/lib/slipway/backups", "slipway admin backup", none, 0, 0, false, cmd_admin_backup},
 	{"setup", "", "make a server of this machine, or take that away; for root", "slipway setup --domain paas.example.org\nslipway setup --undo", setup, 0, 0, false, cmd_setup},
 	{"version", "", "this program's version, and the server's", "slipway version", none, 0, 0, false, cmd_version},
 	{"completion", "bash|zsh|fish", "print a completion script", "slipway completion bash > ~/.local/share/bash-completion/completions/slipway", none, 1, 1, false, cmd_completion},

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import admin_checks
 import inspect_checks
 import pytest
 import unit_checks
@@ -138,6 +139,11 @@ def test_greedy_builds_name_their_limit(server):
 
 def test_what_is_killed_comes_back(server):
     unit_checks.what_is_killed_comes_back(server)
+
+
+@pytest.mark.parametrize("check", admin_checks.ALL, ids=lambda c: c.__name__)
+def test_admin(server, check):
+    check(server)
 
 
 def test_validate_finds_each_fault(server):
