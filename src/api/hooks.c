@@ -1,4 +1,5 @@
 /* Hooks of a project: their secrets are made here, shown once and kept sealed. */
+#include "api/hook_host.h"
 #include "api/input.h"
 #include "api/routes.h"
 #include "api/view.h"
@@ -58,6 +59,23 @@ static int settings_text(const struct api_call *c, struct str before, const stru
 	return holder ? api_json_member(c, holder, "x", ret, e) : -1;
 }
 
+static void sender_json(struct api_call *c, struct str name)
+{
+	const struct sender *s = sender_find(name);
+	struct api_host host = api_public_host(c->cx);
+	json_put_str(&c->w, "content_type", s ? str_c(s->content_type_hint) : STR(""));
+	json_put_str(&c->w, "steps", s ? str_c(s->steps) : STR(""));
+	json_open_array(&c->w, "warnings");
+	if (host.is_private)
+		json_put_str(&c->w, NULL,
+		    STR("senders outside cannot reach this address: tell slipwayd its "
+			"--public-url"));
+	else if (!host.tls)
+		json_put_str(&c->w, NULL,
+		    STR("the address is not https: whoever is in between reads what is sent"));
+	json_close_array(&c->w);
+}
+
 static void hook_json(
     struct api_call *c, const struct model_hook *h, struct str secret, struct str page)
 {
@@ -74,6 +92,7 @@ static void hook_json(
 	json_put_str(w, "url", str_c(url));
 	json_put_time(w, "created_at", h->created_ms);
 	settings_json(c, h->settings);
+	sender_json(c, h->sender);
 	json_put_time(
 	    w, "old_secret_until", h->old_until_ms > clock_wall_ms() ? h->old_until_ms : 0);
 	if (secret.n)

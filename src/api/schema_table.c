@@ -291,7 +291,15 @@ static const struct api_field hook[] = {
     HOOK_SETTINGS,
     TIME("old_secret_until", REQ | NUL, "how long the secret before is good, too"),
     TEXT("secret", 0, "shown once, when it is made"),
+    TEXT("content_type", REQ, "to choose at the sender"),
+    TEXT("steps", REQ, "to take at the sender"),
+    LIST("warnings", REQ, "string", 8, "what will keep the sender out, or secrets in the open"),
     TEXT("page", NUL, "where to enter url and secret, for senders that we know"),
+};
+static const struct api_field hook_test[] = {
+    NUMBER("status", REQ, "that the ping was answered with"),
+    BOOL("arrived", REQ, "it is 202, or 200: known already"),
+    TEXT("by_way_of", REQ, "the address that was asked"),
 };
 static const struct api_field hook_list[] = {LIST_OF("Hook")};
 
@@ -515,6 +523,7 @@ static const struct api_schema table[] = {
     SCHEMA("DomainList", domain_list, "Host names."),
     SCHEMA("Removed", removed, "What went away."),
     SCHEMA("HookCreate", hook_create, "A new hook."),
+    SCHEMA("HookTest", hook_test, "What became of a ping."),
     SCHEMA("HookUpdate", hook_update, "What changes; null takes a setting away."),
     SCHEMA("HookLimit", hook_limit, "How much a hook takes."),
     SCHEMA("HookRotate", hook_rotate, "A new secret."),

@@ -51,11 +51,14 @@ void hook_print(struct cli *c, const json_t *hook)
 	(void)printf("  address  %s\n", cli_text(c, hook, "url"));
 	if (secret[0])
 		(void)printf("  secret   %s    (shown once)\n", secret);
-	if (strcmp(cli_text(c, hook, "sender"), "github") == 0)
-		(void)printf("  content  application/json, only the push event\n");
+	(void)printf("  content  %s\n", cli_text(c, hook, "content_type"));
 	settings_print(c, hook);
+	(void)printf("\n  at the sender: %s\n", cli_text(c, hook, "steps"));
 	if (page[0])
 		(void)printf("\n  enter them on %s\n", page);
+	const char *warnings = list_text(c, json_object_get(hook, "warnings"));
+	if (warnings[0])
+		(void)printf("\n  mind: %s\n", warnings);
 }
 
 /* The --limit, or 50. */
@@ -263,6 +266,26 @@ int cmd_hooks_set(struct cli *c)
 	}
 	json_decref(body);
 	return cli_fail(c, &e);
+}
+
+int cmd_hooks_test(struct cli *c)
+{
+	struct err e = {0};
+	CLEANUP_JSON json_t *answer = NULL;
+	const char *thing, *name = thing_of(c, &thing, &e);
+	if (!name ||
+	    cli_call(c, "POST", cli_path(c, "projects/{}/hooks/{}/test", name, thing, NULL),
+		json_object(), &answer, &e) < 0)
+		return cli_fail(c, &e);
+	bool arrived = json_is_true(json_object_get(answer, "arrived"));
+	if (c->json)
+		cli_print_json(answer);
+	else
+		(void)printf("the ping was answered %s by way of %s%s\n",
+		    cli_num(c, answer, "status"), cli_text(c, answer, "by_way_of"),
+		    arrived ? ""
+			    : "; it comes from this machine itself, which --from may leave out");
+	return arrived ? 0 : 1;
 }
 
 static int hook_pause(struct cli *c, bool paused)

@@ -9,7 +9,7 @@ cli_fn cmd_admin_backup, cmd_admin_deployments, cmd_admin_fix_permissions, cmd_a
     cmd_domains_remove, cmd_env_list, cmd_env_set, cmd_env_unset, cmd_events_list,
     cmd_events_replay, cmd_events_show, cmd_grants_list, cmd_grants_remove, cmd_grants_set,
     cmd_help, cmd_hooks_create, cmd_hooks_delete, cmd_hooks_list, cmd_hooks_pause, cmd_hooks_resume,
-    cmd_hooks_rotate, cmd_hooks_set, cmd_hooks_show, cmd_info, cmd_list, cmd_login,
+    cmd_hooks_rotate, cmd_hooks_set, cmd_hooks_show, cmd_hooks_test, cmd_info, cmd_list, cmd_login,
     cmd_login_forget, cmd_login_list, cmd_logs, cmd_mail_remove, cmd_mail_set, cmd_mail_show,
     cmd_notify_add, cmd_notify_delete, cmd_notify_deliveries, cmd_notify_delivery,
     cmd_notify_events, cmd_notify_list, cmd_notify_pause, cmd_notify_replay, cmd_notify_resume,

@@ -203,6 +203,7 @@ static const struct cli_command table[] = {
 	{"hooks create", "[NAME] [HOOK]", "make a hook; its secret is shown once", "slipway hooks create shop shop-push --sender github", hooks_create, 0, 2, false, cmd_hooks_create},
 	{"hooks show", "[NAME] HOOK", "one hook", "slipway hooks show shop shop", none, 1, 2, false, cmd_hooks_show},
 	{"hooks set", "[NAME] HOOK", "change what a hook takes", "slipway hooks set shop shop --from github --path 'src/**'", hooks_set, 1, 2, false, cmd_hooks_set},
+	{"hooks test", "[NAME] HOOK", "send it a signed ping, by the way that senders take", "slipway hooks test shop shop", none, 1, 2, false, cmd_hooks_test},
 	{"hooks pause", "[NAME] HOOK", "what arrives is stored, and nothing follows", "slipway hooks pause shop shop", none, 1, 2, false, cmd_hooks_pause},
 	{"hooks resume", "[NAME] HOOK", "the end of a pause", "slipway hooks resume shop shop", none, 1, 2, false, cmd_hooks_resume},
 	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one is good for a while", "slipway hooks rotate shop shop --keep 1h", hooks_rotate, 1, 2, false, cmd_hooks_rotate},

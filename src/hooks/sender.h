@@ -67,6 +67,8 @@ struct sender_event {
 struct sender {
 	const char *name, *title;
 	const char *content_type_hint; /* what to choose in the sender's form */
+	const char *steps;	       /* what a person does at the sender */
+	const char *ping;	       /* the body that `sign` is given for a ping */
 	const char *signature_header;
 	const char *head_at;	/* where a push says the repository's own branch: a JSON pointer, or
 				   the branch itself when it always is the same; NULL: nowhere */

@@ -56,6 +56,9 @@ const struct sender sender_generic = {
     .name = "generic",
     .title = "anybody who signs with HMAC-SHA-256",
     .content_type_hint = "application/json",
+    .steps = "POST JSON with X-Slipway-Signature-256: sha256= and the body's HMAC-SHA-256 in "
+	     "hexadecimal digits",
+    .ping = "{\"zen\":\"Keep it logically awesome.\"}",
     .signature_header = "X-Slipway-Signature-256",
     .commits_at = "/commits",
     .pushes = true,
@@ -68,6 +71,8 @@ const struct sender sender_bearer = {
     .name = "bearer",
     .title = "anybody who sends a token",
     .content_type_hint = "application/json",
+    .steps = "POST JSON with Authorization: Bearer and the secret",
+    .ping = "{\"zen\":\"Keep it logically awesome.\"}",
     .signature_header = "Authorization",
     .commits_at = "/commits",
     .pushes = true,

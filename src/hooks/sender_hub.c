@@ -7,7 +7,7 @@
 #include "hooks/sender_parts.h"
 #include "hooks/sender_rows.h"
 
-#define HUB(lower, Title, signature, prefix, delivery, event, json, takes_forms)                   \
+#define HUB(lower, Title, signature, prefix, delivery, event, json, takes_forms, clicks)           \
 	static enum sender_verdict lower##_verify(                                                 \
 	    const struct http_request *r, const struct sender_proof *p, struct err *e)             \
 	{                                                                                          \
@@ -30,6 +30,8 @@
 	    .name = #lower,                                                                        \
 	    .title = Title,                                                                        \
 	    .content_type_hint = json,                                                             \
+	    .steps = clicks,                                                                       \
+	    .ping = "{\"zen\":\"Keep it logically awesome.\"}",                                    \
 	    .signature_header = signature,                                                         \
 	    .head_at = "/repository/default_branch",                                               \
 	    .commits_at = "/commits",                                                              \
@@ -41,10 +43,17 @@
 	}
 
 HUB(github, "GitHub", "X-Hub-Signature-256", "sha256=", "X-GitHub-Delivery", "X-GitHub-Event",
-    "application/json", true);
+    "application/json", true,
+    "Settings > Webhooks > Add webhook: Payload URL, Content type, Secret, Just the push event");
 HUB(gitea, "Gitea", "X-Gitea-Signature", "", "X-Gitea-Delivery", "X-Gitea-Event",
-    "application/json", false);
+    "application/json", false,
+    "Settings > Webhooks > Add webhook > Gitea: Target URL, POST, POST content type, Secret, Push "
+    "events");
 HUB(forgejo, "Forgejo", "X-Forgejo-Signature", "", "X-Forgejo-Delivery", "X-Forgejo-Event",
-    "application/json", false);
+    "application/json", false,
+    "Settings > Webhooks > Add webhook > Forgejo: Target URL, POST, POST content type, Secret, "
+    "Push events");
 HUB(gogs, "Gogs", "X-Gogs-Signature", "", "X-Gogs-Delivery", "X-Gogs-Event", "application/json",
-    false);
+    false,
+    "Settings > Webhooks > Add webhook > Gogs: Payload URL, Content type, Secret, Just the push "
+    "event");

@@ -70,6 +70,9 @@ const struct sender sender_particle = {
     .name = "particle",
     .title = "Particle",
     .content_type_hint = "a form or application/json",
+    .steps = "Integrations > Add new integration > Webhook: URL, Request Type POST; HTTP headers: "
+	     "Authorization, Bearer and the secret",
+    .ping = "{\"event\":\"ping\",\"data\":\"\"}",
     .signature_header = "Authorization",
     .forms = true,
     .verify = particle_verify,

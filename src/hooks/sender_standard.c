@@ -30,6 +30,9 @@ const struct sender sender_standard = {
     .name = "standard",
     .title = "Standard Webhooks",
     .content_type_hint = "application/json",
+    .steps = "add the address as an endpoint; where the sender makes the secret: slipway hooks "
+	     "rotate --secret-stdin",
+    .ping = "{\"type\":\"ping\"}",
     .signature_header = "webhook-signature",
     .whsec = true,
     .commits_at = "/commits",
@@ -105,6 +108,9 @@ const struct sender sender_stripe = {
     .name = "stripe",
     .title = "Stripe",
     .content_type_hint = "application/json",
+    .steps = "Developers > Webhooks > Add endpoint; then its signing secret: slipway hooks rotate "
+	     "--secret-stdin",
+    .ping = "{\"type\":\"ping\"}",
     .signature_header = "Stripe-Signature",
     .verify = stripe_verify,
     .read = stripe_read,

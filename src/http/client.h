@@ -1,8 +1,9 @@
-/* One HTTP/1.1 request to a Unix socket or loopback port from the loop thread: health checks. Never
- * follows redirects, never TLS, never a name that needs resolving. */
+/* One HTTP/1.1 request to a Unix socket or loopback port from the loop thread: health checks, and a
+ * hook's test. Never follows redirects, never TLS, never a name that needs resolving. */
 #pragma once
 
 #include "base/err.h"
+#include "base/str.h"
 #include "loop/loop.h"
 
 struct http_probe_options {
@@ -11,6 +12,8 @@ struct http_probe_options {
 	const char *path;    /* "/healthz" */
 	const char *host;    /* Host header */
 	const char *proto;   /* X-Forwarded-Proto, "http" or "https" */
+	const char *headers; /* more of them, complete lines; NULL: none */
+	struct str body;     /* p not NULL: it is a POST */
 	int64_t deadline_ms; /* absolute, monotonic */
 };
 /* status 100..599 with e NULL, or 0 with why it failed ("connection refused", "no answer in 5 s").

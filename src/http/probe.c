@@ -153,12 +153,17 @@ static void on_connected(uv_connect_t *req, int status)
 
 static void request_write(struct http_probe *p, const struct http_probe_options *o)
 {
-	buf_init(&p->request, 16u << 10);
+	buf_init(&p->request, (16u << 10) + o->body.n);
 	buf_printf(&p->request,
-	    "GET %s HTTP/1.1\r\nHost: %s\r\nX-Forwarded-Proto: %s\r\nX-Forwarded-For: 127.0.0.1\r\n"
-	    "User-Agent: slipway-probe\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-	    o->path != NULL ? o->path : "/", o->host != NULL ? o->host : "localhost",
-	    o->proto != NULL ? o->proto : "http");
+	    "%s %s HTTP/1.1\r\nHost: %s\r\nX-Forwarded-Proto: %s\r\nX-Forwarded-For: 127.0.0.1\r\n"
+	    "User-Agent: slipway-probe\r\nAccept: */*\r\nConnection: close\r\n%s",
+	    o->body.p != NULL ? "POST" : "GET", o->path != NULL ? o->path : "/",
+	    o->host != NULL ? o->host : "localhost", o->proto != NULL ? o->proto : "http",
+	    o->headers != NULL ? o->headers : "");
+	if (o->body.p != NULL)
+		buf_printf(&p->request, "Content-Length: %zu\r\n", o->body.n);
+	buf_str(&p->request, STR("\r\n"));
+	buf_str(&p->request, o->body);
 }
 
 static void probe_connect(struct http_probe *p, const struct http_probe_options *o)

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from harness import Platform, wait_until
 from senders import SENDERS
 
 GITHUB = next(s for s in SENDERS if s.label == "github")
@@ -122,3 +123,33 @@ def test_a_pause(platform, site):
     assert push(platform, "resting", secret).json["note"] == "the hook is paused"
     assert "paused" not in platform.cli("hooks", "resume", "site", "resting").stdout
     assert "note" not in push(platform, "resting", secret).json
+
+
+@pytest.mark.parametrize("sender", sorted({s.name for s in SENDERS}))
+def test_ping(platform, site, sender):
+    """A real signed request, that the daemon then takes as it would the sender's; what to do there is said."""
+    made = json.loads(platform.cli("hooks", "create", "site", "ping-" + sender, "--sender", sender, "--json").stdout)
+    assert made["steps"] and made["content_type"] and "--public-url" in made["warnings"][0]
+    shown = platform.cli("hooks", "show", "site", "ping-" + sender).stdout
+    assert made["steps"] in shown and made["warnings"][0] in shown and made["secret"] not in shown
+    assert "answered 202" in platform.cli("hooks", "test", "site", "ping-" + sender).stdout
+    newest = wait_until(lambda: [e for e in platform.api("GET", "/projects/site/events")["items"] if e["hook"] == "ping-" + sender])[0]
+    assert newest["outcome"] == "ignored"
+    assert platform.api("POST", f"/projects/site/hooks/ping-{sender}/test", {})["arrived"]
+    platform.cli("hooks", "set", "site", "ping-" + sender, "--from", "203.0.113.0/24")
+    assert "answered 403" in platform.cli("hooks", "test", "site", "ping-" + sender, expect=1).stdout
+
+
+@pytest.mark.parametrize("url,way", [("http://slipway.localhost", True), ("http://nobody.example.org", False)])
+def test_ping_through_the_edge(git, url, way):
+    """By the host name that senders are told; where the edge does not know it, that is what the test says."""
+    with_edge = Platform(extra=["--public-url", url])
+    try:
+        with_edge.start()
+        with_edge.create("site", git.repository("edge" + str(way), {"index.html": "one"}).url, kind="static")
+        made = json.loads(with_edge.cli("hooks", "create", "site", "site", "--json").stdout)
+        assert ("--public-url" in made["warnings"][0]) == way and (way or "https" in made["warnings"][0])
+        said = with_edge.cli("hooks", "test", "site", "site", expect=None)
+        assert ("answered 202 by way of slipway.localhost" in said.stdout) == way and (said.returncode == 0) == way, said
+    finally:
+        with_edge.close()
