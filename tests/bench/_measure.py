@@ -78,17 +78,18 @@ def duration_of(task, step):
     return next((s["duration_ms"] for s in task["steps"] if s["name"] == step), 0)
 
 
-def site(platform, repo, name):
-    """A project as the bar wants it: a release on disk, a vhost in the running edge, a hook, an environment."""
+def site(platform, repo, name, release=True):
+    """A project as the bar wants it: a release on disk, a vhost in the running edge, a hook, an environment. Without `release`
+    the first two are left out."""
     platform.create(name, repo.url)
     platform.api("PUT", f"/projects/{name}/env", {"GREETING": {"value": "hello"}, "TOKEN": {"value": "s3cret", "secret": True}})
     platform.hook(name, name + "-push")
-    return platform.deploy(name)
+    return platform.deploy(name) if release else None
 
 
-def populate(platform, repo, first, last, at_once=8):
-    """Projects pFIRST … p(LAST-1); the seconds it took."""
+def populate(platform, repo, first, last, at_once=8, released=None):
+    """Projects pFIRST … p(LAST-1), those below pRELEASED with a release; the seconds it took."""
     begun = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        list(pool.map(lambda i: site(platform, repo, f"p{i:05d}"), range(first, last)))
+        list(pool.map(lambda i: site(platform, repo, f"p{i:05d}", released is None or i < released), range(first, last)))
     return time.monotonic() - begun
