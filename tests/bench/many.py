@@ -151,7 +151,7 @@ def main():
         populate(few, other, 1, 10)
         present = 1
         for count in [c for c in (10, 100, 1000, 2000, 5000, 10000) if c <= MANY_MAX]:
-            took = populate(platform, other, present, count, 2 * int(PARALLEL), RELEASED)
+            took = populate(platform, other, present, count, int(PARALLEL) + 16, RELEASED)
             bare = max(0, count - max(present, RELEASED))
             what = f"{count - present}, {bare} without a release or vhost," if bare else count - present
             print(f"{count:6} projects: made {what} in {took:.1f} s, {took / (count - present) * 1000:.0f} ms each, {PARALLEL} at once", flush=True)

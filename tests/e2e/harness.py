@@ -221,12 +221,12 @@ class Platform:
 
         return wait_until(told, seconds, 0.005)
 
-    def wait_task(self, task, seconds=120):
+    def wait_task(self, task, seconds=120, every=0.03):
         def ended():
             t = self.api("GET", f"/tasks/{task}")
             return t if t["state"] not in ("waiting", "running") else None
 
-        return wait_until(ended, seconds, 0.03)
+        return wait_until(ended, seconds, every)
 
     def deploy(self, project, expect="done", **body):
         """An explicit deploy; returns the ended task."""
