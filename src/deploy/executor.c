@@ -451,7 +451,8 @@ void deploy_free(struct deploy *d)
 		if (work_bury(w) && !next)
 			return;
 	}
-	/* A reconciliation that is still going on ends with the process. */
+	/* A reconciliation that is still going on ends with the process: what its operations were
+	 * to call back is not told any more, so nobody knows when it may go. */
 	if (idle && d->ready)
 		mem_free_ptr(&d);
 }

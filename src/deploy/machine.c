@@ -24,6 +24,14 @@
 	{                                                                                          \
 		.move = {NO, AGAIN, NO, done, back, back, back, back, back}, .limit_s = (limit)    \
 	}
+/* The same; and where nothing has moved and what it was to switch to went with its keeper, that is
+ * started again. */
+#define SWITCH_STEP                                                                                \
+	{                                                                                          \
+		.move = {NO, AGAIN, NO, TO(HANDOVER), TO(UNDO_START), TO(START), TO(UNDO_START),   \
+		    TO(UNDO_START), TO(UNDO_START)},                                               \
+		.limit_s = 120                                                                     \
+	}
 /* Completes and goes on whatever happens. */
 #define BEST_STEP(next, limit)                                                                     \
 	{                                                                                          \
@@ -51,7 +59,7 @@ const struct deploy_table deploy_table = {.row = {
 		[DEPLOY_RELEASE] = OPEN_STEP(TO(UNDO_RELEASE), TO(START), TO(UNDO_RELEASE), 7200),
 		[DEPLOY_START] = OPEN_STEP(AGAIN, TO(VERIFY), TO(UNDO_START), 300),
 		[DEPLOY_VERIFY] = OPEN_STEP(TO(START), TO(SWITCH), TO(UNDO_START), 900),
-		[DEPLOY_SWITCH] = FIRM_STEP(TO(HANDOVER), TO(UNDO_START), 120),
+		[DEPLOY_SWITCH] = SWITCH_STEP,
 		[DEPLOY_HANDOVER] = FIRM_STEP(TO(DRAIN), TO(UNSWITCH), 900),
 		[DEPLOY_DRAIN] = BEST_STEP(TO(FINISH), 7200),
 		[DEPLOY_UNSWITCH] = BEST_STEP(TO(UNDO_START), 900),
@@ -64,7 +72,7 @@ const struct deploy_table deploy_table = {.row = {
 		[DEPLOY_PROVISION] = OPEN_STEP(AGAIN, TO(START), TO(FINISH), 60),
 		[DEPLOY_START] = OPEN_STEP(AGAIN, TO(VERIFY), TO(UNDO_START), 300),
 		[DEPLOY_VERIFY] = OPEN_STEP(TO(START), TO(SWITCH), TO(UNDO_START), 900),
-		[DEPLOY_SWITCH] = FIRM_STEP(TO(HANDOVER), TO(UNDO_START), 120),
+		[DEPLOY_SWITCH] = SWITCH_STEP,
 		[DEPLOY_HANDOVER] = FIRM_STEP(TO(DRAIN), TO(UNSWITCH), 900),
 		[DEPLOY_DRAIN] = BEST_STEP(TO(FINISH), 7200),
 		[DEPLOY_UNSWITCH] = BEST_STEP(TO(UNDO_START), 900),
@@ -173,7 +181,9 @@ static void judge(struct deploy_state *s, const struct deploy_row *row, enum dep
     enum deploy_phase next)
 {
 	bool back = deploy_phase_is_back(next);
-	bool bad = (is_answer(k) && k != DEPLOY_EV_DONE) || (k == DEPLOY_EV_RECOVER && back);
+	bool anew = k == DEPLOY_EV_RETRY && next < s->phase;
+	bool bad =
+	    (is_answer(k) && k != DEPLOY_EV_DONE && !anew) || (k == DEPLOY_EV_RECOVER && back);
 	if (bad && !row->tolerant && s->outcome == DEPLOY_OUT_NONE) {
 		s->outcome = outcome_of(k);
 		s->failed_at = s->phase;

@@ -268,6 +268,7 @@ static void reconcile_end(struct reconcile *r)
 	void *ctx = r->ctx;
 	page_free(r);
 	mem_free_ptr(&r);
+	d->reconcile = NULL;
 	deploy_ready(d);
 	if (done)
 		done(ctx);
@@ -321,5 +322,6 @@ void deploy_reconcile(struct deploy *d, loop_fn *done, void *ctx)
 {
 	struct reconcile *r = mem_alloc(sizeof(*r));
 	*r = (struct reconcile){.d = d, .done = done, .ctx = ctx};
+	d->reconcile = r;
 	page_start(r);
 }

@@ -48,7 +48,9 @@ static void vhost_ready(struct work *w)
 	work_ops_end(w);
 }
 
-static bool all_listening_run(struct work *w, struct err *e)
+/* False: e says which does not, and *ret_gone whether the keeper does not even know it: a new
+ * keeper after one that was lost. */
+static bool all_listening_run(struct work *w, bool *ret_gone, struct err *e)
 {
 	uint32_t release = (uint32_t)w->release.number;
 	for (size_t i = 0; i < w->plan.process_count; i++) {
@@ -59,6 +61,7 @@ static bool all_listening_run(struct work *w, struct err *e)
 			    instance_find(w, release, p->name, (uint16_t)k, PRIV_PROGRAM_TENANT);
 			if (s && s->state != PRIV_BACKOFF)
 				continue;
+			*ret_gone = !s;
 			(void)err_set(e, ERR_FAILED, "%.*s.%" PRId64 " is not running any more",
 			    STR_ARG(p->name), k);
 			return false;
@@ -75,7 +78,13 @@ void switch_start(struct work *w)
 		work_fail(w, &e);
 		return;
 	}
-	if (!all_listening_run(w, &e)) {
+	bool gone = false;
+	if (!all_listening_run(w, &gone, &e)) {
+		if (gone && live != (uint32_t)w->release.number) {
+			buf_c(&w->detail, "the keeper was lost: started again");
+			work_answer(w, DEPLOY_EV_RETRY);
+			return;
+		}
 		report_lines_of_release(w);
 		work_fail(w, &e);
 		return;

@@ -37,9 +37,11 @@ struct deploy {
 	struct deploy_options o;
 	struct queue *queue;
 	struct work *works;
-	bool ready;   /* reconciled: tasks may go on */
-	bool quiet;   /* the daemon ends: no task takes another step */
-	bool closing; /* works are freed as soon as nothing of theirs can call back */
+	struct reconcile
+	    *reconcile; /* under way; what is left of it at the end goes with the process */
+	bool ready;	/* reconciled: tasks may go on */
+	bool quiet;	/* the daemon ends: no task takes another step */
+	bool closing;	/* works are freed as soon as nothing of theirs can call back */
 };
 
 struct work_input {

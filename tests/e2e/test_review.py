@@ -148,6 +148,29 @@ def test_a_keeper_that_is_lost_fails_no_deploy(git):
         p.close()
 
 
+def test_an_end_while_it_reconciles(git):
+    """SIGTERM while what runs is still compared with what shall run: it ends well, and the next life serves."""
+    p = Platform()
+    try:
+        p.start()
+        for name in ("early1", "early2", "early3"):
+            p.create(name, git.repository(name, web()).url)
+            p.deploy(name)
+        for _ in range(5):
+            assert p.stop() == 0, p.log_text()[-3000:]
+            p.start()  # it answers before everything has been compared
+
+        def serves():
+            try:
+                return p.get("early3.localhost", "/version").body == b"v1"
+            except OSError:
+                return False
+
+        wait_until(serves, 30)
+    finally:
+        p.close()
+
+
 def test_a_tree_that_was_sealed_before_the_crash(git):
     """The daemon dies between the seal and its record: the tree is made anew."""
     p = Platform()

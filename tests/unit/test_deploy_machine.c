@@ -128,6 +128,24 @@ static void failures_of_the_new_processes_stop_them(void **state)
 	    DEPLOY_UNDO_START);
 }
 
+/* A keeper that is lost between verify and the rename takes them along. */
+static void a_switch_to_what_is_gone_starts_it_again(void **state)
+{
+	(void)state;
+	static const enum deploy_flow flows[] = {DEPLOY_FLOW_DEPLOY, DEPLOY_FLOW_ROLLBACK};
+	static const enum deploy_phase way[] = {DEPLOY_START, DEPLOY_VERIFY, DEPLOY_SWITCH,
+	    DEPLOY_HANDOVER, DEPLOY_DRAIN, DEPLOY_FINISH, DEPLOY_ENDED};
+	for (size_t f = 0; f < 2; f++) {
+		struct deploy_state s = walk(flows[f], DEPLOY_SWITCH);
+		answer(&s, DEPLOY_EV_RETRY);
+		for (size_t i = 0; i < sizeof(way) / sizeof(*way); i++) {
+			assert_int_equal(s.phase, way[i]);
+			answer(&s, DEPLOY_EV_DONE);
+		}
+		assert_int_equal(s.outcome, DEPLOY_OUT_DONE);
+	}
+}
+
 static void a_worker_that_dies_after_the_switch_switches_back(void **state)
 {
 	(void)state;
@@ -297,6 +315,7 @@ int main(void)
 	    cmocka_unit_test(every_flow_walks_its_way),
 	    cmocka_unit_test(failures_before_start_undo_the_release),
 	    cmocka_unit_test(failures_of_the_new_processes_stop_them),
+	    cmocka_unit_test(a_switch_to_what_is_gone_starts_it_again),
 	    cmocka_unit_test(a_worker_that_dies_after_the_switch_switches_back),
 	    cmocka_unit_test(a_drain_that_fails_is_still_a_deploy),
 	    cmocka_unit_test(cancel_before_the_switch_walks_back),
