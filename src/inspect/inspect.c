@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 static void say(struct inspect *s, enum inspect_level level, const char *fmt, va_list ap)
+    __attribute__((format(printf, 3, 0)));
+static void say(struct inspect *s, enum inspect_level level, const char *fmt, va_list ap)
 {
 	/* When the list is full the last one gives way to what is worse. */
 	bool full = s->count == INSPECT_FINDINGS_MAX;
