@@ -119,18 +119,25 @@ static void on_hook(struct http_call *c, struct http_request *r, void *ctx)
 	hooks_receive(((struct api_context *)ctx)->hooks, c, r);
 }
 
+static void on_classic_hook(struct http_call *c, struct http_request *r, void *ctx)
+{
+	hooks_receive_classic(((struct api_context *)ctx)->hooks, c, r);
+}
+
 static void on_forgotten(void *ctx, int64_t project_id)
 {
 	hooks_forget(((struct daemon *)ctx)->api.hooks, project_id);
 }
 
 static const struct access_row hook_row = {.need = ACCESS_SIGNED, .scope = ACCESS_GLOBAL};
-static const struct http_route hook_route = {.method = HTTP_POST,
-    .pattern = "/hooks/{hook}",
-    .access = &hook_row,
-    .handler = on_hook,
-    .where = HTTP_ON_LOOP,
-    .body_max = LIMIT_HOOK_BODY_BYTES};
+#define HOOK_ROUTE(at, fn)                                                                         \
+	{                                                                                          \
+		.method = HTTP_POST, .pattern = at, .access = &hook_row, .handler = fn,            \
+		.where = HTTP_ON_LOOP, .body_max = LIMIT_HOOK_BODY_BYTES                           \
+	}
+static const struct http_route hook_routes[] = {
+    HOOK_ROUTE("/hooks/{hook}", on_hook), HOOK_ROUTE("/github-webhook", on_classic_hook)};
+#define HOOK_ROUTES (sizeof(hook_routes) / sizeof(*hook_routes))
 
 /* The helper's own numbers and names, fixed for its life. */
 static int keeper_open(struct daemon *d, struct err *e)
@@ -256,10 +263,8 @@ static int engine_open(struct daemon *d, struct err *e)
 	if (!(a->queue = queue_open(&qo, e)))
 		return -1;
 	deploy_bind_queue(a->deploy, a->queue);
-	const struct intake_options io = {.store = a->store,
-	    .queue = a->queue,
-	    .loop = a->loop,
-	    .journal = d->layout.journal};
+	const struct intake_options io = {
+	    .store = a->store, .queue = a->queue, .loop = a->loop, .journal = d->layout.journal};
 	if (!(a->intake = intake_open(&io, e)))
 		return -1;
 	const struct hooks_options ho = {
@@ -307,12 +312,12 @@ static int servers_open(struct daemon *d, struct err *e)
 {
 	size_t n;
 	const struct http_route *api = api_routes(&n);
-	d->routes = mem_array(n + 1, sizeof(*d->routes));
+	d->routes = mem_array(n + HOOK_ROUTES, sizeof(*d->routes));
 	memcpy(d->routes, api, n * sizeof(*api));
-	d->routes[n] = hook_route;
+	memcpy(d->routes + n, hook_routes, sizeof(hook_routes));
 	struct http_server_options o = {.loop = d->api.loop,
 	    .routes = d->routes,
-	    .route_count = n + 1,
+	    .route_count = n + HOOK_ROUTES,
 	    .ctx = &d->api,
 	    .authorize = api_authorize,
 	    .spool_dir = d->layout.spool,

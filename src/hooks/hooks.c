@@ -1,9 +1,9 @@
 #include "hooks/hooks.h"
 
 #include "base/clock.h"
-#include "base/counters.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "hooks/answer.h"
 #include "hooks/policy.h"
 #include "hooks/recent.h"
 #include "hooks/sender.h"
@@ -359,10 +359,24 @@ static struct hook *hook_find(struct hooks *h, struct str name)
 	return there ? &h->table.v[at] : NULL;
 }
 
+/* A request that is being looked at; `verdict` is of its proof. */
+struct reception {
+	struct hooks *h;
+	struct http_call *c;
+	struct http_request *r;
+	struct str name;
+	struct hook *hook; /* NULL: there is none of that name */
+	struct cidr_address address;
+	const struct cidr_address *from; /* NULL: not known */
+	enum answer_manner manner;
+	enum sender_verdict verdict;
+};
+
 /* A delivery on its way; lives in the request's arena. */
 struct delivery {
 	struct intake_ask ask;
 	struct http_call *c;
+	enum answer_manner manner;
 	const char *note;
 };
 
@@ -370,36 +384,21 @@ struct delivery {
 static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 {
 	struct delivery *d = ask->ctx;
-	if (rc != 0) {
+	if (rc != 0)
 		http_reply_problem(d->c, e);
-		return;
-	}
-	char text[160];
-	struct queue_accepted got = ask->got;
-	int n = snprintf(text, sizeof(text), "{\"event\":%lld", (long long)got.event_id);
-	if (got.task_id)
-		n += snprintf(
-		    text + n, sizeof(text) - (size_t)n, ",\"task\":%lld", (long long)got.task_id);
-	if (got.repeated)
-		n += snprintf(text + n, sizeof(text) - (size_t)n, ",\"repeated\":true");
-	else if (d->note)
-		n += snprintf(text + n, sizeof(text) - (size_t)n, ",\"note\":\"%s\"", d->note);
-	text[n++] = '}';
-	counter_add(got.repeated ? COUNTER_HOOK_REPEATED : COUNTER_HOOK_ACCEPTED, 1);
-	http_reply_json(d->c, got.repeated ? 200 : 202, (struct str){text, (size_t)n});
+	else
+		answer_accepted(d->c, d->manner, &ask->got, d->note);
 }
 
-static void refuse(struct http_call *c, const struct err *e)
+static void refuse(const struct reception *x, const struct err *e)
 {
-	counter_add(COUNTER_HOOK_REFUSED, 1);
-	http_reply_problem(c, e);
+	answer_refused(x->c, x->manner, x->verdict, e, 0);
 }
 
-static void refuse_for(struct http_call *c, struct err *e, int64_t wait_ms)
+static void refuse_for(const struct reception *x, struct err *e, int64_t wait_ms)
 {
-	counter_add(COUNTER_HOOK_REFUSED, 1);
 	err_hint(e, "come again in %lld s", (long long)(wait_ms + 999) / 1000);
-	http_reply_later(c, e, wait_ms);
+	answer_refused(x->c, x->manner, x->verdict, e, wait_ms);
 }
 
 /* Where a request comes from, or NULL: over the API's own socket. The edge says whom it has at its
@@ -413,21 +412,20 @@ static const struct cidr_address *source_of(const struct http_request *r, struct
 
 /* Who fails too often hears nothing but that, and fills no log. Who proves himself is never asked:
  * others may have failed from the same address. */
-static void refuse_stranger(struct hooks *h, struct http_call *c, struct http_request *r,
-    const struct cidr_address *from, struct err *e)
+static void refuse_stranger(const struct reception *x, struct err *e)
 {
 	char text[CIDR_TEXT_SIZE] = "";
-	int64_t wait_ms = from ? sources_refuse(h->sources, from, clock_mono_ms()) : 0;
+	int64_t wait_ms = x->from ? sources_refuse(x->h->sources, x->from, clock_mono_ms()) : 0;
 	if (wait_ms > 0) {
 		err_set(e, ERR_RATE, "too many requests from this address were refused");
-		refuse_for(c, e, wait_ms);
+		refuse_for(x, e, wait_ms);
 		return;
 	}
-	if (from)
-		cidr_address_text(from, text);
-	log_event(LOG_WARN, "hooks", "refused", F_STR("hook", http_param(c, "hook")),
-	    F_C("from", text), F_I64("request", (int64_t)r->id), F_ERR(e));
-	refuse(c, e);
+	if (x->from)
+		cidr_address_text(x->from, text);
+	log_event(LOG_WARN, "hooks", "refused", F_STR("hook", x->name), F_C("from", text),
+	    F_I64("request", (int64_t)x->r->id), F_ERR(e));
+	refuse(x, e);
 }
 
 static int check_content(const struct sender *s, const struct http_request *r, struct err *e)
@@ -467,18 +465,20 @@ static const struct sender_event *event_choose(
 	return first;
 }
 
-static void hook_store(struct hooks *h, const struct hook *hook, struct http_call *c,
-    struct http_request *r, const struct sender_event *ev)
+static void hook_store(const struct reception *x, const struct sender_event *ev)
 {
 	struct err e;
+	struct http_request *r = x->r;
+	const struct hook *hook = x->hook;
 	struct delivery *d = arena_alloc(r->arena, sizeof(*d));
 	if (!d) {
 		err_set(&e, ERR_TOO_LARGE, "the delivery is too large");
-		refuse(c, &e);
+		refuse(x, &e);
 		return;
 	}
 	int64_t now = clock_wall_ms();
-	d->c = c;
+	d->c = x->c;
+	d->manner = x->manner;
 	d->note = why_ignored(hook, ev, r->arena);
 	d->ask.done = delivery_done;
 	d->ask.ctx = d;
@@ -486,7 +486,7 @@ static void hook_store(struct hooks *h, const struct hook *hook, struct http_cal
 	    .hook_id = hook->id,
 	    .project_id = hook->project_id,
 	    .key = ev->key.n ? ev->key
-			     : recent_key(h->recent, str_c(hook->sender->name), r->path, r->body,
+			     : recent_key(x->h->recent, str_c(hook->sender->name), r->path, r->body,
 				   now, r->arena),
 	    .kind = ev->kind,
 	    .ref = ev->ref,
@@ -496,47 +496,61 @@ static void hook_store(struct hooks *h, const struct hook *hook, struct http_cal
 	    .received_ms = now,
 	    .triggers = !d->note,
 	};
-	if (intake_accept(h->o.intake, &d->ask, r->arena, &e) != 0)
-		refuse(c, &e);
+	if (intake_accept(x->h->o.intake, &d->ask, r->arena, &e) != 0)
+		refuse(x, &e);
 }
 
 /* 0, or -1 with the reason why nobody looks further. */
-static int prove(struct hooks *h, const struct hook *hook, const struct http_request *r,
-    const struct cidr_address *from, struct err *e)
+static int prove(struct reception *x, struct err *e)
 {
+	const struct hook *hook = x->hook;
 	const struct sender *sender = hook ? hook->sender : sender_at(0);
-	struct sender_proof proof = {.v = hook ? hook->secrets : &h->nobody,
+	struct sender_proof proof = {.v = hook ? hook->secrets : &x->h->nobody,
 	    .n = hook ? hook->secret_count : 1,
 	    .now_ms = clock_wall_ms()};
-	if (hook && !policy_admits(&hook->policy, from))
+	if (hook && !policy_admits(&hook->policy, x->from))
 		return err_set(e, ERR_FORBIDDEN, "the hook takes nothing from this address");
-	enum sender_verdict verdict = sender->verify(r, &proof, e);
+	enum sender_verdict verdict = sender->verify(x->r, &proof, e);
 	if (!hook)
 		return err_set(e, ERR_NOT_FOUND, "there is no such hook");
+	x->verdict = verdict;
 	return verdict == SENDER_FITS ? 0 : -1;
 }
 
-void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)
+static void receive(struct reception *x)
 {
 	struct err e;
-	struct cidr_address address;
 	struct sender_event ev = {0};
-	struct hook *hook = hook_find(h, http_param(c, "hook"));
-	const struct cidr_address *from = source_of(r, &address);
-	if (prove(h, hook, r, from, &e) != 0) {
-		refuse_stranger(h, c, r, from, &e);
+	x->hook = hook_find(x->h, x->name);
+	x->from = source_of(x->r, &x->address);
+	if (prove(x, &e) != 0) {
+		refuse_stranger(x, &e);
 		return;
 	}
+	struct hook *hook = x->hook;
 	int64_t wait_ms = pace_take(&hook->policy.limit, &hook->paced, clock_mono_ms());
 	if (wait_ms > 0) {
 		err_set(&e, ERR_RATE, "the hook takes %lld deliveries a minute",
 		    (long long)hook->policy.limit.per_minute);
-		refuse_for(c, &e, wait_ms);
+		refuse_for(x, &e, wait_ms);
 		return;
 	}
-	if (check_content(hook->sender, r, &e) != 0 || hook->sender->read(r, &ev, &e) != 0) {
-		refuse(c, &e);
+	if (check_content(hook->sender, x->r, &e) != 0 || hook->sender->read(x->r, &ev, &e) != 0) {
+		refuse(x, &e);
 		return;
 	}
-	hook_store(h, hook, c, r, event_choose(hook, &ev, r->arena));
+	hook_store(x, event_choose(hook, &ev, x->r->arena));
+}
+
+void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)
+{
+	struct reception x = {.h = h, .c = c, .r = r, .name = http_param(c, "hook")};
+	receive(&x);
+}
+
+void hooks_receive_classic(struct hooks *h, struct http_call *c, struct http_request *r)
+{
+	struct reception x = {
+	    .h = h, .c = c, .r = r, .name = STR("github-webhook"), .manner = ANSWER_DEPLOYER};
+	receive(&x);
 }

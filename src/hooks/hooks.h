@@ -33,3 +33,6 @@ void hooks_project_changed(struct hooks *h, int64_t project_id);
 void hooks_forget(struct hooks *h, int64_t project_id);
 /* The handler of POST /hooks/{hook}; runs on the loop. */
 void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r);
+/* The handler of POST /github-webhook, the path of durhack's deployer: the hook "github-webhook",
+ * answered as that one did (hooks/answer.h). On the loop. */
+void hooks_receive_classic(struct hooks *h, struct http_call *c, struct http_request *r);

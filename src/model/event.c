@@ -46,13 +46,15 @@ static int insert_new(
 	    "INSERT INTO event(hook_id, project_id, delivery_key, received_ms, kind, ref, "
 	    "before_commit, after_commit,"
 	    " outcome) SELECT id, project_id, $key, $now, $kind, $ref, $before, $after, $outcome"
-	    " FROM hook WHERE id = $hook ON CONFLICT (hook_id, delivery_key) DO NOTHING "
+	    " FROM hook WHERE id = $hook AND $project IN (0, project_id) ON CONFLICT (hook_id, "
+	    "delivery_key) DO NOTHING "
 	    "RETURNING id",
 	    e);
 
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$hook", ev->hook_id);
+	store_bind_i64(q, "$project", ev->project_id);
 	store_bind_text(q, "$key", ev->delivery_key);
 	bind_contents(q, ev);
 	return row_number(q, ret_id, e);
@@ -121,7 +123,8 @@ int model_event_set(
 #define EVENT_COLUMNS                                                                              \
 	"SELECT e.id, e.hook_id, e.project_id, h.name, p.name, e.delivery_key, e.received_ms, "    \
 	"e.kind, e.ref,"                                                                           \
-	" e.before_commit, e.after_commit, e.task_id, e.outcome, e.attempt, e.body_segment, e.body_at FROM event e"           \
+	" e.before_commit, e.after_commit, e.task_id, e.outcome, e.attempt, e.body_segment, "      \
+	"e.body_at FROM event e"                                                                   \
 	" JOIN hook h ON h.id = e.hook_id JOIN project p ON p.id = e.project_id WHERE "
 
 static void fill_event(struct row *r, void *ret)
@@ -234,8 +237,7 @@ int model_event_orphans(
     struct store_db *db, struct arena *a, uint32_t limit, struct model_events *ret, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    EVENT_COLUMNS
-	    "e.outcome = 'waiting' AND e.task_id IS NULL ORDER BY e.id LIMIT $limit",
+	    EVENT_COLUMNS "e.outcome = 'waiting' AND e.task_id IS NULL ORDER BY e.id LIMIT $limit",
 	    e);
 
 	if (!q)

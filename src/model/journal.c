@@ -78,13 +78,15 @@ int model_event_apply(struct store_db *db, const struct model_event *ev, struct 
 	    "before_commit, after_commit, outcome, task_id, body_segment, body_at)"
 	    " SELECT $id, id, project_id, $key, $now, $kind, $ref, $before, $after, $outcome, "
 	    "$task, "
-	    "$segment, $at FROM hook WHERE id = $hook ON CONFLICT DO NOTHING",
+	    "$segment, $at FROM hook WHERE id = $hook AND $project IN (0, project_id) ON CONFLICT "
+	    "DO NOTHING",
 	    e);
 	int rc;
 
 	if (!q)
 		return -1;
 	bind(q, ev);
+	store_bind_i64(q, "$project", ev->project_id);
 	rc = row_change(db, q, e);
 	return rc != 0 ? rc : apply_again(db, ev, e);
 }

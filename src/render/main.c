@@ -112,14 +112,16 @@ static const char log_format[] =
 /* The platform's own host: hooks, API and health; never /metrics. */
 static void put_platform(struct out *o, const struct render_edge *v)
 {
+	const unsigned long long body_max = LIMIT_HOOK_BODY_BYTES;
 	out_put(o, "\tupstream slipway {\n\t\tserver unix:%s max_fails=0;\n\t}\n", v->api_socket);
 	out_put(o, "\tserver {\n\t\tinclude server.conf;\n\t\tserver_name %s;\n", v->platform_host);
 	out_put(o, "\t\tproxy_read_timeout 3600s;\n\t\tlocation / {\n\t\t\treturn 404;\n\t\t}\n");
 	out_put(o, "\t\tlocation = /health {\n\t\t\tproxy_pass http://slipway;\n\t\t}\n");
-	out_put(o,
-	    "\t\tlocation ^~ /hooks/ {\n\t\t\tclient_max_body_size %llu;\n\t\t\tproxy_pass "
-	    "http://slipway;\n\t\t}\n",
-	    (unsigned long long)LIMIT_HOOK_BODY_BYTES);
+	out_put(o, "\t\tlocation ^~ /hooks/ {\n\t\t\tclient_max_body_size %llu;\n", body_max);
+	out_put(o, "\t\t\tproxy_pass http://slipway;\n\t\t}\n");
+	out_put(
+	    o, "\t\tlocation = /github-webhook {\n\t\t\tclient_max_body_size %llu;\n", body_max);
+	out_put(o, "\t\t\tproxy_pass http://slipway;\n\t\t}\n");
 	out_put(o, "\t\tlocation ^~ /api/ {\n\t\t\tclient_max_body_size %llu;\n",
 	    (unsigned long long)LIMIT_ARCHIVE_BYTES);
 	out_put(o, "\t\t\tproxy_request_buffering off;\n\t\t\tproxy_buffering off;\n"
