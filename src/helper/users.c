@@ -67,8 +67,8 @@ static int fill(const struct users *u, uint32_t number, struct window *w, struct
 	return 0;
 }
 
-/* 1 a record, good until the next call; 0 the end (a torn last record counts as the end: its number
- * was never used), -1. `w` begins as zeros. */
+/* 1 a record, good until the next call; 0 the end (a torn last record counts as the end), -1. `w`
+ * begins as zeros. */
 static int read_record(const struct users *u, uint32_t number, struct window *w,
     const struct record **ret, struct err *e)
 {
@@ -128,9 +128,23 @@ int users_find(const struct users *u, struct str project, struct users_record *r
 	return 0;
 }
 
+static int write_record(const struct users *u, const struct record *r, off_t at)
+{
+	const uint8_t *p = (const uint8_t *)r;
+	for (size_t done = 0; done < sizeof(*r);) {
+		ssize_t n = pwrite(u->fd, p + done, sizeof(*r) - done, at + (off_t)done);
+		if (n == 0)
+			errno = EIO;
+		if (n <= 0 && errno != EINTR)
+			return -1;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return fdatasync(u->fd);
+}
+
 int users_put(const struct users *u, const struct users_record *r, struct err *e)
 {
-	struct record raw;
+	struct record raw, before;
 	memset(&raw, 0, sizeof(raw)); /* what lies between the fields is summed, too */
 	raw.magic = MAGIC;
 	raw.number = r->number;
@@ -139,9 +153,13 @@ int users_put(const struct users *u, const struct users_record *r, struct err *e
 	memcpy(raw.user, r->user, strlen(r->user));
 	raw.sum = sum_of(&raw);
 	off_t at = (off_t)(r->number - 1) * (off_t)sizeof(raw);
-	if (pwrite(u->fd, &raw, sizeof(raw), at) != (ssize_t)sizeof(raw) || fdatasync(u->fd) != 0)
-		return err_sys(e, ERR_IO, errno, "could not write the registry of users");
-	return 0;
+	bool had = pread(u->fd, &before, sizeof(before), at) == (ssize_t)sizeof(before);
+	if (write_record(u, &raw, at) == 0)
+		return 0;
+	(void)err_sys(e, ERR_IO, errno, "could not write the registry of users");
+	if (had) /* half of each would be no record, and its number lost */
+		(void)!write_record(u, &before, at);
+	return -1;
 }
 
 int users_add(const struct users *u, struct str project, struct users_record *ret, struct err *e)
@@ -154,6 +172,13 @@ int users_add(const struct users *u, struct str project, struct users_record *re
 	for (int rc; (rc = read_record(u, ret->number, &w, &r, e)) != 0; ret->number++)
 		if (rc < 0)
 			return -1;
+	/* It stands there in full, and is none: torn while it was overwritten. Its number is
+	 * somebody's. */
+	if (ret->number >= w.first && ret->number - w.first < w.count) {
+		struct users_record torn = {.number = ret->number++, .state = USERS_RETIRED};
+		if (users_put(u, &torn, e) != 0)
+			return -1;
+	}
 	if (ret->number > USERS_MAX)
 		return err_set(e, ERR_UNAVAILABLE, "all %u user numbers are used up", USERS_MAX);
 	return users_put(u, ret, e);

@@ -4,7 +4,9 @@
  * File STATE/users, mode 0600, owned by us: records of 96 bytes, record k is number k + 1, in the
  * machine's byte order: 0  4  magic 0x53575552        4  4  number            8  1  state        9
  * 7  zero 16 32  project, NUL-padded    48 40  user name, NUL-padded               88  8  FNV-1a 64
- * of bytes 0..87 A record is written whole and synced before its number is used. */
+ * of bytes 0..87 A record is written whole and synced before its number is used. One that cannot be overwritten
+ * whole is put back; one that is torn all the same, by a power cut, is retired: whose it was is
+ * refused what belongs to that number, and nobody else gets it. */
 #pragma once
 
 #include "base/err.h"

@@ -71,7 +71,8 @@ static void damage(off_t at, const char *bytes, size_t n)
 	assert_int_equal(pwrite(u.fd, bytes, n, at), (ssize_t)n);
 }
 
-/* Only a torn last record may be passed over: its number was never used. */
+/* Only a torn last record may be passed over; one that stands there in full was in use, and its
+ * number is nobody else's. */
 static void what_is_damaged_is_said(void **state)
 {
 	(void)state;
@@ -94,6 +95,10 @@ static void what_is_damaged_is_said(void **state)
 	damage(200 * 96 + 40, "x", 1); /* the last, whole but wrong: as a torn one */
 	damage(99 * 96 + 16, "p100\0", 5);
 	assert_int_equal(find("next"), 0);
+	assert_int_equal(add("late"), 202);
+	assert_int_equal(find("late"), 202);
+	assert_int_equal(find("next"), 0);
+	assert_int_equal(add("next"), 203);
 }
 
 static void all_are_found_among_ten_thousand(void **state)
