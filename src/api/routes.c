@@ -107,6 +107,7 @@ static const struct api_route table[] = {
 	GET(ADMIN, GLOBAL, P "/mail-server", api_mail_get, "notify", "How mail is sent", NULL, "MailServer"),
 	PUT(OWNER, GLOBAL, "mail-server.set", P "/mail-server", api_mail_put, "notify", "Set how mail is sent", "MailServerSet", "MailServer", 200),
 	DELETE(OWNER, GLOBAL, "mail-server.remove", P "/mail-server", api_mail_remove, "notify", "Send no more mail", "Removed", 200),
+	POST(OWNER, GLOBAL, "server-audit.told", P "/server-audits", api_server_audit_create, "notify", "Tell the platform's channels what an audit of the server found", "ServerAuditCreate", "ServerAudit", 202),
 
 	GET(VIEW, PROJECT, PROJECT "/tasks", api_task_list, "tasks", "The project's tasks, newest first", PAGE " state", "TaskList"),
 	GET(LOGIN, GLOBAL, P "/tasks", api_task_list, "tasks", "Tasks of all projects that you may see, newest first", PAGE " state", "TaskList"),

@@ -378,6 +378,12 @@ static const struct api_field mail_server[] = {
     BOOL("password", REQ, "there is one"),
 };
 
+static const struct api_field server_audit_create[] = {
+    STRING("message", REQ, 4000, "what is CRITICAL, a line each"),
+    STRING("report", NUL, 254, "the file that has the rest"),
+};
+static const struct api_field server_audit[] = {BOOL("accepted", REQ, "")};
+
 static const struct api_field event[] = {
     NUMBER("id", REQ, ""),
     TEXT("hook", REQ, ""),
@@ -540,6 +546,8 @@ static const struct api_schema table[] = {
     SCHEMA("NewsList", news_list, "What a channel can listen to."),
     SCHEMA("MailServerSet", mail_server_set, "How mail is to be sent."),
     SCHEMA("MailServer", mail_server, "How mail is sent."),
+    SCHEMA("ServerAuditCreate", server_audit_create, "What an audit of the server found."),
+    SCHEMA("ServerAudit", server_audit, "It will be told."),
     SCHEMA("Event", event, "Something that happened, stored once."),
     SCHEMA("EventList", event_list, "Events, newest first."),
     SCHEMA("LogLine", log_line, "A line of a program's output."),

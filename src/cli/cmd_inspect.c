@@ -155,6 +155,23 @@ static int write_report(
 	return 0;
 }
 
+/* What is CRITICAL goes to whoever the platform's channels reach. That the daemon does not answer
+ * must not hide what was found. */
+static void tell(struct cli *c, const struct inspect *s, const char *report)
+{
+	CLEANUP_BUF struct buf b;
+	struct err e = {0};
+	json_t *body;
+	buf_init(&b, 3900);
+	for (size_t i = 0; i < s->count; i++)
+		if (s->v[i].level == INSPECT_CRITICAL)
+			buf_printf(&b, "%s%s", b.n ? "\n" : "", s->v[i].words);
+	body = json_pack("{s:s%, s:s}", "message", b.p, b.n, "report", report);
+	if (!body || cli_call(c, "POST", "/api/v1/server-audits", body, NULL, &e) != 0)
+		(void)fprintf(stderr, "slipway: nobody was told: %s\n",
+		    e.msg[0] ? out_safe(&c->a, str_c(e.msg)) : "out of memory");
+}
+
 int cmd_audit(struct cli *c)
 {
 	static struct inspect s;
@@ -176,5 +193,7 @@ int cmd_audit(struct cli *c)
 			(void)printf("report: %s\n", path);
 	}
 	enum inspect_level worst = inspect_worst(&s, (unsigned)t.count, (unsigned)t.count);
+	if (worst == INSPECT_CRITICAL && cli_has(c, "tell"))
+		tell(c, &s, path);
 	return worst == INSPECT_CRITICAL ? EXIT_CRITICAL : worst == INSPECT_HIGH ? EXIT_HIGH : 0;
 }

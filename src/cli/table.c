@@ -161,7 +161,8 @@ static const struct cli_flag operators_create[] = {
     {"role", "ROLE", "on everything: none, viewer, deployer, admin or owner (none)", 0}, END};
 static const struct cli_flag yes[] = {YES, END};
 static const struct cli_flag audit[] = {
-    {"no-report", NULL, "write no report below /var/log/slipway", 0}, END};
+    {"no-report", NULL, "write no report below /var/log/slipway", 0},
+    {"tell", NULL, "tell the platform's channels what is CRITICAL", 0}, END};
 static const struct cli_flag admin_logs[] = {
     {"follow", NULL, "go on as lines come", 'f'}, END};
 static const struct cli_flag setup[] = {

@@ -14,6 +14,7 @@ static const struct message_event events[] = {
 	{"rollback.failed", "error", "{project}: could not go back[ at {step}]", "{message}[\n{hint}]", "a rollback failed"},
 	{"project.destroyed", "warning", "{project} was destroyed", "[by {by}]", "a project was taken away; told to the platform's channels"},
 	{"channel.disabled", "warning", "channel {channel} was switched off", "{message}", "a receiver said that it is gone; told to the other channels"},
+	{"server.critical", "error", "the server's audit found something critical", "{message}[\n\nthe whole report: {report}]", "slipway audit --tell found something CRITICAL; told to the platform's channels"},
 	{"test", "info", "a test of channel {channel}", "If you read this, it works.", "slipway notify test"},
 };
 /* clang-format on */

@@ -54,10 +54,17 @@ def validate_finds_each_fault(server):
 def audit_finds_each_fault(server):
     plant(server, "audit", faults.AUDIT, faults.EXIT)
     # as the timer does it
+    server.slipway("notify", "add", "admins", "mail", "--platform", "--target", "root@example.org", "--events", "server.*")
     server.run("systemctl start slipway-audit.service")
+    assert server.api("notify", "deliveries", "--platform", "admins")["items"] == []
     server.run("chmod o+r /var/lib/slipway/keys/seal.key")
     server.run("systemctl start slipway-audit.service", expect=1)
     server.run("chmod o= /var/lib/slipway/keys/seal.key && systemctl reset-failed")
+    told = server.api("notify", "deliveries", "--platform", "admins")["items"]
+    assert [d["event"] for d in told] == ["server.critical"], told
+    shown = server.slipway("notify", "delivery", "--platform", "admins", str(told[0]["id"]))
+    print(shown)
+    server.slipway("notify", "delete", "--platform", "admins", "--yes")
     report = server.run("cat $(ls /var/log/slipway/security-check-*.log | tail -1)")
     assert "CRITICAL everybody may read /var/lib/slipway/keys/seal.key" in report, report
     assert server.run("stat -c %a /var/log/slipway /var/log/slipway/*").split()[:2] == ["700", "600"]
