@@ -481,6 +481,7 @@ static struct str key_at(struct recent *r, const char *path, const char *body, i
 static void test_a_body_is_its_key_for_ten_minutes(void **state)
 {
 	(void)state;
+	arena_fini(&d.a);
 	arena_init(&d.a, 8 << 20);
 	struct recent *r = recent_new();
 	struct str first = key_at(r, "/hooks/a", "x", 1000);
