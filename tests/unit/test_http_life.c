@@ -157,6 +157,19 @@ static struct http_stream *await_stream(void)
 	return st;
 }
 
+struct flood {
+	struct http_stream *st;
+	const char *block;
+};
+
+/* On the loop thread, where `closed` runs too: after it the stream is not there any more. */
+static void flood_once(void *ctx)
+{
+	const struct flood *f = ctx;
+	if (atomic_load(&w.closed) == 3)
+		http_stream_send(f->st, STR_NONE, STR_NONE, str_c(f->block));
+}
+
 static void test_streams(void **state)
 {
 	(void)state;
@@ -193,11 +206,11 @@ static void test_streams(void **state)
 	struct http_stream *st = await_stream();
 	char *block = calloc(1, 60001);
 	memset(block, 'x', 60000);
+	struct flood f = {.st = st, .block = block};
 	for (int i = 0; i < 400 && atomic_load(&w.closed) == 3; i++) {
-		http_stream_send(st, STR_NONE, STR_NONE, str_c(block));
+		loop_post(w.loop, flood_once, &f);
 		usleep(2000);
 	}
-	free(block);
 	await(&w.closed, 4);
 	client_close(&c);
 	/* HEAD has no events. */
@@ -207,6 +220,7 @@ static void test_streams(void **state)
 	await(&w.closed, 5);
 	client_close(&c);
 	stop();
+	free(block);
 }
 
 static void test_hijack(void **state)
