@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from faults import CLOSE, FILES, MAKE, OPEN, SEND, SYNC, TRUNCATE, WRITE, Faulty, sweep
-from harness import BUILD, ROOT, Platform
+from harness import BUILD, ROOT, Platform, wait_until
 
 SWEEPS = {  # name: (calls, errno; 0: half of the bytes, rounds in a short sweep)
     "eio": (FILES, errno.EIO, 7),

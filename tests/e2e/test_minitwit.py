@@ -274,7 +274,7 @@ def test_pages_in_a_browser(alone):
 
 # --- as a project ---
 
-NEEDED = ("apps/", "src/", "tools/make-view", "meson.build", "meson_options.txt")
+NEEDED = ("apps/", "src/", "tools/make-view", "tools/embed", "meson.build", "meson_options.txt")
 
 
 def library():
@@ -287,7 +287,7 @@ def test_a_signed_push_deploys_minitwit_and_its_checks_are_a_gate(platform, git)
     files = library()
     repo = git.repository("minitwit", files)
     (repo.work / "tools/make-view").chmod(0o755)
-    (repo.work / "apps/minitwit/embed").chmod(0o755)
+    (repo.work / "tools/embed").chmod(0o755)
     head = repo.commit({}, "executable")
     made = platform.create("minitwit", repo.url, root="apps/minitwit")
     assert made["kind"] in ("auto", "make"), made

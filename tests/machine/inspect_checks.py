@@ -2,7 +2,7 @@
 test_server.py, which has the machine."""
 import json
 
-import faults
+import planted
 
 CLEAN = {"validate": "pass", "audit": "INFO"}
 
@@ -38,7 +38,7 @@ def plant(server, command, rows, exits):
 
 
 def validate_finds_each_fault(server):
-    plant(server, "validate", faults.VALIDATE, {"fail": 1})
+    plant(server, "validate", planted.VALIDATE, {"fail": 1})
     is_clean(server, "validate")
     as_other = server.run("runuser", "-u", "nobody", "--", "slipway", "validate", expect=None)
     assert as_other.returncode == 1 and "root" in as_other.stderr, as_other
@@ -52,7 +52,7 @@ def validate_finds_each_fault(server):
 
 
 def audit_finds_each_fault(server):
-    plant(server, "audit", faults.AUDIT, faults.EXIT)
+    plant(server, "audit", planted.AUDIT, planted.EXIT)
     # as the timer does it
     server.slipway("notify", "add", "admins", "mail", "--platform", "--target", "root@example.org", "--events", "server.*")
     server.run("systemctl start slipway-audit.service")
