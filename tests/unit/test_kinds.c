@@ -275,8 +275,8 @@ static void broken_plans_are_refused(void **state)
 	    "{\"version\":1,\"kind\":\"x\"}",
 	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"build\":3}",
 	    "{\"version\":1,\"kind\":\"static\",\"release\":{\"argv\":[1]}}",
-	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"processes\":[{\"run\":{},"
-	    "\"listen\":9}]}"};
+	    ("{\"version\":1,\"kind\":\"static\",\"release\":{},\"processes\":[{\"run\":{},"
+	     "\"listen\":9}]}")};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct arena a CLEANUP_ARENA;
 		struct plan p;
