@@ -4,6 +4,8 @@
 #include "base/clock.h"
 #include "base/fs.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -70,6 +72,16 @@ static bool answers(void)
 	       memcmp(head + 8, " 200 ", 5) == 0;
 }
 
+/* The web server is started by the helper, a moment after the daemon answers. 0.0.0.0 connects to
+ * this machine. */
+static bool web_listens(const struct setup *s)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(s->http_port)};
+	CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	return inet_pton(AF_INET, s->address, &a.sin_addr) == 1 &&
+	       connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
+}
+
 int setup_services_make(struct setup *s, struct err *e)
 {
 	const char *const reload[] = {"/usr/bin/systemctl", "daemon-reload", NULL};
@@ -83,9 +95,9 @@ int setup_services_make(struct setup *s, struct err *e)
 	    setup_tool(enable, e) != 0 || setup_tool(start, e) != 0)
 		return -1;
 	int64_t until = clock_mono_ms() + ANSWER_MS;
-	while (!answers()) {
+	while (!answers() || !web_listens(s)) {
 		if (clock_mono_ms() > until) {
-			err_set(e, ERR_TIMEOUT, "slipwayd does not answer");
+			err_set(e, ERR_TIMEOUT, "slipwayd or its web server does not answer");
 			return err_hint(e, "journalctl -u slipwayd -u slipway-helper says why");
 		}
 		usleep(100000);
