@@ -46,6 +46,8 @@ struct api_context {
 /* Every route but POST /hooks/{hook}, which is hooks/'s. Lives as long as the process. First called
  * before threads start. */
 const struct http_route *api_routes(size_t *ret_count);
+/* GET /metrics for everybody: for a listener of its own, that only the machine can reach. */
+const struct http_route *api_metrics_routes(size_t *ret_count);
 /* http_authorize_fn for a server whose ctx is a struct api_context. */
 int api_authorize(void *ctx, struct http_request *r, struct http_call *c, struct err *e);
 

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "hooks/figures.h"
 #include "model/project.h"
 #include "model/task.h"
 
@@ -74,6 +75,9 @@ int api_metrics_get(struct api_call *c, struct err *e)
 	for (int i = 0; i < MODEL_TASK_STATE_COUNT; i++)
 		buf_printf(b, "slipway_tasks{state=\"%s\"} %" PRId64 "\n",
 		    model_task_state_name((enum model_task_state)i), tasks[i]);
+	figures_write(b);
+	if (c->cx->notify)
+		notify_figures_write(c->cx->notify, b);
 	if (buf_check(b, "the answer", e) < 0)
 		return -1;
 	c->answered = true;

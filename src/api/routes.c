@@ -137,21 +137,34 @@ const struct api_route *api_route_table(size_t *ret_count)
 	return table;
 }
 
+static struct http_route served(const struct api_route *t)
+{
+	return (struct http_route){
+	    .method = t->method,
+	    .pattern = t->pattern,
+	    .access = &t->access,
+	    .handler = api_handle,
+	    .where = HTTP_ON_POOL,
+	    .body_max = t->body_max,
+	    .body_to_file = t->body_to_file,
+	};
+}
+
 const struct http_route *api_routes(size_t *ret_count)
 {
 	static struct http_route routes[COUNT];
-	for (size_t i = 0; i < COUNT; i++) {
-		const struct api_route *t = &table[i];
-		routes[i] = (struct http_route){
-		    .method = t->method,
-		    .pattern = t->pattern,
-		    .access = &t->access,
-		    .handler = api_handle,
-		    .where = HTTP_ON_POOL,
-		    .body_max = t->body_max,
-		    .body_to_file = t->body_to_file,
-		};
-	}
+	for (size_t i = 0; i < COUNT; i++)
+		routes[i] = served(&table[i]);
 	*ret_count = COUNT;
 	return routes;
+}
+
+const struct http_route *api_metrics_routes(size_t *ret_count)
+{
+	static const struct api_route open =
+	    GET(PUBLIC, GLOBAL, "/metrics", api_metrics_get, "platform", "Figures", NULL, "text");
+	static struct http_route route;
+	route = served(&open);
+	*ret_count = 1;
+	return &route;
 }

@@ -52,7 +52,7 @@ struct daemon {
 	struct outbound *outbound;
 	char outbound_program[SETTINGS_PATH_MAX + 32], url[128];
 	struct http_route *routes;
-	struct http_server *server, *edge_server;
+	struct http_server *server, *edge_server, *metrics_server;
 	int signals;
 	struct loop_watch *signal_watch;
 	struct loop_timer *last_exit, *idle;
@@ -306,6 +306,34 @@ static int listen_unix(
 	return http_server_listen(s, fd, e);
 }
 
+/* For a Prometheus beside us: no token, and nothing else there. */
+static int metrics_open(struct daemon *d, struct err *e)
+{
+	size_t n;
+	uint16_t port;
+	if (!d->settings.metrics_address[0])
+		return 0;
+	struct http_server_options o = {.loop = d->api.loop,
+	    .routes = api_metrics_routes(&n),
+	    .ctx = &d->api,
+	    .authorize = api_authorize,
+	    .spool_dir = d->layout.spool,
+	    .common_headers = common_headers};
+	o.route_count = n;
+	if (!(d->metrics_server = http_server_new(&o, e)))
+		return -1;
+	int fd =
+	    http_listen_tcp(d->settings.metrics_address, d->settings.metrics_port, 64, &port, e);
+	if (fd < 0 && !d->settings.metrics_said) {
+		log_event(LOG_WARN, "daemon", "no_metrics", F_ERR(e));
+		return 0;
+	}
+	if (fd < 0)
+		return err_hint(e, "something listens there already; choose another with --metrics "
+				   "ADDRESS:PORT");
+	return http_server_listen(d->metrics_server, fd, e);
+}
+
 /* Two servers over one table: who comes through the edge's socket is never known by the user on its
  * other end. */
 static int servers_open(struct daemon *d, struct err *e)
@@ -331,7 +359,7 @@ static int servers_open(struct daemon *d, struct err *e)
 		    ? listen_passed(d, d->edge_server, SYSTEM_SOCKET_EDGE_API, e)
 		    : listen_unix(d->edge_server, d->layout.edge_api_socket, 0660,
 			  d->layout.web_gid, e)) != 0 ||
-	    listen_tcp(d, e) != 0)
+	    listen_tcp(d, e) != 0 || metrics_open(d, e) != 0)
 		return -1;
 	/* last: who finds it finds all */
 	return d->passed[SYSTEM_SOCKET_API] >= 0
@@ -446,6 +474,7 @@ static void daemon_close(struct daemon *d)
 	loop_watch_free(d->signal_watch);
 	http_server_free(d->server);
 	http_server_free(d->edge_server);
+	http_server_free(d->metrics_server);
 	intake_close(d->api.intake);
 	store_close(d->api.store);
 	hooks_close(d->api.hooks);

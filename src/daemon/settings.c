@@ -15,6 +15,8 @@
 
 enum { RUN_DIR_MAX = 40 };
 
+#define METRICS_ON_A_SERVER "127.0.0.1:9100"
+
 static const char help_text[] =
     "usage: slipwayd [OPTION...]\n"
     "Runs the platform in the foreground, with processes and an nginx of its own (embedded).\n"
@@ -29,6 +31,9 @@ static const char help_text[] =
     "  --nginx FILE          (/usr/sbin/nginx)\n"
     "  --parallel N          tasks that run at once, 1 to 64 (4)\n"
     "  --orphan DURATION     how long projects outlive a daemon that does not come back (60s)\n"
+    "  --metrics ADDRESS:PORT  figures for Prometheus, for whoever reaches it (" METRICS_ON_A_SERVER
+    "\n"
+    "                        with --system, else none)\n"
     "  --outbound-allow RANGE  notifications and checks of others may reach this range though it "
     "is "
     "not public;\n"
@@ -57,6 +62,7 @@ enum option_id {
 	OPT_ORPHAN,
 	OPT_LOG,
 	OPT_PUBLIC_URL,
+	OPT_METRICS,
 	OPT_OUTBOUND_ALLOW,
 	OPT_OUTBOUND_CA,
 	OPT_RETRIES,
@@ -76,6 +82,7 @@ static const struct option options[] = {
     {"nginx", required_argument, NULL, OPT_NGINX},
     {"parallel", required_argument, NULL, OPT_PARALLEL},
     {"orphan", required_argument, NULL, OPT_ORPHAN},
+    {"metrics", required_argument, NULL, OPT_METRICS},
     {"outbound-allow", required_argument, NULL, OPT_OUTBOUND_ALLOW},
     {"outbound-ca", required_argument, NULL, OPT_OUTBOUND_CA},
     {"retries", required_argument, NULL, OPT_RETRIES},
@@ -190,6 +197,11 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return set_text(s->nginx, sizeof(s->nginx), value, e);
 	case OPT_PARALLEL:
 		return set_number(&s->parallel, 1, 64, value, e);
+	case OPT_METRICS:
+		s->metrics_said = true;
+		return strcmp(value, "none") == 0
+			   ? 0
+			   : set_address(s->metrics_address, &s->metrics_port, value, e);
 	case OPT_OUTBOUND_ALLOW:
 		return add_range(s, value, e);
 	case OPT_OUTBOUND_CA:
@@ -280,5 +292,7 @@ int settings_parse(int argc, char *const *argv, struct settings *ret, struct err
 	}
 	if (optind < argc)
 		return wrong(e, "an option", argv[optind]);
+	if (ret->system && !ret->metrics_said)
+		(void)set_address(ret->metrics_address, &ret->metrics_port, METRICS_ON_A_SERVER, e);
 	return fill_dirs(ret, e) == 0 ? 1 : -1;
 }

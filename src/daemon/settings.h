@@ -24,8 +24,11 @@ struct settings {
 	char nginx[SETTINGS_PATH_MAX];
 	unsigned parallel; /* tasks at once */
 	enum log_level log_level;
-	uint32_t orphan_ms; /* how long projects outlive a daemon that does not come back */
-	bool system;	    /* systemd started us, and the helper beside us */
+	uint32_t orphan_ms;	  /* how long projects outlive a daemon that does not come back */
+	char metrics_address[64]; /* empty: no listener of their own */
+	uint16_t metrics_port;
+	bool metrics_said; /* not merely the default, which may be taken */
+	bool system;	   /* systemd started us, and the helper beside us */
 	const char *outbound_allow[SETTINGS_RANGES_MAX + 1]; /* NULL-ended; borrowed from argv */
 	const char *outbound_ca;	    /* NULL: the system's certificate authorities */
 	struct notify_schedule retries;	    /* of notifications */

@@ -3,14 +3,15 @@
  * not fit or an address that is not GitHub's; errors as {"status", "message", "description"}). */
 #pragma once
 
+#include "hooks/figures.h"
 #include "hooks/sender.h"
 #include "queue/queue.h"
 
 enum answer_manner { ANSWER_OWN, ANSWER_DEPLOYER, ANSWER_MANNER_COUNT };
 
 /* From any thread. `note`: why nothing follows, or NULL. */
-void answer_accepted(
-    struct http_call *c, enum answer_manner m, const struct queue_accepted *got, const char *note);
+void answer_accepted(struct http_call *c, enum answer_manner m, const struct figures_span *span,
+    const struct queue_accepted *got, const char *note);
 /* `verdict`: of the proof; SENDER_FITS when something else was the matter. wait_ms 0: not said. */
-void answer_refused(struct http_call *c, enum answer_manner m, enum sender_verdict verdict,
-    const struct err *e, int64_t wait_ms);
+void answer_refused(struct http_call *c, enum answer_manner m, const struct figures_span *span,
+    enum sender_verdict verdict, const struct err *e, int64_t wait_ms);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "hooks/answer.h"
+#include "hooks/figures.h"
 #include "hooks/policy.h"
 #include "hooks/recent.h"
 #include "hooks/sender.h"
@@ -141,6 +142,7 @@ static int table_add(
 	}
 	t->v = mem_grow(t->v, t->n, t->n + 1, sizeof(*t->v));
 	t->v[t->n++] = row;
+	figures_show(sender);
 	return 0;
 }
 
@@ -370,6 +372,7 @@ struct reception {
 	const struct cidr_address *from; /* NULL: not known */
 	enum answer_manner manner;
 	enum sender_verdict verdict;
+	struct figures_span span;
 };
 
 /* A delivery on its way; lives in the request's arena. */
@@ -377,6 +380,7 @@ struct delivery {
 	struct intake_ask ask;
 	struct http_call *c;
 	enum answer_manner manner;
+	struct figures_span span;
 	const char *note;
 };
 
@@ -385,20 +389,20 @@ static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 {
 	struct delivery *d = ask->ctx;
 	if (rc != 0)
-		http_reply_problem(d->c, e);
+		answer_refused(d->c, ANSWER_OWN, &d->span, SENDER_FITS, e, 0);
 	else
-		answer_accepted(d->c, d->manner, &ask->got, d->note);
+		answer_accepted(d->c, d->manner, &d->span, &ask->got, d->note);
 }
 
 static void refuse(const struct reception *x, const struct err *e)
 {
-	answer_refused(x->c, x->manner, x->verdict, e, 0);
+	answer_refused(x->c, x->manner, &x->span, x->verdict, e, 0);
 }
 
 static void refuse_for(const struct reception *x, struct err *e, int64_t wait_ms)
 {
 	err_hint(e, "come again in %lld s", (long long)(wait_ms + 999) / 1000);
-	answer_refused(x->c, x->manner, x->verdict, e, wait_ms);
+	answer_refused(x->c, x->manner, &x->span, x->verdict, e, wait_ms);
 }
 
 /* Where a request comes from, or NULL: over the API's own socket. The edge says whom it has at its
@@ -479,6 +483,7 @@ static void hook_store(const struct reception *x, const struct sender_event *ev)
 	int64_t now = clock_wall_ms();
 	d->c = x->c;
 	d->manner = x->manner;
+	d->span = x->span;
 	d->note = why_ignored(hook, ev, r->arena);
 	d->ask.done = delivery_done;
 	d->ask.ctx = d;
@@ -508,13 +513,20 @@ static int prove(struct reception *x, struct err *e)
 	struct sender_proof proof = {.v = hook ? hook->secrets : &x->h->nobody,
 	    .n = hook ? hook->secret_count : 1,
 	    .now_ms = clock_wall_ms()};
-	if (hook && !policy_admits(&hook->policy, x->from))
+	if (hook && !policy_admits(&hook->policy, x->from)) {
+		figures_failed(&x->span, FIGURES_ADDRESS);
 		return err_set(e, ERR_FORBIDDEN, "the hook takes nothing from this address");
+	}
 	enum sender_verdict verdict = sender->verify(x->r, &proof, e);
-	if (!hook)
+	if (!hook) {
+		figures_failed(&x->span, FIGURES_UNKNOWN);
 		return err_set(e, ERR_NOT_FOUND, "there is no such hook");
+	}
 	x->verdict = verdict;
-	return verdict == SENDER_FITS ? 0 : -1;
+	if (verdict == SENDER_FITS)
+		return 0;
+	figures_failed(&x->span, (enum figures_failure)verdict);
+	return -1;
 }
 
 static void receive(struct reception *x)
@@ -523,6 +535,7 @@ static void receive(struct reception *x)
 	struct sender_event ev = {0};
 	x->hook = hook_find(x->h, x->name);
 	x->from = source_of(x->r, &x->address);
+	x->span = figures_begin(x->hook ? x->hook->sender : NULL, x->manner == ANSWER_DEPLOYER);
 	if (prove(x, &e) != 0) {
 		refuse_stranger(x, &e);
 		return;

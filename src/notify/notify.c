@@ -72,7 +72,8 @@ struct notify {
 	    held; /* whoever may still call back, and the owner: freed when nobody is left */
 	atomic_bool kicked;
 	int64_t pruned_mono_ms;
-	atomic_ullong delivered, failed, tried;
+	atomic_ullong taken[MODEL_CHANNEL_TYPE_COUNT],
+	    refused[MODEL_CHANNEL_TYPE_COUNT]; /* tries */
 };
 
 static void look_start(struct notify *n);
@@ -194,10 +195,9 @@ static void record(struct try *t)
 	struct err e;
 	struct notify *n = t->n;
 	if (t->record.state == MODEL_DELIVERY_DELIVERED)
-		atomic_fetch_add(&n->delivered, 1);
-	else if (t->record.state == MODEL_DELIVERY_FAILED)
-		atomic_fetch_add(&n->failed, 1);
-	atomic_fetch_add(&n->tried, 1);
+		atomic_fetch_add(&n->taken[t->channel.type], 1);
+	else if (t->record.state != MODEL_DELIVERY_SUPERSEDED)
+		atomic_fetch_add(&n->refused[t->channel.type], 1);
 	log_event(t->record.state == MODEL_DELIVERY_FAILED ? LOG_WARN : LOG_INFO, "notify", "tried",
 	    F_I64("delivery", t->delivery.id), F_STR("channel", t->channel.name),
 	    F_STR("event", t->delivery.event), F_I64("try", t->delivery.attempts + 1),
@@ -505,11 +505,17 @@ void notify_kick(struct notify *n)
 	loop_post(n->o.loop, on_kick, n);
 }
 
-void notify_counts(const struct notify *n, struct notify_counts *ret)
+void notify_figures_write(const struct notify *n, struct buf *out)
 {
-	*ret = (struct notify_counts){.delivered = atomic_load(&n->delivered),
-	    .failed = atomic_load(&n->failed),
-	    .tried = atomic_load(&n->tried)};
+	static const char name[] = "notification_delivery_total";
+	buf_printf(out, "# HELP %s Tries of notifications.\n# TYPE %s counter\n", name, name);
+	for (int i = 0; i < MODEL_CHANNEL_TYPE_COUNT; i++) {
+		const char *method = model_channel_type_name((enum model_channel_type)i);
+		buf_printf(out, "%s{delivery_method=\"%s\",status=\"success\"} %llu\n", name,
+		    method, atomic_load(&n->taken[i]));
+		buf_printf(out, "%s{delivery_method=\"%s\",status=\"failure\"} %llu\n", name,
+		    method, atomic_load(&n->refused[i]));
+	}
 }
 
 struct notify *notify_new(const struct notify_options *o)

@@ -61,8 +61,6 @@ void notify_free(struct notify *n);
 /* Something may be due. From any thread; cheap; coalesced. */
 void notify_kick(struct notify *n);
 
-/* Counts since the start, for the metrics. Any thread. */
-struct notify_counts {
-	uint64_t delivered, failed, tried;
-};
-void notify_counts(const struct notify *n, struct notify_counts *ret);
+/* Tries since the daemon's start, by kind of receiver and how they ended, as
+ * notification_delivery_total in Prometheus' text format. Any thread. */
+void notify_figures_write(const struct notify *n, struct buf *out);

@@ -1,0 +1,178 @@
+#include "hooks/figures.h"
+
+#include "base/clock.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+
+/* Series 0: no such hook; n + 1: the n-th sender; the last: the classic path. */
+enum { UNKNOWN, CLASSIC = 24, SERIES_MAX, STATUS_MIN = 200, STATUS_END = 600 };
+
+/* Upper bounds in us, and as they are written. */
+static const struct {
+	int64_t us;
+	const char *le;
+} buckets[] = {{500, "0.0005"}, {1000, "0.001"}, {2500, "0.0025"}, {5000, "0.005"}, {10000, "0.01"},
+    {25000, "0.025"}, {50000, "0.05"}, {75000, "0.075"}, {100000, "0.1"}, {250000, "0.25"},
+    {500000, "0.5"}, {750000, "0.75"}, {1000000, "1.0"}, {2500000, "2.5"}, {5000000, "5.0"},
+    {7500000, "7.5"}, {10000000, "10.0"}};
+enum { BUCKETS = sizeof(buckets) / sizeof(*buckets) };
+
+static const char *const failure_names[FIGURES_FAILURE_COUNT] = {
+    [FIGURES_MISSING] = "missing_signature",
+    [FIGURES_MALFORMED] = "malformed_signature",
+    [FIGURES_STALE] = "stale_timestamp",
+    [FIGURES_WRONG] = "invalid_signature",
+    [FIGURES_ADDRESS] = "address_not_allowed",
+    [FIGURES_UNKNOWN] = "unknown_hook",
+};
+
+typedef _Atomic uint64_t count;
+
+static struct {
+	atomic_bool shown;
+	count answers[STATUS_END - STATUS_MIN], failures[FIGURES_FAILURE_COUNT];
+	count took[BUCKETS + 1], took_us; /* each request in one bucket; the last: longer */
+} all[SERIES_MAX] = {[UNKNOWN] = {.shown = true}};
+static _Atomic int64_t active;
+
+static size_t series_of(const struct sender *sender)
+{
+	for (size_t n = 0; sender && sender_at(n); n++)
+		if (sender_at(n) == sender)
+			return n + 1;
+	return UNKNOWN;
+}
+
+static void one_more(count *c)
+{
+	atomic_fetch_add_explicit(c, 1, memory_order_relaxed);
+}
+
+static uint64_t get(const count *c)
+{
+	return atomic_load_explicit(c, memory_order_relaxed);
+}
+
+void figures_show(const struct sender *sender)
+{
+	size_t n = series_of(sender);
+	assert(n < CLASSIC);
+	atomic_store(&all[n].shown, true);
+}
+
+struct figures_span figures_begin(const struct sender *sender, bool classic)
+{
+	size_t series = classic && sender ? CLASSIC : series_of(sender);
+	atomic_store_explicit(&all[series].shown, true, memory_order_relaxed);
+	atomic_fetch_add(&active, 1);
+	return (struct figures_span){.series = series, .begun_us = clock_mono_us()};
+}
+
+void figures_failed(const struct figures_span *s, enum figures_failure why)
+{
+	assert(why < FIGURES_FAILURE_COUNT && failure_names[why]);
+	one_more(&all[s->series].failures[why]);
+}
+
+void figures_answered(const struct figures_span *s, int status)
+{
+	int64_t us = clock_mono_us() - s->begun_us;
+	size_t i = 0;
+	assert(status >= STATUS_MIN && status < STATUS_END);
+	while (i < BUCKETS && us > buckets[i].us)
+		i++;
+	one_more(&all[s->series].answers[status - STATUS_MIN]);
+	one_more(&all[s->series].took[i]);
+	atomic_fetch_add_explicit(&all[s->series].took_us, (uint64_t)us, memory_order_relaxed);
+	atomic_fetch_sub(&active, 1);
+}
+
+/* --- the text --- */
+
+/* The labels that every series has. */
+static void labels(size_t series, struct buf *out)
+{
+	buf_printf(out, "endpoint=\"%s\",source_type=\"%s\"",
+	    series == CLASSIC ? "/github-webhook" : "/hooks/{hook}",
+	    series == CLASSIC	? "github"
+	    : series == UNKNOWN ? "unknown"
+				: sender_at(series - 1)->name);
+}
+
+/* What alerts ask for stands there before it happens. */
+static bool is_asked_for(int status)
+{
+	return status == 202 || status == 500 || status == 503;
+}
+
+static void requests_write(size_t series, struct buf *out)
+{
+	for (int status = STATUS_MIN; status < STATUS_END; status++) {
+		uint64_t n = get(&all[series].answers[status - STATUS_MIN]);
+		if (n == 0 && !is_asked_for(status))
+			continue;
+		buf_c(out, "webhook_requests_total{method=\"POST\",");
+		labels(series, out);
+		buf_printf(out, ",status_code=\"%d\"} %" PRIu64 "\n", status, n);
+	}
+}
+
+static void durations_write(size_t series, struct buf *out)
+{
+	static const char name[] = "webhook_request_duration_seconds";
+	uint64_t n = 0, us = get(&all[series].took_us);
+	for (size_t i = 0; i <= BUCKETS; i++) {
+		n += get(&all[series].took[i]);
+		buf_printf(out, "%s_bucket{", name);
+		labels(series, out);
+		buf_printf(
+		    out, ",le=\"%s\"} %" PRIu64 "\n", i < BUCKETS ? buckets[i].le : "+Inf", n);
+	}
+	buf_printf(out, "%s_sum{", name);
+	labels(series, out);
+	buf_printf(out, "} %" PRIu64 ".%06" PRIu64 "\n%s_count{", us / 1000000, us % 1000000, name);
+	labels(series, out);
+	buf_printf(out, "} %" PRIu64 "\n", n);
+}
+
+static void failures_write(size_t series, struct buf *out)
+{
+	for (int why = 0; why < FIGURES_FAILURE_COUNT; why++) {
+		if (!failure_names[why] || (series == UNKNOWN) != (why == FIGURES_UNKNOWN) ||
+		    series == CLASSIC)
+			continue;
+		uint64_t n = get(&all[series].failures[why]);
+		const char *type = series == UNKNOWN ? "unknown" : sender_at(series - 1)->name;
+		if (series != UNKNOWN && sender_at(series - 1) == sender_find(STR("github")))
+			n += get(&all[CLASSIC].failures[why]);
+		buf_printf(out,
+		    "webhook_auth_failures_total{source_type=\"%s\",failure_reason=\"%s\"} %" PRIu64
+		    "\n",
+		    type, failure_names[why], n);
+	}
+}
+
+static void family_write(struct buf *out, const char *name, const char *type, const char *help,
+    void (*write)(size_t, struct buf *))
+{
+	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+	for (size_t series = 0; series < SERIES_MAX; series++)
+		if (atomic_load(&all[series].shown))
+			write(series, out);
+}
+
+void figures_write(struct buf *out)
+{
+	family_write(out, "webhook_requests_total", "counter",
+	    "Requests to hooks, by answer and sender.", requests_write);
+	family_write(out, "webhook_request_duration_seconds", "histogram",
+	    "From a request's body to its answer.", durations_write);
+	family_write(out, "webhook_auth_failures_total", "counter",
+	    "Requests to hooks that were not believed.", failures_write);
+	buf_printf(out,
+	    "# HELP webhook_active_connections Requests to hooks that wait for their answer.\n"
+	    "# TYPE webhook_active_connections gauge\nwebhook_active_connections %" PRId64 "\n",
+	    atomic_load(&active));
+}
