@@ -2,6 +2,7 @@
 #include "base/fs.h"
 #include "base/num.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -44,6 +45,7 @@ static void attach(struct msghdr *m, union control *control, const int *fds, siz
 	m->msg_control = control->bytes;
 	m->msg_controllen = CMSG_SPACE(sizeof(int) * count);
 	struct cmsghdr *c = CMSG_FIRSTHDR(m);
+	assert(c); /* room was made for it */
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int) * count);

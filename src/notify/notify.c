@@ -84,9 +84,9 @@ static void try_free(struct try *t)
 	free(t);
 }
 
-static void release(struct notify *n)
+static void release(struct notify *n, unsigned shares)
 {
-	if (atomic_fetch_sub(&n->held, 1) > 1)
+	if (atomic_fetch_sub(&n->held, shares) > shares)
 		return;
 	for (struct lane *l = n->lanes; l;) {
 		struct lane *next = l->next;
@@ -178,7 +178,7 @@ static void recorded(void *ctx)
 		look_start(n);
 	}
 	try_free(t);
-	release(n);
+	release(n, 1);
 }
 
 static void on_recorded(void *ctx, int rc, const struct err *e)
@@ -432,7 +432,7 @@ static void look_done(void *ctx)
 			look_start(n);
 	}
 	look_free(k);
-	release(n);
+	release(n, 1);
 }
 
 static int prune_unit(void *ctx, struct store_db *db, struct err *e)
@@ -494,7 +494,7 @@ static void on_kick(void *ctx)
 	atomic_store(&n->kicked, false);
 	if (!n->closing)
 		look_start(n);
-	release(n);
+	release(n, 1);
 }
 
 void notify_kick(struct notify *n)
@@ -535,11 +535,12 @@ void notify_free(struct notify *n)
 		return;
 	n->closing = true;
 	loop_timer_free(n->timer);
+	unsigned shares = 1; /* the owner's */
 	while (n->asked) {
 		struct try *t = n->asked;
 		n->asked = t->next;
 		try_free(t);
-		release(n);
+		shares++;
 	}
-	release(n);
+	release(n, shares);
 }
