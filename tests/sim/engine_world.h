@@ -396,6 +396,22 @@ static enum deploy_event_kind provision_answer(struct sim *s, struct sim_work *w
 	return w->release > 0 ? DEPLOY_EV_DONE : DEPLOY_EV_FAILED;
 }
 
+static unsigned keepers_lost; /* in all histories */
+
+/* The keeper died after the check and before the move: what was verified runs no more. */
+static bool keeper_lost(struct sim *s, struct sim_work *w)
+{
+	struct sim_project *p = project_of(s, w);
+	uint8_t move = s->table->row[w->st.flow][DEPLOY_SWITCH].move[DEPLOY_EV_RETRY];
+	if (w->act.phase != DEPLOY_SWITCH || move != DEPLOY_START || s->quiet ||
+	    p->link == w->release || chance(s, 10) != 0)
+		return false;
+	p->runs[w->release] = false;
+	w->verified = false;
+	keepers_lost++;
+	return true;
+}
+
 static enum deploy_event_kind outcome(struct sim *s, struct sim_work *w)
 {
 	static const enum deploy_event_kind bad[] = {DEPLOY_EV_FAILED, DEPLOY_EV_TIMED_OUT};
@@ -405,6 +421,8 @@ static enum deploy_event_kind outcome(struct sim *s, struct sim_work *w)
 		    w->act.phase == DEPLOY_DRAIN;
 	if (w->st.cancel_asked && w->st.phase < DEPLOY_SWITCH && chance(s, 2) == 0)
 		return DEPLOY_EV_CANCELLED;
+	if (keeper_lost(s, w))
+		return DEPLOY_EV_RETRY;
 	if (!back && chance(s, s->quiet ? 40 : 9) == 0)
 		return bad[chance(s, 2)];
 	if (w->act.phase == DEPLOY_FETCH)
@@ -436,7 +454,7 @@ static void act(struct sim *s, struct sim_work *w)
 	struct sim_project *p = project_of(s, w);
 	if (w->act.phase == DEPLOY_SWITCH && p->link == w->release)
 		k = DEPLOY_EV_DONE;
-	if (w->act.phase == DEPLOY_SWITCH && !p->runs[w->release])
+	if (w->act.phase == DEPLOY_SWITCH && !p->runs[w->release] && k != DEPLOY_EV_RETRY)
 		k = DEPLOY_EV_FAILED;
 	if (!w->applied && !fails_before_effect(w, p, k)) {
 		durable_before(s, w);
