@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #define MOUNT "/sys/fs/cgroup"
+#define GROUP_DEPTH_MAX 8u
 #define CPU_PERIOD_US 100000u
 
 /* ---- small files of the kernel ---- */
@@ -101,14 +102,24 @@ static int open_v1(const char *controller, const char *label, char path[256])
 	return fd >= 0 ? fd : try_folder(mount, "/", label, path);
 }
 
+/* A controller is there only when every group above hands it down; systemd hands cpu down only
+ * where a unit asks for it. Above the top is no control group. */
+static void enable_above(int folder, const char *word, unsigned levels)
+{
+	CLEANUP_FD int parent = openat(folder, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (levels == 0 || faccessat(parent, "cgroup.subtree_control", F_OK, 0) != 0)
+		return;
+	enable_above(parent, word, levels - 1);
+	(void)write_file(parent, "cgroup.subtree_control", word);
+}
+
 /* Controllers must be enabled in the parent and in the folder; the parent refuses while it has
  * processes. */
 static bool enable(int folder, const char *controller)
 {
 	char word[16];
 	snprintf(word, sizeof(word), "+%s", controller);
-	CLEANUP_FD int parent = openat(folder, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	(void)write_file(parent, "cgroup.subtree_control", word);
+	enable_above(folder, word, GROUP_DEPTH_MAX);
 	return write_file(folder, "cgroup.subtree_control", word);
 }
 
