@@ -20,6 +20,7 @@
 #define NUMBERS_TRIED_MAX 1000
 #define KILL_TRIES_MAX 500
 #define REMOVE_TRIES_MAX 20
+#define USER_TRIES_MAX 100
 #define EXIT_TAKEN 9  /* groupadd, useradd: the name is in use */
 #define EXIT_ABSENT 6 /* userdel, groupdel */
 
@@ -405,9 +406,13 @@ static int remove_user(const char *user, struct err *e)
 {
 	const char *const userdel[] = {"/usr/sbin/userdel", user, NULL};
 	const char *const groupdel[] = {"/usr/sbin/groupdel", user, NULL};
-	return need_tool(userdel, EXIT_ABSENT, e) != 0 || need_tool(groupdel, EXIT_ABSENT, e) != 0
-		   ? -1
-		   : 0;
+	/* A process that was just killed has its user until it is gone. */
+	for (int tries = 0; need_tool(userdel, EXIT_ABSENT, e) != 0; tries++) {
+		if (tries == USER_TRIES_MAX)
+			return -1;
+		usleep(20000);
+	}
+	return need_tool(groupdel, EXIT_ABSENT, e);
 }
 
 int tenant_remove(const struct tenant_roots *t, struct str project, struct err *e)

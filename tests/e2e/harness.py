@@ -114,6 +114,13 @@ class Platform:
         except OSError:
             return False
 
+    def edge_listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.edge_port), timeout=5).close()
+            return True
+        except OSError:
+            return False
+
     def kill(self):
         """kill -9 of the daemon alone; the keeper and all projects stay."""
         self.process.kill()

@@ -146,6 +146,7 @@ def test_ping_through_the_edge(git, url, way):
     with_edge = Platform(extra=["--public-url", url])
     try:
         with_edge.start()
+        wait_until(with_edge.edge_listens, 30)
         with_edge.create("site", git.repository("edge" + str(way), {"index.html": "one"}).url, kind="static")
         made = json.loads(with_edge.cli("hooks", "create", "site", "site", "--json").stdout)
         assert ("--public-url" in made["warnings"][0]) == way and (way or "https" in made["warnings"][0])
