@@ -183,6 +183,23 @@ void cli_print_json(const json_t *j)
 	(void)putchar('\n');
 }
 
+int cli_table(
+    struct cli *c, const json_t *all, size_t columns, const char *const *heads, cli_rows_fn *rows)
+{
+	const json_t *items = json_object_get(all, "items");
+	struct out_table t;
+	if (c->json) {
+		cli_print_json(all);
+		return 0;
+	}
+	out_table_init(&t, &c->a, columns, heads);
+	for (size_t i = 0; i < json_array_size(items); i++)
+		rows(c, &t, json_array_get(items, i));
+	out_table_print(&t, stdout);
+	out_table_fini(&t);
+	return 0;
+}
+
 const char *cli_raw(const json_t *o, const char *key)
 {
 	return json_string_value(json_object_get(o, key));

@@ -68,6 +68,11 @@ int cli_call(struct cli *c, const char *method, const char *path, json_t *body, 
 int cli_list(struct cli *c, const char *path, size_t max, json_t **ret, struct err *e) WARN_UNUSED;
 /* Prints the value as one line of JSON. */
 void cli_print_json(const json_t *j);
+/* What cli_list or a call read: as JSON when that is wanted, else a table with what `rows` makes of
+ * each item. 0, the command's exit code. */
+typedef void cli_rows_fn(struct cli *c, struct out_table *t, const json_t *item);
+int cli_table(
+    struct cli *c, const json_t *all, size_t columns, const char *const *heads, cli_rows_fn *rows);
 
 /* Members of an answer. Text is made safe for a terminal, of the arena; absent or null: "". */
 const char *cli_text(struct cli *c, const json_t *o, const char *key);

@@ -7,12 +7,19 @@
 #define EXPIRES_MAX_MS (3650LL * 86400000)
 #define LIST_MAX 10000
 
+static void token_row(struct cli *c, struct out_table *t, const json_t *x)
+{
+	const char *row[] = {cli_num(c, x, "id"), cli_text(c, x, "label"),
+	    cli_text(c, x, "operator"), cli_ago(c, x, "created_at"), cli_ago(c, x, "expires_at"),
+	    cli_ago(c, x, "last_used_at")};
+	out_table_row(t, row);
+}
+
 int cmd_tokens_list(struct cli *c)
 {
 	static const char *const heads[] = {
 	    ">TOKEN", "LABEL", "OPERATOR", "MADE", "EXPIRES", "USED"};
 	struct err e = {0};
-	struct out_table t;
 	CLEANUP_BUF struct buf path;
 	CLEANUP_JSON json_t *all = NULL;
 	buf_init(&path, 1024);
@@ -20,22 +27,7 @@ int cmd_tokens_list(struct cli *c)
 	cli_query(&path, "operator", cli_flag(c, "operator"));
 	if (cli_call(c, "GET", path.p, NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 6, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *x = json_array_get(items, i);
-		const char *row[] = {cli_num(c, x, "id"), cli_text(c, x, "label"),
-		    cli_text(c, x, "operator"), cli_ago(c, x, "created_at"),
-		    cli_ago(c, x, "expires_at"), cli_ago(c, x, "last_used_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 6, heads, token_row);
 }
 
 int cmd_tokens_create(struct cli *c)
@@ -88,29 +80,21 @@ int cmd_tokens_revoke(struct cli *c)
 	return remove_one(c, cli_path(c, "tokens/{}", c->args.words[0], NULL), "token");
 }
 
+static void operator_row(struct cli *c, struct out_table *t, const json_t *x)
+{
+	const char *row[] = {cli_text(c, x, "name"), cli_text(c, x, "role"),
+	    cli_true(x, "disabled") ? "disabled" : "", cli_ago(c, x, "created_at")};
+	out_table_row(t, row);
+}
+
 int cmd_operators_list(struct cli *c)
 {
 	static const char *const heads[] = {"OPERATOR", "ROLE", "STATE", "MADE"};
 	struct err e = {0};
-	struct out_table t;
 	CLEANUP_JSON json_t *all = NULL;
 	if (cli_list(c, "/api/v1/operators", LIST_MAX, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 4, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *x = json_array_get(items, i);
-		const char *row[] = {cli_text(c, x, "name"), cli_text(c, x, "role"),
-		    cli_true(x, "disabled") ? "disabled" : "", cli_ago(c, x, "created_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 4, heads, operator_row);
 }
 
 int cmd_operators_create(struct cli *c)
@@ -152,29 +136,21 @@ int cmd_operators_delete(struct cli *c)
 	return remove_one(c, cli_path(c, "operators/{}", name, NULL), "operator");
 }
 
+static void grant_row(struct cli *c, struct out_table *t, const json_t *x)
+{
+	const char *row[] = {
+	    cli_text(c, x, "operator"), cli_text(c, x, "project"), cli_text(c, x, "role")};
+	out_table_row(t, row);
+}
+
 int cmd_grants_list(struct cli *c)
 {
 	static const char *const heads[] = {"OPERATOR", "PROJECT", "ROLE"};
 	struct err e = {0};
-	struct out_table t;
 	CLEANUP_JSON json_t *all = NULL;
 	if (cli_call(c, "GET", "/api/v1/grants", NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 3, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *x = json_array_get(items, i);
-		const char *row[] = {
-		    cli_text(c, x, "operator"), cli_text(c, x, "project"), cli_text(c, x, "role")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 3, heads, grant_row);
 }
 
 int cmd_grants_set(struct cli *c)

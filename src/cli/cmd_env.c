@@ -9,33 +9,25 @@
 
 #define VALUE_MAX 65536
 
+static void variable_row(struct cli *c, struct out_table *t, const json_t *v)
+{
+	const char *row[] = {cli_text(c, v, "key"),
+	    cli_true(v, "secret") ? "(secret)" : cli_text(c, v, "value"),
+	    cli_true(v, "build") ? "yes" : "", cli_ago(c, v, "set_at")};
+	out_table_row(t, row);
+}
+
 int cmd_env_list(struct cli *c)
 {
 	static const char *const heads[] = {"KEY", "VALUE", "BUILD", "SET"};
 	struct err e = {0};
-	struct out_table t;
 	size_t at = 0;
 	CLEANUP_JSON json_t *all = NULL;
 	const char *name = cli_project(c, &at, &e);
 	if (!name ||
 	    cli_call(c, "GET", cli_path(c, "projects/{}/env", name, NULL), NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 4, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *v = json_array_get(items, i);
-		const char *row[] = {cli_text(c, v, "key"),
-		    cli_true(v, "secret") ? "(secret)" : cli_text(c, v, "value"),
-		    cli_true(v, "build") ? "yes" : "", cli_ago(c, v, "set_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 4, heads, variable_row);
 }
 
 static int changed(struct cli *c, const json_t *answer, const char *name)
@@ -136,31 +128,23 @@ int cmd_env_unset(struct cli *c)
 	return code;
 }
 
+static void domain_row(struct cli *c, struct out_table *t, const json_t *d)
+{
+	const char *row[] = {cli_text(c, d, "domain"), cli_ago(c, d, "created_at")};
+	out_table_row(t, row);
+}
+
 int cmd_domains_list(struct cli *c)
 {
 	static const char *const heads[] = {"DOMAIN", "SINCE"};
 	struct err e = {0};
-	struct out_table t;
 	size_t at = 0;
 	CLEANUP_JSON json_t *all = NULL;
 	const char *name = cli_project(c, &at, &e);
 	if (!name ||
 	    cli_call(c, "GET", cli_path(c, "projects/{}/domains", name, NULL), NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 2, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *d = json_array_get(items, i);
-		const char *row[] = {cli_text(c, d, "domain"), cli_ago(c, d, "created_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 2, heads, domain_row);
 }
 
 /* [NAME] DOMAIN: the last word is the domain. */

@@ -72,32 +72,24 @@ static int limit_of(struct cli *c, size_t *ret, struct err *e)
 	return 0;
 }
 
+static void hook_row(struct cli *c, struct out_table *t, const json_t *h)
+{
+	const char *row[] = {cli_text(c, h, "name"), cli_text(c, h, "sender"),
+	    cli_text(c, h, "branch"), cli_text(c, h, "url"), cli_ago(c, h, "created_at")};
+	out_table_row(t, row);
+}
+
 int cmd_hooks_list(struct cli *c)
 {
 	static const char *const heads[] = {"HOOK", "SENDER", "BRANCH", "ADDRESS", "MADE"};
 	struct err e = {0};
-	struct out_table t;
 	size_t at = 0, limit;
 	CLEANUP_JSON json_t *all = NULL;
 	const char *name = cli_project(c, &at, &e);
 	if (!name || limit_of(c, &limit, &e) < 0 ||
 	    cli_list(c, cli_path(c, "projects/{}/hooks", name, NULL), limit, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 5, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *h = json_array_get(items, i);
-		const char *row[] = {cli_text(c, h, "name"), cli_text(c, h, "sender"),
-		    cli_text(c, h, "branch"), cli_text(c, h, "url"), cli_ago(c, h, "created_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 5, heads, hook_row);
 }
 
 static int show(struct cli *c, const json_t *hook)
@@ -326,35 +318,26 @@ int cmd_hooks_delete(struct cli *c)
 	return 0;
 }
 
+static void event_row(struct cli *c, struct out_table *t, const json_t *x)
+{
+	const char *row[] = {cli_num(c, x, "id"), cli_text(c, x, "hook"), cli_text(c, x, "kind"),
+	    cli_text(c, x, "ref"), arena_printf(&c->a, "%.7s", cli_text(c, x, "after")),
+	    cli_text(c, x, "outcome"), cli_num(c, x, "task"), cli_ago(c, x, "received_at")};
+	out_table_row(t, row);
+}
+
 int cmd_events_list(struct cli *c)
 {
 	static const char *const heads[] = {
 	    ">EVENT", "HOOK", "KIND", "REF", "AFTER", "OUTCOME", ">TASK", "ARRIVED"};
 	struct err e = {0};
-	struct out_table t;
 	size_t at = 0, limit;
 	CLEANUP_JSON json_t *all = NULL;
 	const char *name = cli_project(c, &at, &e);
 	if (!name || limit_of(c, &limit, &e) < 0 ||
 	    cli_list(c, cli_path(c, "projects/{}/events", name, NULL), limit, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 8, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *x = json_array_get(items, i);
-		const char *row[] = {cli_num(c, x, "id"), cli_text(c, x, "hook"),
-		    cli_text(c, x, "kind"), cli_text(c, x, "ref"),
-		    arena_printf(&c->a, "%.7s", cli_text(c, x, "after")), cli_text(c, x, "outcome"),
-		    cli_num(c, x, "task"), cli_ago(c, x, "received_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 8, heads, event_row);
 }
 
 static int event_get(

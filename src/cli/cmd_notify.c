@@ -37,39 +37,31 @@ static const char *limited(struct cli *c, size_t *ret, struct err *e)
 	return "";
 }
 
+static void channel_row(struct cli *c, struct out_table *t, const json_t *h)
+{
+	const char *row[] = {cli_text(c, h, "name"), cli_text(c, h, "type"),
+	    out_cut(&c->a, cli_text(c, h, "target"), 50), cli_text(c, h, "events"),
+	    cli_text(c, h, "disabled")[0] ? "off"
+	    : cli_true(h, "paused")	  ? "paused"
+					  : "on",
+	    cli_ago(c, h, "created_at")};
+	out_table_row(t, row);
+}
+
 int cmd_notify_list(struct cli *c)
 {
 	static const char *const heads[] = {"CHANNEL", "TYPE", "TARGET", "EVENTS", "STATE", "MADE"};
 	struct err e = {0};
-	struct out_table t;
 	CLEANUP_JSON json_t *all = NULL;
 	const char *path = path_of(c, 0, "channels", &e);
 	if (!path || cli_list(c, path, LIST_MAX, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	if (json_array_size(items) == 0) {
+	if (!c->json && json_array_size(json_object_get(all, "items")) == 0) {
 		(void)printf("nobody is told. Make a channel: slipway notify add NAME mail "
 			     "--target ADDRESS\n");
 		return 0;
 	}
-	out_table_init(&t, &c->a, 6, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *h = json_array_get(items, i);
-		const char *row[] = {cli_text(c, h, "name"), cli_text(c, h, "type"),
-		    out_cut(&c->a, cli_text(c, h, "target"), 50), cli_text(c, h, "events"),
-		    cli_text(c, h, "disabled")[0] ? "off"
-		    : cli_true(h, "paused")	  ? "paused"
-						  : "on",
-		    cli_ago(c, h, "created_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 6, heads, channel_row);
 }
 
 static int show_channel(struct cli *c, const json_t *h)
@@ -207,33 +199,25 @@ static int show_delivery(struct cli *c, const json_t *d)
 	return 0;
 }
 
+static void delivery_row(struct cli *c, struct out_table *t, const json_t *d)
+{
+	const char *row[] = {cli_num(c, d, "id"), cli_text(c, d, "event"), cli_text(c, d, "state"),
+	    cli_num(c, d, "tries"), cli_num(c, d, "status"),
+	    out_cut(&c->a, cli_text(c, d, "error"), 60), cli_ago(c, d, "created_at")};
+	out_table_row(t, row);
+}
+
 int cmd_notify_deliveries(struct cli *c)
 {
 	static const char *const heads[] = {
 	    ">DELIVERY", "EVENT", "STATE", ">TRIES", ">STATUS", "ERROR", "MADE"};
 	struct err e = {0};
-	struct out_table t;
 	size_t limit;
 	CLEANUP_JSON json_t *all = NULL;
 	const char *path = path_of(c, 1, "channels/{}/deliveries", &e);
 	if (!path || !limited(c, &limit, &e) || cli_list(c, path, limit, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 7, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *d = json_array_get(items, i);
-		const char *row[] = {cli_num(c, d, "id"), cli_text(c, d, "event"),
-		    cli_text(c, d, "state"), cli_num(c, d, "tries"), cli_num(c, d, "status"),
-		    out_cut(&c->a, cli_text(c, d, "error"), 60), cli_ago(c, d, "created_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 7, heads, delivery_row);
 }
 
 static int delivery(struct cli *c, const char *method, size_t things, const char *tail)
@@ -268,29 +252,21 @@ int cmd_notify_test(struct cli *c)
 	return code;
 }
 
+static void news_row(struct cli *c, struct out_table *t, const json_t *k)
+{
+	const char *row[] = {
+	    cli_text(c, k, "event"), cli_text(c, k, "level"), cli_text(c, k, "about")};
+	out_table_row(t, row);
+}
+
 int cmd_notify_events(struct cli *c)
 {
 	static const char *const heads[] = {"EVENT", "LEVEL", "WHEN"};
 	struct err e = {0};
-	struct out_table t;
 	CLEANUP_JSON json_t *all = NULL;
 	if (cli_call(c, "GET", "/api/v1/news", NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 3, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *k = json_array_get(items, i);
-		const char *row[] = {
-		    cli_text(c, k, "event"), cli_text(c, k, "level"), cli_text(c, k, "about")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 3, heads, news_row);
 }
 
 /* --- the mail server --- */

@@ -136,33 +136,25 @@ static const char *first_url(struct cli *c, const json_t *p)
 	return url ? out_safe(&c->a, str_c(url)) : "";
 }
 
+static void project_row(struct cli *c, struct out_table *t, const json_t *p)
+{
+	const char *row[] = {cli_text(c, p, "name"), kind_of(c, p), state_of(p),
+	    cli_num(c, p, "live"), first_url(c, p)};
+	out_table_row(t, row);
+}
+
 int cmd_list(struct cli *c)
 {
 	static const char *const heads[] = {"NAME", "KIND", "STATE", ">RELEASE", "ADDRESS"};
 	struct err e = {0};
-	struct out_table t;
 	CLEANUP_JSON json_t *all = NULL;
 	if (cli_list(c, "/api/v1/projects", LIST_MAX, &all, &e) < 0)
 		return cli_fail(c, &e);
-	const json_t *items = json_object_get(all, "items");
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	if (json_array_size(items) == 0) {
+	if (!c->json && json_array_size(json_object_get(all, "items")) == 0) {
 		(void)printf("no projects yet. Make one: slipway create NAME --git URL\n");
 		return 0;
 	}
-	out_table_init(&t, &c->a, 5, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *p = json_array_get(items, i);
-		const char *row[] = {cli_text(c, p, "name"), kind_of(c, p), state_of(p),
-		    cli_num(c, p, "live"), first_url(c, p)};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 5, heads, project_row);
 }
 
 /* The project, read: its name in *ret_name; NULL after failing with *ret_code. */

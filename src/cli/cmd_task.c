@@ -61,12 +61,23 @@ static int show_release(struct cli *c, const char *name, const char *number, str
 	return 0;
 }
 
+static void release_row(struct cli *c, struct out_table *t, const json_t *r)
+{
+	const char *commit = arena_printf(&c->a, "%.7s", cli_text(c, r, "commit"));
+	const char *row[] = {cli_num(c, r, "number"),
+	    cli_true(r, "live")	      ? "live"
+	    : cli_true(r, "previous") ? "previous"
+				      : cli_text(c, r, "state"),
+	    commit, cli_text(c, r, "ref"), out_cut(&c->a, cli_text(c, r, "subject"), 50),
+	    cli_ago(c, r, "created_at")};
+	out_table_row(t, row);
+}
+
 int cmd_releases(struct cli *c)
 {
 	static const char *const heads[] = {
 	    ">RELEASE", "STATE", "COMMIT", "REF", "SUBJECT", "MADE"};
 	struct err e = {0};
-	struct out_table t;
 	size_t at = 0, limit, n = c->args.word_count;
 	const char *number = n && c->args.words[n - 1][0] >= '0' && c->args.words[n - 1][0] <= '9'
 				 ? c->args.words[n - 1]
@@ -81,26 +92,7 @@ int cmd_releases(struct cli *c)
 		return show_release(c, name, number, &e);
 	if (cli_list(c, cli_path(c, "projects/{}/releases", name, NULL), limit, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 6, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *r = json_array_get(items, i);
-		const char *commit = arena_printf(&c->a, "%.7s", cli_text(c, r, "commit"));
-		const char *row[] = {cli_num(c, r, "number"),
-		    cli_true(r, "live")	      ? "live"
-		    : cli_true(r, "previous") ? "previous"
-					      : cli_text(c, r, "state"),
-		    commit, cli_text(c, r, "ref"), out_cut(&c->a, cli_text(c, r, "subject"), 50),
-		    cli_ago(c, r, "created_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 6, heads, release_row);
 }
 
 /* What going back does not undo is said before it is done, and on a terminal asked: 0 go on, else
@@ -178,24 +170,13 @@ int cmd_ps(struct cli *c)
 	static const char *const heads[] = {
 	    "INSTANCE", "STATE", ">RELEASE", ">PID", ">PORT", ">STARTS", "UP"};
 	struct err e = {0};
-	struct out_table t;
 	size_t at = 0;
 	CLEANUP_JSON json_t *all = NULL;
 	const char *name = cli_project(c, &at, &e);
 	if (!name || cli_call(c, "GET", cli_path(c, "projects/{}/processes", name, NULL), NULL,
 			 &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 7, heads);
-	for (size_t i = 0; i < json_array_size(items); i++)
-		ps_rows(c, &t, json_array_get(items, i));
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 7, heads, ps_rows);
 }
 
 static int scale_one(struct cli *c, const char *name, const char *word)
@@ -324,12 +305,19 @@ int cmd_tasks_show(struct cli *c)
 	return cli_has(c, "follow") ? follow_task(c, id, &o) : show_task(c, c->args.words[0]);
 }
 
+static void task_row(struct cli *c, struct out_table *t, const json_t *x)
+{
+	const char *row[] = {cli_num(c, x, "id"), cli_text(c, x, "project"), cli_text(c, x, "kind"),
+	    cli_text(c, x, "state"), cli_text(c, x, "current_step"), cli_text(c, x, "ref"),
+	    cli_text(c, x, "requested_by"), cli_ago(c, x, "created_at")};
+	out_table_row(t, row);
+}
+
 int cmd_tasks(struct cli *c)
 {
 	static const char *const heads[] = {
 	    ">TASK", "PROJECT", "KIND", "STATE", "STEP", "REF", "BY", "WHEN"};
 	struct err e = {0};
-	struct out_table t;
 	size_t at = 0, limit;
 	CLEANUP_JSON json_t *all = NULL;
 	if (c->args.word_count && is_number(c->args.words[0]))
@@ -341,23 +329,7 @@ int cmd_tasks(struct cli *c)
 	if (cli_list(c, one ? cli_path(c, "projects/{}/tasks", name, NULL) : "/api/v1/tasks", limit,
 		&all, &e) < 0)
 		return cli_fail(c, &e);
-	if (c->json) {
-		cli_print_json(all);
-		return 0;
-	}
-	const json_t *items = json_object_get(all, "items");
-	out_table_init(&t, &c->a, 8, heads);
-	for (size_t i = 0; i < json_array_size(items); i++) {
-		const json_t *x = json_array_get(items, i);
-		const char *row[] = {cli_num(c, x, "id"), cli_text(c, x, "project"),
-		    cli_text(c, x, "kind"), cli_text(c, x, "state"), cli_text(c, x, "current_step"),
-		    cli_text(c, x, "ref"), cli_text(c, x, "requested_by"),
-		    cli_ago(c, x, "created_at")};
-		out_table_row(&t, row);
-	}
-	out_table_print(&t, stdout);
-	out_table_fini(&t);
-	return 0;
+	return cli_table(c, all, 8, heads, task_row);
 }
 
 /* The number of the project's task that waits or runs; NULL when there is none. */
