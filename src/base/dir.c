@@ -1,5 +1,4 @@
 #include "base/dir.h"
-#include "base/fs.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -53,5 +52,7 @@ void dir_rewind(struct dir *d)
 
 void dir_close(struct dir *d)
 {
-	fs_close_fd(&d->fd);
+	if (d->fd >= 0)
+		close(d->fd);
+	d->fd = -1;
 }

@@ -14,7 +14,7 @@ const char *model_outcome_name(enum model_outcome o)
 	return outcome_names[o];
 }
 
-static void bind_contents(struct store_stmt *q, const struct model_event *ev)
+void model_event_bind(struct store_stmt *q, const struct model_event *ev)
 {
 	store_bind_i64(q, "$now", ev->received_ms);
 	row_bind_text(q, "$kind", ev->kind);
@@ -56,7 +56,7 @@ static int insert_new(
 	store_bind_i64(q, "$hook", ev->hook_id);
 	store_bind_i64(q, "$project", ev->project_id);
 	store_bind_text(q, "$key", ev->delivery_key);
-	bind_contents(q, ev);
+	model_event_bind(q, ev);
 	return row_number(q, ret_id, e);
 }
 
@@ -75,7 +75,7 @@ static int wake_failed(
 		return -1;
 	store_bind_i64(q, "$hook", ev->hook_id);
 	store_bind_text(q, "$key", ev->delivery_key);
-	bind_contents(q, ev);
+	model_event_bind(q, ev);
 	return row_number(q, ret_id, e);
 }
 

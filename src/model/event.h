@@ -73,6 +73,8 @@ struct model_journal {
 };
 int model_journal_get(struct store_db *db, struct model_journal *ret, struct err *e) WARN_UNUSED;
 int model_journal_set(struct store_db *db, const struct model_journal *m, struct err *e) WARN_UNUSED;
+/* For this room: $now, $kind, $ref, $before, $after, $outcome. */
+void model_event_bind(struct store_stmt *q, const struct model_event *ev);
 /* The highest id of an event; 0: none. */
 int model_event_last_id(struct store_db *db, int64_t *ret, struct err *e) WARN_UNUSED;
 /* The lowest segment that an event's body is in; 0: none is in any. */

@@ -28,12 +28,7 @@ int model_event_known(
 static void bind(struct store_stmt *q, const struct model_event *ev)
 {
 	store_bind_i64(q, "$id", ev->id);
-	store_bind_i64(q, "$now", ev->received_ms);
-	row_bind_text(q, "$kind", ev->kind);
-	row_bind_text(q, "$ref", ev->ref);
-	row_bind_text(q, "$before", ev->before);
-	row_bind_text(q, "$after", ev->after);
-	store_bind_text(q, "$outcome", str_c(model_outcome_name(ev->outcome)));
+	model_event_bind(q, ev);
 	if (ev->task_id)
 		store_bind_i64(q, "$task", ev->task_id);
 	store_bind_i64(q, "$segment", ev->body_segment);

@@ -22,6 +22,18 @@ static uint64_t get(const char *p, size_t bytes)
 	return v;
 }
 
+struct model_event delivery_event(const struct queue_delivery *d)
+{
+	return (struct model_event){.hook_id = d->hook_id,
+	    .project_id = d->project_id,
+	    .delivery_key = d->key,
+	    .received_ms = d->received_ms,
+	    .kind = d->kind,
+	    .ref = d->ref,
+	    .before = d->before,
+	    .after = d->after};
+}
+
 int delivery_pack(
     const struct queue_delivery *d, struct arena *a, struct delivery_packed *ret, struct err *e)
 {

@@ -15,10 +15,13 @@
 #include "queue/queue.h"
 
 #include "base/arena.h"
+#include "model/event.h"
 
 struct delivery_packed {
 	struct str key, meta;
 };
+/* The event that it becomes, but for its id, outcome, task and body. Borrows the strings. */
+struct model_event delivery_event(const struct queue_delivery *d);
 /* In the arena. -1 (ERR_TOO_LARGE) when a part does not fit. */
 int delivery_pack(const struct queue_delivery *d, struct arena *a, struct delivery_packed *ret,
     struct err *e) WARN_UNUSED;

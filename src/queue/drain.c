@@ -105,20 +105,12 @@ static int branch_task(
 static int apply(struct store_db *db, const struct drain_batch *b, size_t i, int64_t task_id,
     enum model_outcome outcome, struct err *e)
 {
-	const struct queue_delivery *d = &b->deliveries[i];
-	struct model_event ev = {.id = (int64_t)b->records[i].id,
-	    .hook_id = d->hook_id,
-	    .project_id = d->project_id,
-	    .delivery_key = d->key,
-	    .received_ms = d->received_ms,
-	    .kind = d->kind,
-	    .ref = d->ref,
-	    .before = d->before,
-	    .after = d->after,
-	    .task_id = task_id,
-	    .outcome = outcome,
-	    .body_segment = b->records[i].place.segment,
-	    .body_at = (int64_t)b->records[i].place.at_bytes};
+	struct model_event ev = delivery_event(&b->deliveries[i]);
+	ev.id = (int64_t)b->records[i].id;
+	ev.task_id = task_id;
+	ev.outcome = outcome;
+	ev.body_segment = b->records[i].place.segment;
+	ev.body_at = (int64_t)b->records[i].place.at_bytes;
 	return model_event_apply(db, &ev, e);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/args.h"
 #include "base/counters.h"
+#include "queue/delivery.h"
 
 #define ORPHANS_PER_START 1000u
 
@@ -71,16 +72,9 @@ int queue_unit_accept(
 {
 	*ret = (struct queue_accepted){0};
 	bool follows = d->triggers && d->ref.n > 0;
-	struct model_event ev = {.hook_id = d->hook_id,
-	    .project_id = d->project_id,
-	    .delivery_key = d->key,
-	    .received_ms = d->received_ms,
-	    .kind = d->kind,
-	    .ref = d->ref,
-	    .before = d->before,
-	    .after = d->after,
-	    .body = d->body,
-	    .outcome = follows ? MODEL_OUTCOME_WAITING : MODEL_OUTCOME_IGNORED};
+	struct model_event ev = delivery_event(d);
+	ev.body = d->body;
+	ev.outcome = follows ? MODEL_OUTCOME_WAITING : MODEL_OUTCOME_IGNORED;
 	int fresh = model_event_add(db, &ev, &ret->event_id, e);
 	if (fresh < 0)
 		return -1;
