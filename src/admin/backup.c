@@ -105,7 +105,7 @@ int admin_backup(struct admin_archives *ret, struct err *e)
 	static const char *const state[] = {"slipway.db", "slipway.db-wal", "journal", NULL};
 	static const char *const keys[] = {"keys", "owner.token", NULL};
 	static const char *const folder[] = {
-	    AS_DAEMON, "/usr/bin/install", "--directory", "--mode=0700", MANUAL, NULL};
+	    AS_DAEMON, "/usr/bin/install", "--directory", "--mode=0700", (MANUAL), NULL};
 	char when[20];
 	time_t now = time(NULL);
 	struct tm tm;

@@ -91,7 +91,7 @@ int cmd_admin_status(struct cli *c)
 int cmd_admin_shell(struct cli *c)
 {
 	static const char *const shell[] = {"/usr/sbin/runuser", "-u", "slipway", "--",
-	    "/usr/bin/env", "HOME=" STATE_DIR, "/bin/bash", NULL};
+	    "/usr/bin/env", ("HOME=" STATE_DIR), "/bin/bash", NULL};
 	int code = begin(c);
 	if (code == 0 && chdir(STATE_DIR) != 0)
 		(void)fputs("slipway: " STATE_DIR " is not there\n", stderr);
@@ -130,8 +130,8 @@ static const char *const log_units[] = {"slipwayd", "slipway-helper", "slipway-a
 
 static int list_logs(void)
 {
-	static const char *const files[] = {
-	    "/usr/bin/find", STATE_DIR "/logs", "-type", "f", "-printf", "  %P\t%s bytes\n", NULL};
+	static const char *const files[] = {"/usr/bin/find", (STATE_DIR "/logs"), "-type", "f",
+	    "-printf", "  %P\t%s bytes\n", NULL};
 	(void)printf("of the platform:\n");
 	for (size_t i = 0; i < sizeof(log_units) / sizeof(*log_units); i++)
 		(void)printf("  %s\n", log_units[i]);
@@ -268,7 +268,7 @@ int cmd_admin_deployments(struct cli *c)
 	free(v);
 	(void)printf("%zu projects\n", count);
 	static const char *const total[] = {
-	    "/usr/bin/du", "-sh", "--", STATE_DIR "/projects", NULL};
+	    "/usr/bin/du", "-sh", "--", (STATE_DIR "/projects"), NULL};
 	return show(total);
 }
 

@@ -132,7 +132,7 @@ static void on_forgotten(void *ctx, int64_t project_id)
 static const struct access_row hook_row = {.need = ACCESS_SIGNED, .scope = ACCESS_GLOBAL};
 #define HOOK_ROUTE(at, fn)                                                                         \
 	{                                                                                          \
-		.method = HTTP_POST, .pattern = at, .access = &hook_row, .handler = fn,            \
+		.method = HTTP_POST, .pattern = (at), .access = &hook_row, .handler = (fn),        \
 		.where = HTTP_ON_LOOP, .body_max = LIMIT_HOOK_BODY_BYTES                           \
 	}
 static const struct http_route hook_routes[] = {

@@ -28,15 +28,15 @@
 	}                                                                                          \
 	const struct sender sender_##lower = {                                                     \
 	    .name = #lower,                                                                        \
-	    .title = Title,                                                                        \
-	    .content_type_hint = json,                                                             \
-	    .steps = clicks,                                                                       \
+	    .title = (Title),                                                                      \
+	    .content_type_hint = (json),                                                           \
+	    .steps = (clicks),                                                                     \
 	    .ping = "{\"zen\":\"Keep it logically awesome.\"}",                                    \
-	    .signature_header = signature,                                                         \
+	    .signature_header = (signature),                                                       \
 	    .head_at = "/repository/default_branch",                                               \
 	    .commits_at = "/commits",                                                              \
 	    .pushes = true,                                                                        \
-	    .forms = takes_forms,                                                                  \
+	    .forms = (takes_forms),                                                                \
 	    .verify = lower##_verify,                                                              \
 	    .read = lower##_read,                                                                  \
 	    .sign = lower##_sign,                                                                  \

@@ -2,12 +2,12 @@
  * sockets. */
 #include "inspect/parts.h"
 
+#include "base/hex.h"
 #include "base/num.h"
 #include "base/str.h"
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -192,12 +192,15 @@ static size_t listener_count;
 /* The fields of proc_net_tcp(5): "0: 0100007F:1F90 00000000:0000 0A …"; the tenth is the inode. */
 static void read_listener(struct str line)
 {
-	char text[300], address[40], state[4];
-	unsigned port;
+	char text[300], address[40], port[8], state[4], number[24];
+	uint8_t bytes[2];
 	uint64_t inode;
 	if (!str_copy(line, text, sizeof(text)) ||
-	    sscanf(text, " %*u: %32[0-9A-F]:%4X %*[0-9A-F:] %2s %*s %*s %*s %*u %*u %" SCNu64,
-		address, &port, state, &inode) != 4)
+	    sscanf(text,
+		" %*u: %32[0-9A-F]:%4[0-9A-F] %*[0-9A-F:] %2s %*s %*s %*s %*u %*u %20[0-9]",
+		address, port, state, number) != 4 ||
+	    !hex_decode(str_c(port), bytes, sizeof(bytes)) ||
+	    !num_u64(str_c(number), 0, UINT64_MAX, &inode))
 		return;
 	struct str a = str_c(address);
 	bool loopback = a.n == 8 ? str_ends(a, STR("7F"))
@@ -206,7 +209,7 @@ static void read_listener(struct str line)
 					   str_ends(a, STR("7F")));
 	if (strcmp(state, "0A") == 0 && !loopback && listener_count < LISTENERS_MAX) {
 		listeners[listener_count].inode = inode;
-		listeners[listener_count++].port = port;
+		listeners[listener_count++].port = (unsigned)bytes[0] << 8 | bytes[1];
 	}
 }
 

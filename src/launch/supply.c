@@ -143,6 +143,8 @@ static ssize_t receive(int conn, struct answer *a, int fds[SUPPLY_FD_COUNT], str
 	    .msg_controllen = sizeof(control.bytes)};
 	size_t count = 0;
 	ssize_t n;
+	for (unsigned i = 0; i < SUPPLY_FD_COUNT; i++)
+		fds[i] = -1;
 	do
 		n = recvmsg(conn, &m, MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);

@@ -62,10 +62,12 @@ int journal_recover(
 		end = r.next;
 	}
 	*ret_last = w.at.segment - 1; /* the last that is there */
-	*ret_at = w.damage.segment ? (struct journal_place){0} : end;
-	if (w.damage.segment)
+	*ret_at = end;
+	if (w.damage.segment) {
+		*ret_at = (struct journal_place){0};
 		log_event(LOG_WARN, "journal", "torn_end", F_I64("segment", w.damage.segment),
 		    F_I64("at", w.damage.at_bytes), F_I64("bytes", w.damage_bytes));
+	}
 	if (rc == 0 && *ret_last < end.segment)
 		*ret_at = (struct journal_place){0};
 	walk_fini(&w);

@@ -174,7 +174,7 @@ static int install(const struct options *o, const struct generation *g, const ch
 {
 	struct child_words argv = {0}, env = {0};
 	struct buf messages CLEANUP_BUF;
-	uint64_t major;
+	uint64_t major = 0;
 	int status;
 	buf_init(&messages, 65536);
 	if (tool_env(g, cache, texts, &env, e))

@@ -357,20 +357,19 @@ static void test_verdicts(void **state)
 
 /* --- deliveries, in a store in memory --- */
 
-static int publish_unit(void *ctx, struct store_db *db, struct err *e)
+enum { ALL, FAILURES, STATE, QUIET, CHANNELS };
+
+static int add_channels(struct store_db *db, int64_t ids[CHANNELS], struct err *e)
 {
-	(void)ctx;
 	static const struct {
 		const char *name, *events;
 		enum model_channel_type type;
 		bool paused;
-	} channels[] = {{"all", "*", MODEL_CHANNEL_MAIL, false},
-	    {"failures", "deploy.failed", MODEL_CHANNEL_MAIL, false},
-	    {"state", "*", MODEL_CHANNEL_GITHUB, false}, {"quiet", "*", MODEL_CHANNEL_MAIL, true}};
-	struct model_deliveries list;
-	struct model_delivery_lanes lanes;
-	int64_t ids[4];
-	for (size_t i = 0; i < 4; i++) {
+	} channels[CHANNELS] = {[ALL] = {"all", "*", MODEL_CHANNEL_MAIL, false},
+	    [FAILURES] = {"failures", "deploy.failed", MODEL_CHANNEL_MAIL, false},
+	    [STATE] = {"state", "*", MODEL_CHANNEL_GITHUB, false},
+	    [QUIET] = {"quiet", "*", MODEL_CHANNEL_MAIL, true}};
+	for (size_t i = 0; i < CHANNELS; i++) {
 		const struct model_channel c = {.name = str_c(channels[i].name),
 		    .type = channels[i].type,
 		    .target = STR("x"),
@@ -380,6 +379,12 @@ static int publish_unit(void *ctx, struct store_db *db, struct err *e)
 		    model_channel_set_paused(db, ids[i], channels[i].paused, e) < 0)
 			return -1;
 	}
+	return 0;
+}
+
+/* One of them is told twice. */
+static int tell(struct store_db *db, struct err *e)
+{
 	const char *const told[][2] = {{"deploy.started", "task/1/start"},
 	    {"deploy.started", "task/1/start"}, {"deploy.failed", "task/1/end"},
 	    {"rollback.failed", "task/2/end"}};
@@ -391,57 +396,93 @@ static int publish_unit(void *ctx, struct store_db *db, struct err *e)
 		if (notify_unit_publish(db, &n, e) != 0)
 			return -1;
 	}
-	static const size_t want[] = {3, 1, 2, 0};
-	for (size_t i = 0; i < 4; i++) {
-		if (model_delivery_list(
-			db, &a, ids[i], (struct model_page){.limit = 10}, &list, e) < 0)
-			return -1;
-		assert_int_equal(list.n, want[i]);
-	}
-	assert_int_equal(model_delivery_lanes(db, &a, &lanes, e), 0);
-	assert_int_equal(lanes.n, 3);
-	assert_int_equal(model_delivery_due(db, &a, ids[2], 99, 10, &list, e), 0);
-	assert_int_equal(list.n, 0);
-	assert_int_equal(model_delivery_due(db, &a, ids[2], 100, 10, &list, e), 0);
+	return 0;
+}
+
+static size_t listed(struct store_db *db, int64_t channel, struct err *e)
+{
+	struct model_deliveries list;
+	const struct model_page page = {.limit = 10};
+	assert_int_equal(model_delivery_list(db, &a, channel, page, &list, e), 0);
+	return list.n;
+}
+
+static struct model_deliveries due(
+    struct store_db *db, int64_t channel, int64_t now_ms, struct err *e)
+{
+	struct model_deliveries list;
+	assert_int_equal(model_delivery_due(db, &a, channel, now_ms, 10, &list, e), 0);
+	return list;
+}
+
+static size_t lanes(struct store_db *db, struct err *e)
+{
+	struct model_delivery_lanes found;
+	assert_int_equal(model_delivery_lanes(db, &a, &found, e), 0);
+	return found.n;
+}
+
+static void who_was_told(struct store_db *db, const int64_t ids[CHANNELS], struct err *e)
+{
+	static const size_t want[CHANNELS] = {[ALL] = 3, [FAILURES] = 1, [STATE] = 2, [QUIET] = 0};
+	for (size_t i = 0; i < CHANNELS; i++)
+		assert_int_equal(listed(db, ids[i], e), want[i]);
+	assert_int_equal(lanes(db, e), 3);
+	assert_int_equal(due(db, ids[STATE], 99, e).n, 0);
+	struct model_deliveries list = due(db, ids[STATE], 100, e);
 	assert_int_equal(list.n, 2);
-	assert_int_equal(
-	    model_delivery_outdated(db, &list.v[0], e), 1); /* pending, when failed is there */
+	/* pending, when failed is there */
+	assert_int_equal(model_delivery_outdated(db, &list.v[0], e), 1);
 	assert_int_equal(model_delivery_outdated(db, &list.v[1], e), 0);
-	/* Tried, tried again, given up; what ended is not tried again. */
-	struct model_delivery_try t = {.delivery_id = list.v[1].id,
+}
+
+/* Tried, tried again, given up; what ended is not tried again. */
+static void tries(struct store_db *db, const int64_t ids[CHANNELS], struct err *e)
+{
+	struct model_delivery_try t = {.delivery_id = due(db, ids[STATE], 100, e).v[1].id,
 	    .at_ms = 200,
 	    .status = 500,
 	    .error = STR("no"),
 	    .state = MODEL_DELIVERY_WAITING,
 	    .due_ms = 300};
+	struct model_delivery d;
+	struct model_delivery_tries list;
 	assert_int_equal(model_delivery_tried(db, &t, e), 1);
 	t.state = MODEL_DELIVERY_FAILED;
 	assert_int_equal(model_delivery_tried(db, &t, e), 1);
 	assert_int_equal(model_delivery_tried(db, &t, e), 0);
-	struct model_delivery d;
-	struct model_delivery_tries tries;
-	assert_int_equal(model_delivery_get(db, &a, ids[2], t.delivery_id, &d, e), 1);
+	assert_int_equal(model_delivery_get(db, &a, ids[STATE], t.delivery_id, &d, e), 1);
 	assert_int_equal(d.attempts, 2);
 	assert_int_equal(d.state, MODEL_DELIVERY_FAILED);
-	assert_int_equal(model_delivery_try_list(db, &a, d.id, &tries, e), 0);
-	assert_int_equal(tries.n, 2);
-	assert_int_equal(
-	    model_delivery_get(db, &a, ids[0], t.delivery_id, &d, e), 0); /* another's */
+	assert_int_equal(model_delivery_try_list(db, &a, d.id, &list, e), 0);
+	assert_int_equal(list.n, 2);
+	/* another's */
+	assert_int_equal(model_delivery_get(db, &a, ids[ALL], t.delivery_id, &d, e), 0);
 	/* Again, from the first try on. */
 	assert_int_equal(model_delivery_replay(db, t.delivery_id, 400, e), 1);
-	assert_int_equal(model_delivery_get(db, &a, ids[2], t.delivery_id, &d, e), 1);
+	assert_int_equal(model_delivery_get(db, &a, ids[STATE], t.delivery_id, &d, e), 1);
 	assert_int_equal(d.attempts, 0);
-	/* A receiver that is gone. */
-	assert_int_equal(model_channel_disable(db, ids[2], STR("gone"), 500, e), 1);
-	assert_int_equal(model_delivery_due(db, &a, ids[2], 1000, 10, &list, e), 0);
-	assert_int_equal(list.n, 0);
+}
+
+static void receivers_go(struct store_db *db, const int64_t ids[CHANNELS], struct err *e)
+{
+	assert_int_equal(model_channel_disable(db, ids[STATE], STR("gone"), 500, e), 1);
+	assert_int_equal(due(db, ids[STATE], 1000, e).n, 0);
 	assert_int_equal(model_delivery_prune(db, 501, 10, e), 0);
-	assert_int_equal(
-	    model_delivery_list(db, &a, ids[2], (struct model_page){.limit = 10}, &list, e), 0);
-	assert_int_equal(list.n, 0);
-	assert_int_equal(model_channel_remove(db, ids[0], e), 1);
-	assert_int_equal(model_delivery_lanes(db, &a, &lanes, e), 0);
-	assert_int_equal(lanes.n, 1);
+	assert_int_equal(listed(db, ids[STATE], e), 0);
+	assert_int_equal(model_channel_remove(db, ids[ALL], e), 1);
+	assert_int_equal(lanes(db, e), 1);
+}
+
+static int publish_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	int64_t ids[CHANNELS];
+	(void)ctx;
+	if (add_channels(db, ids, e) != 0 || tell(db, e) != 0)
+		return -1;
+	who_was_told(db, ids, e);
+	tries(db, ids, e);
+	receivers_go(db, ids, e);
 	return 0;
 }
 
