@@ -2,6 +2,7 @@
 #include "cli/commands.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #define SECRET_MAX 4096
 #define LIST_DEFAULT 50
@@ -97,6 +98,17 @@ static int put_flags(struct cli *c, json_t *body, struct err *e)
 	return 0;
 }
 
+/* Who may not ask how mail is sent is not told that it is not. */
+static void mind_mail(struct cli *c)
+{
+	struct err e = {0};
+	CLEANUP_JSON json_t *ignored = NULL;
+	if (cli_call(c, "GET", "/api/v1/mail-server", NULL, &ignored, &e) < 0 &&
+	    e.code == ERR_NOT_FOUND)
+		(void)printf(
+		    "\nmind: no mail is sent yet: slipway mail set --host HOST --from ADDRESS\n");
+}
+
 int cmd_notify_add(struct cli *c)
 {
 	struct err e = {0};
@@ -110,8 +122,12 @@ int cmd_notify_add(struct cli *c)
 		json_decref(body);
 		return cli_fail(c, &e);
 	}
-	return cli_call(c, "POST", path, body, &answer, &e) < 0 ? cli_fail(c, &e)
-								: show_channel(c, answer);
+	if (cli_call(c, "POST", path, body, &answer, &e) < 0)
+		return cli_fail(c, &e);
+	int code = show_channel(c, answer);
+	if (!c->json && strcmp(type, "mail") == 0)
+		mind_mail(c);
+	return code;
 }
 
 static int change(struct cli *c, json_t *body)
@@ -246,9 +262,14 @@ int cmd_notify_replay(struct cli *c)
 
 int cmd_notify_test(struct cli *c)
 {
+	size_t count = c->args.word_count;
+	const char *project = count > 1 ? c->args.words[0] : "";
+	const char *channel = c->args.words[count - 1];
 	int code = delivery(c, "POST", 1, "channels/{}/test");
 	if (code == 0 && !c->json)
-		(void)printf("\nwhat became of it: slipway notify deliveries\n");
+		(void)printf("\nwhat became of it: slipway notify deliveries %s%s%s%s\n",
+		    cli_has(c, "platform") ? "--platform " : "", out_safe(&c->a, str_c(project)),
+		    project[0] ? " " : "", out_safe(&c->a, str_c(channel)));
 	return code;
 }
 

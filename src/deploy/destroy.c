@@ -32,7 +32,7 @@ static void forgotten(struct work *w)
 	}
 	if (w->d->o.forgotten)
 		w->d->o.forgotten(w->d->o.ctx, w->project.id);
-	report_receipt(w, "settings, environment, domains, hooks, releases", "removed", "");
+	report_receipt(w, "settings, environment, domains, hooks, channels, releases", "removed", "");
 	report_receipt(
 	    w, "tasks and audit records", "stayed", "they are the history of who did what");
 	buf_c(&w->detail, "nothing is left but its history");

@@ -2,6 +2,7 @@
 #include "model/row.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -196,5 +197,10 @@ int row_parse(
 		*ret = (int)i;
 		return 0;
 	}
-	return err_set(e, ERR_INVALID, "unknown %s", what);
+	char all[192] = "";
+	size_t n = 0;
+	for (size_t i = 0; i < count && n < sizeof(all); i++)
+		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s", i ? ", " : "", names[i]);
+	err_set(e, ERR_INVALID, "unknown %s", what);
+	return err_hint(e, "one of %s", all);
 }
