@@ -147,6 +147,24 @@ int api_source_read(const struct api_call *c, const json_t *o, const char *point
 	return 0;
 }
 
+int api_poll_read(const json_t *body, int64_t *ret_ms, struct err *e)
+{
+	*ret_ms = (int64_t)json_integer_value(json_object_get(body, "poll_ms"));
+	if (*ret_ms == 0 || *ret_ms >= LIMIT_POLL_MIN_MS)
+		return 0;
+	err_set(e, ERR_INVALID, "a branch is looked at every 10 s at the most");
+	err_hint(e, "set 10000 or more, or 0 for never; a hook is faster than any of them");
+	return err_at(e, "/poll_ms");
+}
+
+int api_poll_check(enum model_source source, int64_t ms, struct err *e)
+{
+	if (ms == 0 || source == MODEL_SOURCE_GIT)
+		return 0;
+	err_set(e, ERR_INVALID, "only a git repository has a branch to look at");
+	return err_at(e, "/poll_ms");
+}
+
 int api_token_check(struct str token, const char *pointer, struct err *e)
 {
 	for (size_t i = 0; i < token.n; i++) {

@@ -20,6 +20,10 @@ int api_source_url_check(
     const struct api_call *c, struct str url, const char *pointer, struct err *e) WARN_UNUSED;
 /* A branch, tag or commit. */
 int api_ref_check(struct str ref, const char *pointer, struct err *e) WARN_UNUSED;
+/* The body's poll_ms, 0 when it has none. */
+int api_poll_read(const json_t *body, int64_t *ret_ms, struct err *e) WARN_UNUSED;
+/* Only what comes from git can be looked at. */
+int api_poll_check(enum model_source source, int64_t ms, struct err *e) WARN_UNUSED;
 /* A credential that git will be given on one line: printable ASCII. Empty is fine. */
 int api_token_check(struct str token, const char *pointer, struct err *e) WARN_UNUSED;
 /* A host name that a project may claim: not the platform's own, and below .localhost only its own.

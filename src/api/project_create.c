@@ -8,6 +8,7 @@
 #include "base/name.h"
 #include "crypto/sshkey.h"
 #include "model/domain.h"
+#include "model/look.h"
 #include "model/operator.h"
 #include "model/place.h"
 #include "text/manifest.h"
@@ -20,6 +21,7 @@ struct create {
 	struct str domains[LIMIT_DOMAINS];
 	size_t domain_count;
 	struct str https_token;
+	int64_t poll_ms;
 	struct buf public_line, private_pem;
 };
 
@@ -60,6 +62,9 @@ static int create_read(struct api_call *c, struct create *n, struct err *e)
 	p->desired_running = true;
 	p->created_ms = clock_wall_ms();
 	n->https_token = api_str(c->body, "https_token");
+	if (api_poll_read(c->body, &n->poll_ms, e) < 0 ||
+	    api_poll_check(p->source, n->poll_ms, e) < 0)
+		return -1;
 	return api_token_check(n->https_token, "/https_token", e);
 }
 
@@ -102,7 +107,8 @@ static int create_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 			err_at(e, "/name");
 		return -1;
 	}
-	if (secrets_store(c, db, n, id, e) < 0 ||
+	if ((n->poll_ms > 0 && model_look_every(db, id, n->poll_ms, n->row.created_ms, e) < 0) ||
+	    secrets_store(c, db, n, id, e) < 0 ||
 	    domains_store(n, db, id, n->row.created_ms, e) < 0)
 		return -1;
 	/* Whoever makes a project administrates it. */

@@ -3,9 +3,11 @@
 #include "api/routes.h"
 #include "api/view.h"
 
+#include "base/clock.h"
 #include "base/name.h"
 #include "crypto/sshkey.h"
 #include "model/domain.h"
+#include "model/look.h"
 #include "model/place.h"
 #include "text/manifest.h"
 
@@ -94,7 +96,7 @@ struct change {
 	struct api_source source;
 	bool new_source, set_token;
 	struct str token; /* p NULL: take it away */
-	int64_t if_version;
+	int64_t if_version, poll_ms;
 	struct buf public_line, private_pem;
 };
 
@@ -132,9 +134,26 @@ static int change_read(struct api_call *c, struct change *ch, struct err *e)
 	ch->token = api_str(c->body, "https_token");
 	if (api_token_check(ch->token, "/https_token", e) < 0)
 		return -1;
-	if (api_json_member(c, c->body, "limits", &row->limits, e) < 0)
+	if (api_json_member(c, c->body, "limits", &row->limits, e) < 0 ||
+	    api_poll_read(c->body, &ch->poll_ms, e) < 0)
 		return -1;
 	return api_if_match(c, &ch->if_version, e);
+}
+
+/* A source without a branch is not looked at any more. */
+static int change_poll(struct api_call *c, struct store_db *db, struct change *ch, struct err *e)
+{
+	struct model_project p;
+	if (!ch->new_source && !api_has(c->body, "poll_ms"))
+		return 0;
+	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
+	if (found <= 0)
+		return found;
+	if (!api_has(c->body, "poll_ms") && p.source == MODEL_SOURCE_GIT)
+		return 0;
+	if (api_poll_check(p.source, ch->poll_ms, e) < 0)
+		return -1;
+	return model_look_every(db, p.id, ch->poll_ms, clock_wall_ms(), e);
 }
 
 static int change_secrets(struct api_call *c, struct store_db *db, struct change *ch, struct err *e)
@@ -184,7 +203,7 @@ static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	rc = api_json_member(c, holder, "x", &changed, e);
 	json_decref(holder);
 	c->changed_branch = ch->row.source_ref.p != NULL;
-	if (rc < 0 || change_secrets(c, db, ch, e) < 0 ||
+	if (rc < 0 || change_poll(c, db, ch, e) < 0 || change_secrets(c, db, ch, e) < 0 ||
 	    api_audit(c, db, c->who->project, changed, e) < 0)
 		return -1;
 	return api_project_show(c, db, c->who->project_id, false, e);

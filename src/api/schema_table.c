@@ -65,6 +65,9 @@ static const struct api_field limits[] = {
     INT("build_memory_bytes", 0, 1 << 20, 1LL << 50, "while building"),
     INT("build_time_ms", 0, 1000, 86400000, "of one build command"),
 };
+#define POLL                                                                                       \
+	INT("poll_ms", 0, 0, LIMIT_POLL_MAX_MS,                                                    \
+	    "git: how often the branch is looked at without a hook, at least 10000; 0: never")
 static const struct api_field project_create[] = {
     STRING("name", REQ, 64, "a-z, 0-9 and single '-', at most 29, beginning with a letter"),
     STRING("kind", 0, 16, "auto, static, command, wsgi, asgi, django, node or make"),
@@ -73,6 +76,7 @@ static const struct api_field project_create[] = {
     LIST("domains", 0, "string", LIMIT_DOMAINS, "host names; one belongs to one project"),
     OBJECT("limits", 0, "Limits", "a manifest may lower, never raise them"),
     STRING("https_token", NUL, 4096, "for fetching over HTTPS; sealed, never shown again"),
+    POLL,
 };
 static const struct api_field project_update[] = {
     STRING("kind", 0, 16, "auto, static, command, wsgi, asgi, django, node or make"),
@@ -81,6 +85,7 @@ static const struct api_field project_update[] = {
     STRING("root", NUL, 1024, "subdirectory of a monorepo; null: the top"),
     OBJECT("limits", 0, "Limits", "replaces all limits"),
     STRING("https_token", NUL, 4096, "null takes it away"),
+    POLL,
 };
 static const struct api_field source[] = {
     TEXT("type", REQ, "git, path or archive"),
@@ -101,6 +106,7 @@ static const struct api_field project[] = {
     TEXT("deploy_key", REQ | NUL, "public half, to be given to the repository"),
     TEXT("deploy_key_page", REQ | NUL, "where to paste it"),
     BOOL("https_token", REQ, "whether one is set"),
+    NUMBER("poll_ms", REQ, "how often the branch is looked at without a hook; 0: never"),
     LIST("domains", 0, "string", LIMIT_DOMAINS, "host names"),
     LIST("urls", REQ, "string", LIMIT_DOMAINS + 1, "where it answers"),
     NUMBER("first_port", REQ | NUL, "of its ten ports"),

@@ -82,6 +82,7 @@ void api_project_json(
 	api_put_text(
 	    w, "deploy_key_page", p->deploy_key.n ? api_key_page(p->source_url, page) : STR_NONE);
 	json_put_bool(w, "https_token", p->has_https_token);
+	json_put_i64(w, "poll_ms", p->poll_ms);
 	if (x->domains) {
 		json_open_array(w, "domains");
 		for (size_t i = 0; i < x->domain_count; i++)

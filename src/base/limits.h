@@ -28,4 +28,6 @@
 #define LIMIT_BUILD_COMMANDS 32u
 #define LIMIT_LOG_LINE_BYTES (16u << 10)
 #define LIMIT_LOG_BYTES (16u << 20) /* kept per process of a project */
+#define LIMIT_POLL_MIN_MS 10000	 /* looking at a branch without being told */
+#define LIMIT_POLL_MAX_MS 604800000
 #define LIMIT_QUEUE_WAITING 100000u

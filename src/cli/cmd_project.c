@@ -35,6 +35,10 @@ static json_t *create_body(struct cli *c, const char *name, struct err *e)
 	json_decref(domains);
 	source_put_flag(c, body, "kind", "kind");
 	source_put_flag(c, body, "root", "root");
+	if (source_put_poll(c, body, e) < 0) {
+		json_decref(body);
+		return NULL;
+	}
 	if (cli_has(c, "token-stdin")) {
 		const char *token = cli_stdin(c, TOKEN_MAX, e);
 		if (!token) {
@@ -203,6 +207,7 @@ int cmd_info(struct cli *c)
 	out_pair("ports from", cli_num(c, p, "first_port"));
 	out_pair("deploy key", cli_text(c, p, "deploy_key"));
 	out_pair("https token", cli_true(p, "https_token") ? "set" : "");
+	source_print_poll(p);
 	json_object_foreach(json_object_get(p, "limits"), limit, value)(void)
 	    printf("%-12s %s %lld\n", "limit", out_safe(&c->a, str_c(limit)),
 		(long long)json_integer_value(value));

@@ -1,8 +1,12 @@
 /* Where a project's code comes from: shown, and changed. */
 #include "cli/commands.h"
 
+#include "base/limits.h"
+#include "base/num.h"
+
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define TOKEN_MAX 4096
 
@@ -11,6 +15,30 @@ void source_put_flag(const struct cli *c, json_t *o, const char *flag, const cha
 	const char *v = cli_flag(c, flag);
 	if (v)
 		(void)json_object_set_new(o, key, json_string(v));
+}
+
+int source_put_poll(struct cli *c, json_t *o, struct err *e)
+{
+	const char *every = cli_flag(c, "poll");
+	int64_t ms = 0;
+	if (!every)
+		return 0;
+	if (strcmp(every, "off") != 0 && !num_duration(str_c(every), LIMIT_POLL_MAX_MS, &ms)) {
+		err_set(e, ERR_USAGE, "--poll takes a duration up to 7d, or off: 10m");
+		return -1;
+	}
+	(void)json_object_set_new(o, "poll_ms", json_integer(ms));
+	return 0;
+}
+
+void source_print_poll(const json_t *project)
+{
+	char every[32];
+	int64_t ms = cli_int(project, "poll_ms");
+	if (ms == 0)
+		return;
+	num_duration_text(ms, every);
+	(void)printf("%-12s every %s\n", "looked at", every);
 }
 
 json_t *source_of_flags(struct cli *c, struct err *e)
@@ -47,6 +75,7 @@ static int show(struct cli *c, const json_t *p)
 	out_pair("  from", cli_text(c, source, "path"));
 	out_pair("  ref", cli_text(c, source, "ref"));
 	out_pair("https token", cli_true(p, "https_token") ? "set" : "");
+	source_print_poll(p);
 	if (key[0])
 		(void)printf("deploy key   %s\n", key);
 	if (key[0] && page[0])
@@ -66,6 +95,8 @@ static json_t *change(struct cli *c, struct err *e)
 	} else {
 		source_put_flag(c, body, "branch", "branch");
 	}
+	if (source_put_poll(c, body, e) < 0)
+		goto wrong;
 	if (cli_has(c, "no-token"))
 		(void)json_object_set_new(body, "https_token", json_null());
 	if (cli_has(c, "token-stdin")) {

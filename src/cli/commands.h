@@ -39,5 +39,9 @@ void hook_print(struct cli *c, const json_t *hook);
 json_t *source_of_flags(struct cli *c, struct err *e);
 /* Sets the member when the flag was given. */
 void source_put_flag(const struct cli *c, json_t *o, const char *flag, const char *key);
+/* Sets poll_ms when --poll was given; -1 with e when it is no duration. */
+int source_put_poll(struct cli *c, json_t *o, struct err *e) WARN_UNUSED;
+/* One line, when the project's branch is looked at by the clock. */
+void source_print_poll(const json_t *project);
 /* Uploads a directory; its archive's id, of the arena, or NULL with e. */
 const char *upload_directory(struct cli *c, const char *project, const char *dir, struct err *e);

@@ -45,6 +45,7 @@ static const struct cli_flag create[] = {
     {"root", "DIR", "subdirectory of a monorepo", 0},
     {"domain", "D", "a host name; may be repeated", 'd'},
     {"token-stdin", NULL, "read an HTTPS token for the repository from standard input", 0},
+    {"poll", "EVERY", "look at the branch without a hook: 10m, 1h; off (off)", 0},
     {"hook", "SENDER", "make a hook too: github, gitlab, or another of hooks create", 0},
     {"here", NULL, "write .slipway here, so that the name can be left out", 0},
     END,
@@ -85,6 +86,7 @@ static const struct cli_flag source[] = {
     {"branch", "B", "branch, tag or commit (the repository's HEAD)", 'b'},
     {"token-stdin", NULL, "read an HTTPS token for the repository from standard input", 0},
     {"no-token", NULL, "forget the HTTPS token", 0},
+    {"poll", "EVERY", "look at the branch without a hook: 10m, 1h; off (off)", 0},
     END,
 };
 static const struct cli_flag env_set[] = {

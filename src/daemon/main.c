@@ -13,6 +13,7 @@
 #include "daemon/settings.h"
 #include "daemon/system.h"
 #include "model/schema.h"
+#include "queue/schedule.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,6 +51,7 @@ struct daemon {
 	struct api_context api; /* the parts, as handlers see them */
 	struct edge *edge;
 	struct outbound *outbound;
+	struct schedule *schedule;
 	char outbound_program[SETTINGS_PATH_MAX + 32], url[128];
 	struct http_route *routes;
 	struct http_server *server, *edge_server, *metrics_server;
@@ -269,8 +271,11 @@ static int engine_open(struct daemon *d, struct err *e)
 		return -1;
 	const struct hooks_options ho = {
 	    .loop = a->loop, .store = a->store, .intake = a->intake, .seal = a->seal};
-	a->hooks = hooks_open(&ho, e);
-	return a->hooks ? 0 : -1;
+	if (!(a->hooks = hooks_open(&ho, e)))
+		return -1;
+	const struct schedule_options so = {.store = a->store, .loop = a->loop, .queue = a->queue};
+	d->schedule = schedule_open(&so, e);
+	return d->schedule ? 0 : -1;
 }
 
 /* What systemd passed: its owner and mode are the socket unit's. */
@@ -475,6 +480,7 @@ static void daemon_close(struct daemon *d)
 	http_server_free(d->server);
 	http_server_free(d->edge_server);
 	http_server_free(d->metrics_server);
+	schedule_close(d->schedule);
 	intake_close(d->api.intake);
 	store_close(d->api.store);
 	hooks_close(d->api.hooks);

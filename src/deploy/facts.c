@@ -132,6 +132,7 @@ int facts_input(struct work *w, struct err *e)
 	}
 	if (json_get_bool(o, "force", &w->in.force, e) < 0 ||
 	    json_get_bool(o, "plan_only", &w->in.plan_only, e) < 0 ||
+	    json_get_bool(o, "look", &w->in.look, e) < 0 ||
 	    json_get_i64(o, "release", 1, INT32_MAX, &w->in.release, e) < 0)
 		return -1;
 	return 0;

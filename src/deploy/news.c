@@ -91,6 +91,9 @@ int news_started(struct work *w, struct store_db *db, struct err *e)
 static const char *end_event(const struct work *w)
 {
 	bool done = w->st.outcome == DEPLOY_OUT_DONE, failed = w->st.outcome == DEPLOY_OUT_FAILED;
+	if (w->in.look &&
+	    w->release.commit.n == 0) /* it did not find out whether there is anything */
+		return NULL;
 	if (w->in.plan_only || (!done && !failed && w->st.outcome != DEPLOY_OUT_CANCELLED))
 		return NULL;
 	if (w->st.flow == DEPLOY_FLOW_DEPLOY)

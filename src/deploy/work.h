@@ -46,7 +46,7 @@ struct deploy {
 
 struct work_input {
 	struct str ref, url, archive, process;
-	bool force, plan_only;
+	bool force, plan_only, look;
 	int64_t release;
 };
 

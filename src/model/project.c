@@ -83,7 +83,7 @@ int model_project_add(
 	" p.desired_running, p.limits, p.settings, p.deploy_key, p.known_hosts, p.https_token IS " \
 	"NOT NULL,"                                                                                \
 	" coalesce(b.block, -1), coalesce(l.number, 0), coalesce(l.previous, 0), p.version, "      \
-	"p.created_ms"                                                                             \
+	"p.created_ms, p.poll_ms"                                                                             \
 	" FROM project p LEFT JOIN port_block b ON b.project_id = p.id LEFT JOIN live l ON "       \
 	"l.project_id = p.id"                                                                      \
 	" WHERE p.removed_ms = 0 AND " ROW_SEES("p", "id")
@@ -113,6 +113,7 @@ static void fill_project(struct row *r, void *ret)
 	    .previous = row_i64(r, 16),
 	    .version = row_i64(r, 17),
 	    .created_ms = row_i64(r, 18),
+	    .poll_ms = row_i64(r, 19),
 	};
 }
 

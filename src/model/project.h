@@ -29,6 +29,7 @@ struct model_project {
 	bool has_https_token;
 	int64_t first_port;	/* of ten; 0 when all blocks were taken */
 	int64_t live, previous; /* release numbers as the store believes; 0: none */
+	int64_t poll_ms; /* how often its branch is looked at; 0: never by itself */
 	int64_t version;	/* of the row, for ETag: +1 by each update */
 	int64_t created_ms;
 };

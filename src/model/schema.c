@@ -201,8 +201,14 @@ static const char schema_5[] =
     " id @id, host TEXT NOT NULL, port @i64 NOT NULL, tls TEXT NOT NULL CHECK (tls IN ('starttls', "
     "'tls', 'none')), sender TEXT NOT NULL, user_name TEXT NOT NULL, password @blob) @strict;\n";
 
+/* How often a project's branch is looked at (0: never by itself), and when it is next. */
+static const char schema_6[] =
+    "ALTER TABLE project ADD COLUMN poll_ms @i64 NOT NULL DEFAULT 0;\n"
+    "ALTER TABLE project ADD COLUMN look_due_ms @i64 NOT NULL DEFAULT 0;\n"
+    "CREATE INDEX project_look ON project(look_due_ms) WHERE look_due_ms > 0;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
-static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5};
+static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

@@ -37,7 +37,7 @@ int queue_unit_accept(struct store_db *db, const struct queue_delivery *d, struc
 /* input_json by kind (api/ writes it, deploy/ reads it; absent keys have the default behind them; unknown keys are ignored):
  *   deploy    ref: "main" (the project's), url: another address of the source (the project's), force: bool, also when the head is
  *             live already (false), archive: "ID", SPOOL/ID.tar instead of the source, plan_only: bool, fetch and plan only, the
- *             plan is the result (false)
+ *             plan is the result (false); look: bool, what was seen on the branch is not tried again, even when it failed (false)
  *   rollback  release: number (the newest sealed one before the live one)
  *   restart   process: "web" (all)
  *   scale     process: "web", count: 0..10, which is in the store already; without a process only the vhost is set anew (domains changed)

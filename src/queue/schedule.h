@@ -1,0 +1,35 @@
+/* Work that nobody asked for just now: looking at branches, by the clock and after having been
+ * away, and taking away what is old. A look is a deploy task that ends as up to date unless the
+ * branch moved since it was last seen; what failed before is not tried again by it, and what a
+ * rollback left is not undone.
+ *
+ * A daemon that was away for longer than senders wait for an answer may have been told in vain, and
+ * not every sender tells again. So then each project that a hook deploys is looked at once, a few
+ * at a time. */
+#pragma once
+
+#include "queue/queue.h"
+
+struct schedule;
+struct schedule_options {
+	struct store *store;
+	struct loop *loop;
+	struct queue *queue;
+};
+/* Blocks. NULL with e when the store fails. */
+struct schedule *schedule_open(const struct schedule_options *o, struct err *e);
+/* Before the store is closed: says that this life ends now. NULL is fine. */
+void schedule_close(struct schedule *s);
+
+/* The SQL of it, for tests: `now_ms` is wall-clock. */
+#define SCHEDULE_AWAY_MS 10000 /* how long GitHub waits for an answer */
+#define SCHEDULE_AT_ONCE 4u
+#define SCHEDULE_KEPT_MS (INT64_C(90) * 86400 * 1000)
+/* *ret_missed: looks were made due because the last life ended without a word or long ago. */
+int schedule_unit_begin(
+    struct store_db *db, int64_t now_ms, bool *ret_missed, struct err *e) WARN_UNUSED;
+/* Tasks for at most SCHEDULE_AT_ONCE looks that are due. */
+int schedule_unit_look(
+    struct store_db *db, int64_t now_ms, size_t *ret_count, struct err *e) WARN_UNUSED;
+/* Deletes ended tasks and what is left of removed projects, older than SCHEDULE_KEPT_MS. */
+int schedule_unit_prune(struct store_db *db, int64_t now_ms, struct err *e) WARN_UNUSED;

@@ -1,0 +1,279 @@
+/* rooms: base loop text crypto store model queue */
+/* Looks by the clock and after having been away, and what is taken away with age. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model/hook.h"
+#include "model/look.h"
+#include "model/project.h"
+#include "model/schema.h"
+#include "model/step.h"
+#include "queue/schedule.h"
+#include "queue/units.h"
+
+#define LIFE UINT64_C(0x1111)
+#define MINUTE 60000
+
+struct world {
+	struct store *store;
+	struct arena a;
+};
+typedef int body_fn(struct world *w, struct store_db *db, struct err *e);
+struct body {
+	struct world *w;
+	body_fn *fn;
+};
+
+static int body_run(void *ctx, struct store_db *db, struct err *e)
+{
+	struct body *b = ctx;
+	return b->fn(b->w, db, e);
+}
+
+static void in_unit(struct world *w, body_fn *fn)
+{
+	struct err e = {0};
+	struct body b = {w, fn};
+	if (store_write(w->store, body_run, &b, &e) != 0)
+		fail_msg("%s", e.msg);
+}
+
+static int setup(void **state)
+{
+	struct err e = {0};
+	struct world *w = calloc(1, sizeof(*w));
+	struct store_options o = {.readers = 2};
+	w->store = store_open(&o, &e);
+	assert_non_null(w->store);
+	if (model_migrate(w->store, &e) != 0)
+		fail_msg("%s", e.msg);
+	arena_init(&w->a, 64u << 20);
+	*state = w;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct world *w = *state;
+	arena_fini(&w->a);
+	store_close(w->store);
+	free(w);
+	return 0;
+}
+
+enum { GIT = 1, HOOK = 2, SEEN = 4, PAUSED = 8, STOPPED = 16 };
+
+static int64_t project(struct store_db *db, const char *name, unsigned is)
+{
+	struct err e = {0};
+	int64_t id = 0, hook;
+	struct model_project p = {.name = str_c(name),
+	    .kind = STR("auto"),
+	    .source = is & GIT ? MODEL_SOURCE_GIT : MODEL_SOURCE_PATH,
+	    .source_url = STR("https://git.example/shop"),
+	    .source_ref = STR("main"),
+	    .desired_running = !(is & STOPPED),
+	    .created_ms = 1};
+	struct model_hook h = {.name = str_c(name),
+	    .sender = STR("github"),
+	    .secret = STR("sealed"),
+	    .branch = STR("main"),
+	    .created_ms = 1};
+	struct model_branch_head head = {.commit = STR("1111111111111111111111111111111111111111")};
+	int rc = model_project_add(db, &p, &id, &e);
+	h.project_id = id;
+	if (rc == 0 && is & (HOOK | PAUSED))
+		rc = model_hook_add(db, &h, &hook, &e);
+	if (rc == 0 && is & PAUSED)
+		rc = model_hook_set_paused(db, hook, true, &e) < 0 ? -1 : 0;
+	if (rc == 0 && is & SEEN)
+		rc = model_branch_head_set(db, id, STR("main"), &head, &e);
+	if (rc < 0)
+		fail_msg("%s: %s", name, e.msg);
+	return id;
+}
+
+static size_t look(struct store_db *db, int64_t now_ms)
+{
+	struct err e = {0};
+	size_t n = 99;
+	if (schedule_unit_look(db, now_ms, &n, &e) != 0)
+		fail_msg("%s", e.msg);
+	return n;
+}
+
+static struct model_tasks tasks(struct world *w, struct store_db *db, int64_t project_id)
+{
+	struct err e = {0};
+	struct model_tasks ret;
+	struct model_task_filter f = {.project_id = project_id};
+	struct model_page page = {.limit = 100};
+	assert_int_equal(model_task_list(db, &w->a, f, page, MODEL_EVERYTHING, &ret, &e), 0);
+	return ret;
+}
+
+/* Runs what waits and ends it; how many there were. */
+static size_t run(
+    struct world *w, struct store_db *db, int64_t now_ms, enum queue_end how, const char *head)
+{
+	struct err e = {0};
+	struct model_task t[16];
+	size_t n = 0;
+	bool dead;
+	assert_int_equal(queue_unit_claim(db, &w->a, LIFE, now_ms, 16, t, 16, &n, &e), 0);
+	for (size_t i = 0; i < n; i++) {
+		struct model_lease l = model_task_lease(&t[i]);
+		struct queue_ending f = {.lease = {t[i].id, t[i].lease_counter, LIFE},
+		    .how = how,
+		    .result_json = STR("{}"),
+		    .error_json = STR("{}"),
+		    .now_ms = now_ms};
+		if (head[0])
+			assert_int_equal(model_task_set_head(db, &l, str_c(head), &e), 1);
+		assert_int_equal(queue_unit_finish(db, &f, &dead, &e), 1);
+	}
+	return n;
+}
+
+static bool begin(struct store_db *db, int64_t now_ms)
+{
+	struct err e = {0};
+	bool missed;
+	if (schedule_unit_begin(db, now_ms, &missed, &e) != 0)
+		fail_msg("%s", e.msg);
+	return missed;
+}
+
+static int away(struct world *w, struct store_db *db, struct err *e)
+{
+	int64_t shop = project(db, "shop", GIT | HOOK | SEEN);
+	project(db, "unseen", GIT | HOOK);
+	project(db, "paused", GIT | PAUSED | SEEN);
+	project(db, "hookless", GIT | SEEN);
+	project(db, "folder", HOOK | SEEN);
+	project(db, "stopped", GIT | HOOK | SEEN | STOPPED);
+	/* the first life, one that ended without a word, one that ended well and just now, one long
+	 * ago */
+	assert_false(begin(db, 1000));
+	assert_int_equal(look(db, 2000), 0);
+	assert_true(begin(db, 3000));
+	assert_int_equal(look(db, 3000), 1);
+	assert_int_equal(tasks(w, db, shop).n, 1);
+	assert_int_equal(run(w, db, 4000, QUEUE_UP_TO_DATE, ""), 1);
+	assert_int_equal(look(db, 5000), 0);
+	if (model_look_ended_set(db, 6000, e) < 0)
+		return -1;
+	assert_false(begin(db, 6000 + SCHEDULE_AWAY_MS));
+	assert_int_equal(look(db, 6000 + SCHEDULE_AWAY_MS), 0);
+	if (model_look_ended_set(db, 7000, e) < 0)
+		return -1;
+	assert_true(begin(db, 7001 + SCHEDULE_AWAY_MS));
+	assert_int_equal(look(db, 7001 + SCHEDULE_AWAY_MS), 1);
+	return 0;
+}
+
+static void after_having_been_away_hooked_projects_are_looked_at(void **state)
+{
+	in_unit(*state, away);
+}
+
+static int clockwork(struct world *w, struct store_db *db, struct err *e)
+{
+	int64_t shop = project(db, "shop", GIT), due = 0;
+	assert_int_equal(model_look_next(db, &due, e), 0);
+	assert_int_equal(model_look_every(db, shop, MINUTE, 1000, e), 1);
+	assert_int_equal(model_look_next(db, &due, e), 1);
+	assert_int_equal(due, 1000);
+	assert_int_equal(look(db, due - 1), 0);
+	assert_int_equal(look(db, due), 1);
+	/* one that waits is enough */
+	assert_int_equal(look(db, due + MINUTE), 0);
+	assert_int_equal(run(w, db, due + MINUTE, QUEUE_UP_TO_DATE, ""), 1);
+	/* what found nothing new leaves nothing behind; what found something stays */
+	assert_int_equal(look(db, due + 2 * MINUTE), 1);
+	assert_int_equal(tasks(w, db, shop).n, 1);
+	assert_int_equal(
+	    run(w, db, due + 2 * MINUTE, QUEUE_DONE, "2222222222222222222222222222222222222222"),
+	    1);
+	assert_int_equal(look(db, due + 3 * MINUTE), 1);
+	assert_int_equal(tasks(w, db, shop).n, 2);
+	/* after a long sleep once, not once for each time */
+	assert_int_equal(run(w, db, due + 3 * MINUTE, QUEUE_UP_TO_DATE, ""), 1);
+	assert_int_equal(look(db, due + 500 * MINUTE), 1);
+	assert_int_equal(run(w, db, due + 500 * MINUTE, QUEUE_UP_TO_DATE, ""), 1);
+	assert_int_equal(look(db, due + 500 * MINUTE + 1), 0);
+	assert_int_equal(model_look_every(db, shop, 0, due, e), 1);
+	assert_int_equal(model_look_next(db, &due, e), 0);
+	return 0;
+}
+
+static void a_branch_is_looked_at_by_the_clock(void **state)
+{
+	in_unit(*state, clockwork);
+}
+
+static int few(struct world *w, struct store_db *db, struct err *e)
+{
+	char name[16];
+	for (unsigned i = 0; i < 2 * SCHEDULE_AT_ONCE + 1; i++) {
+		(void)snprintf(name, sizeof(name), "p%u", i);
+		project(db, name, GIT | HOOK | SEEN);
+	}
+	if (model_look_missed(db, 1000, e) < 0)
+		return -1;
+	assert_int_equal(look(db, 1000), SCHEDULE_AT_ONCE);
+	assert_int_equal(look(db, 1000), SCHEDULE_AT_ONCE);
+	assert_int_equal(look(db, 1000), 1);
+	assert_int_equal(look(db, 1000), 0);
+	assert_int_equal(tasks(w, db, 0).n, 2 * SCHEDULE_AT_ONCE + 1);
+	return 0;
+}
+
+static void a_few_at_a_time(void **state)
+{
+	in_unit(*state, few);
+}
+
+static int ages(struct world *w, struct store_db *db, struct err *e)
+{
+	int64_t shop = project(db, "shop", GIT), gone = project(db, "gone", GIT), left = 0;
+	assert_int_equal(model_look_every(db, shop, MINUTE, 1, e), 1);
+	assert_int_equal(look(db, MINUTE), 1);
+	assert_int_equal(run(w, db, MINUTE, QUEUE_FAILED, ""), 1);
+	assert_int_equal(model_project_remove(db, gone, MINUTE, e), 1);
+	assert_int_equal(schedule_unit_prune(db, MINUTE + SCHEDULE_KEPT_MS, e), 0);
+	assert_int_equal(tasks(w, db, shop).n, 1);
+	assert_int_equal(schedule_unit_prune(db, MINUTE + 1 + SCHEDULE_KEPT_MS, e), 0);
+	assert_int_equal(tasks(w, db, shop).n, 0);
+	struct store_stmt *q = store_prepare(db, "SELECT count(*) FROM project", e);
+	assert_int_equal(store_step(q, e), 1);
+	left = store_col_i64(q, 0);
+	store_reset(q);
+	assert_int_equal(left, 1);
+	return 0;
+}
+
+static void what_is_old_is_taken_away(void **state)
+{
+	in_unit(*state, ages);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    T(after_having_been_away_hooked_projects_are_looked_at),
+	    T(a_branch_is_looked_at_by_the_clock),
+	    T(a_few_at_a_time),
+	    T(what_is_old_is_taken_away),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
