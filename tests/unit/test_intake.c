@@ -28,7 +28,7 @@
 
 static char dir[64], db_path[96], journal_path[96];
 static struct shared {
-	atomic_bool acked[NUMBERS];
+	atomic_bool acked[NUMBERS], repeated[NUMBERS];
 	int64_t id[NUMBERS];
 } * sh;
 static int64_t project, hook;
@@ -101,6 +101,7 @@ static void on_done(struct intake_ask *ask, int rc, const struct err *e)
 	s->rc = rc;
 	if (rc == 0) {
 		sh->id[s->n] = ask->got.event_id;
+		atomic_store(&sh->repeated[s->n], ask->got.repeated);
 		atomic_store(&sh->acked[s->n], true);
 	}
 	sem_post(s->told);
@@ -171,10 +172,26 @@ static void test_a_branch_is_one_task(void **state)
 	fixture_run(store, count);
 	assert_int_equal(events, 5000);
 	assert_int_equal(tasks, 1);
-	send_all(in, 0, 5000, 2000); /* all repeats */
+	intake_close(in);
+}
+
+/* The journal forgets a key with the batch that took it along; the store knows it from then on. */
+static void test_a_repeat_of_what_is_stored(void **state)
+{
+	(void)state;
+	enum { SENT = 300 };
+	int64_t first[SENT];
+	struct intake *in = open_intake(0);
+	send_all(in, 0, SENT, 1000);
 	intake_settle(in, clock_mono_ms() + 30000);
-	fixture_run(store, count);
-	assert_int_equal(events, 5000);
+	for (unsigned n = 0; n < SENT; n++) {
+		assert_true(sh->acked[n] && !sh->repeated[n]);
+		first[n] = sh->id[n];
+	}
+	send_all(in, 0, SENT, 2000);
+	for (unsigned n = 0; n < SENT; n++)
+		assert_true(sh->repeated[n] && sh->id[n] == first[n]);
+	assert_int_equal(intake_level(in).count, 0);
 	intake_close(in);
 }
 
@@ -217,6 +234,65 @@ static int wait_held(void *ctx, struct store_db *db, struct err *e)
 	sem_post(&held);
 	sem_wait(&hold);
 	return 0;
+}
+
+UNIT(end_tasks)
+{
+	(void)a;
+	struct store_stmt *q = store_prepare(db, "UPDATE task SET state = 'done'", e);
+	return q ? store_exec(q, e) : -1;
+}
+
+static unsigned below;
+static struct intake *looking;
+
+UNIT(check)
+{
+	struct str body;
+	for (unsigned n = 0; n < below; n++) {
+		struct model_event ev;
+		char key[24], want[64];
+		if (!sh->acked[n])
+			continue;
+		arena_fini(a);
+		arena_init(a, 1 << 20);
+		(void)snprintf(key, sizeof(key), "d-%u", n);
+		(void)snprintf(want, sizeof(want), "body of %u", n);
+		CHECK(model_event_known(db, hook, str_c(key), &ev, e) == 1);
+		CHECK(ev.id == sh->id[n]);
+		CHECK(model_event_get(db, a, sh->id[n], MODEL_EVERYTHING, &ev, e) == 1);
+		CHECK(str_eq_c(ev.delivery_key, key));
+		CHECK(intake_body(looking, &ev, a, &body, e) == 1 && str_eq_c(body, want));
+	}
+	return 0;
+}
+
+/* All of it is one batch, since the store stood still while it came. What was made of it is over
+ * before the journal is opened again: a push that were drained a second time would be another task.
+ */
+static void test_a_batch_is_applied_once(void **state)
+{
+	(void)state;
+	enum { SENT = 400 };
+	struct err e;
+	sem_init(&hold, 0, 0);
+	sem_init(&held, 0, 0);
+	struct intake *in = open_intake(0);
+	assert_int_equal(store_submit(store, wait_held, NULL, NULL, &e), 0);
+	sem_wait(&held);
+	send_all(in, 0, SENT, 1000);
+	sem_post(&hold);
+	intake_settle(in, clock_mono_ms() + 30000);
+	fixture_run(store, end_tasks);
+	intake_close(in);
+	looking = open_intake(0);
+	intake_settle(looking, clock_mono_ms() + 30000);
+	fixture_run(store, count);
+	assert_int_equal(events, SENT);
+	assert_int_equal(tasks, 1);
+	below = SENT;
+	fixture_run(store, check);
+	intake_close(looking);
 }
 
 /* The store stands still: what fits is acknowledged, the rest refused, and it is got over. */
@@ -262,30 +338,6 @@ static _Noreturn void child(unsigned from)
 		_exit(9);
 	send_all(open_intake(0), from, from + 4000, 1000);
 	_exit(7);
-}
-
-static unsigned below;
-static struct intake *looking;
-
-UNIT(check)
-{
-	struct str body;
-	for (unsigned n = 0; n < below; n++) {
-		struct model_event ev;
-		char key[24], want[64];
-		if (!sh->acked[n])
-			continue;
-		arena_fini(a);
-		arena_init(a, 1 << 20);
-		(void)snprintf(key, sizeof(key), "d-%u", n);
-		(void)snprintf(want, sizeof(want), "body of %u", n);
-		CHECK(model_event_known(db, hook, str_c(key), &ev, e) == 1);
-		CHECK(ev.id == sh->id[n]);
-		CHECK(model_event_get(db, a, sh->id[n], MODEL_EVERYTHING, &ev, e) == 1);
-		CHECK(str_eq_c(ev.delivery_key, key));
-		CHECK(intake_body(looking, &ev, a, &body, e) == 1 && str_eq_c(body, want));
-	}
-	return 0;
 }
 
 /* Every acknowledged event is in the store under the id that was told, with its body, and none
@@ -361,6 +413,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_packing),
 	    WITH(test_a_branch_is_one_task),
+	    WITH(test_a_repeat_of_what_is_stored),
+	    WITH(test_a_batch_is_applied_once),
 	    WITH(test_a_rollback_supersedes_what_waits),
 	    WITH(test_a_full_journal_refuses),
 	    WITH(test_kills),
