@@ -15,6 +15,7 @@
 #include <time.h>
 
 #define LOOKUP_MS 5000
+#define GROUP_AHEAD 16u	     /* so many are written while the loop takes on more */
 #define IDLE_US 20000	     /* nothing came for so long: draining need not stand back */
 #define PAUSE_FACTOR 2	     /* of a batch's own time, while something comes */
 #define PAUSE_LEAST_US 50000 /* the same: few large commits beside the journal's own syncs */
@@ -36,7 +37,7 @@ struct intake {
 	bool sweeping;		       /* under lock */
 	struct loop_timer *sweep_timer;
 	struct loop_turn *turn;
-	atomic_bool queued; /* since the loop's last turn */
+	atomic_uint queued; /* and the journal not told yet */
 
 	pthread_mutex_t lock;
 	pthread_cond_t rested; /* a batch has ended */
@@ -105,6 +106,12 @@ static int known(void *ctx, struct journal_entry *first, struct err *e)
 	return rc;
 }
 
+static void go(struct intake *in)
+{
+	atomic_store(&in->queued, 0);
+	journal_go(in->journal);
+}
+
 int intake_accept(struct intake *in, struct intake_ask *ask, struct arena *a, struct err *e)
 {
 	struct delivery_packed packed;
@@ -117,19 +124,17 @@ int intake_accept(struct intake *in, struct intake_ask *ask, struct arena *a, st
 	    .key = packed.key, .meta = packed.meta, .body = ask->d.body, .done = entry_done};
 	if (journal_append(in->journal, &ask->entry, e) != 0)
 		return -1;
-	if (in->turn)
-		atomic_store(&in->queued, true);
-	else
-		journal_go(in->journal);
+	if (!in->turn || atomic_fetch_add(&in->queued, 1) + 1 >= GROUP_AHEAD)
+		go(in);
 	return 0;
 }
 
-/* What came in one turn of the loop is one group. */
+/* What came in one turn of the loop and is not on its way is one group. */
 static void on_turn(void *ctx)
 {
 	struct intake *in = ctx;
-	if (atomic_exchange(&in->queued, false))
-		journal_go(in->journal);
+	if (atomic_load(&in->queued) > 0)
+		go(in);
 }
 
 /* Draining: all on the store's writer thread, one batch at a time. */

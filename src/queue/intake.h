@@ -18,8 +18,8 @@ struct intake;
 struct intake_options {
 	struct store *store;
 	struct queue *queue; /* kicked when there may be work; NULL: nobody is */
-	struct loop *loop; /* what comes in one turn is one group; NULL (tests): each by itself, and
-			      nothing is taken out by age */
+	struct loop *loop; /* what comes in one turn is one group, or several when it is much; NULL
+			      (tests): each by itself, and nothing is taken out by age */
 	const char *journal; /* the journal's folder; NULL: none */
 	struct journal_options
 	    limits; /* what is not 0 holds instead of the journal's own; for tests */

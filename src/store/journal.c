@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "base/thread.h"
 #include "store/journal_parts.h"
 
 #include <assert.h>
@@ -26,6 +27,7 @@
 #define GROUP_ENTRIES 1024u
 #define FILLED_FAST_US 20000000 /* a segment that lasted less is followed by a larger one */
 #define MAKE_AGAIN_US 200000	/* after a full disk */
+#define TURN_US 100		/* of the thread that writes: all that it answers wait for it */
 #define EXIT_TEMPFAIL 75
 
 /* Nothing of this group was acknowledged; the next start finds what is whole. */
@@ -375,6 +377,7 @@ static void *journal_main(void *arg)
 {
 	struct journal *j = arg;
 	(void)pthread_setname_np(pthread_self(), "journal");
+	thread_turns(TURN_US);
 	pthread_mutex_lock(&j->lock);
 	while (j->first || !j->closing) {
 		if (!j->first && clock_mono_us() < j->wake_us) {

@@ -1,16 +1,21 @@
 /* rooms: base */
-/* str, buf, arena, args, hex, ct and num. */
+/* str, buf, arena, args, hex, ct, num and thread. */
 #include "base/args.h"
 #include "base/ct.h"
 #include "base/hex.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "base/thread.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <linux/sched.h>
+#include <linux/sched/types.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define LENGTH(a) (sizeof(a) / sizeof(*(a)))
@@ -492,6 +497,19 @@ static void mem_zeroes(void **state)
 	assert_null(none);
 }
 
+/* Whether the kernel knows the wish or not, everything else about the thread stays. */
+static void turns_keep_the_rest(void **state)
+{
+	(void)state;
+	struct sched_attr before = {0}, after = {0};
+	assert_int_equal(syscall(SYS_sched_getattr, 0, &before, sizeof(before), 0u), 0);
+	thread_turns(200);
+	assert_int_equal(syscall(SYS_sched_getattr, 0, &after, sizeof(after), 0u), 0);
+	assert_int_equal(after.sched_policy, before.sched_policy);
+	assert_int_equal(after.sched_nice, before.sched_nice);
+	assert_int_equal(after.sched_flags, before.sched_flags);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -511,6 +529,7 @@ int main(void)
 	    cmocka_unit_test(numbers_are_whole),
 	    cmocka_unit_test(sizes_and_durations_have_units),
 	    cmocka_unit_test(numbers_for_people),
+	    cmocka_unit_test(turns_keep_the_rest),
 	    cmocka_unit_test(mem_zeroes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
