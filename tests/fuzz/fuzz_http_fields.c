@@ -53,6 +53,36 @@ static void check_names(struct str all)
 	buf_fini(&out);
 }
 
+/* Each pair in turn: never more of them than came, and the first of a name is what http_form has.
+ */
+static void check_each(const struct http_request *r)
+{
+	struct str name, value;
+	size_t at = 0, last = 0;
+	bool seen = false;
+	while (http_form_each(r, &at, &name, &value) == 1) {
+		must(at > last && at <= r->body.n);
+		last = at;
+		check_value(value, r->body);
+		if (!seen && str_eq_c(name, "text")) {
+			seen = true;
+			must(str_eq(http_form(r, "text"), value));
+		}
+	}
+}
+
+/* Decoded in place it is what a copy gives. */
+static void check_taken(struct http_request *r)
+{
+	CLEANUP_BUF struct buf own;
+	struct str copied = http_form(r, "text");
+	buf_init(&own, r->body.n + 1);
+	buf_str(&own, r->body);
+	r->body = buf_view(&own);
+	struct str taken = http_form_take(r, "text");
+	must((copied.p == NULL) == (taken.p == NULL) && str_eq(copied, taken));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct str rest = {(const char *)data, size}, cookie = STR(""), query = STR("");
@@ -64,7 +94,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct http_header h[] = {{STR("Cookie"), cookie},
 	    {STR("Content-Type"), STR("application/x-www-form-urlencoded")}};
 	arena_init(&a, 1u << 20);
-	const struct http_request r = {.headers = h,
+	struct http_request r = {.headers = h,
 	    .header_count = 2,
 	    .query = query,
 	    .body = rest.p ? rest : STR(""),
@@ -76,6 +106,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_value(http_query(&r, "a"), query);
 	check_value(http_form(&r, "text"), r.body);
 	check_value(http_form(&r, ""), r.body);
+	check_each(&r);
+	check_taken(&r);
 	arena_fini(&a);
 	return 0;
 }
