@@ -95,6 +95,42 @@ static void check_policy(const struct sender *s, const struct sender_event *ev, 
 	policy_fini(&p);
 }
 
+/* The body as a hook's settings, and as its secret: taken or refused with a reason. */
+static void check_settings(const struct sender *s, struct str body, struct arena *a)
+{
+	struct sender_event ev = {
+	    .kind = STR("push"), .json = STR("{\"ref\":\"refs/heads/a\"}"), .push = true};
+	struct cidr_address from;
+	struct policy p;
+	struct err e = {.code = ERR_NONE};
+	CLEANUP_JSON json_t *o = json_loadb(body.p, body.n, 0, NULL);
+	must(cidr_address_parse(STR("192.30.252.1"), &from));
+	if (!json_is_object(o))
+		return;
+	if (policy_init(&p, o, s, &e) != 0) {
+		must(e.code == ERR_INVALID && str_utf8_ok(str_c(e.msg)));
+		return;
+	}
+	must(!p.github || policy_admits(&p, &from));
+	must(p.narrowed == !policy_admits(&p, NULL));
+	(void)policy_leaves_out(&p, s, &ev, a);
+	policy_fini(&p);
+}
+
+static void check_secret(const struct sender *s, struct str secret)
+{
+	struct sender_credential c;
+	char made[SENDER_SECRET_SIZE];
+	struct err e = {.code = ERR_NONE};
+	must(sender_find(str_c(s->name)) == s);
+	sender_make_secret(s, made);
+	must(sender_check_secret(s, str_c(made), &e) == 0);
+	bool ok = sender_check_secret(s, secret, &e) == 0;
+	must((sender_credential_init(&c, s, secret, 0, &e) == 0) == ok);
+	if (ok)
+		sender_credential_fini(&c);
+}
+
 static void run(const struct sender *sender, const struct sender_proof *p, struct http_request *r)
 {
 	struct err e = {.code = ERR_NONE};
@@ -118,10 +154,32 @@ static void run(const struct sender *sender, const struct sender_proof *p, struc
 	check_policy(sender, &ev, r->arena);
 }
 
-/* The headers that the sender signs with stand before those of the input. */
-static void run_signed(const struct sender *s, struct str input, struct str headers)
+static bool is_proof(struct str name)
 {
-	static const char secret[] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+	static const struct str free[] = {
+	    STR("-Event"), STR("-Event-Key"), STR("-Delivery"), STR("Idempotency-Key")};
+	bool proof = true;
+	for (size_t i = 0; i < sizeof(free) / sizeof(*free); i++)
+		proof = proof && !str_ends(name, free[i]);
+	return proof;
+}
+
+/* What is no part of the proof is the input's to say; "-" takes it away. */
+static void take_over(struct http_header *h, size_t own, size_t n)
+{
+	for (size_t i = 0; i < own; i++)
+		for (size_t k = own; k < n; k++)
+			if (!is_proof(h[i].name) && str_eq_nocase(h[i].name, h[k].name))
+				h[i].value = h[k].value;
+	for (size_t i = 0; i < n; i++)
+		if (str_eq_c(h[i].value, "-"))
+			h[i].name = STR("X");
+}
+
+/* The headers that the sender signs with stand before those of the input. */
+static void run_signed(
+    const struct sender *s, const char *secret, struct str input, struct str headers)
+{
 	struct http_header h[HEADERS_MAX + 8];
 	struct sender_credential c;
 	struct err e;
@@ -138,7 +196,9 @@ static void run_signed(const struct sender *s, struct str input, struct str head
 	while (str_next(&signature, '\n', &line))
 		if (line.n > 0)
 			n += take_headers(&line, h + n);
+	size_t own = n;
 	n += take_headers(&headers, h + n);
+	take_over(h, own, n);
 	struct http_request r = {
 	    .headers = h, .header_count = n, .body = buf_view(&body), .arena = &a};
 	struct sender_proof p = {.v = &c, .n = 1, .now_ms = NOW_MS};
@@ -152,7 +212,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct str in = {(const char *)data, size}, headers = in;
 	take_headers(&in, h);
 	headers.n = size - in.n;
-	for (size_t i = 0; sender_at(i); i++)
-		run_signed(sender_at(i), in, headers);
+	struct arena a CLEANUP_ARENA;
+	arena_init(&a, 1 << 20);
+	must(sender_find(in) == NULL || in.n < 20);
+	for (size_t i = 0; sender_at(i); i++) {
+		run_signed(sender_at(i), "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", in, headers);
+		if (!sender_at(i)->whsec)
+			run_signed(sender_at(i), "correct horse", in, headers);
+		check_settings(sender_at(i), in, &a);
+		check_secret(sender_at(i), in);
+	}
 	return 0;
 }

@@ -35,6 +35,7 @@ static void as_delivery(struct str key, struct str meta)
 	struct err e;
 	if (delivery_unpack(key, meta, &d, &e) != 0)
 		return;
+	must(str_eq(delivery_event(&d).delivery_key, d.key));
 	arena_init(&a, 1 << 16);
 	if (delivery_pack(&d, &a, &p, &e) == 0) {
 		must(str_eq(p.key, key) && str_eq(p.meta, meta));
