@@ -3,18 +3,15 @@
  * The packaged SQLite (3.40 … 3.46) has a race in resetting the WAL when two connections checkpoint
  * or write at once. Here exactly one connection does either: readers are query_only, never
  * checkpoint, not even on close, and other processes are kept out by the lock on FILE.writer. */
-#include "store/driver.h"
+#include "store/sqlite_parts.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "store/store.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,117 +24,6 @@
 #define VALUE_MAX_BYTES (64 << 20)
 #define TURN_WAIT_MS 10000
 #define TURN_NAP_US_MAX 500
-
-struct store_base {
-	char *path; /* NULL: in memory */
-	int lock_fd;
-	uint32_t cache_kib;
-	uint64_t map_bytes;
-	bool shared; /* lock_fd is locked for each write transaction and checkpoint, not for all
-			time */
-	/* in memory only */
-	pthread_mutex_t
-	    lock; /* held by the writer during a transaction, by a reader while it copies */
-	sqlite3 *writer;
-	uint64_t version; /* commits so far */
-};
-
-enum fixed {
-	BEGIN_WRITE,
-	BEGIN_READ,
-	SNAPSHOT,
-	COMMIT,
-	ROLLBACK,
-	UNIT_BEGIN,
-	UNIT_KEEP,
-	UNIT_UNDO,
-	FIXED_COUNT
-};
-static const char *const fixed_sql[FIXED_COUNT] = {
-    [BEGIN_WRITE] = "BEGIN IMMEDIATE",
-    [BEGIN_READ] = "BEGIN",
-    [SNAPSHOT] = "SELECT 1 FROM sqlite_schema LIMIT 1", /* BEGIN alone takes none */
-    [COMMIT] = "COMMIT",
-    [ROLLBACK] = "ROLLBACK",
-    [UNIT_BEGIN] = "SAVEPOINT unit",
-    [UNIT_KEEP] = "RELEASE unit",
-    [UNIT_UNDO] = "ROLLBACK TO unit",
-};
-
-struct store_conn {
-	sqlite3 *db;
-	struct store_base *base;
-	sqlite3_stmt *fixed[FIXED_COUNT];
-	bool writer, broken;
-	int wal_pages;
-	uint64_t version; /* in memory: the copy that a reader has */
-};
-
-/* --- errors --- */
-
-static bool is_fatal(int code)
-{
-	switch (code & 0xff) {
-	case SQLITE_IOERR:
-	case SQLITE_CORRUPT:
-	case SQLITE_NOTADB:
-	case SQLITE_CANTOPEN:
-	case SQLITE_NOMEM:
-	case SQLITE_PROTOCOL:
-	case SQLITE_READONLY:
-		return true;
-	default:
-		return false;
-	}
-}
-
-static enum err_code class_of(int code)
-{
-	if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY)
-		return ERR_CONFLICT;
-	switch (code & 0xff) {
-	case SQLITE_FULL:
-		return ERR_NO_SPACE;
-	case SQLITE_BUSY:
-	case SQLITE_LOCKED:
-		return ERR_UNAVAILABLE;
-	case SQLITE_TOOBIG:
-		return ERR_TOO_LARGE;
-	default:
-		return is_fatal(code) ? ERR_IO : ERR_INTERNAL;
-	}
-}
-
-static int fail(struct store_conn *c, const char *what, struct err *e)
-{
-	int code = sqlite3_extended_errcode(c->db);
-
-	/* A reader's trouble is its caller's; the writer's ends the process. */
-	if (is_fatal(code))
-		c->broken = true;
-	err_set(
-	    e, class_of(code), "could not %s: %s (sqlite %d)", what, sqlite3_errmsg(c->db), code);
-	if (e)
-		e->sys = sqlite3_system_errno(c->db);
-	return -1;
-}
-
-static int run_fixed(struct store_conn *c, enum fixed f, struct err *e)
-{
-	int rc;
-
-	if (!c->fixed[f] && sqlite3_prepare_v3(c->db, fixed_sql[f], -1, SQLITE_PREPARE_PERSISTENT,
-				&c->fixed[f], NULL) != SQLITE_OK)
-		return fail(c, fixed_sql[f], e);
-	rc = sqlite3_step(c->fixed[f]);
-	if (rc == SQLITE_DONE || rc == SQLITE_ROW) {
-		sqlite3_reset(c->fixed[f]);
-		return 0;
-	}
-	fail(c, fixed_sql[f], e);
-	sqlite3_reset(c->fixed[f]);
-	return -1;
-}
 
 /* --- opening and closing --- */
 
@@ -300,7 +186,7 @@ static int pragma(struct store_conn *c, const char *sql, const char *want, struc
 	if (rc == SQLITE_ROW)
 		got = (const char *)sqlite3_column_text(q, 0);
 	if (rc != SQLITE_ROW && rc != SQLITE_DONE)
-		fail(c, "set up the database", e);
+		sqlite_fail(c, "set up the database", e);
 	else if (want && (!got || strcmp(got, want) != 0))
 		rc = SQLITE_ERROR, err_set(e, ERR_UNSUPPORTED,
 				       "cannot use the database: '%s' gave '%s' instead of '%s'",
@@ -408,7 +294,7 @@ static int connect_to(struct store_base *b, bool writer, struct store_conn **ret
 	c->base = b;
 	c->writer = writer;
 	if (sqlite3_open_v2(b->path ? b->path : ":memory:", &c->db, flags, NULL) != SQLITE_OK) {
-		fail(c, "open the database", e);
+		sqlite_fail(c, "open the database", e);
 	} else if (set_up_in_turn(c, e) == 0) {
 		if (writer)
 			b->writer = c->db;
@@ -425,7 +311,7 @@ static int begin_write(struct store_conn *c, struct err *e)
 {
 	if (turn_begin(c->base, e) < 0)
 		return -1;
-	if (run_fixed(c, BEGIN_WRITE, e) == 0)
+	if (sqlite_run(c, BEGIN_WRITE, e) == 0)
 		return 0;
 	turn_end(c->base);
 	return -1;
@@ -435,20 +321,20 @@ static int file_begin(struct store_conn *c, struct err *e)
 {
 	if (c->writer)
 		return begin_write(c, e);
-	if (run_fixed(c, BEGIN_READ, e) < 0)
+	if (sqlite_run(c, BEGIN_READ, e) < 0)
 		return -1;
-	if (run_fixed(c, SNAPSHOT, e) == 0)
+	if (sqlite_run(c, SNAPSHOT, e) == 0)
 		return 0;
-	run_fixed(c, ROLLBACK, NULL);
+	sqlite_run(c, ROLLBACK, NULL);
 	return -1;
 }
 
 static int end_write(struct store_conn *c, struct err *e)
 {
-	if (run_fixed(c, COMMIT, e) == 0)
+	if (sqlite_run(c, COMMIT, e) == 0)
 		return 0;
 	if (!c->broken && !sqlite3_get_autocommit(c->db))
-		run_fixed(c, ROLLBACK, NULL);
+		sqlite_run(c, ROLLBACK, NULL);
 	return -1;
 }
 
@@ -463,7 +349,7 @@ static int file_commit(struct store_conn *c, struct err *e)
 static void file_rollback(struct store_conn *c)
 {
 	if (!sqlite3_get_autocommit(c->db))
-		run_fixed(c, ROLLBACK, NULL);
+		sqlite_run(c, ROLLBACK, NULL);
 	if (c->writer)
 		turn_end(c->base);
 }
@@ -494,7 +380,7 @@ static int memory_begin(struct store_conn *c, struct err *e)
 
 	pthread_mutex_lock(&c->base->lock);
 	if (c->writer) {
-		rc = run_fixed(c, BEGIN_WRITE, e);
+		rc = sqlite_run(c, BEGIN_WRITE, e);
 		if (rc < 0)
 			pthread_mutex_unlock(&c->base->lock);
 		return rc;
@@ -504,7 +390,7 @@ static int memory_begin(struct store_conn *c, struct err *e)
 		rc = copy_from_writer(c, e);
 	pthread_mutex_unlock(&c->base->lock);
 	if (rc == 0)
-		rc = run_fixed(c, BEGIN_READ, e);
+		rc = sqlite_run(c, BEGIN_READ, e);
 	return rc < 0 ? -1 : fresh;
 }
 
@@ -526,18 +412,18 @@ static void memory_rollback(struct store_conn *c)
 
 static int unit_begin(struct store_conn *c, struct err *e)
 {
-	return run_fixed(c, UNIT_BEGIN, e);
+	return sqlite_run(c, UNIT_BEGIN, e);
 }
 
 static int unit_keep(struct store_conn *c, struct err *e)
 {
-	return run_fixed(c, UNIT_KEEP, e);
+	return sqlite_run(c, UNIT_KEEP, e);
 }
 
 static int unit_undo(struct store_conn *c, struct err *e)
 {
 	/* ROLLBACK TO leaves the savepoint open. */
-	return run_fixed(c, UNIT_UNDO, e) < 0 || run_fixed(c, UNIT_KEEP, e) < 0 ? -1 : 0;
+	return sqlite_run(c, UNIT_UNDO, e) < 0 || sqlite_run(c, UNIT_KEEP, e) < 0 ? -1 : 0;
 }
 
 static bool is_lost(const struct store_conn *c)
@@ -559,134 +445,21 @@ static void maintain(struct store_conn *c)
 	/* PASSIVE waits for no reader; what one still needs is left for the next time. */
 	rc = sqlite3_wal_checkpoint_v2(c->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	turn_end(c->base);
-	if (is_fatal(rc))
+	if (sqlite_is_fatal(rc))
 		c->broken = true;
 	c->wal_pages = 0;
-}
-
-/* --- statements --- */
-
-static sqlite3_stmt *stmt_of(struct store_query *q)
-{
-	return (sqlite3_stmt *)q;
-}
-
-static int prepare(struct store_conn *c, const char *sql, struct store_query **ret, struct err *e)
-{
-	sqlite3_stmt *q = NULL;
-	const char *tail = NULL;
-
-	if (sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q, &tail) != SQLITE_OK)
-		return fail(c, "prepare a statement", e);
-	assert(q && *tail == '\0');
-	*ret = (struct store_query *)q;
-	return 0;
-}
-
-static void finalize(struct store_query *q)
-{
-	sqlite3_finalize(stmt_of(q));
-}
-
-static void reset(struct store_query *q)
-{
-	sqlite3_reset(stmt_of(q));
-}
-
-static void clear(struct store_query *q)
-{
-	sqlite3_clear_bindings(stmt_of(q));
-}
-
-static bool bind_i64(struct store_query *q, const char *name, int64_t v)
-{
-	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
-
-	return i > 0 && sqlite3_bind_int64(stmt_of(q), i, v) == SQLITE_OK;
-}
-
-static bool bind_text(struct store_query *q, const char *name, struct str v)
-{
-	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
-
-	return i > 0 && sqlite3_bind_text64(
-			    stmt_of(q), i, v.p, v.n, SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK;
-}
-
-static bool bind_blob(struct store_query *q, const char *name, struct str v)
-{
-	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
-
-	return i > 0 && sqlite3_bind_blob64(stmt_of(q), i, v.p, v.n, SQLITE_TRANSIENT) == SQLITE_OK;
-}
-
-static bool bind_null(struct store_query *q, const char *name)
-{
-	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
-
-	return i > 0 && sqlite3_bind_null(stmt_of(q), i) == SQLITE_OK;
-}
-
-static int step(struct store_conn *c, struct store_query *q, struct err *e)
-{
-	int rc = sqlite3_step(stmt_of(q));
-
-	if (rc == SQLITE_ROW)
-		return 1;
-	if (rc != SQLITE_DONE)
-		fail(c, "run a statement", e);
-	/* Ready to be bound and run again, and holding nothing. */
-	sqlite3_reset(stmt_of(q));
-	return rc == SQLITE_DONE ? 0 : -1;
-}
-
-static int64_t col_i64(struct store_query *q, int col)
-{
-	return sqlite3_column_int64(stmt_of(q), col);
-}
-
-static struct str col_bytes(struct store_query *q, int col)
-{
-	const void *p;
-
-	if (sqlite3_column_type(stmt_of(q), col) == SQLITE_NULL)
-		return STR_NONE;
-	p = sqlite3_column_blob(stmt_of(q), col);
-	/* SQLite gives NULL for an empty blob; that is still not NULL. */
-	return (struct str){p ? p : "", (size_t)sqlite3_column_bytes(stmt_of(q), col)};
-}
-
-static bool col_null(struct store_query *q, int col)
-{
-	return sqlite3_column_type(stmt_of(q), col) == SQLITE_NULL;
-}
-
-static int64_t changes(struct store_conn *c)
-{
-	return sqlite3_changes64(c->db);
-}
-
-static int64_t last_id(struct store_conn *c)
-{
-	return sqlite3_last_insert_rowid(c->db);
-}
-
-static int script(struct store_conn *c, const char *sql, struct err *e)
-{
-	if (sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK)
-		return 0;
-	return fail(c, "run a script of SQL", e);
 }
 
 #define SHARED                                                                                     \
 	.id = "INTEGER PRIMARY KEY", .i64 = "INTEGER", .blob = "BLOB", .strict = "STRICT",         \
 	.close = base_close, .connect = connect_to, .disconnect = disconnect,                      \
 	.unit_begin = unit_begin, .unit_keep = unit_keep, .unit_undo = unit_undo, .lost = is_lost, \
-	.broken = is_broken, .maintain = maintain, .prepare = prepare, .finalize = finalize,       \
-	.reset = reset, .clear = clear, .bind_i64 = bind_i64, .bind_text = bind_text,              \
-	.bind_blob = bind_blob, .bind_null = bind_null, .step = step, .col_i64 = col_i64,          \
-	.col_bytes = col_bytes, .col_null = col_null, .changes = changes, .last_id = last_id,      \
-	.script = script
+	.broken = is_broken, .maintain = maintain, .prepare = sqlite_prepare,                      \
+	.finalize = sqlite_finalize, .reset = sqlite_reset, .clear = sqlite_clear,                 \
+	.bind_i64 = sqlite_bind_i64, .bind_text = sqlite_bind_text, .bind_blob = sqlite_bind_blob, \
+	.bind_null = sqlite_bind_null, .step = sqlite_step, .col_i64 = sqlite_col_i64,             \
+	.col_bytes = sqlite_col_bytes, .col_null = sqlite_col_null, .changes = sqlite_changes,     \
+	.last_id = sqlite_last_id, .script = sqlite_script
 
 const struct store_driver store_sqlite = {
     .name = "sqlite",

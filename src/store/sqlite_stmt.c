@@ -1,0 +1,192 @@
+/* What the SQLite drivers share of statements: preparing, binding, stepping, and what their errors
+ * mean. */
+#include "store/sqlite_parts.h"
+
+#include <assert.h>
+
+static const char *const fixed_sql[FIXED_COUNT] = {
+    [BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [BEGIN_READ] = "BEGIN",
+    [SNAPSHOT] = "SELECT 1 FROM sqlite_schema LIMIT 1", /* BEGIN alone takes none */
+    [COMMIT] = "COMMIT",
+    [ROLLBACK] = "ROLLBACK",
+    [UNIT_BEGIN] = "SAVEPOINT unit",
+    [UNIT_KEEP] = "RELEASE unit",
+    [UNIT_UNDO] = "ROLLBACK TO unit",
+};
+
+bool sqlite_is_fatal(int code)
+{
+	switch (code & 0xff) {
+	case SQLITE_IOERR:
+	case SQLITE_CORRUPT:
+	case SQLITE_NOTADB:
+	case SQLITE_CANTOPEN:
+	case SQLITE_NOMEM:
+	case SQLITE_PROTOCOL:
+	case SQLITE_READONLY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static enum err_code class_of(int code)
+{
+	if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY)
+		return ERR_CONFLICT;
+	switch (code & 0xff) {
+	case SQLITE_FULL:
+		return ERR_NO_SPACE;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return ERR_UNAVAILABLE;
+	case SQLITE_TOOBIG:
+		return ERR_TOO_LARGE;
+	default:
+		return sqlite_is_fatal(code) ? ERR_IO : ERR_INTERNAL;
+	}
+}
+
+int sqlite_fail(struct store_conn *c, const char *what, struct err *e)
+{
+	int code = sqlite3_extended_errcode(c->db);
+
+	/* A reader's trouble is its caller's; the writer's ends the process. */
+	if (sqlite_is_fatal(code))
+		c->broken = true;
+	err_set(
+	    e, class_of(code), "could not %s: %s (sqlite %d)", what, sqlite3_errmsg(c->db), code);
+	if (e)
+		e->sys = sqlite3_system_errno(c->db);
+	return -1;
+}
+
+int sqlite_run(struct store_conn *c, enum fixed f, struct err *e)
+{
+	int rc;
+
+	if (!c->fixed[f] && sqlite3_prepare_v3(c->db, fixed_sql[f], -1, SQLITE_PREPARE_PERSISTENT,
+				&c->fixed[f], NULL) != SQLITE_OK)
+		return sqlite_fail(c, fixed_sql[f], e);
+	rc = sqlite3_step(c->fixed[f]);
+	if (rc == SQLITE_DONE || rc == SQLITE_ROW) {
+		sqlite3_reset(c->fixed[f]);
+		return 0;
+	}
+	sqlite_fail(c, fixed_sql[f], e);
+	sqlite3_reset(c->fixed[f]);
+	return -1;
+}
+
+static sqlite3_stmt *stmt_of(struct store_query *q)
+{
+	return (sqlite3_stmt *)q;
+}
+
+int sqlite_prepare(struct store_conn *c, const char *sql, struct store_query **ret, struct err *e)
+{
+	sqlite3_stmt *q = NULL;
+	const char *tail = NULL;
+
+	if (sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q, &tail) != SQLITE_OK)
+		return sqlite_fail(c, "prepare a statement", e);
+	assert(q && *tail == '\0');
+	*ret = (struct store_query *)q;
+	return 0;
+}
+
+void sqlite_finalize(struct store_query *q)
+{
+	sqlite3_finalize(stmt_of(q));
+}
+
+void sqlite_reset(struct store_query *q)
+{
+	sqlite3_reset(stmt_of(q));
+}
+
+void sqlite_clear(struct store_query *q)
+{
+	sqlite3_clear_bindings(stmt_of(q));
+}
+
+bool sqlite_bind_i64(struct store_query *q, const char *name, int64_t v)
+{
+	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+
+	return i > 0 && sqlite3_bind_int64(stmt_of(q), i, v) == SQLITE_OK;
+}
+
+bool sqlite_bind_text(struct store_query *q, const char *name, struct str v)
+{
+	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+
+	return i > 0 && sqlite3_bind_text64(
+			    stmt_of(q), i, v.p, v.n, SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK;
+}
+
+bool sqlite_bind_blob(struct store_query *q, const char *name, struct str v)
+{
+	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+
+	return i > 0 && sqlite3_bind_blob64(stmt_of(q), i, v.p, v.n, SQLITE_TRANSIENT) == SQLITE_OK;
+}
+
+bool sqlite_bind_null(struct store_query *q, const char *name)
+{
+	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+
+	return i > 0 && sqlite3_bind_null(stmt_of(q), i) == SQLITE_OK;
+}
+
+int sqlite_step(struct store_conn *c, struct store_query *q, struct err *e)
+{
+	int rc = sqlite3_step(stmt_of(q));
+
+	if (rc == SQLITE_ROW)
+		return 1;
+	if (rc != SQLITE_DONE)
+		sqlite_fail(c, "run a statement", e);
+	/* Ready to be bound and run again, and holding nothing. */
+	sqlite3_reset(stmt_of(q));
+	return rc == SQLITE_DONE ? 0 : -1;
+}
+
+int64_t sqlite_col_i64(struct store_query *q, int col)
+{
+	return sqlite3_column_int64(stmt_of(q), col);
+}
+
+struct str sqlite_col_bytes(struct store_query *q, int col)
+{
+	const void *p;
+
+	if (sqlite3_column_type(stmt_of(q), col) == SQLITE_NULL)
+		return STR_NONE;
+	p = sqlite3_column_blob(stmt_of(q), col);
+	/* SQLite gives NULL for an empty blob; that is still not NULL. */
+	return (struct str){p ? p : "", (size_t)sqlite3_column_bytes(stmt_of(q), col)};
+}
+
+bool sqlite_col_null(struct store_query *q, int col)
+{
+	return sqlite3_column_type(stmt_of(q), col) == SQLITE_NULL;
+}
+
+int64_t sqlite_changes(struct store_conn *c)
+{
+	return sqlite3_changes64(c->db);
+}
+
+int64_t sqlite_last_id(struct store_conn *c)
+{
+	return sqlite3_last_insert_rowid(c->db);
+}
+
+int sqlite_script(struct store_conn *c, const char *sql, struct err *e)
+{
+	if (sqlite3_exec(c->db, sql, NULL, NULL, NULL) == SQLITE_OK)
+		return 0;
+	return sqlite_fail(c, "run a script of SQL", e);
+}
