@@ -1,15 +1,18 @@
 /* What arrived at a project's hooks. */
+#include "api/hook_actions.h"
 #include "api/order.h"
 #include "api/routes.h"
 #include "api/view.h"
 
 #include "base/limits.h"
+#include "model/action.h"
 #include "model/event.h"
 #include "queue/intake.h"
 
 #include <inttypes.h>
 
-static void event_json(struct api_call *c, const struct model_event *ev, struct str body)
+/* The caller closes it. */
+static void event_open(struct api_call *c, const struct model_event *ev)
 {
 	struct json_out *w = &c->w;
 	json_open_object(w, NULL);
@@ -25,9 +28,6 @@ static void event_json(struct api_call *c, const struct model_event *ev, struct 
 	json_put_str(w, "outcome", str_c(model_outcome_name(ev->outcome)));
 	api_put_i64_or_null(w, "task", ev->task_id);
 	json_put_i64(w, "attempt", ev->attempt);
-	if (body.p)
-		json_put_str(w, "body", body);
-	json_close_object(w);
 }
 
 int api_event_list(struct api_call *c, struct err *e)
@@ -40,8 +40,10 @@ int api_event_list(struct api_call *c, struct err *e)
 	    model_event_list(db, c->r->arena, filter, page, api_viewer(c), &list, e) < 0)
 		return -1;
 	api_list_open(c);
-	for (size_t i = 0; i < list.n; i++)
-		event_json(c, &list.v[i], STR_NONE);
+	for (size_t i = 0; i < list.n; i++) {
+		event_open(c, &list.v[i]);
+		json_close_object(&c->w);
+	}
 	api_list_close_id(c, list.more, list.n ? list.v[list.n - 1].id : 0);
 	return 0;
 }
@@ -76,7 +78,12 @@ int api_event_get(struct api_call *c, struct err *e)
 	buf_fini(&c->out);
 	buf_init(&c->out, 6 * (size_t)LIMIT_HOOK_BODY_BYTES + 65536);
 	json_out_init(&c->w, &c->out);
-	event_json(c, &ev, body);
+	event_open(c, &ev);
+	if (api_event_actions(c, db, ev.id, e) < 0)
+		return -1;
+	if (body.p)
+		json_put_str(&c->w, "body", body);
+	json_close_object(&c->w);
 	return 0;
 }
 
@@ -87,7 +94,21 @@ static int replay_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	int64_t task = 0;
 	if (event_find(c, db, &ev, e) < 0)
 		return -1;
-	if (!ev.ref.n) {
+	int again = model_action_restart(db, ev.id, e);
+	if (again < 0)
+		return -1;
+	if (again > 0) {
+		c->kick = true;
+		if (api_audit(c, db, str_c(arena_printf(c->r->arena, "event %" PRId64, ev.id)),
+			STR_NONE, e) < 0)
+			return -1;
+		json_open_object(&c->w, NULL);
+		json_put_null(&c->w, "task");
+		json_put_i64(&c->w, "event", ev.id);
+		json_close_object(&c->w);
+		return 0;
+	}
+	if (!ev.ref.n || str_starts(ev.ref, STR("refs/"))) {
 		err_set(e, ERR_CONFLICT, "event %" PRId64 " names no branch", ev.id);
 		return err_hint(e, "slipway deploy %.*s", STR_ARG(c->who->project));
 	}

@@ -1,4 +1,5 @@
 /* Hooks of a project: their secrets are made here, shown once and kept sealed. */
+#include "api/hook_actions.h"
 #include "api/hook_host.h"
 #include "api/input.h"
 #include "api/routes.h"
@@ -6,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/name.h"
+#include "hooks/action.h"
 #include "hooks/policy.h"
 #include "hooks/sender.h"
 #include "model/hook.h"
@@ -92,6 +94,7 @@ static void hook_json(
 	json_put_str(w, "url", str_c(url));
 	json_put_time(w, "created_at", h->created_ms);
 	settings_json(c, h->settings);
+	api_actions_json(c, sender_find(h->sender), h->actions);
 	sender_json(c, h->sender);
 	json_put_time(
 	    w, "old_secret_until", h->old_until_ms > clock_wall_ms() ? h->old_until_ms : 0);
@@ -164,17 +167,24 @@ static int hook_read(struct api_call *c, struct hook_new *n, struct err *e)
 	if (n->sender && n->secret.n && sender_check_secret(n->sender, n->secret, e) < 0)
 		return err_at(e, "/secret");
 	if (n->sender)
-		return settings_text(c, STR_NONE, n->sender, &h->settings, e);
+		return settings_text(c, STR_NONE, n->sender, &h->settings, e) < 0 ||
+			       api_actions_read(c, n->sender, STR_NONE, &h->actions, e) < 0
+			   ? -1
+			   : 0;
 	err_set(e, ERR_INVALID, "there is no such sender");
 	err_hint(e, "known: %s", sender_names());
 	return err_at(e, "/sender");
 }
 
 /* Which branch a push must be of has to be known from somewhere. */
-static int check_branch(
-    const struct sender *s, struct str branch, const struct model_project *p, struct err *e)
+static int check_branch(const struct sender *s, const struct model_hook *h,
+    const struct model_project *p, struct err *e)
 {
-	if (!s->pushes || s->head_at || branch.n || p->source_ref.n)
+	struct actions follow;
+	if (actions_read(h->actions, s, &follow, e) != 0)
+		return -1;
+	if (!s->pushes || s->head_at || h->branch.n || p->source_ref.n ||
+	    !(follow.kinds & ACTIONS_LOOK))
 		return 0;
 	err_set(e, ERR_INVALID,
 	    "the hook needs a branch: the project follows the remote's HEAD, and this sender does "
@@ -206,9 +216,10 @@ static int create_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 		return -1;
 	}
 	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
-	if (found > 0 && check_branch(n->sender, n->row.branch, &p, e) < 0)
+	if (found > 0 && check_branch(n->sender, &n->row, &p, e) < 0)
 		return -1;
-	if (found < 0 || api_audit(c, db, n->row.name, n->row.sender, e) < 0)
+	if (found < 0 || api_actions_check(c, db, n->row.actions, e) < 0 ||
+	    api_audit(c, db, n->row.name, n->row.sender, e) < 0)
 		return -1;
 	c->changed_hook = n->row.name;
 	struct str hook_page = found && str_eq_c(n->row.sender, "github")
@@ -279,7 +290,9 @@ static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	const struct sender *sender = sender_find(h.sender);
 	if (!sender)
 		return err_set(e, ERR_CONFLICT, "this version does not know the hook's sender");
-	if (settings_text(c, h.settings, sender, &h.settings, e) < 0)
+	if (settings_text(c, h.settings, sender, &h.settings, e) < 0 ||
+	    api_actions_read(c, sender, h.actions, &h.actions, e) < 0 ||
+	    api_actions_check(c, db, h.actions, e) < 0)
 		return -1;
 	if (api_has(c->body, "branch")) {
 		struct str branch = api_str(c->body, "branch");
@@ -290,11 +303,11 @@ static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	if (json_get_bool(c->body, "paused", &h.paused, e) < 0)
 		return -1;
 	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
-	if (found < 0 || (found > 0 && check_branch(sender, h.branch, &p, e) < 0))
+	if (found < 0 || (found > 0 && check_branch(sender, &h, &p, e) < 0))
 		return -1;
 	CLEANUP_JSON json_t *holder = json_pack("{s:O}", "x", c->body);
 	if (api_json_member(c, holder, "x", &said, e) < 0 ||
-	    model_hook_update(db, h.id, h.branch, h.settings, e) < 0 ||
+	    model_hook_update(db, h.id, h.branch, h.settings, h.actions, e) < 0 ||
 	    model_hook_set_paused(db, h.id, h.paused, e) < 0 ||
 	    api_audit(c, db, h.name, said, e) < 0)
 		return -1;

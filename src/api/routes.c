@@ -81,7 +81,7 @@ static const struct api_route table[] = {
 	    "Change what a hook takes, pause it or let it go on", NULL, "HookUpdate", "Hook", 200},
 	GET(VIEW, PROJECT, PROJECT "/events", api_event_list, "events", "What arrived, newest first", PAGE, "EventList"),
 	GET(VIEW, PROJECT, PROJECT "/events/{event}", api_event_get, "events", "One event, with its body", NULL, "Event"),
-	POST(DEPLOY, PROJECT, "event.replay", PROJECT "/events/{event}/replay", api_event_replay, "events", "Look at the event's branch again", "Empty", "TaskRef", 202),
+	POST(DEPLOY, PROJECT, "event.replay", PROJECT "/events/{event}/replay", api_event_replay, "events", "Look at the event's branch again, or begin its hook's actions again", "Empty", "EventReplayed", 202),
 
 	GET(VIEW, PROJECT, PROJECT "/channels", api_channel_list, "notify", "Whom it tells of what happens", PAGE, "ChannelList"),
 	POST(ADMIN, PROJECT, "channel.create", PROJECT "/channels", api_channel_create, "notify", "Make a channel; a secret that was made is shown once", "ChannelCreate", "Channel", 201),

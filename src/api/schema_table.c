@@ -162,7 +162,7 @@ static const struct api_field step[] = {
 static const struct api_field task[] = {
     NUMBER("id", REQ, ""),
     TEXT("project", REQ, ""),
-    TEXT("kind", REQ, "deploy, rollback, stop, start, restart, scale, destroy or run"),
+    TEXT("kind", REQ, "deploy, rollback, stop, start, restart, scale, destroy, run or check"),
     TEXT("state", REQ, "waiting, running, done, failed, cancelled, superseded or dead"),
     TEXT("ref", REQ | NUL, "branch, tag or commit asked for"),
     TEXT("commit", REQ | NUL, "once it is known"),
@@ -263,7 +263,8 @@ static const struct api_field removed[] = {
 	    LIST("events", NUL, "string", 32, "kinds, as the sender calls them; globs"),           \
 	    LIST("paths", NUL, "string", 64, "globs: pushes that changed none are left out"),      \
 	    MAP("fields", NUL, "string", "JSON pointers to globs that must fit"),                  \
-	    OBJECT("limit", NUL, "HookLimit", "of deliveries; absent: none")
+	    OBJECT("limit", NUL, "HookLimit", "of deliveries; absent: none"),                      \
+	    LIST("actions", NUL, "HookAction", 8, "what follows, in order; absent: a deploy")
 static const struct api_field hook_create[] = {
     STRING("name", NUL, 64, "in its address; one of its kind; absent: the project's name"),
     STRING("sender", 0, 32,
@@ -277,6 +278,33 @@ static const struct api_field hook_update[] = {
     STRING("branch", NUL, 255, "only pushes of this branch; null: the project's"),
     BOOL("paused", 0, "what arrives is stored, and nothing follows"),
     HOOK_SETTINGS,
+};
+static const struct api_field hook_action[] = {
+    STRING("type", REQ, 16, "deploy, check, notify, forward or run"),
+    BOOL("forks", 0, "check: pull requests from other repositories too, without secrets"),
+    LIST("channels", 0, "string", 8, "notify: of the project; absent: who hears hook.received"),
+    STRING("channel", 0, 29, "forward: a webhook channel of the project"),
+    LIST("argv", 0, "string", 64, "run: the command; the event's body is its input"),
+    INT("timeout_ms", 0, 1000, 3600000, "run: absent, ten minutes"),
+};
+static const struct api_field event_replayed[] = {
+    NUMBER("task", REQ | NUL, "null: the actions of its hook begin again"),
+    NUMBER("event", 0, "then"),
+};
+static const struct api_field event_told[] = {
+    TEXT("channel", REQ, ""),
+    NUMBER("delivery", REQ, "its number in the channel's list"),
+    TEXT("state", REQ, "waiting, delivered, failed or superseded"),
+    NUMBER("attempts", REQ, ""),
+    TEXT("error", REQ | NUL, "of the last try"),
+};
+static const struct api_field event_action[] = {
+    NUMBER("position", REQ, "in the hook's list, from 1"),
+    TEXT("type", REQ, "deploy, check, notify, forward or run"),
+    TEXT("state", REQ, "later, waiting, running, done, failed or skipped"),
+    NUMBER("task", REQ | NUL, "that does it"),
+    TEXT("detail", REQ | NUL, "why it is so"),
+    LIST("deliveries", REQ, "EventTold", 0, "notify, forward: to whom, and what became of it"),
 };
 static const struct api_field hook_limit[] = {
     INT("per_minute", REQ, 1, 60000, "deliveries"),
@@ -403,6 +431,7 @@ static const struct api_field event[] = {
     TEXT("outcome", REQ, "waiting, served, uptodate, ignored, superseded or failed"),
     NUMBER("task", REQ | NUL, "that served it"),
     NUMBER("attempt", REQ, "from 1"),
+    LIST("actions", 0, "EventAction", 0, "what follows, where its hook says more than a deploy; not in lists"),
     STRING("body", NUL, 26214400, "as received; not in lists"),
 };
 static const struct api_field event_list[] = {LIST_OF("Event")};
@@ -538,6 +567,10 @@ static const struct api_schema table[] = {
     SCHEMA("HookTest", hook_test, "What became of a ping."),
     SCHEMA("HookUpdate", hook_update, "What changes; null takes a setting away."),
     SCHEMA("HookLimit", hook_limit, "How much a hook takes."),
+    SCHEMA("HookAction", hook_action, "One thing that follows from a hook's events."),
+    SCHEMA("EventAction", event_action, "Where one action of an event stands."),
+    SCHEMA("EventTold", event_told, "One delivery of an action."),
+    SCHEMA("EventReplayed", event_replayed, "What begins again."),
     SCHEMA("HookRotate", hook_rotate, "A new secret."),
     SCHEMA("Hook", hook, "A public endpoint for signed events."),
     SCHEMA("HookList", hook_list, "Hooks, newest first."),

@@ -20,6 +20,30 @@ static const char *list_text(struct cli *c, const json_t *list)
 	return text;
 }
 
+/* "run ./ingest", "check forks", "notify team, ops" */
+static const char *action_text(struct cli *c, const json_t *one)
+{
+	const char *text = cli_text(c, one, "type"), *channel = cli_text(c, one, "channel");
+	const json_t *list = json_object_get(one, "channels"), *argv = json_object_get(one, "argv");
+	if (json_is_true(json_object_get(one, "forks")))
+		return arena_printf(&c->a, "%s, forks too", text);
+	if (channel[0])
+		return arena_printf(&c->a, "%s to %s", text, channel);
+	if (list)
+		return arena_printf(&c->a, "%s %s", text, list_text(c, list));
+	for (size_t i = 0; i < json_array_size(argv); i++)
+		text = arena_printf(&c->a, "%s %s", text,
+		    out_safe(&c->a, str_c(json_string_value(json_array_get(argv, i)))));
+	return text;
+}
+
+static void actions_print(struct cli *c, const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++)
+		(void)printf(
+		    "  %-8s %s\n", i ? "" : "then", action_text(c, json_array_get(list, i)));
+}
+
 static void settings_print(struct cli *c, const json_t *hook)
 {
 	static const char *const lists[] = {"from", "events", "paths"};
@@ -33,6 +57,7 @@ static void settings_print(struct cli *c, const json_t *hook)
 		(void)printf("  field    %s = %s\n",
 		    out_safe(&c->a, str_c(json_object_iter_key(i))),
 		    out_safe(&c->a, str_c(json_string_value(json_object_iter_value(i)))));
+	actions_print(c, json_object_get(hook, "actions"));
 	if (limit)
 		(void)printf("  limit    %s a minute\n", cli_num(c, limit, "per_minute"));
 	if (json_is_true(json_object_get(hook, "paused")))
@@ -150,6 +175,70 @@ static int put_limit(struct cli *c, json_t *body, struct err *e)
 	return burst ? json_object_set_new(limit, "burst", json_integer(n)) : 0;
 }
 
+/* A command of one text: its words as JSON, or with blanks between. */
+static json_t *words(struct cli *c, const char *text, struct err *e)
+{
+	struct str rest = str_c(text), word;
+	if (text[0] == '[')
+		return json_read(rest, e);
+	json_t *list = json_array();
+	while (str_next(&rest, ' ', &word) == 1)
+		if (word.n)
+			(void)json_array_append_new(list, json_string(arena_cstr(&c->a, word)));
+	return list;
+}
+
+static json_t *names(struct cli *c, const char *text)
+{
+	struct str rest = str_c(text), name;
+	json_t *list = json_array();
+	while (str_next(&rest, ',', &name) == 1)
+		(void)json_array_append_new(list, json_string(arena_cstr(&c->a, name)));
+	return list;
+}
+
+static json_t *action_of(struct cli *c, const char *said, struct err *e)
+{
+	const char *equals = strchr(said, '='), *more = equals ? equals + 1 : NULL;
+	const char *type = equals ? arena_printf(&c->a, "%.*s", (int)(equals - said), said) : said;
+	json_t *o = json_pack("{s:s}", "type", type);
+	if (!more)
+		return o;
+	if (strcmp(type, "check") == 0 && strcmp(more, "forks") == 0)
+		(void)json_object_set_new(o, "forks", json_true());
+	else if (strcmp(type, "notify") == 0)
+		(void)json_object_set_new(o, "channels", names(c, more));
+	else if (strcmp(type, "forward") == 0)
+		(void)json_object_set_new(o, "channel", json_string(more));
+	else if (strcmp(type, "run") == 0)
+		(void)json_object_set_new(o, "argv", words(c, more, e));
+	else {
+		json_decref(o);
+		err_set(e, ERR_USAGE, "--action %s is none", said);
+		err_hint(e, "deploy, check, check=forks, notify, notify=CHANNEL, forward=CHANNEL, "
+			    "run=COMMAND");
+		return NULL;
+	}
+	return o;
+}
+
+static int put_actions(struct cli *c, json_t *body, struct err *e)
+{
+	const char *one = args_value_at(&c->args, "action", 0);
+	if (!one)
+		return 0;
+	json_t *list = strcmp(one, "default") == 0 ? json_null() : json_array();
+	(void)json_object_set_new(body, "actions", list);
+	for (size_t i = 0; json_is_array(list) && (one = args_value_at(&c->args, "action", i));
+	     i++) {
+		json_t *o = action_of(c, one, e);
+		if (!o)
+			return -1;
+		(void)json_array_append_new(list, o);
+	}
+	return 0;
+}
+
 static int put_secret(struct cli *c, json_t *body, struct err *e)
 {
 	const char *secret = cli_has(c, "secret-stdin") ? cli_stdin(c, SECRET_MAX, e) : NULL;
@@ -163,7 +252,10 @@ static int put_settings(struct cli *c, json_t *body, struct err *e)
 	put_list(c, body, "from", "from");
 	put_list(c, body, "event", "events");
 	put_list(c, body, "path", "paths");
-	return put_fields(c, body, e) < 0 || put_limit(c, body, e) < 0 ? -1 : 0;
+	return put_fields(c, body, e) < 0 || put_limit(c, body, e) < 0 ||
+		       put_actions(c, body, e) < 0
+		   ? -1
+		   : 0;
 }
 
 int cmd_hooks_create(struct cli *c)
@@ -250,9 +342,10 @@ int cmd_hooks_set(struct cli *c)
 	if (branch)
 		(void)json_object_set_new(
 		    body, "branch", strcmp(branch, "any") == 0 ? json_null() : json_string(branch));
-	if (name && put_settings(c, body, &e) == 0 && json_object_size(body) > 0)
+	int rc = name ? put_settings(c, body, &e) : -1;
+	if (rc == 0 && json_object_size(body) > 0)
 		return hook_patch(c, name, thing, body);
-	if (name && json_object_size(body) == 0) {
+	if (rc == 0) {
 		err_set(&e, ERR_USAGE, "nothing was said to change");
 		err_hint(&e, "slipway hooks set --help lists what can be");
 	}
@@ -347,6 +440,25 @@ static int event_get(
 	    c, "GET", cli_path(c, "projects/{}/events/{}", name, thing, NULL), NULL, ret, e);
 }
 
+/* "1 check   done     task 7" and whom a notify or forward told. */
+static void event_actions(struct cli *c, const json_t *list)
+{
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *x = json_array_get(list, i), *told = json_object_get(x, "deliveries");
+		const char *task =
+		    cli_int(x, "task") ? arena_printf(&c->a, "task %s", cli_num(c, x, "task")) : "";
+		(void)printf("action %-5s %-8s %-8s %s%s\n", cli_num(c, x, "position"),
+		    cli_text(c, x, "type"), cli_text(c, x, "state"), task,
+		    cli_text(c, x, "detail"));
+		for (size_t k = 0; k < json_array_size(told); k++) {
+			const json_t *d = json_array_get(told, k);
+			(void)printf("%-12s %-8s %-9s after %s tries %s\n", "",
+			    cli_text(c, d, "channel"), cli_text(c, d, "state"),
+			    cli_num(c, d, "attempts"), cli_text(c, d, "error"));
+		}
+	}
+}
+
 static int event_show(struct cli *c, const json_t *event)
 {
 	static const char *const keys[] = {
@@ -358,8 +470,9 @@ static int event_show(struct cli *c, const json_t *event)
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		if (cli_text(c, event, keys[i])[0])
 			(void)printf("%-12s %s\n", keys[i], cli_text(c, event, keys[i]));
-	(void)printf(
-	    "%-12s %s\n\n%s\n", "task", cli_num(c, event, "task"), cli_text(c, event, "body"));
+	(void)printf("%-12s %s\n", "task", cli_num(c, event, "task"));
+	event_actions(c, json_object_get(event, "actions"));
+	(void)printf("\n%s\n", cli_text(c, event, "body"));
 	return 0;
 }
 
@@ -406,5 +519,10 @@ int cmd_events_replay(struct cli *c)
 	    cli_call(c, "POST", cli_path(c, "projects/{}/events/{}/replay", name, thing, NULL),
 		json_object(), &answer, &e) < 0)
 		return cli_fail(c, &e);
-	return follow_answer(c, answer, &o);
+	if (cli_int(answer, "task") || c->json)
+		return follow_answer(c, answer, &o);
+	(void)printf("the actions of event %s begin again. Look: slipway events show %s %s\n",
+	    cli_num(c, answer, "event"), name, cli_num(c, answer, "event"));
+	json_decref(answer);
+	return 0;
 }

@@ -99,7 +99,8 @@ static const struct cli_flag env_set[] = {
 	    {"event", "KIND", "only these, as the sender calls them; globs; likewise", 0},         \
 	    {"path", "GLOB", "only pushes that change such files; likewise", 0},                   \
 	    {"field", "/A/B=GLOB", "only bodies in which it fits; likewise", 0},                   \
-	    {"limit", "N[/B]", "at most N deliveries a minute, B at once; or 'none'", 0}
+	    {"limit", "N[/B]", "at most N deliveries a minute, B at once; or 'none'", 0},          \
+	    {"action", "WHAT", "what follows, in order: deploy, check, check=forks, notify, notify=CHANNEL,CHANNEL, forward=CHANNEL, run=COMMAND; may be repeated; 'default' for a deploy", 0}
 /* clang-format off */
 static const struct cli_flag hooks_create[] = {
     {"sender", "S", "github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, standard, stripe, generic, bearer or huggingface (github)", 0},
@@ -203,9 +204,9 @@ static const struct cli_command table[] = {
 	{"domains add", "[NAME] DOMAIN", "claim a host name", "slipway domains add shop shop.example.org", follow, 1, 2, false, cmd_domains_add},
 	{"domains remove", "[NAME] DOMAIN", "give a host name up", "slipway domains remove shop shop.example.org", follow, 1, 2, false, cmd_domains_remove},
 	{"hooks list", "[NAME]", "endpoints for signed events", "slipway hooks list shop", list, 0, 1, false, cmd_hooks_list},
-	{"hooks create", "[NAME] [HOOK]", "make a hook; its secret is shown once", "slipway hooks create shop shop-push --sender github", hooks_create, 0, 2, false, cmd_hooks_create},
+	{"hooks create", "[NAME] [HOOK]", "make a hook; its secret is shown once", "slipway hooks create shop shop-push --sender github\nslipway hooks create shop door --sender particle --action notify=team --action 'run=python3 manage.py ingest'", hooks_create, 0, 2, false, cmd_hooks_create},
 	{"hooks show", "[NAME] HOOK", "one hook", "slipway hooks show shop shop", none, 1, 2, false, cmd_hooks_show},
-	{"hooks set", "[NAME] HOOK", "change what a hook takes", "slipway hooks set shop shop --from github --path 'src/**'", hooks_set, 1, 2, false, cmd_hooks_set},
+	{"hooks set", "[NAME] HOOK", "change what a hook takes", "slipway hooks set shop shop --from github --path 'src/**'\nslipway hooks set shop shop --action check --action deploy --action notify=team", hooks_set, 1, 2, false, cmd_hooks_set},
 	{"hooks test", "[NAME] HOOK", "send it a signed ping, by the way that senders take", "slipway hooks test shop shop", none, 1, 2, false, cmd_hooks_test},
 	{"hooks pause", "[NAME] HOOK", "what arrives is stored, and nothing follows", "slipway hooks pause shop shop", none, 1, 2, false, cmd_hooks_pause},
 	{"hooks resume", "[NAME] HOOK", "the end of a pause", "slipway hooks resume shop shop", none, 1, 2, false, cmd_hooks_resume},

@@ -12,6 +12,7 @@
 #include "daemon/layout.h"
 #include "daemon/settings.h"
 #include "daemon/system.h"
+#include "hooks/advance.h"
 #include "model/schema.h"
 #include "queue/schedule.h"
 
@@ -114,6 +115,30 @@ static void on_task_run(
 static void on_task_changed(void *ctx, int64_t task_id)
 {
 	api_task_changed(&((struct daemon *)ctx)->api, task_id);
+}
+
+static int on_advance(
+    void *ctx, struct store_db *db, int64_t now_ms, bool *more, bool *told, struct err *e)
+{
+	return advance_unit(((struct daemon *)ctx)->api.intake, db, now_ms, more, told, e);
+}
+
+static void on_told(void *ctx)
+{
+	notify_kick(((struct daemon *)ctx)->api.notify);
+}
+
+static int event_with_body(void *ctx, struct store_db *db, int64_t id, struct arena *a,
+    struct model_event *ev, struct str *body, struct err *e)
+{
+	return advance_body(((struct daemon *)ctx)->api.intake, db, id, a, ev, body, e);
+}
+
+static int event_body(
+    void *ctx, struct store_db *db, int64_t id, struct arena *a, struct str *body, struct err *e)
+{
+	struct model_event ev;
+	return event_with_body(ctx, db, id, a, &ev, body, e);
 }
 
 static void on_hook(struct http_call *c, struct http_request *r, void *ctx)
@@ -219,7 +244,9 @@ static int notify_open(struct daemon *d, struct err *e)
 	    .store = d->api.store,
 	    .outbound = d->outbound,
 	    .seal = d->api.seal,
-	    .schedule = &d->settings.retries};
+	    .schedule = &d->settings.retries,
+	    .body = event_body,
+	    .ctx = d};
 	d->api.notify = notify_new(&no);
 	return 0;
 }
@@ -250,6 +277,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .public_url = a->public_url,
 	    .allow_private_sources = true,
 	    .forgotten = on_forgotten,
+	    .body = event_with_body,
 	    .ctx = d};
 	a->deploy = deploy_new(&o);
 	uint64_t incarnation;
@@ -261,6 +289,8 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .run = on_task_run,
 	    .cancel = on_task_cancel,
 	    .changed = on_task_changed,
+	    .advance = on_advance,
+	    .told = on_told,
 	    .ctx = d};
 	if (!(a->queue = queue_open(&qo, e)))
 		return -1;

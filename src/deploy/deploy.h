@@ -42,7 +42,11 @@ struct deploy_options {
 	bool allow_private_sources; /* embedded: true */
 	/* A project was destroyed, durably. On the loop. */
 	void (*forgotten)(void *ctx, int64_t project_id);
-	void *ctx; /* of `forgotten` */
+	/* An event and its body, in the arena: 1, 0: there is none any more, -1. On the writer
+	 * thread. */
+	int (*body)(void *ctx, struct store_db *db, int64_t event_id, struct arena *a,
+	    struct model_event *ret, struct str *ret_body, struct err *e);
+	void *ctx; /* of both */
 };
 struct deploy *deploy_new(const struct deploy_options *o);
 void deploy_free(struct deploy *d);

@@ -92,7 +92,7 @@ int env_list(struct work *w, enum env_for why, const struct manifest_pair *own, 
 	put_pairs(&o, w->plan.env, w->plan.env_count);
 	for (size_t i = 0; i < w->envs.n; i++) {
 		const struct model_env *v = &w->envs.v[i];
-		bool given = why == ENV_RUN || v->build || !v->secret;
+		bool given = !v->secret || (!w->in.stranger && (why == ENV_RUN || v->build));
 		if (given && put_sealed(&o, v, e) != 0)
 			return -1;
 	}

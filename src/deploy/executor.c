@@ -25,6 +25,7 @@ const struct work_phase work_phases[DEPLOY_PHASE_COUNT] = {
     [DEPLOY_CLOSE] = {close_start, NULL, NULL, NULL},
     [DEPLOY_HALT] = {halt_start, NULL, NULL, NULL},
     [DEPLOY_ERASE] = {erase_start, NULL, NULL, NULL},
+    [DEPLOY_COMMAND] = {command_phase_start, job_abort, NULL, NULL},
     [DEPLOY_UNSWITCH] = {unswitch_start, NULL, NULL, NULL},
     [DEPLOY_UNDO_START] = {undo_start_start, NULL, NULL, NULL},
     [DEPLOY_UNDO_RELEASE] = {undo_release_start, NULL, NULL, NULL},
@@ -322,7 +323,8 @@ static enum deploy_flow flow_of(enum model_task_kind k)
 	    [MODEL_TASK_RESTART] = DEPLOY_FLOW_RESTART,
 	    [MODEL_TASK_SCALE] = DEPLOY_FLOW_SCALE,
 	    [MODEL_TASK_DESTROY] = DEPLOY_FLOW_DESTROY,
-	    [MODEL_TASK_RUN] = DEPLOY_FLOW_COUNT,
+	    [MODEL_TASK_RUN] = DEPLOY_FLOW_RUN,
+	    [MODEL_TASK_CHECK] = DEPLOY_FLOW_CHECK,
 	};
 	return of[k];
 }
@@ -344,12 +346,7 @@ static void work_begin(struct work *w)
 	log_event(LOG_INFO, "deploy", w->st.phase == DEPLOY_NEW ? "task_started" : "task_recovered",
 	    F_I64("task", w->task.id), F_STR("project", w->task.project),
 	    F_C("kind", model_task_kind_name(w->task.kind)));
-	if (w->st.flow == DEPLOY_FLOW_COUNT) {
-		w->st.flow = DEPLOY_FLOW_DEPLOY;
-		(void)err_set(&w->op_err, ERR_UNSUPPORTED, "tasks of kind '%s' are not run here",
-		    model_task_kind_name(w->task.kind));
-		load_failed(w);
-	} else if (facts_input(w, &w->op_err) != 0)
+	if (facts_input(w, &w->op_err) != 0)
 		load_failed(w);
 	else
 		work_unit(w, load_unit, loaded);
@@ -416,7 +413,7 @@ void deploy_on_line(void *deploy, const struct priv_status *s, struct str line)
 	for (struct work *w = d->works; w; w = w->next)
 		/* While a unit is under way the writer fills project and release. */
 		if (s->class == PRIV_SERVICE && !w->in_flight && w->st.phase >= DEPLOY_START &&
-		    s->release == (uint32_t)w->release.number &&
+		    w->st.flow != DEPLOY_FLOW_RUN && s->release == (uint32_t)w->release.number &&
 		    str_eq_c(w->project.name, s->project))
 			report_lines_add(w, line);
 }

@@ -25,7 +25,7 @@ static int pick_release(struct work *w, struct store_db *db, struct err *e)
 	if (w->release.number > 0 || w->st.flow == DEPLOY_FLOW_DESTROY)
 		return 0;
 	/* A crash may have come between the number and the first record of it. */
-	if (w->st.flow == DEPLOY_FLOW_DEPLOY)
+	if (w->st.flow == DEPLOY_FLOW_DEPLOY || w->st.flow == DEPLOY_FLOW_CHECK)
 		return model_release_made_by(db, w->project.id, w->task.id, w->task.attempt,
 			   &w->release.number, e) < 0
 			   ? -1
@@ -109,6 +109,26 @@ int facts_load(struct work *w, struct store_db *db, struct err *e)
 
 /* --- input --- */
 
+static int read_argv(struct work *w, const json_t *o, struct err *e)
+{
+	const json_t *argv = json_object_get(o, "argv");
+	size_t n = json_array_size(argv);
+	struct str *v = arena_array(&w->a, n + 1, sizeof(*v));
+	if (w->st.flow != DEPLOY_FLOW_RUN)
+		return 0;
+	if (!v || n == 0)
+		return err_set(e, ERR_INVALID, "the task's input names no command");
+	for (size_t i = 0; i < n; i++) {
+		const json_t *one = json_array_get(argv, i);
+		v[i] =
+		    arena_str(&w->a, (struct str){json_string_value(one), json_string_length(one)});
+		if (!json_is_string(one) || !v[i].p)
+			return err_set(e, ERR_INVALID, "the task's input names no command");
+	}
+	w->in.argv = (struct args){.v = v, .n = n};
+	return 0;
+}
+
 int facts_input(struct work *w, struct err *e)
 {
 	w->in.ref = w->task.ref;
@@ -133,9 +153,12 @@ int facts_input(struct work *w, struct err *e)
 	if (json_get_bool(o, "force", &w->in.force, e) < 0 ||
 	    json_get_bool(o, "plan_only", &w->in.plan_only, e) < 0 ||
 	    json_get_bool(o, "look", &w->in.look, e) < 0 ||
-	    json_get_i64(o, "release", 1, INT32_MAX, &w->in.release, e) < 0)
+	    json_get_bool(o, "stranger", &w->in.stranger, e) < 0 ||
+	    json_get_i64(o, "release", 1, INT32_MAX, &w->in.release, e) < 0 ||
+	    json_get_i64(o, "timeout_ms", 1, INT32_MAX, &w->in.timeout_ms, e) < 0 ||
+	    json_get_i64(o, "event", 1, INT64_MAX, &w->in.event, e) < 0)
 		return -1;
-	return 0;
+	return read_argv(w, o, e);
 }
 
 /* --- progress --- */
@@ -234,6 +257,16 @@ void facts_progress_read(struct work *w)
 		    w->release.number);
 		(void)err_hint(&w->failure,
 		    "look at what it did (slipway logs %.*s --process release), then deploy again",
+		    STR_ARG(w->task.project));
+		w->failed = true;
+	}
+	if (w->st.phase == DEPLOY_COMMAND && !w->failed) {
+		(void)err_set(&w->failure, ERR_FAILED,
+		    "the hook's command was running when the daemon ended; it is never run twice "
+		    "by "
+		    "itself");
+		(void)err_hint(&w->failure,
+		    "look at what it did (slipway logs %.*s --process run), then replay the event",
 		    STR_ARG(w->task.project));
 		w->failed = true;
 	}

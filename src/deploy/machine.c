@@ -117,6 +117,22 @@ const struct deploy_table deploy_table = {.row = {
 		[DEPLOY_ERASE] = FIRM_STEP(TO(FINISH), TO(FINISH), 900),
 		[DEPLOY_FINISH] = FINISH_STEP,
 	},
+	[DEPLOY_FLOW_CHECK] = {
+		[DEPLOY_NEW] = START_WITH(FETCH),
+		[DEPLOY_FETCH] = OPEN_STEP(TO(FETCH), TO(PLAN), TO(UNDO_RELEASE), 1800),
+		[DEPLOY_PLAN] = OPEN_STEP(TO(FETCH), TO(BUILD), TO(UNDO_RELEASE), 60),
+		[DEPLOY_BUILD] = OPEN_STEP(TO(FETCH), TO(CHECK), TO(UNDO_RELEASE), 7200),
+		[DEPLOY_CHECK] = OPEN_STEP(TO(FETCH), TO(UNDO_RELEASE), TO(UNDO_RELEASE), 14400),
+		[DEPLOY_UNDO_RELEASE] = BEST_STEP(TO(FINISH), 900),
+		[DEPLOY_FINISH] = FINISH_STEP,
+	},
+	/* At most once: found open after a crash it has failed, and what still runs of it is stopped. */
+	[DEPLOY_FLOW_RUN] = {
+		[DEPLOY_NEW] = START_WITH(COMMAND),
+		[DEPLOY_COMMAND] = OPEN_STEP(TO(UNDO_RELEASE), TO(FINISH), TO(FINISH), 7200),
+		[DEPLOY_UNDO_RELEASE] = BEST_STEP(TO(FINISH), 900),
+		[DEPLOY_FINISH] = FINISH_STEP,
+	},
 }};
 /* clang-format on */
 
@@ -141,6 +157,7 @@ static const struct {
     [DEPLOY_CLOSE] = {"close", "close"},
     [DEPLOY_HALT] = {"halt", "stop"},
     [DEPLOY_ERASE] = {"erase", "remove"},
+    [DEPLOY_COMMAND] = {"command", "run"},
     [DEPLOY_UNSWITCH] = {"unswitch", "undo"},
     [DEPLOY_UNDO_START] = {"undo-start", "undo"},
     [DEPLOY_UNDO_RELEASE] = {"undo-release", "undo"},

@@ -24,6 +24,8 @@ enum deploy_flow {
 	DEPLOY_FLOW_RESTART,
 	DEPLOY_FLOW_SCALE,
 	DEPLOY_FLOW_DESTROY,
+	DEPLOY_FLOW_CHECK, /* a deploy up to its checks; then nothing is left of it */
+	DEPLOY_FLOW_RUN,   /* one command in the live release */
 	DEPLOY_FLOW_COUNT
 };
 
@@ -41,12 +43,13 @@ enum deploy_phase {
 	DEPLOY_SWITCH,
 	DEPLOY_HANDOVER, /* processes that do not listen: old ones stopped, new ones started */
 	DEPLOY_DRAIN,
-	DEPLOY_OPEN,   /* the vhost sends traffic to the wanted instances */
-	DEPLOY_SHRINK, /* surplus instances drained and stopped */
-	DEPLOY_ROLL,   /* instances restarted one by one on their own sockets */
-	DEPLOY_CLOSE,  /* the vhost answers "stopped" */
-	DEPLOY_HALT,   /* everything of the project stopped */
-	DEPLOY_ERASE,  /* what the project has on this machine and in the store */
+	DEPLOY_OPEN,	/* the vhost sends traffic to the wanted instances */
+	DEPLOY_SHRINK,	/* surplus instances drained and stopped */
+	DEPLOY_ROLL,	/* instances restarted one by one on their own sockets */
+	DEPLOY_CLOSE,	/* the vhost answers "stopped" */
+	DEPLOY_HALT,	/* everything of the project stopped */
+	DEPLOY_ERASE,	/* what the project has on this machine and in the store */
+	DEPLOY_COMMAND, /* a hook's command, at most once */
 	/* back */
 	DEPLOY_UNSWITCH,
 	DEPLOY_UNDO_START,

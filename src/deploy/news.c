@@ -63,10 +63,12 @@ static void put_failure(struct work *w, struct news *l)
 static int publish(struct work *w, struct store_db *db, const char *event, const char *what,
     const struct news *l, int64_t project_id, struct err *e)
 {
+	bool check = w->st.flow == DEPLOY_FLOW_CHECK;
 	char key[64], series[96] = "";
 	(void)snprintf(key, sizeof(key), "task/%" PRId64 "/%s", w->task.id, what);
 	if (w->release.commit.n && w->release.commit.n <= 64)
-		(void)snprintf(series, sizeof(series), "commit/%.*s", STR_ARG(w->release.commit));
+		(void)snprintf(series, sizeof(series), "%s/%.*s", check ? "check" : "commit",
+		    STR_ARG(w->release.commit));
 	const struct notify_news n = {.project_id = project_id,
 	    .event = str_c(event),
 	    .key = str_c(key),
@@ -82,7 +84,9 @@ int news_started(struct work *w, struct store_db *db, struct err *e)
 	struct news l = {0};
 	arena_init(&l.a, NEWS_BYTES);
 	put_release(w, &l);
-	int rc = publish(w, db, "deploy.started", "start", &l, w->project.id, e);
+	bool check = w->st.flow == DEPLOY_FLOW_CHECK;
+	int rc = publish(
+	    w, db, check ? "check.started" : "deploy.started", "start", &l, w->project.id, e);
 	arena_fini(&l.a);
 	return rc;
 }
@@ -98,6 +102,10 @@ static const char *end_event(const struct work *w)
 		return NULL;
 	if (w->st.flow == DEPLOY_FLOW_DEPLOY)
 		return done ? "deploy.succeeded" : failed ? "deploy.failed" : "deploy.cancelled";
+	if (w->st.flow == DEPLOY_FLOW_CHECK)
+		return done ? "check.succeeded" : failed ? "check.failed" : "check.cancelled";
+	if (w->st.flow == DEPLOY_FLOW_RUN)
+		return failed ? "run.failed" : NULL;
 	if (w->st.flow == DEPLOY_FLOW_ROLLBACK)
 		return done ? "rollback.succeeded" : failed ? "rollback.failed" : NULL;
 	return w->st.flow == DEPLOY_FLOW_DESTROY && done ? "project.destroyed" : NULL;
@@ -113,7 +121,7 @@ int news_ended(struct work *w, struct store_db *db, struct err *e)
 	put_release(w, &l);
 	put(&l, "by", w->task.requested_by);
 	put(&l, "warning", buf_view(&w->warning));
-	if (w->st.outcome == DEPLOY_OUT_DONE)
+	if (w->st.outcome == DEPLOY_OUT_DONE && w->st.flow != DEPLOY_FLOW_CHECK)
 		put(&l, "url", report_url(w, &l.a));
 	if (w->st.outcome == DEPLOY_OUT_FAILED)
 		put_failure(w, &l);

@@ -157,7 +157,8 @@ void report_result(struct work *w, struct buf *out)
 	json_open_object(&j, NULL);
 	if (w->st.outcome == DEPLOY_OUT_UP_TO_DATE && !w->in.plan_only)
 		json_put_bool(&j, "up_to_date", true);
-	if (w->release.number > 0 && w->st.outcome == DEPLOY_OUT_DONE)
+	if (w->release.number > 0 && w->st.outcome == DEPLOY_OUT_DONE &&
+	    w->st.flow != DEPLOY_FLOW_CHECK)
 		json_put_i64(&j, "release", w->release.number);
 	if (w->release.commit.n > 0) {
 		json_put_str(&j, "commit", w->release.commit);
@@ -165,7 +166,8 @@ void report_result(struct work *w, struct buf *out)
 		json_put_str(&j, "author", w->release.author);
 		json_put_str(&j, "ref", w->release.ref);
 	}
-	if (w->st.flow != DEPLOY_FLOW_DESTROY && w->st.flow != DEPLOY_FLOW_STOP)
+	if (w->st.flow != DEPLOY_FLOW_DESTROY && w->st.flow != DEPLOY_FLOW_STOP &&
+	    w->st.flow != DEPLOY_FLOW_CHECK && w->st.flow != DEPLOY_FLOW_RUN)
 		put_url(&j, w);
 	json_put_i64(&j, "ms", clock_wall_ms() - w->begun_wall_ms);
 	if (w->switch_us > 0)
@@ -244,7 +246,7 @@ void report_error(struct work *w, struct buf *out)
 		put_hint(&j, w);
 	put_lines(&j, w);
 	put_serving(&j, w);
-	if (w->release.number > 0)
+	if (w->release.number > 0 && w->st.flow != DEPLOY_FLOW_CHECK)
 		json_put_i64(&j, "release", w->release.number);
 	put_receipt(&j, w);
 	json_close_object(&j);

@@ -232,7 +232,8 @@ void undo_start_start(struct work *w)
 
 static bool leaves_nothing(const struct work *w)
 {
-	return w->st.outcome == DEPLOY_OUT_UP_TO_DATE || w->st.outcome == DEPLOY_OUT_RETRY ||
+	return w->st.flow == DEPLOY_FLOW_CHECK || w->st.outcome == DEPLOY_OUT_UP_TO_DATE ||
+	       w->st.outcome == DEPLOY_OUT_RETRY ||
 	       (w->st.outcome == DEPLOY_OUT_CANCELLED && w->st.failed_at <= DEPLOY_PLAN);
 }
 
@@ -258,8 +259,20 @@ static void strays_stopped(struct work *w)
 	work_ops_end(w);
 }
 
+static void command_stopped(struct work *w)
+{
+	note(w, "the command could not be stopped");
+	work_done(w);
+}
+
 void undo_release_start(struct work *w)
 {
+	if (w->st.flow == DEPLOY_FLOW_RUN) {
+		work_ops_begin(w, command_stopped);
+		job_stop_strays(w);
+		work_ops_end(w);
+		return;
+	}
 	if (w->release.number == 0 || w->release.number == w->project.live) {
 		work_skip(w, "nothing to undo");
 		return;

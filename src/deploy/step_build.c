@@ -27,6 +27,12 @@ static void command_name(const struct plan_command *c, char *out, size_t size)
 	    out, size, "'%.*s'", (int)(name.n < 120 ? name.n : 120), name.p ? name.p : "");
 }
 
+/* What a stranger wrote runs without the cache that later builds trust. */
+static enum priv_sandbox build_sandbox(const struct work *w)
+{
+	return w->in.stranger ? PRIV_SANDBOX_STRANGER : PRIV_SANDBOX_BUILD;
+}
+
 static int command_start(struct work *w, const struct plan_command *c, const char *job,
     enum priv_sandbox sandbox, enum env_for why, work_then_fn *then, struct err *e)
 {
@@ -98,7 +104,8 @@ static void sealed(struct work *w)
 	if (w->detail.n == 0) {
 		buf_c(&w->detail, "nothing to build");
 	}
-	w->also = seal_unit;
+	if (w->st.flow != DEPLOY_FLOW_CHECK) /* that one stays in building, and is discarded */
+		w->also = seal_unit;
 	work_done(w);
 }
 
@@ -184,7 +191,7 @@ static void build_next(struct work *w)
 		seal_start(w);
 		return;
 	}
-	if (command_start(w, &w->plan.build[w->job_at], "build", PRIV_SANDBOX_BUILD, ENV_BUILD,
+	if (command_start(w, &w->plan.build[w->job_at], "build", build_sandbox(w), ENV_BUILD,
 		build_ended, &e) != 0)
 		work_fail(w, &e);
 }
@@ -224,8 +231,8 @@ static void check_next(struct work *w)
 		work_fail(w, NULL);
 	else if (w->job_at >= w->plan.check_count)
 		work_done(w);
-	else if (command_start(w, &w->plan.checks[w->job_at], "check", PRIV_SANDBOX_BUILD,
-		     ENV_BUILD, check_ended, &e) != 0)
+	else if (command_start(w, &w->plan.checks[w->job_at], "check", build_sandbox(w), ENV_BUILD,
+		     check_ended, &e) != 0)
 		work_fail(w, &e);
 }
 

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/name.h"
+#include "launch/sandbox.h"
 #include "model/place.h"
 #include "model/release_made.h"
 #include "text/json.h"
@@ -108,8 +109,8 @@ static int begin_unit(struct work *w, struct store_db *db, struct err *e)
 	    0)
 		return -1;
 	int rc = model_branch_head_get(db, &w->a, w->project.id, branch_of(w), &head, e);
-	bool rebuild =
-	    w->in.force || w->in.plan_only || w->in.archive.n > 0 || w->project.live == 0;
+	bool rebuild = w->st.flow == DEPLOY_FLOW_CHECK || w->in.force || w->in.plan_only ||
+		       w->in.archive.n > 0 || w->project.live == 0;
 	bool seen = w->in.look || (head.ok && !rebuild);
 	if (rc == 1 && seen && w->source.type == SOURCE_GIT)
 		w->source.unless_commit = head.commit;
@@ -274,6 +275,13 @@ static void begun(struct work *w)
 
 void fetch_start(struct work *w)
 {
+	struct err e;
+	if (w->in.stranger && sandbox_landlock_version() == 0) {
+		(void)err_set(&e, ERR_UNSUPPORTED,
+		    "this kernel has no Landlock: a stranger's code could not be kept apart");
+		work_fail(w, &e);
+		return;
+	}
 	work_unit(w, begin_unit, begun);
 }
 
@@ -297,6 +305,8 @@ static int remember_fetch(struct work *w, struct store_db *db, struct err *e)
 		return -1;
 	if (w->release.commit.n == 0)
 		return 0;
+	if (w->st.flow == DEPLOY_FLOW_CHECK) /* the branch's head is what deploys saw */
+		return model_task_set_head(db, &l, w->release.commit, e) < 0 ? -1 : 0;
 	struct model_branch_head head = {
 	    .commit = w->release.commit, .ok = false, .task_id = w->task.id};
 	return model_task_set_head(db, &l, w->release.commit, e) < 0 ||
@@ -389,7 +399,7 @@ static int plan_unit(struct work *w, struct store_db *db, struct err *e)
 {
 	if (model_release_set_plan(
 		db, w->project.id, w->release.number, buf_view(&w->plan_json), e) < 0 ||
-	    claim_domains(w, db, e) != 0)
+	    (w->st.flow != DEPLOY_FLOW_CHECK && claim_domains(w, db, e) != 0))
 		return -1;
 	struct model_release keep = w->release;
 	if (facts_load(w, db, e) != 0)

@@ -14,6 +14,7 @@
 #include "kinds/kinds.h"
 #include "model/domain.h"
 #include "model/env.h"
+#include "model/event.h"
 #include "model/project.h"
 #include "model/release.h"
 #include "model/step.h"
@@ -47,7 +48,10 @@ struct deploy {
 struct work_input {
 	struct str ref, url, archive, process;
 	bool force, plan_only, look;
+	bool stranger; /* nothing of it is trusted: no secrets, no cache */
 	int64_t release;
+	struct args argv; /* of a command */
+	int64_t timeout_ms, event;
 };
 
 typedef int work_unit_fn(struct work *w, struct store_db *db, struct err *e);
@@ -114,6 +118,9 @@ struct work {
 
 	struct source_spec source;
 	struct source_result fetched;
+
+	struct model_event event; /* that a command is about; id 0: none */
+	struct str event_body;
 
 	uint64_t *gone; /* instances that were over, or ending, when this start began */
 	size_t gone_count;
@@ -224,7 +231,7 @@ int news_ended(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 
 /* job.c: one command, or our own slipway-tree, to its end. */
 struct job {
-	const char *name; /* "fetch", "build", "check", "release" */
+	const char *name; /* "fetch", "build", "check", "release", "hook" */
 	enum priv_sandbox sandbox;
 	enum priv_program program;
 	const struct args *argv, *env;
@@ -303,6 +310,7 @@ void roll_on_status(struct work *w, const struct priv_status *s);
 void close_start(struct work *w);
 void halt_start(struct work *w);
 void erase_start(struct work *w);
+void command_phase_start(struct work *w);
 void unswitch_start(struct work *w);
 void undo_start_start(struct work *w);
 void undo_release_start(struct work *w);

@@ -29,12 +29,15 @@ void environ_dirs(const struct guest *g, struct environ_dirs *ret)
 	else
 		snprintf(ret->work, sizeof(ret->work), "%s%s%s", ret->release,
 		    g->subdir[0] ? "/" : "", g->subdir);
-	snprintf(
-	    ret->home, sizeof(ret->home), "%s/%s", top, g->sandbox == GUEST_RUN ? "data" : "cache");
 	if (g->tmp[0])
 		snprintf(ret->tmp, sizeof(ret->tmp), "%s/tmp/%s", top, g->tmp);
 	else
 		snprintf(ret->tmp, sizeof(ret->tmp), "/tmp");
+	if (g->sandbox == GUEST_STRANGER)
+		memcpy(ret->home, ret->tmp, sizeof(ret->home));
+	else
+		snprintf(ret->home, sizeof(ret->home), "%s/%s", top,
+		    g->sandbox == GUEST_RUN ? "data" : "cache");
 }
 
 /* The whole of a memory file or file, from its start whatever its offset is; closes it. */
@@ -80,13 +83,13 @@ static void put(struct list *l, struct arena *a, const char *fmt, ...)
 		l->v[l->n++] = s;
 }
 
-/* What only this program can say, or is meant for it; the list may say the rest, also other SLIPWAY_
- * variables (nobody can set those: name_env_key). */
+/* What only this program can say, or is meant for it; the list may say the rest, also other
+ * SLIPWAY_ variables (nobody can set those: name_env_key). */
 static bool is_ours(struct str s)
 {
-	static const char *const ours[] = {"SLIPWAY_RELEASE=", "SLIPWAY_PROCESS=",
-	    "SLIPWAY_INSTANCE=", "SLIPWAY_SECRET_FD=", "SLIPWAY_EXPAND=", "SLIPWAY_PATH=",
-	    "LISTEN_", "PWD="};
+	static const char *const ours[] = {
+	    "SLIPWAY_RELEASE=", "SLIPWAY_PROCESS=", "SLIPWAY_INSTANCE=", "SLIPWAY_SECRET_FD=",
+	    "SLIPWAY_EXPAND=", "SLIPWAY_PATH=", "SLIPWAY_CACHE_DIR=", "LISTEN_", "PWD="};
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (str_starts(s, str_c(ours[i])))
 			return true;
@@ -143,7 +146,7 @@ static void put_defaults(struct list *l, struct arena *a, const struct args *giv
 		put(l, a, "TMPDIR=%s", d->tmp);
 	if (!is_given(given, "LANG"))
 		put(l, a, "LANG=C.UTF-8");
-	if (g->sandbox == GUEST_BUILD && !is_given(given, "CI"))
+	if ((g->sandbox == GUEST_BUILD || g->sandbox == GUEST_STRANGER) && !is_given(given, "CI"))
 		put(l, a, "CI=true");
 }
 
@@ -154,6 +157,10 @@ static void put_ours(
 	put(l, a, "SLIPWAY_RELEASE=%u", g->release);
 	put(l, a, "SLIPWAY_PROCESS=%s.%u", g->process, g->instance);
 	put(l, a, "SLIPWAY_INSTANCE=%s", g->key);
+	if (g->sandbox == GUEST_STRANGER) {
+		put(l, a, "SLIPWAY_CACHE_DIR=%s/cache", d->tmp);
+		put(l, a, "npm_config_cache=%s/cache/npm", d->tmp);
+	}
 	if (g->port)
 		put(l, a, "PORT=%u", g->port);
 	if (g->secret)
@@ -169,7 +176,8 @@ static void put_given(struct list *l, const struct args *given, const struct gue
 {
 	for (size_t i = 0; i < given->n; i++) {
 		struct str s = given->v[i];
-		if (is_ours(s) || (g->port && str_starts(s, STR("PORT="))))
+		if (is_ours(s) || (g->port && str_starts(s, STR("PORT="))) ||
+		    (g->sandbox == GUEST_STRANGER && str_starts(s, STR("npm_config_cache="))))
 			continue;
 		if (l->n >= l->max || s.n == 0 || s.p[0] == '=' || str_find(s, '=', 0) == SIZE_MAX)
 			l->full = true;

@@ -169,6 +169,7 @@ int instance_fill_guest(
 	    [PRIV_SANDBOX_RUN] = GUEST_RUN,
 	    [PRIV_SANDBOX_BUILD] = GUEST_BUILD,
 	    [PRIV_SANDBOX_FETCH] = GUEST_FETCH,
+	    [PRIV_SANDBOX_STRANGER] = GUEST_STRANGER,
 	};
 	const struct priv_start *s = &in->spec;
 	*g = (struct guest){.sandbox = sandboxes[s->sandbox],

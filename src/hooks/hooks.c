@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "hooks/action.h"
 #include "hooks/answer.h"
 #include "hooks/figures.h"
 #include "hooks/policy.h"
@@ -29,7 +30,10 @@ enum {
  * look-up, one HMAC and one unit of the store. A hook that changes is read again by itself; the
  * table is used on the loop thread only. */
 struct hook {
-	char *name, *branch; /* branch: its own or the project's; "": the remote's HEAD */
+	char *name, *branch; /* branch: its own or the project's; "": the remote's HEAD, or any
+				where nothing looks at one */
+	bool own_branch;
+	struct actions actions;
 	int64_t id, project_id;
 	const struct sender *sender;
 	struct sender_credential secrets[2]; /* and the one before, while it is good */
@@ -114,6 +118,10 @@ static int row_open(
 	CLEANUP_JSON json_t *settings = json_read(m->settings, e);
 	if (!settings || policy_init(&row->policy, settings, row->sender, e) != 0)
 		return err_prefix(e, "the settings of hook '%s'", row->name);
+	if (actions_read(m->actions, row->sender, &row->actions, e) != 0)
+		return err_prefix(e, "the actions of hook '%s'", row->name);
+	if (!row->own_branch && !(row->actions.kinds & ACTIONS_LOOK))
+		row->branch[0] = '\0';
 	if (secret_open(row, m->secret, 0, seal, e) != 0)
 		return -1;
 	if (m->old_secret.n && m->old_until_ms > clock_wall_ms())
@@ -131,6 +139,7 @@ static int table_add(
 	struct hook row = {
 	    .name = mem_dup(m->name),
 	    .branch = mem_dup(m->branch.n ? m->branch : m->project_branch),
+	    .own_branch = m->branch.n > 0,
 	    .id = m->id,
 	    .project_id = m->project_id,
 	    .sender = sender,
@@ -448,15 +457,9 @@ static const char *why_ignored(
 {
 	if (hook->paused)
 		return "the hook is paused";
-	if (ev->ignored)
-		return ev->ignored;
-	struct str branch =
-	    hook->branch[0] ? str_c(hook->branch) : sender_head(hook->sender, ev, a);
-	if (!branch.n)
-		return "neither the hook nor its project has a branch";
-	if (!str_eq(ev->ref, branch))
-		return "another branch";
-	return policy_leaves_out(&hook->policy, hook->sender, ev, a);
+	const char *why = actions_leave_out(
+	    &hook->actions, hook->sender, str_c(hook->branch), hook->own_branch, ev, a);
+	return why ? why : policy_leaves_out(&hook->policy, hook->sender, ev, a);
 }
 
 /* Of the branches that a delivery speaks of, the first that something follows for. */
@@ -494,12 +497,15 @@ static void hook_store(const struct reception *x, const struct sender_event *ev)
 			     : recent_key(x->h->recent, str_c(hook->sender->name), r->path, r->body,
 				   now, r->arena),
 	    .kind = ev->kind,
-	    .ref = ev->ref,
+	    .ref = ev->pull && !hook->actions.own ? STR("") : ev->ref,
 	    .before = ev->before,
 	    .after = ev->after,
 	    .body = ev->json,
 	    .received_ms = now,
 	    .triggers = !d->note,
+	    .acts = hook->actions.own,
+	    .pull = ev->pull,
+	    .stranger = ev->stranger,
 	};
 	if (intake_accept(x->h->o.intake, &d->ask, r->arena, &e) != 0)
 		refuse(x, &e);

@@ -57,9 +57,14 @@ struct sender_event {
 	struct str key;	 /* delivery id; empty: none was sent, the caller makes one from the body */
 	struct str kind; /* "push", "ping", … as the sender calls it */
 	struct str ref;	 /* branch without refs/heads/; empty: none */
-	struct str before, after;  /* commits; empty: not said */
-	struct str json;	   /* the body as JSON, whatever form it came in */
-	bool push;		   /* looks at a branch */
+	struct str before, after; /* commits; empty: not said */
+	struct str json;	  /* the body as JSON, whatever form it came in */
+	bool push;		  /* looks at a branch */
+	bool ping;		  /* only wants to know whether somebody is there */
+	bool pull;     /* a pull request that has something new to check; ref is its head's
+			  whole name, `base` the branch that it is for */
+	bool stranger; /* …from another repository */
+	struct str base;
 	const char *ignored;	   /* why nothing follows; NULL: something does */
 	struct sender_event *next; /* the same delivery speaks of another branch, too */
 };

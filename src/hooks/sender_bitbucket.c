@@ -95,7 +95,8 @@ static int server_read(struct http_request *r, struct sender_event *ret, struct 
 		return -1;
 	if (str_eq_c(ret->kind, "repo:refs_changed"))
 		return read_changes(r, "/changes", server_change, ret, e);
-	ret->ignored = str_eq_c(ret->kind, "diagnostics:ping") ? "a ping" : "not a push";
+	ret->ping = str_eq_c(ret->kind, "diagnostics:ping");
+	ret->ignored = ret->ping ? "a ping" : "not a push";
 	return 0;
 }
 

@@ -45,7 +45,8 @@ static int huggingface_read(struct http_request *r, struct sender_event *ret, st
 		err_set(e, ERR_INVALID, "the event does not say its scope and action");
 		return err_at(e, "/event");
 	}
-	ret->ignored = "not a push";
+	ret->ping = str_eq_c(action, "ping");
+	ret->ignored = ret->ping ? "a ping" : "not a push";
 	return str_eq_c(scope, "repo.content") ? read_refs(r, ret, e) : 0;
 }
 

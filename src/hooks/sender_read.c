@@ -2,6 +2,7 @@
 #include "hooks/sender_parts.h"
 
 #include "base/name.h"
+#include "base/num.h"
 
 enum { CHANGES_MAX = 64 }; /* of one delivery that are looked at */
 
@@ -115,6 +116,38 @@ static int text_or_null(const struct skim_member *m, struct str *ret, struct err
 	return err_at(e, "/%s", m->key);
 }
 
+static struct str number_at(struct str json, const char *pointer, struct arena *a)
+{
+	struct skim_member m;
+	struct err ignored;
+	bool there = skim_at(json, str_c(pointer), a, &m, &ignored) == 0 && m.type == SKIM_NUMBER;
+	return there ? m.value : STR_NONE;
+}
+
+/* GitHub's "pull_request", Gitea's and its kin's: of its many actions those that bring commits. */
+static int read_pull(struct arena *a, struct sender_event *ret, struct err *e)
+{
+	static const char *const fresh[] = {"opened", "reopened", "synchronize", "synchronized"};
+	struct str json = ret->json, action = sender_text(json, "/action", a),
+		   head = number_at(json, "/pull_request/head/repo/id", a),
+		   base = number_at(json, "/pull_request/base/repo/id", a);
+	uint64_t number;
+	for (size_t i = 0; i < sizeof(fresh) / sizeof(*fresh); i++)
+		ret->pull = ret->pull || str_eq_c(action, fresh[i]);
+	if (!ret->pull)
+		return 0;
+	ret->after = sender_text(json, "/pull_request/head/sha", a);
+	ret->base = sender_text(json, "/pull_request/base/ref", a);
+	if (name_commit(ret->after, NULL) != 0 || name_ref(ret->base, NULL) != 0 ||
+	    !num_u64(number_at(json, "/number", a), 1, UINT32_MAX, &number)) {
+		ret->pull = false;
+		return 0;
+	}
+	ret->stranger = !head.n || !str_eq(head, base);
+	ret->ref = str_c(arena_printf(a, "refs/pull/%llu/head", (unsigned long long)number));
+	return ret->ref.n ? 0 : err_set(e, ERR_TOO_LARGE, "the delivery is too large");
+}
+
 int sender_read_hub(struct http_request *r, struct sender_event *ret, struct err *e)
 {
 	enum { REF, BEFORE, AFTER, DELETED, MEMBERS };
@@ -125,8 +158,9 @@ int sender_read_hub(struct http_request *r, struct sender_event *ret, struct err
 	if (sender_read_json(r, m, push ? MEMBERS : 0, ret, e) != 0)
 		return -1;
 	if (!push) {
-		ret->ignored = str_eq_c(ret->kind, "ping") ? "a ping" : "not a push";
-		return 0;
+		ret->ping = str_eq_c(ret->kind, "ping");
+		ret->ignored = ret->ping ? "a ping" : "not a push";
+		return str_eq_c(ret->kind, "pull_request") ? read_pull(r->arena, ret, e) : 0;
 	}
 	if (text_or_null(&m[BEFORE], &before, e) != 0 || text_or_null(&m[AFTER], &after, e) != 0 ||
 	    sender_read_ref(m[REF].value, before, after, ret, e) != 0)

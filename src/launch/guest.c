@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const sandbox_names[GUEST_SANDBOX_COUNT] = {"run", "build", "fetch"};
+static const char *const sandbox_names[GUEST_SANDBOX_COUNT] = {"run", "build", "fetch", "stranger"};
 
 static void add(struct guest_line *l, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -74,7 +74,7 @@ static int parse_sandbox(struct str v, struct guest *g, struct err *e)
 			g->sandbox = (enum guest_sandbox)i;
 			return 0;
 		}
-	return err_set(e, ERR_USAGE, "--sandbox is none of run, build, fetch");
+	return err_set(e, ERR_USAGE, "--sandbox is none of run, build, fetch, stranger");
 }
 
 static int copy_path(struct str v, char *out, size_t size, struct err *e)

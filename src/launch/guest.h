@@ -2,7 +2,8 @@
  * text. Whoever starts it (the keeper, a unit file) writes the line with guest_line; slipway-exec
  * reads it with guest_parse.
  *
- *   --sandbox=run|build|fetch  --project-dir=/abs  --release=N  --process=NAME  --instance=N
+ *   --sandbox=run|build|fetch|stranger  --project-dir=/abs  --release=N  --process=NAME
+ * --instance=N
  * --key=HEX
  *   [--subdir=PATH]  working directory below the release (for fetch always the project's directory)
  *   [--tmp=NAME]     PROJECT/tmp/NAME is the private temporary directory
@@ -21,7 +22,13 @@
 
 enum guest_fd { GUEST_FD_LISTEN = 3, GUEST_FD_ARGV, GUEST_FD_ENV, GUEST_FD_SECRET, GUEST_FD_END };
 
-enum guest_sandbox { GUEST_RUN, GUEST_BUILD, GUEST_FETCH, GUEST_SANDBOX_COUNT };
+enum guest_sandbox {
+	GUEST_RUN,
+	GUEST_BUILD,
+	GUEST_FETCH,
+	GUEST_STRANGER, /* a build of code that nobody here wrote */
+	GUEST_SANDBOX_COUNT
+};
 
 #define GUEST_PATH_MAX 512
 #define GUEST_TMP_MAX 48

@@ -107,9 +107,9 @@ static int allow_system(int ruleset, enum guest_sandbox s, uint64_t all, struct 
 static int allow_project(
     int ruleset, enum guest_sandbox s, const struct sandbox_paths *p, uint64_t all, struct err *e)
 {
-	bool run = s == GUEST_RUN;
-	const char *const writable[] = {run ? p->data : p->release, run ? NULL : p->cache,
-	    run ? NULL : p->mirror, p->tmp, p->private_tmp ? "/tmp" : NULL,
+	bool run = s == GUEST_RUN, kept = !run && s != GUEST_STRANGER;
+	const char *const writable[] = {run ? p->data : p->release, kept ? p->cache : NULL,
+	    kept ? p->mirror : NULL, p->tmp, p->private_tmp ? "/tmp" : NULL,
 	    p->private_tmp ? "/var/tmp" : NULL};
 	if (allow_list(ruleset, writable, sizeof(writable) / sizeof(*writable), all, e) != 0)
 		return -1;

@@ -1,16 +1,18 @@
+/* clang-format off */
 /* What a tenant's program may touch: Landlock (landlock(7)) over the file tree, and a deny-list of
  * system calls. The calling process and all it starts are bound for good; needs no rights
  * (PR_SET_NO_NEW_PRIVS is set here).
  *
- *               /usr /lib* /bin /sbin /opt   /etc /proc /sys   releases/N   data/   cache/ mirror/
- * tmp   other GUEST_RUN   read, execute                read              read, exec   write   -
- * write - GUEST_BUILD read, execute                read              write        -       write
- * write - GUEST_FETCH read, execute                read              write        -       write
- * write read
+ *                  /usr /lib* /opt  /etc /proc /sys  releases/N  data/  cache/ mirror/  tmp    other
+ *   GUEST_RUN       read, execute    read             read, exec  write  -               write  -
+ *   GUEST_BUILD     read, execute    read             write       -      write           write  -
+ *   GUEST_FETCH     read, execute    read             write       -      write           write  read
+ *   GUEST_STRANGER  read, execute    read             write       -      -               write  -
  *
  * (write includes read and execute.) Fetching reads everything its user may read, because a source
  * may be a folder of this machine; it runs our program and git with hooks and filters off, never a
  * tenant's file. */
+/* clang-format on */
 #pragma once
 
 #include "launch/guest.h"

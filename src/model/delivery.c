@@ -96,6 +96,21 @@ int model_delivery_list(struct store_db *db, struct arena *a, int64_t channel_id
 	return deliveries(q, a, row_limit(page.limit), ret, e);
 }
 
+int model_delivery_by_key(struct store_db *db, struct arena *a, int64_t project_id, struct str key,
+    struct model_deliveries *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    DELIVERY_COLUMNS
+	    "d.key = $key AND c.project_id = $project ORDER BY d.id LIMIT $limit + 1",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_text(q, "$key", key);
+	store_bind_i64(q, "$project", project_id);
+	store_bind_i64(q, "$limit", MODEL_PAGE_MAX);
+	return deliveries(q, a, MODEL_PAGE_MAX, ret, e);
+}
+
 static void fill_lane(struct row *r, void *ret)
 {
 	*(struct model_delivery_lane *)ret =

@@ -42,6 +42,10 @@ int model_delivery_get(struct store_db *db, struct arena *a, int64_t channel_id,
 int model_delivery_list(struct store_db *db, struct arena *a, int64_t channel_id,
     struct model_page page, struct model_deliveries *ret, struct err *e) WARN_UNUSED;
 
+/* The same news for the project's own channels, whose viewer was checked. */
+int model_delivery_by_key(struct store_db *db, struct arena *a, int64_t project_id, struct str key,
+    struct model_deliveries *ret, struct err *e) WARN_UNUSED;
+
 /* Channels with something waiting, and when its first is due, soonest first. */
 struct model_delivery_lane {
 	int64_t channel_id, due_ms;

@@ -9,8 +9,10 @@
 int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret_id, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "INSERT INTO hook(name, project_id, sender, secret, branch, settings, created_ms)"
-	    " VALUES ($name, $project, $sender, $secret, $branch, coalesce($settings, '{}'), $now) "
+	    "INSERT INTO hook(name, project_id, sender, secret, branch, settings, actions, "
+	    "created_ms)"
+	    " VALUES ($name, $project, $sender, $secret, $branch, coalesce($settings, '{}'), "
+	    "$actions, $now) "
 	    "ON CONFLICT DO NOTHING "
 	    "RETURNING id",
 	    e);
@@ -24,6 +26,7 @@ int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret
 	store_bind_blob(q, "$secret", h->secret);
 	row_bind_text(q, "$branch", h->branch);
 	store_bind_text(q, "$settings", h->settings);
+	row_bind_text(q, "$actions", h->actions);
 	store_bind_i64(q, "$now", h->created_ms);
 	rc = row_number(q, ret_id, e);
 	if (rc == 0) {
@@ -36,7 +39,8 @@ int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret
 
 #define HOOK_COLUMNS(secret, old)                                                                  \
 	"SELECT h.id, h.project_id, h.name, p.name, h.sender, " secret                             \
-	", h.branch, h.created_ms, h.paused, p.source_ref, h.settings, " old ", h.old_until_ms"    \
+	", h.branch, h.created_ms, h.paused, p.source_ref, h.settings, " old                       \
+	", h.old_until_ms, h.actions"                                                              \
 	" FROM hook h JOIN project p ON p.id = h.project_id WHERE "
 
 static void fill_hook(struct row *r, void *ret)
@@ -55,6 +59,7 @@ static void fill_hook(struct row *r, void *ret)
 	    .settings = row_str(r, 10),
 	    .old_secret = row_str_null(r, 11),
 	    .old_until_ms = row_i64(r, 12),
+	    .actions = row_str(r, 13),
 	};
 }
 
@@ -132,18 +137,20 @@ int model_hook_all(struct store_db *db, struct arena *a, struct model_page page,
 	return 0;
 }
 
-int model_hook_update(
-    struct store_db *db, int64_t id, struct str branch, struct str settings, struct err *e)
+int model_hook_update(struct store_db *db, int64_t id, struct str branch, struct str settings,
+    struct str actions, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
 	    "UPDATE hook SET branch = coalesce($branch, branch),"
-	    " settings = coalesce($settings, settings) WHERE id = $id",
+	    " settings = coalesce($settings, settings), actions = coalesce($actions, actions)"
+	    " WHERE id = $id",
 	    e);
 
 	if (!q)
 		return -1;
 	store_bind_text(q, "$branch", branch);
 	store_bind_text(q, "$settings", settings);
+	store_bind_text(q, "$actions", actions);
 	store_bind_i64(q, "$id", id);
 	return row_change(db, q, e);
 }

@@ -13,6 +13,7 @@ struct model_hook {
 	struct str branch;	   /* empty: the project's own */
 	struct str project_branch; /* that one; empty: the remote's HEAD */
 	struct str settings;	   /* JSON: hooks/policy.h */
+	struct str actions;	   /* JSON: hooks/action.h; empty: deploy */
 	struct str old_secret;	   /* sealed, likewise; empty: none */
 	int64_t old_until_ms;	   /* how long that one is good */
 	int64_t created_ms;
@@ -24,8 +25,8 @@ struct model_hooks {
 	bool more;
 };
 
-/* Uses project_id, name, sender, secret, branch, settings (NULL: "{}"), created_ms. ERR_CONFLICT
- * when the name is taken.
+/* Uses project_id, name, sender, secret, branch, settings (NULL: "{}"), actions, created_ms.
+ * ERR_CONFLICT when the name is taken.
  */
 int model_hook_add(
     struct store_db *db, const struct model_hook *h, int64_t *ret_id, struct err *e) WARN_UNUSED;
@@ -41,7 +42,7 @@ int model_hook_list(struct store_db *db, struct arena *a, int64_t project_id,
     struct err *e) WARN_UNUSED;
 /* A NULL text stays. 1/0/-1. */
 int model_hook_update(struct store_db *db, int64_t id, struct str branch, struct str settings,
-    struct err *e) WARN_UNUSED;
+    struct str actions, struct err *e) WARN_UNUSED;
 /* The secret that was there stays good until then; 0: not at all. 1/0/-1. */
 int model_hook_rotate(struct store_db *db, int64_t id, struct str sealed_secret,
     int64_t old_until_ms, struct err *e) WARN_UNUSED;

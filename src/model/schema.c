@@ -207,8 +207,25 @@ static const char schema_6[] =
     "ALTER TABLE project ADD COLUMN look_due_ms @i64 NOT NULL DEFAULT 0;\n"
     "CREATE INDEX project_look ON project(look_due_ms) WHERE look_due_ms > 0;\n";
 
+/* What follows from events beyond a deploy. A task that only checks is stored as of kind run: the
+ * list of kinds in schema_1 cannot grow. */
+static const char schema_7[] =
+    "ALTER TABLE hook ADD COLUMN actions TEXT NOT NULL DEFAULT '';\n"
+    "ALTER TABLE task ADD COLUMN checks_only @i64 NOT NULL DEFAULT 0;\n"
+    "CREATE TABLE event_action("
+    " event_id @i64 NOT NULL REFERENCES event(id) ON DELETE CASCADE, position @i64 NOT NULL,"
+    " kind TEXT NOT NULL CHECK (kind IN ('deploy', 'check', 'notify', 'forward', 'run')),"
+    " spec TEXT NOT NULL, state TEXT NOT NULL CHECK (state IN"
+    " ('later', 'waiting', 'running', 'done', 'failed', 'skipped')),"
+    " task_id @i64, attempt @i64 NOT NULL, detail TEXT NOT NULL DEFAULT '',"
+    " PRIMARY KEY (event_id, position)) @strict;\n"
+    "CREATE INDEX event_action_waiting ON event_action(event_id) WHERE state = 'waiting';\n"
+    "CREATE INDEX event_action_running ON event_action(task_id) WHERE state = 'running';\n"
+    "CREATE INDEX delivery_by_key ON delivery(key);\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
-static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6};
+static const char *const migrations[] = {
+    schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

@@ -30,6 +30,15 @@ static int project_exists(struct store_db *db, int64_t id, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+/* A check is stored as a run that only checks. */
+static void bind_kind(struct store_stmt *q, const struct model_task *t)
+{
+	enum model_task_kind k = t->kind == MODEL_TASK_CHECK ? MODEL_TASK_RUN : t->kind;
+
+	store_bind_text(q, "$kind", str_c(model_task_kind_name(k)));
+	store_bind_text(q, "$input", t->input.p ? t->input : STR("{}"));
+}
+
 /* 1: folded into the push of this branch that waits. */
 static int fold(struct store_db *db, const struct model_task *t, int64_t *ret_id, struct err *e)
 {
@@ -38,7 +47,8 @@ static int fold(struct store_db *db, const struct model_task *t, int64_t *ret_id
 	    " CASE WHEN due_ms < $due THEN due_ms ELSE $due END"
 	    " WHERE id = (SELECT id FROM task WHERE project_id = $project AND ref = $ref AND state "
 	    "= 'waiting'"
-	    " AND kind = 'deploy' AND from_push = 1 ORDER BY id LIMIT 1) RETURNING id",
+	    " AND kind = $kind AND input = $input AND from_push = 1 ORDER BY id LIMIT 1) RETURNING "
+	    "id",
 	    e);
 
 	if (!q)
@@ -48,6 +58,7 @@ static int fold(struct store_db *db, const struct model_task *t, int64_t *ret_id
 	store_bind_i64(q, "$due", t->due_ms);
 	store_bind_i64(q, "$project", t->project_id);
 	row_bind_text(q, "$ref", t->ref);
+	bind_kind(q, t);
 	return row_number(q, ret_id, e);
 }
 
@@ -75,7 +86,8 @@ static int supersede(
 	struct store_stmt *q = store_prepare(db,
 	    "UPDATE event SET outcome = 'superseded' WHERE project_id = $project AND outcome = "
 	    "'waiting'"
-	    " AND (task_id IS NULL OR task_id IN (SELECT id FROM task WHERE " ENDED_BY_IT "))",
+	    " AND ((task_id IS NULL AND NOT EXISTS (SELECT 1 FROM event_action x WHERE x.event_id ="
+	    " event.id)) OR task_id IN (SELECT id FROM task WHERE " ENDED_BY_IT "))",
 	    e);
 
 	if (!q)
@@ -109,15 +121,17 @@ static int insert(struct store_db *db, const struct model_task *t, int64_t *ret_
 	struct store_stmt *q = store_prepare(db,
 	    "INSERT INTO task(project_id, kind, state, ref, head_commit, before_commit, from_push, "
 	    "priority,"
-	    " attempts_max, due_ms, created_ms, requested_by, input) VALUES ($project, $kind, "
-	    "'waiting', $ref, $head,"
-	    " $before, $push, $priority, $attempts, $due, $now, $by, $input) RETURNING id",
+	    " attempts_max, due_ms, created_ms, requested_by, input, checks_only) VALUES "
+	    "($project, "
+	    "$kind, 'waiting', $ref, $head,"
+	    " $before, $push, $priority, $attempts, $due, $now, $by, $input, $checks) RETURNING id",
 	    e);
 
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$project", t->project_id);
-	store_bind_text(q, "$kind", str_c(model_task_kind_name(t->kind)));
+	bind_kind(q, t);
+	store_bind_i64(q, "$checks", t->kind == MODEL_TASK_CHECK);
 	row_bind_text(q, "$ref", t->ref);
 	row_bind_text(q, "$head", t->head_commit);
 	row_bind_text(q, "$before", t->before_commit);
@@ -127,7 +141,6 @@ static int insert(struct store_db *db, const struct model_task *t, int64_t *ret_
 	store_bind_i64(q, "$due", t->due_ms);
 	store_bind_i64(q, "$now", t->created_ms);
 	row_bind_text(q, "$by", t->requested_by);
-	store_bind_text(q, "$input", t->input.p ? t->input : STR("{}"));
 	return row_number(q, ret_id, e) > 0 ? 0 : -1;
 }
 
@@ -139,7 +152,7 @@ int model_task_add(
 	*ret = (struct model_task_added){0};
 	if (project_exists(db, t->project_id, e) < 0)
 		return -1;
-	if (t->kind == MODEL_TASK_DEPLOY && t->from_push)
+	if (t->from_push)
 		rc = fold(db, t, &ret->id, e);
 	ret->folded = rc > 0;
 	if (rc != 0)

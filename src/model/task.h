@@ -22,7 +22,8 @@ enum model_task_kind {
 	MODEL_TASK_RESTART,
 	MODEL_TASK_SCALE,
 	MODEL_TASK_DESTROY,
-	MODEL_TASK_RUN,
+	MODEL_TASK_RUN,	  /* a hook's command in the live release */
+	MODEL_TASK_CHECK, /* the checks of a branch or pull request; nothing goes live */
 	MODEL_TASK_KIND_COUNT
 };
 enum model_task_state {
@@ -73,10 +74,10 @@ struct model_task_added {
 };
 /* Adds a task in state waiting. Uses project_id, kind, ref, head_commit, before_commit, input,
  * from_push, attempts_max (0: 1), due_ms, created_ms, requested_by; the priority comes from the
- * kind. A deploy from a push folds into the waiting push of the same branch, which takes over its
- * commits. rollback, stop and destroy end waiting deploys as superseded (destroy: whatever waits),
- * ask the running task to stop, and are next. ERR_UNAVAILABLE beyond LIMIT_QUEUE_WAITING;
- * ERR_NOT_FOUND: no such project. */
+ * kind. A deploy or check from a push folds into the waiting one of the same branch and input,
+ * which takes over its commits. rollback, stop and destroy end waiting deploys as superseded
+ * (destroy: whatever waits), ask the running task to stop, and are next. ERR_UNAVAILABLE beyond
+ * LIMIT_QUEUE_WAITING; ERR_NOT_FOUND: no such project. */
 int model_task_add(struct store_db *db, const struct model_task *t, struct model_task_added *ret,
     struct err *e) WARN_UNUSED;
 

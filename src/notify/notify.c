@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "model/channel.h"
 #include "model/delivery.h"
 #include "model/place.h"
@@ -282,6 +283,21 @@ static void give_up(struct try *t, const char *why, enum model_delivery_state st
 	t->record.error = str_c(t->verdict.why);
 }
 
+/* What a hook hands on is the event itself. */
+static int event_body(struct look *k, struct store_db *db, struct try *t, const struct message *m,
+    struct str *ret, struct err *e)
+{
+	int64_t id;
+	if (!str_eq_c(m->event, "hook.forwarded") || !k->n->o.body)
+		return 0;
+	int rc = num_i64(message_data(m, "event_id"), 1, INT64_MAX, &id)
+		     ? k->n->o.body(k->n->o.ctx, db, id, &t->a, ret, e)
+		     : 0;
+	if (rc < 0 && e->code == ERR_TOO_LARGE)
+		return err_set(e, ERR_TOO_LARGE, "the event is too large to be handed on");
+	return rc > 0 ? 0 : rc == 0 ? err_set(e, ERR_NOT_FOUND, "the event is gone") : -1;
+}
+
 /* The request for it, or why there is none. */
 static void prepare(struct look *k, struct store_db *db, struct try *t)
 {
@@ -306,6 +322,8 @@ static void prepare(struct look *k, struct store_db *db, struct try *t)
 		t->channel.secret, &e, &rc);
 	if (s.mail)
 		s.mail_password = opened(k, &t->a, model_place_mail(place), mail.password, &e, &rc);
+	if (rc == 0)
+		rc = event_body(k, db, t, &m, &s.event, &e);
 	if (rc == 0)
 		rc = shape_request(&s, &t->a, &t->request, &e);
 	if (rc < 0)

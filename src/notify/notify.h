@@ -52,6 +52,11 @@ struct notify_options {
 	struct outbound *outbound;
 	const struct seal_key *seal;
 	const struct notify_schedule *schedule;
+	/* The body of an event that a hook hands on, in the arena: 1, 0: there is none any more,
+	 * -1. On the pool. */
+	int (*body)(void *ctx, struct store_db *db, int64_t event_id, struct arena *a,
+	    struct str *ret, struct err *e);
+	void *ctx; /* of `body` */
 };
 /* Everything is borrowed. */
 struct notify *notify_new(const struct notify_options *o);

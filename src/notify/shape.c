@@ -20,6 +20,7 @@ enum {
 	SECRET_BYTES_MAX = 64,
 	BODY_MAX = 256 << 10,
 	MAIL_LINE = 76,
+	FORWARD_MAX = 1 << 20,
 };
 #define SECRET_PREFIX STR("whsec_")
 
@@ -72,6 +73,15 @@ static void words(const struct message *m, struct buf *out)
 	}
 }
 
+/* Printable and without blanks. */
+static bool token_ok(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] > '~')
+			return false;
+	return s.n > 0;
+}
+
 /* --- webhook: https://www.standardwebhooks.com --- */
 
 static int secret_bytes(struct str secret, struct buf *out, struct err *e)
@@ -105,24 +115,51 @@ static int sign(
 	return 0;
 }
 
-static int webhook(
-    const struct shape *s, struct arena *a, struct outbound_request *r, struct err *e)
+static void told(const struct shape *s, struct buf *body)
 {
 	struct json_out w;
-	struct buf body CLEANUP_BUF;
-	struct buf signature CLEANUP_BUF;
-	char when[24];
-	buf_init(&body, BODY_MAX);
-	buf_init(&signature, 128);
-	json_out_init(&w, &body);
+	json_out_init(&w, body);
 	json_open_object(&w, NULL);
 	json_put_str(&w, "type", s->message->event);
 	json_put_time(&w, "timestamp", s->message->at_ms);
 	json_put_raw(&w, "data", s->stored);
 	json_close_object(&w);
+}
+
+/* Which event of which hook is handed on. */
+static int handed_on(
+    const struct shape *s, struct arena *a, struct outbound_request *r, struct err *e)
+{
+	static const struct {
+		const char *header, *field;
+	} said[] = {{"X-Slipway-Hook", "hook"}, {"X-Slipway-Event", "kind"},
+	    {"X-Slipway-Delivery", "delivery"}};
+	for (size_t i = 0; i < sizeof(said) / sizeof(*said); i++) {
+		struct str v = message_data(s->message, said[i].field);
+		if (token_ok(v) && header(r, a, e, said[i].header, v) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int webhook(
+    const struct shape *s, struct arena *a, struct outbound_request *r, struct err *e)
+{
+	struct buf body CLEANUP_BUF;
+	struct buf signature CLEANUP_BUF;
+	char when[24];
+	buf_init(&body, s->event.p ? FORWARD_MAX + 1 : BODY_MAX);
+	buf_init(&signature, 128);
+	if (s->event.n > FORWARD_MAX)
+		return err_set(e, ERR_TOO_LARGE, "the event is too large to be handed on");
+	if (s->event.p)
+		buf_str(&body, s->event);
+	else
+		told(s, &body);
 	(void)snprintf(when, sizeof(when), "%" PRId64, s->now_ms / 1000);
 	r->url = s->channel->target;
-	if (json_post(r, a, &body, e) != 0 || sign(s, r->body, str_c(when), &signature, e) != 0)
+	if (json_post(r, a, &body, e) != 0 || (s->event.p && handed_on(s, a, r, e) != 0) ||
+	    sign(s, r->body, str_c(when), &signature, e) != 0)
 		return -1;
 	return header(r, a, e, "webhook-id", s->id) != 0 ||
 		       header(r, a, e, "webhook-timestamp", str_c(when)) != 0
@@ -241,13 +278,17 @@ static int matrix(const struct shape *s, struct arena *a, struct outbound_reques
 
 static const char *github_state(struct str event)
 {
-	if (str_eq_c(event, "deploy.started"))
-		return "pending";
-	if (str_eq_c(event, "deploy.succeeded"))
-		return "success";
-	if (str_eq_c(event, "deploy.cancelled"))
-		return "error";
-	return str_eq_c(event, "deploy.failed") ? "failure" : NULL;
+	static const struct {
+		const char *end, *state;
+	} states[] = {{"started", "pending"}, {"succeeded", "success"}, {"cancelled", "error"},
+	    {"failed", "failure"}};
+	size_t dot = str_find(event, '.', 0);
+	struct str about = str_slice(event, 0, dot);
+	for (size_t i = 0; i < sizeof(states) / sizeof(*states); i++)
+		if ((str_eq_c(about, "deploy") || str_eq_c(about, "check")) &&
+		    str_eq_c(str_from(event, dot + 1), states[i].end))
+			return states[i].state;
+	return NULL;
 }
 
 static int github(const struct shape *s, struct arena *a, struct outbound_request *r, struct err *e)
@@ -264,8 +305,10 @@ static int github(const struct shape *s, struct arena *a, struct outbound_reques
 	json_out_init(&w, &body);
 	json_open_object(&w, NULL);
 	json_put_str(&w, "state", str_c(state));
-	json_put_str(
-	    &w, "context", str_c(arena_printf(a, "slipway/%.*s", STR_ARG(s->message->project))));
+	bool check = str_starts(s->message->event, STR("check."));
+	json_put_str(&w, "context",
+	    str_c(arena_printf(
+		a, "slipway/%.*s%s", STR_ARG(s->message->project), check ? "/checks" : "")));
 	json_put_str(&w, "description", cut(s->message->title, 140));
 	if (log.n)
 		json_put_str(&w, "target_url", log);
@@ -414,14 +457,6 @@ int shape_request(
 }
 
 /* --- what people enter --- */
-
-static bool token_ok(struct str s)
-{
-	for (size_t i = 0; i < s.n; i++)
-		if (s.p[i] <= ' ' || s.p[i] > '~')
-			return false;
-	return s.n > 0;
-}
 
 static bool is_https(struct str url, bool http_too)
 {

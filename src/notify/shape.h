@@ -13,7 +13,9 @@ struct shape {
 	const struct message *message;
 	struct str stored; /* the message as it is stored */
 	struct str id;	   /* "msg_…": the same for every try */
-	int64_t now_ms;	   /* wall clock: goes into the signature of a webhook */
+	struct str
+	    event; /* JSON: what a webhook hands on instead of the message; STR_NONE: nothing */
+	int64_t now_ms; /* wall clock: goes into the signature of a webhook */
 };
 /* Its texts live in the arena. ERR_SETTINGS or ERR_INVALID: it can never be sent as things are. */
 int shape_request(const struct shape *s, struct arena *a, struct outbound_request *ret,

@@ -50,6 +50,7 @@ enum priv_sandbox {
 	PRIV_SANDBOX_RUN,   /* release and system read-only; data/ and a private tmp writable */
 	PRIV_SANDBOX_BUILD, /* releases/N, cache/ and mirror/ writable; no data/ */
 	PRIV_SANDBOX_FETCH, /* as BUILD, for slipway-tree */
+	PRIV_SANDBOX_STRANGER, /* as BUILD, without cache/ and mirror/ */
 	PRIV_SANDBOX_COUNT
 };
 

@@ -5,7 +5,7 @@
 #define KEY_HEAD 8u
 #define META_HEAD 18u
 #define VERSION 1u
-#define TRIGGERS 1u
+enum { TRIGGERS = 1, ACTS = 2, PULL = 4, STRANGER = 8, FLAGS = 15 };
 #define PARTS 4
 
 static void put(char *p, size_t bytes, uint64_t v)
@@ -51,7 +51,9 @@ int delivery_pack(
 	to += ret->key.n;
 	ret->meta = (struct str){to, n};
 	put(to, 1, VERSION);
-	put(to + 1, 1, d->triggers ? TRIGGERS : 0);
+	put(to + 1, 1,
+	    (d->triggers ? TRIGGERS : 0u) | (d->acts ? ACTS : 0u) | (d->pull ? PULL : 0u) |
+		(d->stranger ? STRANGER : 0u));
 	put(to + 2, 8, (uint64_t)d->project_id);
 	put(to + 10, 8, (uint64_t)d->received_ms);
 	to += META_HEAD;
@@ -79,12 +81,16 @@ int delivery_unpack(struct str key, struct str meta, struct queue_delivery *ret,
 	*ret = (struct queue_delivery){0};
 	struct str *parts[PARTS] = {&ret->kind, &ret->ref, &ret->before, &ret->after};
 	bool ok = key.n > KEY_HEAD && meta.n >= META_HEAD && get(meta.p, 1) == VERSION &&
-		  (get(meta.p + 1, 1) & ~(uint64_t)TRIGGERS) == 0;
+		  (get(meta.p + 1, 1) & ~(uint64_t)FLAGS) == 0;
 	if (!ok)
 		return err_set(e, ERR_INVALID, "a record of the journal holds no delivery");
 	ret->hook_id = (int64_t)get(key.p, 8);
 	ret->key = (struct str){key.p + KEY_HEAD, key.n - KEY_HEAD};
-	ret->triggers = get(meta.p + 1, 1) & TRIGGERS;
+	uint64_t flags = get(meta.p + 1, 1);
+	ret->triggers = flags & TRIGGERS;
+	ret->acts = flags & ACTS;
+	ret->pull = flags & PULL;
+	ret->stranger = flags & STRANGER;
 	ret->project_id = (int64_t)get(meta.p + 2, 8);
 	ret->received_ms = (int64_t)get(meta.p + 10, 8);
 	struct str left = {meta.p + META_HEAD, meta.n - META_HEAD};

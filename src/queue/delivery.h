@@ -4,10 +4,9 @@
  *   key:   0  8  hook, then the delivery's own key
  *
  *   meta:  0  1  version: 1
- *          1  1  flags: 1 triggers
- *          2  8  project
- *         10  8  received, ms since 1970
- *         18     kind, ref, before, after: each 2 bytes of length, then that many bytes
+ *          1  1  flags: 1 triggers, 2 the hook's own actions follow, 4 of a pull request, 8 of a
+ * stranger's 2  8  project 10  8  received, ms since 1970 18     kind, ref, before, after: each 2
+ * bytes of length, then that many bytes
  *
  * Nothing follows. */
 #pragma once

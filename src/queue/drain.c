@@ -56,7 +56,7 @@ struct seen {
 
 static bool follows(const struct queue_delivery *d)
 {
-	return d->triggers && d->ref.n > 0;
+	return d->triggers && d->ref.n > 0 && !d->acts;
 }
 
 /* A rollback, stop or destroy that was asked for after the push came is not undone by it. */
@@ -126,11 +126,23 @@ static int mark_set(struct store_db *db, const struct drain_batch *b, struct err
 	return model_journal_set(db, &m, e);
 }
 
+/* The hook's own actions: who carries them on looks after what became of the branch meanwhile. */
+static int apply_acts(struct store_db *db, struct drain_batch *b, size_t i, struct err *e)
+{
+	int rc = apply(db, b, i, 0, MODEL_OUTCOME_WAITING, e);
+	if (rc <= 0)
+		return rc;
+	b->tasks++;
+	return queue_unit_acts(db, &b->deliveries[i], (int64_t)b->records[i].id, e) < 0 ? -1 : 1;
+}
+
 /* 1 stored, 0 there was nothing to store it for, -1. */
 static int apply_one(struct store_db *db, struct drain_batch *b, size_t i, struct branch *branches,
     size_t *branch_count, struct seen *seen, struct err *e)
 {
 	const struct queue_delivery *d = &b->deliveries[i];
+	if (d->triggers && d->acts)
+		return apply_acts(db, b, i, e);
 	if (!follows(d))
 		return apply(db, b, i, 0, MODEL_OUTCOME_IGNORED, e);
 	int rc = superseded(db, d, seen, e);

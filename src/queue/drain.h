@@ -13,7 +13,7 @@ struct drain_batch {
 	struct queue_delivery *deliveries;
 	bool *broken; /* holds no delivery: passed over */
 	size_t n;
-	size_t applied, tasks; /* set by the unit */
+	size_t applied, tasks; /* set by the unit; tasks: with events that have actions */
 	int64_t oldest;	       /* of the mark, carried along */
 };
 void drain_init(struct drain_batch *b);

@@ -43,7 +43,8 @@ struct pump {
 	bool cancel[QUEUE_PARALLEL_MAX];
 	size_t ask_count, room, claimed_count;
 	struct model_task claimed[QUEUE_PARALLEL_MAX];
-	int64_t due_ms; /* of the first that waits; 0: none */
+	int64_t due_ms;	 /* of the first that waits; 0: none */
+	bool more, told; /* of the actions of events */
 	int rc;
 	struct err e;
 };
@@ -101,6 +102,8 @@ static int pump_unit(void *ctx, struct store_db *db, struct err *e)
 	}
 	if (queue_unit_adopt(db, &p->a, clock_wall_ms(), ORPHANS_PER_ROUND, e) != 0)
 		return -1;
+	if (q->o.advance && q->o.advance(q->o.ctx, db, clock_wall_ms(), &p->more, &p->told, e) != 0)
+		return -1;
 	if (queue_unit_claim(db, &p->a, q->o.incarnation, clock_wall_ms(), q->o.parallel_max,
 		p->claimed, p->room, &p->claimed_count, e) != 0)
 		return -1;
@@ -129,7 +132,9 @@ static void pump_back(void *ctx)
 		if (p->rc == 0 && p->due_ms > 0 && due_in < wait)
 			wait = due_in > 20 ? due_in : (p->claimed_count > 0 ? 20 : 1000);
 		loop_timer_at(q->timer, clock_mono_ms() + wait);
-		if (q->pump_again)
+		if (p->rc == 0 && p->told)
+			q->o.told(q->o.ctx);
+		if (q->pump_again || (p->rc == 0 && p->more))
 			pump(q);
 	}
 	arena_fini(&p->a);

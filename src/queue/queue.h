@@ -24,6 +24,8 @@ struct queue_delivery {
 	struct str body;
 	int64_t received_ms;
 	bool triggers;		/* false: stored, nothing follows (ping, other branch, deleted ref) */
+	bool acts;		/* the hook's own actions follow (model/action.h), not a deploy alone */
+	bool pull, stranger;	/* of a pull request; …from another repository */
 };
 struct queue_accepted {
 	int64_t event_id, task_id; /* task 0: none */
@@ -41,7 +43,9 @@ int queue_unit_accept(struct store_db *db, const struct queue_delivery *d, struc
  *   rollback  release: number (the newest sealed one before the live one)
  *   restart   process: "web" (all)
  *   scale     process: "web", count: 0..10, which is in the store already; without a process only the vhost is set anew (domains changed)
- *   stop, start, destroy   {} */
+ *   stop, start, destroy   {}
+ *   check     stranger: bool, what is checked may not be trusted: no secrets, no cache (false); ref as of a fetch
+ *   run       argv: ["…"], timeout_ms: number, event: ID whose body is the input */
 struct queue_order {
 	int64_t project_id;
 	enum model_task_kind kind;
@@ -69,6 +73,10 @@ struct queue_options {
 	void (*cancel)(void *ctx, int64_t task_id);
 	/* A task changed state (for streams). */
 	void (*changed)(void *ctx, int64_t task_id);
+	/* May be NULL. In a unit of each round: carries on the actions of events. *ret_more: not all that can be done was;
+	 * *ret_told: deliveries were made, and `told` is called on the loop once they are durable. */
+	int (*advance)(void *ctx, struct store_db *db, int64_t now_ms, bool *ret_more, bool *ret_told, struct err *e);
+	void (*told)(void *ctx);
 	void *ctx;
 };
 struct queue *queue_open(const struct queue_options *o, struct err *e); /* recovers; blocks */

@@ -7,6 +7,7 @@
 
 #include "base/args.h"
 #include "base/counters.h"
+#include "model/action.h"
 #include "queue/delivery.h"
 
 #define ORPHANS_PER_START 1000u
@@ -24,15 +25,15 @@ static struct model_lease lease_of(struct queue_lease l, char owner[QUEUE_OWNER_
 	    .task_id = l.task_id, .owner = str_c(owner), .counter = l.counter};
 }
 
-int queue_unit_push(
-    struct store_db *db, const struct queue_delivery *d, int64_t *ret_task_id, struct err *e)
+static int look_at(struct store_db *db, const struct queue_delivery *d, enum model_task_kind kind,
+    int64_t *ret_task_id, struct err *e)
 {
 	struct model_task t = {.project_id = d->project_id,
-	    .kind = MODEL_TASK_DEPLOY,
+	    .kind = kind,
 	    .ref = d->ref,
 	    .head_commit = d->after,
 	    .before_commit = d->before,
-	    .input = STR("{}"),
+	    .input = d->stranger ? STR("{\"stranger\":true}") : STR("{}"),
 	    .from_push = true,
 	    .attempts_max = QUEUE_PUSH_ATTEMPTS,
 	    .due_ms = d->received_ms,
@@ -43,6 +44,26 @@ int queue_unit_push(
 		return -1;
 	*ret_task_id = added.id;
 	return 0;
+}
+
+int queue_unit_push(
+    struct store_db *db, const struct queue_delivery *d, int64_t *ret_task_id, struct err *e)
+{
+	return look_at(db, d, MODEL_TASK_DEPLOY, ret_task_id, e);
+}
+
+int queue_unit_check(
+    struct store_db *db, const struct queue_delivery *d, int64_t *ret_task_id, struct err *e)
+{
+	return look_at(db, d, MODEL_TASK_CHECK, ret_task_id, e);
+}
+
+int queue_unit_acts(
+    struct store_db *db, const struct queue_delivery *d, int64_t event_id, struct err *e)
+{
+	bool there = d->ref.n > 0 && !d->pull;
+	struct model_action_of of = {.branch = there, .pull = d->pull, .stranger = d->stranger};
+	return model_action_open(db, event_id, of, e);
 }
 
 static int push_task(struct store_db *db, const struct queue_delivery *d, int64_t event_id,
@@ -71,15 +92,17 @@ int queue_unit_accept(
     struct store_db *db, const struct queue_delivery *d, struct queue_accepted *ret, struct err *e)
 {
 	*ret = (struct queue_accepted){0};
-	bool follows = d->triggers && d->ref.n > 0;
+	bool acts = d->triggers && d->acts, follows = d->triggers && d->ref.n > 0 && !acts;
 	struct model_event ev = delivery_event(d);
 	ev.body = d->body;
-	ev.outcome = follows ? MODEL_OUTCOME_WAITING : MODEL_OUTCOME_IGNORED;
+	ev.outcome = follows || acts ? MODEL_OUTCOME_WAITING : MODEL_OUTCOME_IGNORED;
 	int fresh = model_event_add(db, &ev, &ret->event_id, e);
 	if (fresh < 0)
 		return -1;
 	if (fresh == 0)
 		return repeat(db, ret->event_id, ret, e);
+	if (acts)
+		return queue_unit_acts(db, d, ret->event_id, e) < 0 ? -1 : 0;
 	return follows ? push_task(db, d, ret->event_id, &ret->task_id, e) : 0;
 }
 

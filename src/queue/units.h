@@ -16,6 +16,13 @@ void queue_owner(uint64_t incarnation, char out[QUEUE_OWNER_SIZE]);
 /* Makes the deploy task that looks at the push's branch, or folds into the one that waits. */
 int queue_unit_push(struct store_db *db, const struct queue_delivery *d, int64_t *ret_task_id,
     struct err *e) WARN_UNUSED;
+/* The hook's own actions follow from the event: the first of them waits. 1, 0: none fits it. */
+int queue_unit_acts(struct store_db *db, const struct queue_delivery *d, int64_t event_id,
+    struct err *e) WARN_UNUSED;
+/* Makes the task that checks the push's branch or pull request, or folds into the one that waits.
+ */
+int queue_unit_check(struct store_db *db, const struct queue_delivery *d, int64_t *ret_task_id,
+    struct err *e) WARN_UNUSED;
 /* Claims up to `max` due tasks; at most running_max run in all. Tasks live in the arena. */
 int queue_unit_claim(struct store_db *db, struct arena *a, uint64_t incarnation, int64_t now_ms,
     unsigned running_max, struct model_task *ret, size_t max, size_t *ret_count,

@@ -159,7 +159,12 @@ static int open_work(struct work *w)
 	    !str_copy(str_c(real), top, sizeof(top)))
 		return say_fail(
 		    SAY_SETTINGS, w->e, "python-env needs --top and a working directory");
-	snprintf(w->cache, sizeof(w->cache), "%s/cache", top);
+	const char *own =
+	    getenv("SLIPWAY_CACHE_DIR"); /* of a stranger's build, which shares none */
+	if (own && own[0])
+		snprintf(w->cache, sizeof(w->cache), "%s", own);
+	else
+		snprintf(w->cache, sizeof(w->cache), "%s/cache", top);
 	if (find_python(w) || mix_interpreter(w))
 		return -1;
 	for (size_t i = 0; i < o->requirements_count; i++)

@@ -221,6 +221,7 @@ static void apply(struct sim *s, struct sim_work *w)
 	case DEPLOY_SHRINK:
 	case DEPLOY_ROLL:
 	case DEPLOY_CLOSE:
+	case DEPLOY_COMMAND:
 	case DEPLOY_FINISH:
 	case DEPLOY_ENDED:
 	case DEPLOY_PHASE_COUNT:

@@ -19,7 +19,7 @@ UNIT(hooks)
 	CHECK(model_hook_find(db, a, STR("shop"), &h, e) == 1 &&
 	      str_eq(h.secret, STR("sealed\0bytes")) && !h.paused);
 	CHECK(model_hook_rotate(db, h.id, STR("new"), 0, e) == 1 &&
-	      model_hook_update(db, h.id, STR("main"), STR_NONE, e) == 1);
+	      model_hook_update(db, h.id, STR("main"), STR_NONE, STR_NONE, e) == 1);
 	CHECK(model_hook_set_paused(db, h.id, true, e) == 1);
 	CHECK(model_hook_find(db, a, STR("shop"), &h, e) == 1 && str_eq_c(h.secret, "new") &&
 	      h.paused);

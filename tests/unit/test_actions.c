@@ -1,0 +1,271 @@
+/* rooms: base loop crypto text store model http queue launch outbound notify hooks */
+/* What follows from events: which actions are taken, which events they leave out, and how they
+ * stand in the store until the event has its outcome. */
+#include "model_fixture.h"
+
+#include "hooks/action.h"
+#include "hooks/advance.h"
+#include "model/event.h"
+#include "model/task.h"
+
+#define HEAD "1111111111111111111111111111111111111111"
+
+/* Settings. */
+
+static int check(const char *text, const char *sender, struct actions *ret)
+{
+	struct err e = {0};
+	return actions_read(str_c(text), sender_find(str_c(sender)), ret, &e);
+}
+
+static void what_is_taken(void **state)
+{
+	static const char *const bad[] = {"[]", "{}", "[1]", "[{}]", "[{\"type\":\"sing\"}]",
+	    "[{\"type\":\"deploy\",\"channel\":\"x\"}]", "[{\"type\":\"check\",\"forks\":1}]",
+	    "[{\"type\":\"forward\"}]", "[{\"type\":\"forward\",\"channel\":\"\"}]",
+	    "[{\"type\":\"notify\",\"channels\":[]}]", "[{\"type\":\"run\"}]",
+	    "[{\"type\":\"run\",\"argv\":[]}]", "[{\"type\":\"run\",\"argv\":[\"\"]}]",
+	    "[{\"type\":\"run\",\"argv\":[\"a\\u0000b\"]}]",
+	    "[{\"type\":\"run\",\"argv\":[\"a\"],\"timeout_ms\":1}]",
+	    "[{\"type\":\"deploy\"},{\"type\":\"deploy\"},{\"type\":\"deploy\"},{\"type\":"
+	    "\"deploy\"},"
+	    "{\"type\":\"deploy\"},{\"type\":\"deploy\"},{\"type\":\"deploy\"},{\"type\":"
+	    "\"deploy\"},"
+	    "{\"type\":\"deploy\"}]"};
+	struct actions a;
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(check(bad[i], "github", &a), -1);
+	assert_int_equal(check("", "particle", &a), 0);
+	assert_false(a.own);
+	assert_int_equal(check("[{\"type\":\"deploy\"}]", "github", &a), 0);
+	assert_false(a.own);
+	assert_int_equal(check("[{\"type\":\"deploy\"}]", "particle", &a), -1);
+	assert_int_equal(check("[{\"type\":\"check\",\"forks\":true},{\"type\":\"run\",\"argv\":"
+			       "[\"a\",\"\"]}]",
+			     "github", &a),
+	    0);
+	assert_true(a.own && a.forks);
+	assert_int_equal(a.kinds, ACTION_BIT(MODEL_ACTION_CHECK) | ACTION_BIT(MODEL_ACTION_RUN));
+}
+
+static const char *left_out(const char *actions, const char *branch, struct sender_event ev)
+{
+	struct actions a;
+	struct arena room;
+	const struct sender *s = sender_find(STR("github"));
+	arena_init(&room, 1 << 16);
+	assert_int_equal(check(actions, "github", &a), 0);
+	ev.json = STR("{}");
+	const char *why = actions_leave_out(&a, s, str_c(branch), branch[0] != '\0', &ev, &room);
+	arena_fini(&room);
+	return why;
+}
+
+static void what_is_left_out(void **state)
+{
+#define DEPLOY "[{\"type\":\"deploy\"}]"
+#define CHECKS "[{\"type\":\"check\"}]"
+#define FORKS "[{\"type\":\"check\",\"forks\":true}]"
+#define TELL "[{\"type\":\"notify\"}]"
+	struct sender_event push = {.kind = STR("push"), .push = true, .ref = STR("main")},
+			    issue = {.kind = STR("issues"), .ignored = "not a push"},
+			    ping = {.kind = STR("ping"), .ping = true, .ignored = "a ping"},
+			    pull = {.kind = STR("pull_request"),
+				.pull = true,
+				.ignored = "not a push",
+				.ref = STR("refs/pull/1/head"),
+				.base = STR("main")};
+	struct sender_event theirs = pull, gone = push;
+	theirs.stranger = true;
+	gone.ignored = "the branch was deleted";
+	(void)state;
+	assert_null(left_out(DEPLOY, "main", push));
+	assert_non_null(left_out(DEPLOY, "other", push));
+	assert_non_null(left_out(DEPLOY, "", push)); /* nobody says which branch it is */
+	assert_non_null(left_out(DEPLOY, "main", issue));
+	assert_non_null(left_out(DEPLOY, "main", pull));
+	assert_null(left_out(CHECKS, "main", pull));
+	assert_non_null(left_out(CHECKS, "other", pull));
+	assert_non_null(left_out(CHECKS, "main", theirs));
+	assert_null(left_out(FORKS, "main", theirs));
+	assert_null(left_out(TELL, "", push));
+	assert_null(left_out(TELL, "", gone));
+	assert_non_null(left_out(TELL, "other", push));
+	assert_null(left_out(TELL, "main", issue));
+	assert_non_null(left_out(TELL, "", ping));
+	assert_non_null(left_out("[{\"type\":\"check\"},{\"type\":\"notify\"}]", "main", gone));
+}
+
+/* In the store. */
+
+static int64_t the_hook(struct store_db *db, int64_t project, const char *actions, struct err *e)
+{
+	struct model_hook h = {.name = STR("h"),
+	    .project_id = project,
+	    .sender = STR("github"),
+	    .secret = STR("x"),
+	    .branch = STR("main"),
+	    .actions = str_c(actions),
+	    .created_ms = 1};
+	int64_t id;
+	return model_hook_add(db, &h, &id, e) < 0 ? -1 : id;
+}
+
+static int64_t an_event(struct store_db *db, int64_t hook, const char *key, struct err *e)
+{
+	struct model_event ev = {.hook_id = hook,
+	    .delivery_key = str_c(key),
+	    .received_ms = 5,
+	    .kind = STR("push"),
+	    .ref = STR("main"),
+	    .after = STR(HEAD),
+	    .body = STR("{}"),
+	    .outcome = MODEL_OUTCOME_WAITING};
+	int64_t id;
+	return model_event_add(db, &ev, &id, e) < 0 ? -1 : id;
+}
+
+/* "done running later" and the event's outcome. */
+static int stands(struct store_db *db, struct arena *a, int64_t event, char out[160], struct err *e)
+{
+	struct model_actions l;
+	struct model_event ev;
+	size_t n = 0;
+	if (model_action_list(db, a, event, &l, e) < 0 ||
+	    model_event_get(db, a, event, MODEL_EVERYTHING, &ev, e) != 1)
+		return -1;
+	for (size_t i = 0; i < l.n; i++)
+		n += (size_t)snprintf(
+		    out + n, 160 - n, "%s ", model_action_state_name(l.v[i].state));
+	(void)snprintf(out + n, 160 - n, "%s", model_outcome_name(ev.outcome));
+	return 0;
+}
+#define STANDS(text)                                                                               \
+	do {                                                                                       \
+		CHECK(stands(db, a, event, said, e) == 0);                                         \
+		if (strcmp(said, text) != 0)                                                       \
+			return err_set(e, ERR_FAILED, "%d: %s", __LINE__, said);                   \
+	} while (0)
+
+static const struct model_action_of push_of = {.branch = true};
+
+static int end_task(struct store_db *db, struct arena *a, enum model_task_state how, struct err *e)
+{
+	struct model_task t;
+	CHECK(model_task_claim(db, a, STR("x/1"), 1000, 64, &t, e) == 1);
+	struct model_lease l = model_task_lease(&t);
+	CHECK(
+	    model_task_finish(db, &l, how, MODEL_OUTCOME_SERVED, STR("{}"), STR("{}"), 9, e) == 1);
+	return 0;
+}
+
+static int advance(struct store_db *db, struct err *e)
+{
+	bool more = true, told = false;
+	for (int i = 0; more && i < 10; i++)
+		CHECK(advance_unit(NULL, db, 20, &more, &told, e) == 0);
+	return 0;
+}
+
+UNIT(one_after_the_other)
+{
+	char said[160];
+	int64_t
+	    p = fixture_project(db, "shop", e),
+	    hook = the_hook(db, p,
+		"[{\"type\":\"check\"},{\"type\":\"deploy\"},{\"type\":\"run\",\"argv\":[\"x\"]}]",
+		e),
+	    event = an_event(db, hook, "d-1", e);
+	CHECK(p > 0 && hook > 0 && event > 0);
+	CHECK(model_action_open(db, event, push_of, e) == 1);
+	STANDS("waiting later later waiting");
+	CHECK(advance(db, e) == 0);
+	CHECK(advance(db, e) == 0); /* what has begun is not begun again */
+	STANDS("running later later waiting");
+	CHECK(end_task(db, a, MODEL_TASK_DONE, e) == 0);
+	CHECK(advance(db, e) == 0);
+	STANDS("done running later waiting");
+	CHECK(end_task(db, a, MODEL_TASK_DONE, e) == 0);
+	CHECK(advance(db, e) == 0);
+	STANDS("done done running waiting");
+	CHECK(end_task(db, a, MODEL_TASK_FAILED, e) == 0);
+	CHECK(advance(db, e) == 0);
+	STANDS("done done failed failed");
+	/* the sender's repeat goes on behind what is done, and never runs a command again */
+	CHECK(an_event(db, hook, "d-1", e) == event);
+	CHECK(model_action_open(db, event, push_of, e) == 0);
+	STANDS("done done failed failed");
+	CHECK(model_action_restart(db, event, e) == 1);
+	STANDS("waiting later later waiting");
+	struct model_tasks t;
+	CHECK(model_task_list(db, a, (struct model_task_filter){0},
+		  (struct model_page){.limit = 50}, MODEL_EVERYTHING, &t, e) == 0);
+	CHECK(t.n == 3 && t.v[2].kind == MODEL_TASK_CHECK && t.v[1].kind == MODEL_TASK_DEPLOY &&
+	      t.v[0].kind == MODEL_TASK_RUN);
+	return 0;
+}
+TEST_OF(one_after_the_other)
+
+UNIT(what_fails_stops_the_rest)
+{
+	char said[160];
+	int64_t p = fixture_project(db, "shop", e),
+		hook = the_hook(db, p, "[{\"type\":\"check\"},{\"type\":\"deploy\"}]", e),
+		event = an_event(db, hook, "d-1", e);
+	CHECK(model_action_open(db, event, push_of, e) == 1 && advance(db, e) == 0);
+	CHECK(end_task(db, a, MODEL_TASK_FAILED, e) == 0 && advance(db, e) == 0);
+	STANDS("failed skipped failed");
+	CHECK(an_event(db, hook, "d-1", e) == event);
+	CHECK(model_action_open(db, event, push_of, e) == 1);
+	STANDS("waiting later waiting");
+	CHECK(advance(db, e) == 0 && end_task(db, a, MODEL_TASK_DONE, e) == 0);
+	/* a rollback that was asked for in between is not undone */
+	struct model_task back = {.project_id = p,
+	    .kind = MODEL_TASK_ROLLBACK,
+	    .created_ms = 7,
+	    .requested_by = STR("anna")};
+	struct model_task_added added;
+	CHECK(model_task_add(db, &back, &added, e) == 0 && advance(db, e) == 0);
+	STANDS("done skipped superseded");
+	return 0;
+}
+TEST_OF(what_fails_stops_the_rest)
+
+UNIT(what_fits)
+{
+	char said[160];
+	int64_t p = fixture_project(db, "shop", e),
+		hook = the_hook(db, p,
+		    "[{\"type\":\"deploy\"},{\"type\":\"check\"},{\"type\":\"notify\"},"
+		    "{\"type\":\"forward\",\"channel\":\"gone\"}]",
+		    e),
+		event = an_event(db, hook, "d-1", e);
+	CHECK(model_action_open(
+		  db, event, (struct model_action_of){.pull = true, .stranger = true}, e) == 1);
+	STANDS("waiting later waiting"); /* notify and forward only */
+	event = an_event(db, hook, "d-2", e);
+	CHECK(model_action_open(db, event, (struct model_action_of){.pull = true}, e) == 1);
+	STANDS("waiting later later waiting");
+	struct model_events orphans;
+	CHECK(model_event_orphans(db, a, 10, &orphans, e) == 0 && orphans.n == 0);
+	CHECK(model_hook_update(db, hook, STR_NONE, STR_NONE, STR("[{\"type\":\"deploy\"}]"), e) ==
+	      1);
+	event = an_event(db, hook, "d-3", e);
+	CHECK(model_action_open(db, event, (struct model_action_of){0}, e) == 0);
+	STANDS("ignored");
+	return 0;
+}
+TEST_OF(what_fits)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(what_is_taken),
+	    cmocka_unit_test(what_is_left_out),
+	    cmocka_unit_test(test_one_after_the_other),
+	    cmocka_unit_test(test_what_fails_stops_the_rest),
+	    cmocka_unit_test(test_what_fits),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
