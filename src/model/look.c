@@ -23,7 +23,8 @@ int model_look_missed(struct store_db *db, int64_t now_ms, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
 	    "UPDATE project SET look_due_ms = $now WHERE removed_ms = 0 AND source_type = 'git'"
-	    " AND EXISTS (SELECT 1 FROM hook h WHERE h.project_id = project.id AND h.paused = 0)"
+	    " AND EXISTS (SELECT 1 FROM hook h WHERE h.project_id = project.id AND h.paused = 0"
+	    " AND h.actions = '')"
 	    " AND EXISTS (SELECT 1 FROM branch_head b WHERE b.project_id = project.id)",
 	    e);
 

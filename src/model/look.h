@@ -10,7 +10,7 @@
 int model_look_every(struct store_db *db, int64_t project_id, int64_t every_ms, int64_t now_ms,
     struct err *e) WARN_UNUSED;
 /* Makes due now what a hook may have told in vain: each project that comes from git, was fetched
- * before, and has a hook that is not paused. */
+ * before, and has a hook that is not paused and does nothing but deploy. */
 int model_look_missed(struct store_db *db, int64_t now_ms, struct err *e) WARN_UNUSED;
 
 struct model_look {
