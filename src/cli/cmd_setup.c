@@ -9,10 +9,19 @@ static int read_flags(struct cli *c, struct setup *s, struct err *e)
 {
 	int64_t port = 0;
 	const char *domain = cli_flag(c, "domain"), *http = cli_flag(c, "http"),
-		   *address = cli_flag(c, "address");
+		   *address = cli_flag(c, "address"), *https = cli_flag(c, "https"),
+		   *tls = cli_flag(c, "tls");
 	if (http && cli_number(http, "--http", 1, 65535, &port, e) != 0)
 		return -1;
 	s->http_port = (uint16_t)port;
+	port = 0;
+	if (https && strcmp(https, "none") != 0 &&
+	    cli_number(https, "--https", 1, 65535, &port, e) != 0)
+		return -1;
+	s->https_port = (uint16_t)port;
+	s->https_said = https != NULL;
+	if (tls && !str_copy(str_c(tls), s->tls, sizeof(s->tls)))
+		return err_set(e, ERR_USAGE, "--tls is intermediate or strict");
 	if ((domain && !str_copy(str_c(domain), s->domain, sizeof(s->domain))) ||
 	    (address && !str_copy(str_c(address), s->address, sizeof(s->address))))
 		return err_set(e, ERR_USAGE, "a name that long cannot be one");
@@ -92,6 +101,9 @@ static void print_ready(struct cli *c, const struct setup *s, bool changed)
 	(void)printf("Slipway runs on this server.\n"
 		     "  projects  http://NAME.localhost%s, and their own domains\n",
 	    port);
+	if (s->https_port)
+		(void)printf("  https     on port %u, with certificates that sign themselves\n",
+		    s->https_port);
 	if (s->domain[0])
 		(void)printf("  platform  http://%s%s\n", s->domain, port);
 	(void)printf(

@@ -171,6 +171,8 @@ static const struct cli_flag admin_logs[] = {
 static const struct cli_flag setup[] = {
     {"domain", "HOST", "the platform's own host name (slipway.localhost)", 'd'},
     {"http", "PORT", "where projects are served (80)", 0},
+    {"https", "PORT", "and over HTTPS; none (443 beside 80)", 0},
+    {"tls", "PRESET", "intermediate or strict (intermediate)", 0},
     {"address", "A", "on which address of this machine (0.0.0.0: all)", 0},
     {"undo", NULL, "take everything away: projects, data, users, services", 0},
     YES,

@@ -25,6 +25,10 @@ static const char help_text[] =
     "  --run DIR             sockets, on a tmpfs if there is one; at most 40 bytes (STATE/run)\n"
     "  --http ADDRESS:PORT   API (127.0.0.1:8000)\n"
     "  --edge ADDRESS:PORT   where projects are served (127.0.0.1:8080)\n"
+    "  --https PORT|none     and over HTTPS, at the same address (443 beside 80, 8443 beside 8080, "
+    "else "
+    "none)\n"
+    "  --tls PRESET          intermediate or strict (intermediate)\n"
     "  --user NAME           whom to run as when started as root (slipway)\n"
     "  --web-user NAME       whom nginx's workers run as when started as root (www-data)\n"
     "  --libexec DIR         where slipway's other programs are (beside slipwayd)\n"
@@ -54,6 +58,8 @@ enum option_id {
 	OPT_RUN,
 	OPT_HTTP,
 	OPT_EDGE,
+	OPT_HTTPS,
+	OPT_TLS,
 	OPT_USER,
 	OPT_WEB_USER,
 	OPT_LIBEXEC,
@@ -76,6 +82,8 @@ static const struct option options[] = {
     {"run", required_argument, NULL, OPT_RUN},
     {"http", required_argument, NULL, OPT_HTTP},
     {"edge", required_argument, NULL, OPT_EDGE},
+    {"https", required_argument, NULL, OPT_HTTPS},
+    {"tls", required_argument, NULL, OPT_TLS},
     {"user", required_argument, NULL, OPT_USER},
     {"web-user", required_argument, NULL, OPT_WEB_USER},
     {"libexec", required_argument, NULL, OPT_LIBEXEC},
@@ -139,6 +147,35 @@ static int set_address(char address[64], uint16_t *port, const char *value, stru
 	return 0;
 }
 
+static int set_https(struct settings *s, const char *value, struct err *e)
+{
+	uint64_t n = 0;
+	if (strcmp(value, "none") != 0 && !num_u64(str_c(value), 0, 65535, &n))
+		return wrong(e, "a port, or none", value);
+	s->https_port = (uint16_t)n;
+	s->https_said = true;
+	return 0;
+}
+
+/* Beside a port that is not the usual one nobody would look for it, and a free one is not ours to
+ * guess. */
+static int settle_https(struct settings *s, struct err *e)
+{
+	if (!s->https_said)
+		s->https_port = s->edge_port == 80 ? 443 : s->edge_port == 8080 ? 8443 : 0;
+	if (s->https_port == s->edge_port)
+		return err_set(e, ERR_USAGE, "--edge and --https name the same port");
+	return 0;
+}
+
+static int set_tls(struct settings *s, const char *value, struct err *e)
+{
+	if (strcmp(value, "intermediate") != 0 && strcmp(value, "strict") != 0)
+		return wrong(e, "intermediate or strict", value);
+	s->tls = value;
+	return 0;
+}
+
 static int set_number(unsigned *to, unsigned min, unsigned max, const char *value, struct err *e)
 {
 	uint64_t n;
@@ -189,6 +226,10 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return set_address(s->http_address, &s->http_port, value, e);
 	case OPT_EDGE:
 		return set_address(s->edge_address, &s->edge_port, value, e);
+	case OPT_HTTPS:
+		return set_https(s, value, e);
+	case OPT_TLS:
+		return set_tls(s, value, e);
 	case OPT_USER:
 		return set_text(s->user, sizeof(s->user), value, e);
 	case OPT_WEB_USER:
@@ -294,5 +335,5 @@ int settings_parse(int argc, char *const *argv, struct settings *ret, struct err
 		return wrong(e, "an option", argv[optind]);
 	if (ret->system && !ret->metrics_said)
 		(void)set_address(ret->metrics_address, &ret->metrics_port, METRICS_ON_A_SERVER, e);
-	return fill_dirs(ret, e) == 0 ? 1 : -1;
+	return settle_https(ret, e) == 0 && fill_dirs(ret, e) == 0 ? 1 : -1;
 }

@@ -18,7 +18,9 @@ struct settings {
 	char http_address[64];
 	uint16_t http_port; /* API and console */
 	char edge_address[64];
-	uint16_t edge_port;
+	uint16_t edge_port, https_port; /* https_port 0: none */
+	bool https_said;
+	const char *tls; /* preset; NULL: the helper's default */
 	char user[33];	   /* the daemon's own, when started as root */
 	char web_user[33]; /* nginx's workers, when started as root */
 	char nginx[SETTINGS_PATH_MAX];

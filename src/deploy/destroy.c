@@ -62,11 +62,11 @@ static void tree_gone(struct work *w)
 static void vhost_gone(struct work *w)
 {
 	if (w->op_failed) {
-		report_receipt(w, "virtual host", "stayed", w->op_err.msg);
+		report_receipt(w, "virtual host and certificates", "stayed", w->op_err.msg);
 		work_fail(w, &w->op_err);
 		return;
 	}
-	report_receipt(w, "virtual host", "removed", "");
+	report_receipt(w, "virtual host and certificates", "removed", "");
 	work_ops_begin(w, tree_gone);
 	helper_request(w, PRIV_PROJECT_REMOVE, 0, -1);
 	work_ops_end(w);

@@ -26,7 +26,14 @@
 #define BACKOFF_MAX_MS 10000
 #define STEADY_MS 30000
 
-static struct edge the_edge = {.dir = -1, .vhosts = -1, .undo = -1, .test = -1, .run = -1};
+static struct edge the_edge = {.dir = -1,
+    .vhosts = -1,
+    .undo = -1,
+    .test = -1,
+    .run = -1,
+    .certs = -1,
+    .self = -1,
+    .maker_answer = -1};
 
 struct edge *edge_open(const struct edge_options *o)
 {
@@ -44,6 +51,8 @@ static void job_done(struct edge *g, unsigned slot, const struct err *e)
 	struct edge_job *j = &g->jobs[slot];
 	uint64_t seq = j->seq;
 	edge_files_settle(g, slot);
+	if (j->remove && !e)
+		edge_cert_forget(g, j->project);
 	*j = (struct edge_job){.state = EDGE_JOB_FREE};
 	g->o.done(g->o.ctx, seq, e);
 }
@@ -63,6 +72,7 @@ static int oldest(const struct edge *g, enum edge_job_state state)
 	int best = -1;
 	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
 		if (g->jobs[i].state == state &&
+		    (state != EDGE_JOB_TESTED || !g->jobs[i].needs_self) &&
 		    (best < 0 || g->jobs[i].order < g->jobs[best].order) &&
 		    !project_busy(g, g->jobs[i].project, g->jobs[i].order))
 			best = (int)i;
@@ -93,21 +103,42 @@ static int must_run(const struct edge *g, struct err *e)
 	return err_hint(e, "the daemon starts it when it starts");
 }
 
+/* Text and names are kept in files until it is the job's turn. */
+static int prepare_job(
+    struct edge *g, unsigned slot, struct str text, struct str names, struct err *e)
+{
+	g->jobs[slot].needs_self = names.n > 0;
+	return edge_files_candidate(g, slot, text.p, text.n, e) < 0 ||
+		       (names.n > 0 && edge_files_names(g, slot, names, e) < 0)
+		   ? -1
+		   : 0;
+}
+
 int edge_vhost_set(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e)
 {
-	static char text[RENDER_VHOST_TEXT_MAX];
+	static char text[RENDER_VHOST_TEXT_MAX], names_text[EDGE_NAMES_SIZE];
+	struct render_tls tls = {.https_port = g->o.https_port};
+	struct str names = STR_NONE;
 	if (must_run(g, e) < 0)
 		return -1;
-	long n = render_nginx_vhost(v, &g->roots, text, sizeof(text), e);
+	long n =
+	    render_nginx_vhost(v, g->o.https_port ? &tls : NULL, &g->roots, text, sizeof(text), e);
 	if (n < 0)
 		return -1;
-	if (!project_busy(g, v->project, UINT64_MAX) &&
+	if (g->o.https_port && edge_cert_check(v, e) < 0)
+		return -1;
+	if (g->o.https_port)
+		names = edge_cert_names(v, names_text);
+	if (names.n > 0 && edge_cert_is_for(g, v->project, names))
+		names = STR_NONE;
+	if (names.n == 0 && !project_busy(g, v->project, UINT64_MAX) &&
 	    edge_files_same(g, v->project, text, (size_t)n))
 		return 0;
 	int slot = new_job(g, seq, v->project, false, e);
 	if (slot < 0)
 		return -1;
-	if (edge_files_candidate(g, (unsigned)slot, text, (size_t)n, e) < 0) {
+	if (prepare_job(g, (unsigned)slot, (struct str){text, (size_t)n}, names, e) < 0) {
+		edge_files_settle(g, (unsigned)slot);
 		g->jobs[slot].state = EDGE_JOB_FREE;
 		return -1;
 	}
@@ -121,12 +152,50 @@ int edge_vhost_remove(struct edge *g, uint64_t seq, struct str project, struct e
 		return -1;
 	if (!str_copy(project, name, sizeof(name)))
 		return err_set(e, ERR_INVALID, "project name is too long");
-	if (!project_busy(g, name, UINT64_MAX) && !edge_files_installed(g, name))
+	if (!project_busy(g, name, UINT64_MAX) && !edge_files_installed(g, name)) {
+		edge_cert_forget(g, name);
 		return 0;
+	}
 	return new_job(g, seq, name, true, e) < 0 ? -1 : 1;
 }
 
 /* ---- test ---- */
+
+/* Beside its test, which does not need it. */
+static void start_making(struct edge *g)
+{
+	struct err e;
+	int slot = -1;
+	for (unsigned i = 0; i < EDGE_JOBS_MAX && g->maker == 0; i++)
+		if (g->jobs[i].state != EDGE_JOB_FREE && g->jobs[i].needs_self &&
+		    (slot < 0 || g->jobs[i].order < g->jobs[slot].order))
+			slot = (int)i;
+	if (slot < 0)
+		return;
+	g->maker = edge_cert_start(g, (unsigned)slot, &e);
+	if (g->maker > 0)
+		return;
+	g->maker = 0;
+	if (g->jobs[slot].state != EDGE_JOB_TESTING)
+		job_done(g, (unsigned)slot, &e); /* else once more when that has ended */
+}
+
+static void making_ended(struct edge *g, int wait_status)
+{
+	struct edge_job *j = &g->jobs[g->maker_job];
+	struct err e;
+	bool wanted = j->state != EDGE_JOB_FREE && j->order == g->maker_order;
+	int rc = wanted ? edge_cert_take(g, j->project, wait_status, &e) : 0;
+	fs_close_fd(&g->maker_answer);
+	g->maker = 0;
+	if (!wanted)
+		return;
+	j->needs_self = false;
+	if (rc == 0)
+		return;
+	err_prefix(&e, "could not make a certificate for '%s'", j->project);
+	job_done(g, g->maker_job, &e);
+}
 
 static void start_test(struct edge *g)
 {
@@ -417,6 +486,10 @@ bool edge_reaped(struct edge *g, pid_t pid, int wait_status)
 {
 	if (pid <= 0)
 		return false;
+	if (pid == g->maker) {
+		making_ended(g, wait_status);
+		return true;
+	}
 	if (pid == g->tester) {
 		test_ended(g, wait_status);
 		return true;
@@ -432,6 +505,8 @@ void edge_stop(struct edge *g, bool graceful)
 	struct err e;
 	if (g->tester > 0)
 		(void)kill(g->tester, SIGKILL);
+	if (g->maker > 0)
+		(void)kill(g->maker, SIGKILL);
 	g->phase = g->master > 0 ? EDGE_STOPPING : EDGE_DOWN;
 	g->phase_deadline = clock_mono_ms() + STOP_LIMIT_MS;
 	g->active = 0;
@@ -446,11 +521,12 @@ void edge_stop(struct edge *g, bool graceful)
 
 bool edge_running(const struct edge *g)
 {
-	return g->master > 0 || g->tester > 0;
+	return g->master > 0 || g->tester > 0 || g->maker > 0;
 }
 
 static void tick_up(struct edge *g, int64_t now_ms)
 {
+	start_making(g);
 	start_test(g);
 	if (g->reloading)
 		poll_reload(g, now_ms);

@@ -4,6 +4,8 @@
  *
  * What is kept below edge_dir (0755, the helper's; root's when root):
  *   nginx.conf common.conf server.conf generation.conf   rendered at start and at each reload
+ *   plain.conf secure.conf   one listener alone, with HTTPS
+ *   certs/self/  02750 root:web group   _ HOST NAME.localhost  0640  key and chain, which sign themselves; made by slipway-cert
  *   vhosts/NAME.conf    installed      undo/NAME.conf  what it replaced, until its reload has taken effect
  *   test/               the skeleton in which a vhost is tested alone     pages/  plain pages
  *   log/  0751 root  access.log error.log  0640 web user:log_gid (at 64 MB renamed to .1)     tmp/
@@ -32,7 +34,9 @@ struct edge_options { /* strings are borrowed for the life of the process */
 	const char *nginx;	  /* NULL: /usr/sbin/nginx */
 	const char *edge_dir, *run_dir, *projects_dir; /* absolute; run_dir at most 40 bytes of [A-Za-z0-9._/-] */
 	const char *address;	  /* "127.0.0.1" or "0.0.0.0"; IPv6 is added where the machine has it */
-	uint16_t http_port;
+	uint16_t http_port, https_port; /* https_port 0: no HTTPS */
+	enum render_preset preset;
+	const char *cert;	     /* slipway-cert; needed for HTTPS */
 	const char *trusted_proxies; /* comma list of addresses and CIDRs; "" or NULL: none */
 	const char *platform_host;   /* NULL: "slipway.localhost" */
 	const char *api_socket;	     /* the daemon's HTTP socket for the edge; NULL: run_dir/edge-api.sock */
@@ -48,17 +52,18 @@ struct edge_options { /* strings are borrowed for the life of the process */
 struct edge *edge_open(const struct edge_options *o);
 
 /* PRIV_EDGE_CHECK: 0 it runs; 1 it is being started, and `done` comes when it answers, or with ERR_CONFLICT when the port
- * stays taken for 3 s, or ERR_FAILED with what nginx said; -1: nginx is not installed (ERR_UNAVAILABLE, hint), a path
+ * (or https's) stays taken for 8 s, or ERR_FAILED with what nginx said; -1: nginx is not installed (ERR_UNAVAILABLE, hint), a path
  * or setting cannot be used (ERR_SETTINGS), or the directory cannot be made. Once it ran it is started again, with a
  * growing pause, whenever it ends by itself. A vhost that keeps nginx from starting is set aside. */
 int edge_start(struct edge *g, uint64_t seq, struct err *e) WARN_UNUSED;
 
-/* PRIV_VHOST_SET: 0 it is already so; 1 pending: tested alone, installed, reloaded (at most 5 reloads a second), and
+/* PRIV_VHOST_SET: 0 it is already so; 1 pending: given a certificate that signs itself for its domains (with HTTPS, and
+ * unless it has one for just these), tested alone, installed, reloaded (at most 5 reloads a second), and
  * `done` when no worker serves the old configuration to new connections any more. -1 refused at once: a field
  * (ERR_INVALID), the edge not running (ERR_UNAVAILABLE), EDGE_JOBS_MAX waiting (ERR_UNAVAILABLE). When nginx refuses,
  * the vhost installed before stays. */
 int edge_vhost_set(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e) WARN_UNUSED;
-/* PRIV_VHOST_REMOVE, likewise; absent is 0. */
+/* PRIV_VHOST_REMOVE, likewise, with its certificates; absent is 0. */
 int edge_vhost_remove(struct edge *g, uint64_t seq, struct str project, struct err *e) WARN_UNUSED;
 
 #define EDGE_JOBS_MAX 256u

@@ -25,6 +25,11 @@ static void slot_name(char out[24], unsigned slot)
 	(void)snprintf(out, 24, "job.%u", slot);
 }
 
+static void names_name(char out[32], unsigned slot)
+{
+	(void)snprintf(out, 32, "job.%u.names", slot);
+}
+
 /* Plain pages: no project's name, nothing of the platform; they must be true for every visitor. */
 static const struct {
 	const char *name, *title, *text;
@@ -144,6 +149,19 @@ static int check_ownership(const struct edge *g, struct err *e)
 	return err_set(e, ERR_SETTINGS, "edge directory lies too deep");
 }
 
+/* What nginx's workers read when somebody comes is theirs to read; installed keys are not. New
+ * files in self/ take its group. */
+static int make_cert_dirs(struct edge *g, struct err *e)
+{
+	g->certs = fs_dir(g->dir, "certs", 0711, e);
+	g->self = g->certs < 0 ? -1 : fs_dir(g->certs, "self", 02750, e);
+	if (g->self < 0)
+		return -1;
+	if ((g->o.web_user && fchown(g->self, 0, g->o.web_gid) < 0) || fchmod(g->self, 02750) < 0)
+		return err_sys(e, ERR_IO, errno, "could not give the edge's certificates away");
+	return 0;
+}
+
 static int make_dirs(struct edge *g, struct err *e)
 {
 	static const char *const more[] = {"tmp", "test/tmp"};
@@ -167,6 +185,8 @@ static int make_dirs(struct edge *g, struct err *e)
 		if (fd < 0)
 			return -1;
 	}
+	if (make_cert_dirs(g, e) < 0)
+		return -1;
 	CLEANUP_FD int page_dir = fs_dir(g->dir, "pages", 0755, e);
 	return page_dir < 0 || write_pages(page_dir, e) < 0 ? -1 : make_logs(g, e);
 }
@@ -217,6 +237,8 @@ static void make_fields(struct edge *g)
 	g->fields = (struct render_edge){
 	    .roots = &g->roots,
 	    .http_port = g->o.http_port,
+	    .https_port = g->o.https_port,
+	    .preset = g->o.preset,
 	    .address = g->o.address,
 	    .ipv6 = edge_nginx_has_ipv6(),
 	    .user = g->o.web_user,
@@ -239,11 +261,10 @@ static void forget_leftovers(int dir)
 int edge_files_prepare(struct edge *g, struct err *e)
 {
 	if (g->dir < 0 && (make_dirs(g, e) < 0 || make_paths(g, e) < 0)) {
-		fs_close_fd(&g->dir);
-		fs_close_fd(&g->run);
-		fs_close_fd(&g->vhosts);
-		fs_close_fd(&g->undo);
-		fs_close_fd(&g->test);
+		int *const fds[] = {
+		    &g->dir, &g->run, &g->vhosts, &g->undo, &g->test, &g->certs, &g->self};
+		for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+			fs_close_fd(fds[i]);
 		return -1;
 	}
 	make_fields(g);
@@ -254,13 +275,25 @@ int edge_files_prepare(struct edge *g, struct err *e)
 		forget_leftovers(g->test);
 		forget_leftovers(g->undo);
 	}
-	if (write_rendered(g, g->dir, "nginx.conf", render_nginx_main, e) < 0 ||
-	    write_rendered(g, g->dir, "common.conf", render_nginx_common, e) < 0 ||
-	    write_rendered(g, g->dir, "server.conf", render_nginx_server, e) < 0 ||
-	    write_rendered(g, g->dir, "pages.conf", render_nginx_pages, e) < 0 ||
-	    write_rendered(g, g->test, "nginx.conf", render_nginx_skeleton, e) < 0 ||
-	    write_rendered(g, g->test, "server.conf", render_nginx_skeleton_server, e) < 0)
+	if (edge_cert_prepare(g, e) < 0)
 		return -1;
+	const struct {
+		int dir;
+		const char *name;
+		render_fn *render;
+	} files[] = {{g->dir, "nginx.conf", render_nginx_main},
+	    {g->dir, "common.conf", render_nginx_common},
+	    {g->dir, "server.conf", render_nginx_server},
+	    {g->dir, "plain.conf", render_nginx_plain},
+	    {g->dir, "secure.conf", render_nginx_secure},
+	    {g->dir, "pages.conf", render_nginx_pages},
+	    {g->test, "nginx.conf", render_nginx_skeleton},
+	    {g->test, "server.conf", render_nginx_skeleton_server},
+	    {g->test, "plain.conf", render_nginx_skeleton_server},
+	    {g->test, "secure.conf", render_nginx_skeleton_server}};
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		if (write_rendered(g, files[i].dir, files[i].name, files[i].render, e) < 0)
+			return -1;
 	edge_files_clean_sockets(g);
 	/* A master that is still ending removes its own socket's name; so no two masters of one
 	 * boot share a generation, whichever helper started them. */
@@ -291,6 +324,21 @@ int edge_files_candidate(struct edge *g, unsigned slot, const char *text, size_t
 	char name[24];
 	slot_name(name, slot);
 	return fs_write_atomic(g->test, name, text, n, 0644, e);
+}
+
+int edge_files_names(struct edge *g, unsigned slot, struct str names, struct err *e)
+{
+	char name[32];
+	names_name(name, slot);
+	return fs_write_atomic(g->test, name, names.p, names.n, 0600, e);
+}
+
+int edge_files_names_open(struct edge *g, unsigned slot, struct err *e)
+{
+	char name[32];
+	names_name(name, slot);
+	int fd = openat(g->test, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	return fd >= 0 ? fd : err_sys(e, ERR_IO, errno, "could not open a list of names");
 }
 
 int edge_files_try(struct edge *g, unsigned slot, struct err *e)
@@ -340,9 +388,12 @@ void edge_files_put_back(struct edge *g, unsigned slot)
 void edge_files_settle(struct edge *g, unsigned slot)
 {
 	char candidate[24], name[CONF_NAME_SIZE];
+	char names[32];
 	slot_name(candidate, slot);
+	names_name(names, slot);
 	conf_name(name, g->jobs[slot].project);
 	(void)unlinkat(g->test, candidate, 0);
+	(void)unlinkat(g->test, names, 0);
 	(void)unlinkat(g->undo, name, 0);
 }
 

@@ -23,9 +23,9 @@ bool edge_nginx_has_ipv6(void)
 	return fd >= 0 && bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
 }
 
-int edge_nginx_port_free(const struct edge *g, struct err *e)
+static int port_free(const struct edge *g, uint16_t port, struct err *e)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(g->o.http_port)};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
 	int on = 1;
 	if (inet_pton(AF_INET, g->o.address, &a.sin_addr) != 1)
 		return err_set(e, ERR_SETTINGS, "the edge's address is not an IPv4 address");
@@ -38,12 +38,19 @@ int edge_nginx_port_free(const struct edge *g, struct err *e)
 	int sys = errno;
 	if (sys == EADDRINUSE) {
 		err_set(e, ERR_CONFLICT, "could not listen on %s:%u: another program already does",
-		    g->o.address, g->o.http_port);
+		    g->o.address, port);
 		return err_hint(
 		    e, "choose another port for the edge, or end that program (ss -ltnp shows it)");
 	}
-	err_sys(e, ERR_SETTINGS, sys, "could not listen on %s:%u", g->o.address, g->o.http_port);
+	err_sys(e, ERR_SETTINGS, sys, "could not listen on %s:%u", g->o.address, port);
 	return sys == EACCES ? err_hint(e, "ports below 1024 need root; choose a higher one") : -1;
+}
+
+int edge_nginx_port_free(const struct edge *g, struct err *e)
+{
+	return port_free(g, g->o.http_port, e) < 0 ? -1
+	       : g->o.https_port == 0		   ? 0
+						   : port_free(g, g->o.https_port, e);
 }
 
 /* Everything between fork and exec is async-signal-safe. */

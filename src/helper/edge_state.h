@@ -6,6 +6,8 @@
 #define EDGE_LOG_MAX_BYTES (64u << 20) /* then access.log becomes access.log.1 */
 #define EDGE_WAITERS_MAX 16u
 #define EDGE_RUN_DIR_MAX 40u
+#define EDGE_CERT_NAME_SIZE (NAME_PROJECT_MAX + sizeof(".localhost"))
+#define EDGE_NAMES_SIZE (LIMIT_DOMAINS * (NAME_DOMAIN_MAX + 1u) + 1u)
 
 enum edge_phase {
 	EDGE_DOWN,     /* nobody asked for it, or it was stopped */
@@ -33,18 +35,21 @@ struct edge_job {
 	bool remove;
 	bool alone;	   /* its batch was refused: once more, by itself */
 	bool had_previous; /* undo/NAME.conf holds what was there */
+	bool needs_self;   /* job.N.names says for which names; not installed before it is made */
 };
 
 struct edge {
 	struct edge_options o;
 	enum edge_phase phase;
-	int dir, vhosts, undo, test, run; /* directories, -1 until prepared */
+	int dir, vhosts, undo, test, run, certs, self; /* directories, -1 until prepared */
 	char edge_path[256], projects_path[64], api_socket[128];
 	struct render_roots roots;
 	struct render_edge fields;
 
-	pid_t master, tester;
-	unsigned tester_job;
+	pid_t master, tester, maker; /* tester: nginx -t; maker: slipway-cert */
+	unsigned tester_job, maker_job;
+	uint64_t maker_order; /* of that job, which may have ended meanwhile */
+	int maker_answer;
 	uint32_t generation, active; /* written last; what the workers serve */
 	int64_t phase_deadline, retry_at, up_since;
 	unsigned failures;
@@ -63,9 +68,11 @@ int edge_files_prepare(
     struct edge *g, struct err *e) WARN_UNUSED; /* directories, links, every file but vhosts */
 int edge_files_generation(struct edge *g, struct err *e) WARN_UNUSED; /* a new generation.conf */
 void edge_files_clean_sockets(struct edge *g); /* of generations that no longer live */
-/* The vhost's text as the candidate of this slot. */
+/* The vhost's text as the candidate of this slot; and the names that it needs a certificate for. */
 int edge_files_candidate(
     struct edge *g, unsigned slot, const char *text, size_t n, struct err *e) WARN_UNUSED;
+int edge_files_names(struct edge *g, unsigned slot, struct str names, struct err *e) WARN_UNUSED;
+int edge_files_names_open(struct edge *g, unsigned slot, struct err *e) WARN_UNUSED; /* to read */
 bool edge_files_installed(struct edge *g, const char *project);
 bool edge_files_same(struct edge *g, const char *project, const char *text, size_t n);
 int edge_files_try(struct edge *g, unsigned slot,
@@ -79,6 +86,19 @@ void edge_files_rotate(struct edge *g);
 /* An nginx message of the tester (from 0) or of error.log (from log_offset): the first [emerg]
  * line, made fit to show. False when there is none. */
 bool edge_files_complaint(struct edge *g, bool tester, char *out, size_t size);
+
+/* edge_cert.c: certificates */
+int edge_cert_prepare(struct edge *g,
+    struct err *e) WARN_UNUSED; /* the edge's own; waits for those that are missing */
+/* The first domain is the project's own, NAME.localhost: its certificate is called so. */
+int edge_cert_check(const struct render_vhost *v, struct err *e) WARN_UNUSED;
+struct str edge_cert_names(const struct render_vhost *v, char out[EDGE_NAMES_SIZE]);
+bool edge_cert_is_for(struct edge *g, const char *project, struct str names);
+pid_t edge_cert_start(
+    struct edge *g, unsigned slot, struct err *e); /* slipway-cert, for needs_self */
+int edge_cert_take(struct edge *g, const char *project, int wait_status,
+    struct err *e) WARN_UNUSED; /* its answer */
+void edge_cert_forget(struct edge *g, const char *project);
 
 /* edge_nginx.c: processes and sockets */
 int edge_nginx_port_free(const struct edge *g, struct err *e) WARN_UNUSED;

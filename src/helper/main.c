@@ -24,6 +24,7 @@ static const char usage[] =
     "PROGRAM\n"
     "           --tree PROGRAM --daemon-uid N [--daemon-gid N] [--web-group GID] [--state DIR]\n"
     "           [--web-user NAME] [--nginx PROGRAM] [--address A] [--http-port N]\n"
+    "           [--https-port N --cert PROGRAM] [--tls intermediate|strict]\n"
     "           [--trusted-proxies LIST] [--platform-host NAME] [--api-socket PATH]\n"
     "           [--uid-base N] [--orphan-ms N] [--units SOCKET]\n"
     "Started by slipwayd; not meant to be run by hand.\n";
@@ -31,8 +32,8 @@ static const char usage[] =
 struct settings {
 	bool keeper, help, version;
 	const char *socket, *projects, *run, *edge, *exec, *tree, *state, *nginx, *address,
-	    *proxies, *host, *api_socket, *web_user, *supply;
-	uint64_t daemon_uid, daemon_gid, web_group, http_port, uid_base, orphan_ms;
+	    *proxies, *host, *api_socket, *web_user, *supply, *cert, *tls;
+	uint64_t daemon_uid, daemon_gid, web_group, http_port, https_port, uid_base, orphan_ms;
 };
 
 struct option_row {
@@ -78,10 +79,13 @@ static int read_options(int argc, char **argv, struct settings *s)
 	    {"--api-socket", .text = &s->api_socket},
 	    {"--web-user", .text = &s->web_user},
 	    {"--units", .text = &s->supply},
+	    {"--cert", .text = &s->cert},
+	    {"--tls", .text = &s->tls},
 	    {"--daemon-uid", .number = &s->daemon_uid, .max = UINT32_MAX - 1},
 	    {"--daemon-gid", .number = &s->daemon_gid, .max = UINT32_MAX - 1},
 	    {"--web-group", .number = &s->web_group, .max = UINT32_MAX - 1},
 	    {"--http-port", .number = &s->http_port, .max = UINT16_MAX},
+	    {"--https-port", .number = &s->https_port, .max = UINT16_MAX},
 	    {"--uid-base", .number = &s->uid_base, .max = 2000000000},
 	    {"--orphan-ms", .number = &s->orphan_ms, .max = 86400000},
 	};
@@ -128,6 +132,10 @@ static int check_settings(struct settings *s)
 			    stderr, "slipway-helper: %s needs an absolute path\n", paths[i].name);
 			return -1;
 		}
+	if (s->tls && strcmp(s->tls, "strict") != 0 && strcmp(s->tls, "intermediate") != 0) {
+		(void)fputs("slipway-helper: --tls is intermediate or strict\n", stderr);
+		return -1;
+	}
 	if (!s->keeper || s->uid_base < 1000) {
 		(void)fputs("slipway-helper: --keeper is needed, and --uid-base is at least 1000\n",
 		    stderr);
@@ -203,6 +211,10 @@ static int fill_options(
 	    .projects_dir = s->projects,
 	    .address = s->address,
 	    .http_port = (uint16_t)s->http_port,
+	    .https_port = (uint16_t)s->https_port,
+	    .preset = s->tls && strcmp(s->tls, "strict") == 0 ? RENDER_PRESET_STRICT
+							      : RENDER_PRESET_INTERMEDIATE,
+	    .cert = s->cert,
 	    .trusted_proxies = s->proxies,
 	    .platform_host = s->host,
 	    .api_socket = s->api_socket,

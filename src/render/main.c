@@ -54,6 +54,12 @@ static int check(const struct render_edge *v, struct err *e)
 		return -1;
 	if (v->http_port == 0)
 		return err_set(e, ERR_SETTINGS, "the edge's port is 0");
+	if (v->https_port == v->http_port)
+		return err_set(e, ERR_SETTINGS, "the edge cannot have http and https on one port");
+	if (v->preset >= RENDER_PRESET_COUNT)
+		return err_set(e, ERR_SETTINGS, "the edge's TLS preset is unknown");
+	if (v->challenges && out_path_check("directory of challenges", v->challenges, e) < 0)
+		return -1;
 	if (v->workers == 0 || v->workers > 64)
 		return err_set(e, ERR_SETTINGS, "the edge has 1 to 64 workers, not %u", v->workers);
 	if (v->user && (!out_inert(v->user) || v->user[0] == '-'))
@@ -78,24 +84,51 @@ static void put_paths(struct out *o, const char *edge, bool test)
 	}
 }
 
-static void put_listen(struct out *o, const struct render_edge *v, const char *options)
+enum listener { LISTEN_PLAIN, LISTEN_SECURE };
+
+static void put_listen_one(
+    struct out *o, const struct render_edge *v, enum listener which, bool ipv6, bool is_default)
 {
-	unsigned long long port = v->http_port;
-	bool any = strcmp(v->address, "0.0.0.0") == 0;
-	out_put(o, "\tlisten %s:%llu", v->address, port);
-	out_put(o, *options ? " default_server backlog=4096;\n" : ";\n");
-	if (!v->ipv6)
-		return;
-	out_put(o, any ? "\tlisten [::]:%llu" : "\tlisten [::1]:%llu", port);
-	out_put(o, *options ? " default_server backlog=4096 ipv6only=on;\n" : ";\n");
+	unsigned long long port = which == LISTEN_SECURE ? v->https_port : v->http_port;
+	if (ipv6)
+		out_put(o,
+		    strcmp(v->address, "0.0.0.0") == 0 ? "\tlisten [::]:%llu"
+						       : "\tlisten [::1]:%llu",
+		    port);
+	else
+		out_put(o, "\tlisten %s:%llu", v->address, port);
+	if (which == LISTEN_SECURE)
+		out_put(o, " ssl http2");
+	if (is_default)
+		out_put(o, ipv6 ? " default_server backlog=4096 ipv6only=on"
+				: " default_server backlog=4096");
+	out_put(o, ";\n");
 }
 
+static void put_listen(
+    struct out *o, const struct render_edge *v, enum listener which, bool is_default)
+{
+	if (which == LISTEN_SECURE && v->https_port == 0)
+		return;
+	put_listen_one(o, v, which, false, is_default);
+	if (v->ipv6)
+		put_listen_one(o, v, which, true, is_default);
+}
+
+/* The plain pages; and what an authority asks for (RFC 8555, 8.3), the same for every name. Whoever
+ * writes those files is not root: no link of his is followed. */
 static void put_pages(struct out *o, const struct render_edge *v)
 {
 	out_put(o,
 	    "location ^~ /.slipway/ {\n\tinternal;\n\talias %s/pages/;\n\trecursive_error_pages "
 	    "off;\n}\n",
 	    v->roots->edge);
+	if (!v->challenges)
+		return;
+	out_put(o, "location ^~ /.well-known/acme-challenge/ {\n\troot %s;\n", v->challenges);
+	out_put(o,
+	    "\tdisable_symlinks on from=%s;\n\ttypes {\n\t}\n\tdefault_type text/plain;\n}\n",
+	    v->challenges);
 }
 
 /* One line of JSON for each request; what observe/ counts from. Without the query: it may hold a
@@ -142,6 +175,17 @@ static void put_top(struct out *o, const struct render_edge *v)
 	    o, "error_log %s/log/error.log warn;\nevents {\n\tworker_connections 4096;\n}\n", edge);
 }
 
+/* The name in it is the first of the server that the client's name chose, not what the client said;
+ * so every server without a certificate of its own has one, read when somebody comes. Its own name
+ * is "_": there is a file for that, or, strictly, none. */
+static void put_self_signed(struct out *o, const struct render_edge *v)
+{
+	if (v->https_port == 0)
+		return;
+	out_put(o, "\t\tssl_certificate %s/certs/self/$server_name;\n", v->roots->edge);
+	out_put(o, "\t\tssl_certificate_key %s/certs/self/$server_name;\n", v->roots->edge);
+}
+
 long render_nginx_main(const struct render_edge *v, char *out, size_t size, struct err *e)
 {
 	struct out o;
@@ -154,8 +198,10 @@ long render_nginx_main(const struct render_edge *v, char *out, size_t size, stru
 	out_put(&o, log_format);
 	out_put(&o, "\taccess_log %s/log/access.log slipway;\n\tinclude common.conf;\n",
 	    v->roots->edge);
-	out_put(&o, "\tserver {\n\t");
-	put_listen(&o, v, "default");
+	out_put(&o, "\tserver {\n");
+	put_listen(&o, v, LISTEN_PLAIN, true);
+	put_listen(&o, v, LISTEN_SECURE, true);
+	put_self_signed(&o, v);
 	out_put(&o, "\t\tinclude pages.conf;\n\t\tserver_name _;\n\t\tlocation / {\n\t\t\treturn "
 		    "404;\n\t\t}\n\t}\n");
 	put_platform(&o, v);
@@ -205,6 +251,8 @@ static const char maps[] =
     "nosniff;\n}\n"
     "map $upstream_http_referrer_policy $slipway_referrer {\n\tdefault \"\";\n"
     "\t\"\" strict-origin-when-cross-origin;\n}\n"
+    "map $upstream_http_strict_transport_security $slipway_hsts {\n\tdefault \"\";\n"
+    "\t\"\" max-age=31536000;\n}\n"
     "map $status:$upstream_http_retry_after $slipway_retry {\n\tdefault \"\";\n\t503: 30;\n}\n";
 
 static const char http_part[] =
@@ -218,10 +266,32 @@ static const char http_part[] =
     "recursive_error_pages on;\n"
     "error_page 403 =404 /.slipway/404.html;\nerror_page 404 /.slipway/404.html;\n"
     "error_page 413 /.slipway/413.html;\nerror_page 502 /.slipway/502.html;\n"
-    "error_page 503 /.slipway/503.html;\nerror_page 504 /.slipway/504.html;\n"
-    "add_header X-Content-Type-Options $slipway_nosniff always;\n"
-    "add_header Referrer-Policy $slipway_referrer always;\n"
-    "add_header Retry-After $slipway_retry always;\n";
+    "error_page 503 /.slipway/503.html;\nerror_page 504 /.slipway/504.html;\n";
+static const char own_headers[] = "add_header X-Content-Type-Options $slipway_nosniff always;\n"
+				  "add_header Referrer-Policy $slipway_referrer always;\n"
+				  "add_header Retry-After $slipway_retry always;\n";
+
+/* Of every server, since the version and the curve are agreed before a name is known. */
+static const char tls_part[] = "ssl_protocols TLSv1.2 TLSv1.3;\nssl_session_cache "
+			       "shared:slipway:10m;\nssl_session_timeout 1d;\n"
+			       "ssl_session_tickets off;\nssl_buffer_size 4k;\n";
+static const char tls_intermediate[] =
+    "ssl_ecdh_curve X25519:prime256v1:secp384r1;\nssl_prefer_server_ciphers off;\n"
+    "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;\n";
+static const char tls_strict[] =
+    "ssl_ecdh_curve secp521r1:secp384r1;\nssl_prefer_server_ciphers on;\n"
+    "ssl_ciphers ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;\n";
+
+static void put_tls(struct out *o, const struct render_edge *v)
+{
+	if (v->https_port == 0)
+		return;
+	out_put(o, tls_part);
+	out_put(o, v->preset == RENDER_PRESET_STRICT ? tls_strict : tls_intermediate);
+}
 
 static const char proxy_part[] =
     "proxy_http_version 1.1;\nproxy_next_upstream off;\nproxy_connect_timeout 5s;\n"
@@ -245,19 +315,54 @@ long render_nginx_common(const struct render_edge *v, char *out, size_t size, st
 		return -1;
 	out_put(&o, maps);
 	out_put(&o, http_part);
+	out_put(&o, own_headers);
 	out_put(&o, proxy_part);
+	put_tls(&o, v);
 	return out_end(&o, "common.conf", e);
 }
 
-long render_nginx_server(const struct render_edge *v, char *out, size_t size, struct err *e)
+static const char hsts_header[] = "add_header Strict-Transport-Security $slipway_hsts always;\n";
+
+/* Headers named in a server replace the outer ones, so all are said again. A browser that is told
+ * to stay with HTTPS goes to port 443 only where the other one was 80. */
+static void put_secure_headers(struct out *o, const struct render_edge *v)
+{
+	if (v->https_port != 443)
+		return;
+	out_put(o, own_headers);
+	out_put(o, hsts_header);
+}
+
+static long server_file(const struct render_edge *v, bool plain, bool secure, const char *what,
+    char *out, size_t size, struct err *e)
 {
 	struct out o;
 	out_init(&o, out, size);
 	if (check(v, e) < 0)
 		return -1;
-	put_listen(&o, v, "");
+	if (plain)
+		put_listen(&o, v, LISTEN_PLAIN, false);
+	if (secure)
+		put_listen(&o, v, LISTEN_SECURE, false);
+	if (secure && !plain)
+		put_secure_headers(&o, v);
 	put_pages(&o, v);
-	return out_end(&o, "server.conf", e);
+	return out_end(&o, what, e);
+}
+
+long render_nginx_server(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	return server_file(v, true, true, "server.conf", out, size, e);
+}
+
+long render_nginx_plain(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	return server_file(v, true, false, "plain.conf", out, size, e);
+}
+
+long render_nginx_secure(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	return server_file(v, false, true, "secure.conf", out, size, e);
 }
 
 long render_nginx_pages(const struct render_edge *v, char *out, size_t size, struct err *e)

@@ -77,8 +77,9 @@ static int check_static(const struct render_vhost *v, unsigned at, struct err *e
 	if (field(st->url, sizeof(st->url), "URL prefix", &url, e) < 0 ||
 	    name_url_prefix(url, e) < 0)
 		return -1;
-	if (str_eq_c(url, "/.slipway") || str_starts(url, STR("/.slipway/")))
-		return err_set(e, ERR_INVALID, "URL prefix '/.slipway' belongs to the edge");
+	if (str_eq_c(url, "/.slipway") || str_starts(url, STR("/.slipway/")) ||
+	    str_starts(url, STR("/.well-known/acme-challenge")))
+		return err_set(e, ERR_INVALID, "URL prefix '%s' belongs to the edge", st->url);
 	for (unsigned k = 0; k < at; k++)
 		if (str_eq_c(url, v->statics[k].url))
 			return err_set(e, ERR_INVALID, "URL prefix '%s' is named twice", st->url);
@@ -237,27 +238,85 @@ static void put_web(struct out *o, const struct render_vhost *v, bool root_taken
 	}
 }
 
-long render_nginx_vhost(const struct render_vhost *v, const struct render_roots *r, char *out,
-    size_t size, struct err *e)
+static void put_content(struct out *o, const struct render_vhost *v, const struct render_roots *r)
+{
+	bool root_taken = false;
+	out_put(o, "\tclient_max_body_size %llu;\n", (unsigned long long)v->body_max_bytes);
+	if (v->maintenance) {
+		out_put(o, "\terror_page 503 /.slipway/maintenance.html;\n");
+		out_put(o, "\tlocation / {\n\t\treturn 503;\n\t}\n");
+	} else {
+		put_statics(o, v, r, &root_taken);
+		put_web(o, v, root_taken);
+	}
+}
+
+/* Of the domains that the installed certificate covers, or of the others. */
+static void put_names(
+    struct out *o, const struct render_vhost *v, const struct render_tls *tls, bool covered)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < v->domain_count; i++) {
+		if ((tls && tls->installed && tls->covered[i]) != covered)
+			continue;
+		out_put(o, n++ ? " %s" : "\tserver_name %s", v->domains[i]);
+	}
+	out_put(o, ";\n");
+}
+
+static unsigned count_covered(const struct render_vhost *v, const struct render_tls *tls)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; tls && tls->installed && i < v->domain_count; i++)
+		n += tls->covered[i] != 0;
+	return n;
+}
+
+/* What asked for http is told where https is; an authority's question is answered all the same. */
+static void put_way_to_https(
+    struct out *o, const struct render_vhost *v, const struct render_tls *tls)
+{
+	out_put(o, "server {\n\tinclude plain.conf;\n");
+	put_names(o, v, tls, true);
+	out_put(o, "\tlocation / {\n\t\treturn 308 https://$host");
+	if (tls->https_port != 443)
+		out_put(o, ":%llu", (unsigned long long)tls->https_port);
+	out_put(o, "$request_uri;\n\t}\n}\n");
+}
+
+static void put_covered(struct out *o, const struct render_vhost *v, const struct render_tls *tls,
+    const struct render_roots *r)
+{
+	out_put(o, tls->trusted ? "server {\n\tinclude secure.conf;\n"
+				: "server {\n\tinclude server.conf;\n");
+	put_names(o, v, tls, true);
+	out_put(o, "\tssl_certificate certs/%s.pem;\n", v->project);
+	out_put(o, "\tssl_certificate_key certs/%s.pem;\n", v->project);
+	put_content(o, v, r);
+	out_put(o, "}\n");
+	if (tls->trusted)
+		put_way_to_https(o, v, tls);
+}
+
+long render_nginx_vhost(const struct render_vhost *v, const struct render_tls *tls,
+    const struct render_roots *r, char *out, size_t size, struct err *e)
 {
 	struct out o;
-	bool root_taken = false;
 	out_init(&o, out, size);
 	if (check(v, r, e) < 0)
 		return -1;
+	if (tls && tls->https_port == 0)
+		return err_set(e, ERR_SETTINGS, "the port for https is 0");
+	unsigned covered = count_covered(v, tls);
 	if (v->web_instances && !v->maintenance)
 		put_upstream(&o, v, r);
-	out_put(&o, "server {\n\tinclude server.conf;\n\tserver_name");
-	for (unsigned i = 0; i < v->domain_count; i++)
-		out_put(&o, " %s", v->domains[i]);
-	out_put(&o, ";\n\tclient_max_body_size %llu;\n", (unsigned long long)v->body_max_bytes);
-	if (v->maintenance) {
-		out_put(&o, "\terror_page 503 /.slipway/maintenance.html;\n");
-		out_put(&o, "\tlocation / {\n\t\treturn 503;\n\t}\n");
-	} else {
-		put_statics(&o, v, r, &root_taken);
-		put_web(&o, v, root_taken);
+	if (covered < v->domain_count) {
+		out_put(&o, "server {\n\tinclude server.conf;\n");
+		put_names(&o, v, tls, false);
+		put_content(&o, v, r);
+		out_put(&o, "}\n");
 	}
-	out_put(&o, "}\n");
+	if (covered > 0)
+		put_covered(&o, v, tls, r);
 	return out_end(&o, "the vhost", e);
 }

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #define RENDER_VHOST_VERSION 1u
-#define RENDER_VHOST_TEXT_MAX (96u << 10) /* enough for every field at its limit with roots of 100 bytes */
+#define RENDER_VHOST_TEXT_MAX (192u << 10) /* enough for every field at its limit with roots of 100 bytes */
 #define RENDER_MAIN_TEXT_MAX (16u << 10)
 #define RENDER_SOCKET_PATH_MAX 107u	  /* sun_path without its NUL */
 #define RENDER_EDGE_PATH_MAX 86u	  /* of roots.edge, where edge.4294967295.sock lies */
@@ -46,17 +46,38 @@ struct render_roots { /* absolute, from the helper's own start: [A-Za-z0-9._/-] 
 	const char *run, *edge; /* RUN, …/edge (at most RENDER_EDGE_PATH_MAX) */
 };
 
+/* What the helper knows of a project's certificate, certs/NAME.pem beside the configuration that names it, key and chain in
+ * one. Other domains have one that signs itself, certs/self/FIRST with FIRST the first name of their server block: the
+ * default server names it for all (a server block with a certificate of its own costs nginx 1 ms at each reload and 26 KB). */
+struct render_tls {
+	uint16_t https_port;		/* where browsers reach it: for the way from http to https */
+	uint8_t installed;		/* NAME.pem is there */
+	uint8_t trusted;		/* by browsers, so that http leads to https */
+	uint8_t covered[LIMIT_DOMAINS]; /* 1: NAME.pem is for this domain; never the first */
+};
+
 /* Whether a root may stand in a configuration: absolute, plain bytes, no "." or "..". ERR_SETTINGS. */
 int render_path_check(const char *what, const char *path, struct err *e) WARN_UNUSED;
 
-/* Writes upstream and server block and a final NUL; returns the length, or -1: ERR_INVALID with the field's pointer
- * (as in the API: /domains/3), ERR_TOO_LARGE when the text does not fit. It names neither address nor port:
- * `include server.conf` beside the main file does, so that the same bytes are tested and installed. */
-long render_nginx_vhost(const struct render_vhost *v, const struct render_roots *r, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* Writes upstream and server blocks and a final NUL; returns the length, or -1: ERR_INVALID with the field's pointer
+ * (as in the API: /domains/3), ERR_TOO_LARGE when the text does not fit. It names neither address nor port to listen
+ * on: `include server.conf` beside the main file does, so that the same bytes are tested and installed. tls NULL: the
+ * edge has no HTTPS. Else domains that a trusted certificate covers are served over HTTPS only, http leads there; all
+ * others over both. */
+long render_nginx_vhost(const struct render_vhost *v, const struct render_tls *tls, const struct render_roots *r, char *out, size_t size,
+    struct err *e) WARN_UNUSED;
+
+enum render_preset {
+	RENDER_PRESET_INTERMEDIATE, /* TLS 1.2 and 1.3, X25519 and P-256 first */
+	RENDER_PRESET_STRICT,	    /* the webhook service's: four suites, P-521 and P-384, unknown names refused */
+	RENDER_PRESET_COUNT
+};
 
 struct render_edge {
 	const struct render_roots *roots;
-	uint16_t http_port;
+	uint16_t http_port, https_port; /* https_port 0: none */
+	enum render_preset preset;
+	const char *challenges; /* where an authority's questions are answered from (RFC 8555, 8.3); NULL: nowhere */
 	const char *address;	     /* "127.0.0.1" embedded */
 	uint8_t ipv6;		     /* also listen on [::1] / [::] */
 	const char *user;	     /* "www-data", NULL when not root */
@@ -72,9 +93,13 @@ long render_nginx_main(const struct render_edge *v, char *out, size_t size, stru
 long render_nginx_common(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* server.conf: what every server block includes: where it listens, the plain pages. */
 long render_nginx_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* plain.conf and secure.conf: the same with one of both listeners alone, secure.conf with what tells browsers to stay
+ * with HTTPS. They are there when https_port is set. */
+long render_nginx_plain(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+long render_nginx_secure(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* pages.conf: the plain pages alone, for the default server. */
 long render_nginx_pages(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
-/* test/nginx.conf and test/server.conf: a server of nothing but candidate.conf, on EDGE/test/test.sock. */
+/* test/nginx.conf and test/server.conf (also plain.conf and secure.conf): a server of nothing but candidate.conf, on EDGE/test/test.sock. */
 long render_nginx_skeleton(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 long render_nginx_skeleton_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* generation.conf: EDGE/edge.G.sock, which no other generation listens on; every request is closed unanswered. */

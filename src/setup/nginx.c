@@ -17,9 +17,9 @@
 /* In the settings' folder: that we stopped it, so that the end knows. */
 #define NOTE "nginx-was-enabled"
 
-static bool port_is_free(const struct setup *s)
+static bool port_is_free(const struct setup *s, uint16_t port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(s->http_port)};
+	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
 	int on = 1;
 	CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -63,7 +63,14 @@ int setup_nginx_look(struct setup *s, enum setup_state *ret, char *words, struct
 	if (is_active("slipway-helper.service", &ours, e) != 0 ||
 	    is_active("nginx.service", &theirs, e) != 0)
 		return -1;
-	if (port_is_free(s) || (ours && !theirs))
+	if (ours && !theirs)
+		return 0;
+	if (s->https_port && !port_is_free(s, s->https_port) && !theirs) {
+		err_set(e, ERR_CONFLICT, "another program listens on port %u", s->https_port);
+		return err_hint(
+		    e, "end it (ss -ltnp shows it), or choose another port with --https, or none");
+	}
+	if (port_is_free(s, s->http_port))
 		return 0;
 	if (!theirs) {
 		err_set(e, ERR_CONFLICT, "another program listens on port %u", s->http_port);

@@ -125,10 +125,10 @@ static int settings_text(struct setup *s, struct err *e)
 	int n = snprintf(s->settings, sizeof(s->settings),
 	    "# Made by 'slipway setup', which reads it again; change it with that command.\n"
 	    "SLIPWAY_HOST=%s\nSLIPWAY_PUBLIC_URL=%s\nSLIPWAY_EDGE_ADDRESS=%s\nSLIPWAY_EDGE_PORT=%"
-	    "u\n"
+	    "u\nSLIPWAY_HTTPS_PORT=%u\nSLIPWAY_TLS=%s\n"
 	    "SLIPWAY_UID=%u\nSLIPWAY_GID=%u\nSLIPWAY_WEB_GID=%u\n",
-	    s->domain[0] ? s->domain : "slipway.localhost", url, s->address, s->http_port, uid, gid,
-	    web_gid);
+	    s->domain[0] ? s->domain : "slipway.localhost", url, s->address, s->http_port,
+	    s->https_port, s->tls, uid, gid, web_gid);
 	return n > 0 && (size_t)n < sizeof(s->settings)
 		   ? 0
 		   : err_set(e, ERR_INTERNAL, "the settings are too long");
@@ -287,6 +287,13 @@ static void keep_settled(struct setup *s)
 		if (str_eq_c(key, "SLIPWAY_EDGE_PORT") && s->http_port == 0 &&
 		    num_u64(value, 1, 65535, &port))
 			s->http_port = (uint16_t)port;
+		if (str_eq_c(key, "SLIPWAY_HTTPS_PORT") && !s->https_said &&
+		    num_u64(value, 0, 65535, &port)) {
+			s->https_port = (uint16_t)port;
+			s->https_said = true;
+		}
+		if (str_eq_c(key, "SLIPWAY_TLS") && !s->tls[0])
+			(void)!str_copy(value, s->tls, sizeof(s->tls));
 		if (str_eq_c(key, "SLIPWAY_HOST") && !s->domain[0] &&
 		    !str_eq_c(value, "slipway.localhost"))
 			(void)!str_copy(value, s->domain, sizeof(s->domain));
@@ -323,6 +330,14 @@ int setup_begin(struct setup *s, struct err *e)
 	keep_settled(s);
 	if (s->http_port == 0)
 		s->http_port = 80;
+	if (!s->https_said)
+		s->https_port = s->http_port == 80 ? 443 : 0;
+	if (s->https_port == s->http_port)
+		return err_set(e, ERR_USAGE, "http and https cannot have the same port");
+	if (!s->tls[0])
+		(void)!str_copy(STR("intermediate"), s->tls, sizeof(s->tls));
+	if (strcmp(s->tls, "intermediate") != 0 && strcmp(s->tls, "strict") != 0)
+		return err_set(e, ERR_USAGE, "'%s' is not intermediate or strict", s->tls);
 	if (!s->address[0])
 		(void)!str_copy(STR("0.0.0.0"), s->address, sizeof(s->address));
 	if (inet_pton(AF_INET, s->address, &a) != 1)

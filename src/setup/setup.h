@@ -19,6 +19,9 @@ struct setup {
 	char domain[NAME_DOMAIN_MAX + 1]; /* the platform's own host name; empty: none yet */
 	char address[64];		  /* where the web server listens; IPv4 */
 	uint16_t http_port;
+	uint16_t https_port; /* 0: none */
+	bool https_said;     /* 0 is meant */
+	char tls[16];	     /* preset; empty: intermediate */
 	/* What is found and done. */
 	char settings[SETUP_TEXT_MAX]; /* of server.conf, as it should be */
 	bool restart;		       /* running services must hear of new settings */

@@ -74,12 +74,12 @@ class Platform:
         self.state = self.dir / "state"
         self.run = Path(tempfile.mkdtemp(prefix="slw-", dir="/run" if ROOT else "/tmp"))
         self.run.chmod(0o755)
-        self.http_port, self.edge_port = free_port(), free_port()
+        self.http_port, self.edge_port, self.https_port = free_port(), free_port(), free_port()
         self.process = None
         self.log = self.dir / "slipwayd.log"
         self.libexec = self.dir / "libexec"
         self.libexec.mkdir()
-        for name in ("slipway-helper", "slipway-exec", "slipway-tree", "slipway-outbound"):
+        for name in ("slipway-helper", "slipway-exec", "slipway-tree", "slipway-cert", "slipway-outbound"):
             shutil.copy(self.build / "src" / name, self.libexec / name)
         if ROOT:
             try:
@@ -95,6 +95,7 @@ class Platform:
                     self.build / "src" / "slipwayd",
                     *("--state", self.state, "--run", self.run, "--libexec", self.libexec),
                     *("--http", f"127.0.0.1:{self.http_port}", "--edge", f"127.0.0.1:{self.edge_port}"),
+                    *("--https", str(self.https_port)),
                     *self.extra,
                 ],
                 stdin=subprocess.DEVNULL,

@@ -11,7 +11,7 @@ import pytest
 
 from harness import BUILD, ROOT, TOP, free_port, wait_until
 
-PROGRAMS = ("slipway", "slipwayd", "slipway-helper", "slipway-exec", "slipway-tree", "slipway-outbound")
+PROGRAMS = ("slipway", "slipwayd", "slipway-helper", "slipway-exec", "slipway-tree", "slipway-cert", "slipway-outbound")
 
 
 def clone(top):
@@ -58,7 +58,7 @@ def person(request, tmp_path):
 class Person:
     def __init__(self, uid, home, top):
         self.uid, self.home, self.top = uid, home, top
-        self.http, self.edge = free_port(), free_port()
+        self.http, self.edge, self.https = free_port(), free_port(), free_port()
         self.users = Path("/etc/passwd").read_text()
         self.run_dirs = self.run_directories()
 
@@ -73,7 +73,7 @@ class Person:
     def environment(self):
         return {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.home), "LANG": "C.UTF-8",
-            "SLIPWAY_HTTP_PORT": str(self.http), "SLIPWAY_EDGE_PORT": str(self.edge),
+            "SLIPWAY_HTTP_PORT": str(self.http), "SLIPWAY_EDGE_PORT": str(self.edge), "SLIPWAY_HTTPS_PORT": str(self.https),
         }
 
     def start(self):
@@ -90,7 +90,8 @@ class Person:
 
     def get(self, host):
         shown = subprocess.run(["curl", "-sS", "-m", "5", "-H", f"Host: {host}.localhost:{self.edge}", f"http://127.0.0.1:{self.edge}/"], capture_output=True, text=True)
-        return shown.stdout
+        secure = subprocess.run(["curl", "-sSk", "-m", "5", "--resolve", f"{host}.localhost:{self.https}:127.0.0.1", f"https://{host}.localhost:{self.https}/"], capture_output=True, text=True)
+        return shown.stdout if shown.stdout == secure.stdout else f"not the same: {secure}"
 
     def left(self):
         """Processes of this platform, by what they were started with."""

@@ -85,16 +85,35 @@ def expected(project="shop", domain="shop.example.org", url="/assets", data="med
     return [("upstream", None, upstream), ("server", None, server)]
 
 
-def fields_with(**values):
+def expected_tls(project="shop", domain="shop.example.org", url="/assets", data="media", trusted=True):
+    """The same with an installed certificate for one domain: a server of its own, and the way there from http."""
+    upstream, server = expected(project, domain, url, data)
+    names = ("server_name", f"shop.localhost {domain}", [])
+    first, second = (list(server[2]) for _ in range(2))
+    first[1] = ("server_name", "shop.localhost", [])
+    second[0:2] = [("include", "secure.conf" if trusted else "server.conf", []), ("server_name", domain, []),
+                   ("ssl_certificate", f"certs/{project}.pem", []), ("ssl_certificate_key", f"certs/{project}.pem", [])]
+    assert server[2][1] == names
+    way = [("include", "plain.conf", []), ("server_name", domain, []), location(None, "/", ("return", "308 https://$host:8443$request_uri"))]
+    return [upstream, ("server", None, first), ("server", None, second)] + ([("server", None, way)] if trusted else [])
+
+
+def fields_with(tls=(), **values):
     f = {**FIELDS, **values}
     return [("project", f["project"]), ("domain", "shop.localhost"), ("domain", f["domain"]), ("url", f["url"]),
-            ("url", "/media"), ("data", f["data"]), ("instances", "2")]
+            ("url", "/media"), ("data", f["data"]), ("instances", "2"), *tls]
+
+
+ORDINARY = ({}, {"project": "a"}, {"project": "a-1"}, {"domain": "x.y"}, {"url": "/a/b.c~d_e-f"}, {"data": "a/b/c.d"}, {"data": "user@host:~x"})
+CERTIFICATE = [("https", "8443"), ("covered", "1")]
 
 
 def test_ordinary_values(aug):
-    for values in ({}, {"project": "a"}, {"project": "a-1"}, {"domain": "x.y"}, {"url": "/a/b.c~d_e-f"},
-                   {"data": "a/b/c.d"}, {"data": "user@host:~x"}):
+    for values in ORDINARY:
         assert parse(aug, render(fields_with(**values))) == expected(**values)
+        assert parse(aug, render(fields_with([("https", "8443")], **values))) == expected(**values)
+        assert parse(aug, render(fields_with(CERTIFICATE, **values))) == expected_tls(**values, trusted=False)
+        assert parse(aug, render(fields_with([*CERTIFICATE, ("trusted", "1")], **values))) == expected_tls(**values)
 
 
 def hostile_values(good):
@@ -117,6 +136,8 @@ def test_hostile_values(aug, field):
             continue
         accepted += 1
         assert parse(aug, text) == expected(**{field: value}), repr(value)
+        text = render(fields_with([*CERTIFICATE, ("trusted", "1")], **{field: value}))
+        assert parse(aug, text) == expected_tls(**{field: value}), repr(value)
     assert refused >= 300 and accepted >= 20, (refused, accepted)
 
 

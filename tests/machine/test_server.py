@@ -49,6 +49,7 @@ def test_setup_shows_asks_and_does(server):
     server.slipway("setup", "--yes", "--domain", DOMAIN)
     assert server.run("systemctl", "is-system-running").strip() == "running"
     assert json.loads(server.run("curl", "-sS", "-H", f"Host: {DOMAIN}", "http://127.0.0.1/health"))["status"] == "ok"
+    assert json.loads(server.run("curl", "-sSk", "--resolve", f"{DOMAIN}:443:127.0.0.1", f"https://{DOMAIN}/health"))["status"] == "ok"
 
 
 def test_setup_again_does_nothing(server):
@@ -67,9 +68,9 @@ def test_setup_refuses_what_it_cannot_do(server):
 
 
 def test_fresh_install_gives_nothing_away(server):
-    """S29: no default credential, no secret readable by others, outside loopback only the web server's port."""
+    """S29: no default credential, no secret readable by others, outside loopback only the web server's ports."""
     outside = {line.split()[3].rsplit(":", 1)[1] for line in server.run("ss -Hltn").splitlines() if not re.match(r"(127\.|\[::1\])", line.split()[3])}
-    assert outside == {"80"}, outside
+    assert outside == {"80", "443"}, outside
     readable = server.run("find /var/lib/slipway /run/slipway /etc/slipway -xdev -type f -perm /o+r | sort").split()
     assert all(f.startswith("/var/lib/slipway/edge/") or f.startswith("/etc/slipway/") for f in readable), readable
     assert server.run("stat -c '%U %a' /var/lib/slipway/owner.token /var/lib/slipway/keys/seal.key").split("\n")[:2] == ["slipway 600"] * 2

@@ -12,6 +12,7 @@
 
 static struct render_vhost v = {
     .version = RENDER_VHOST_VERSION, .body_max_bytes = 1000, .request_timeout_s = 60};
+static struct render_tls tls = {.installed = 1};
 static const struct render_roots roots = {
     .projects = PREFIX "/p", .run = PREFIX "/run", .edge = PREFIX "/edge"};
 
@@ -47,6 +48,12 @@ static int take(struct str key, struct str value)
 		v.web_instances = (uint16_t)number(value);
 	else if (str_eq_c(key, "maintenance"))
 		v.maintenance = (uint8_t)number(value);
+	else if (str_eq_c(key, "https"))
+		tls.https_port = (uint16_t)number(value);
+	else if (str_eq_c(key, "trusted"))
+		tls.trusted = (uint8_t)number(value);
+	else if (str_eq_c(key, "covered"))
+		tls.covered[number(value) % LIMIT_DOMAINS] = 1;
 	else if (str_eq_c(key, "body"))
 		v.body_max_bytes = number(value);
 	else if (str_eq_c(key, "timeout"))
@@ -67,7 +74,8 @@ int main(void)
 			return 64;
 		}
 	}
-	if (render_nginx_vhost(&v, &roots, out, sizeof(out), &e) < 0) {
+	if (render_nginx_vhost(&v, tls.https_port ? &tls : NULL, &roots, out, sizeof(out), &e) <
+	    0) {
 		(void)fprintf(stderr, "%s\n", e.msg);
 		return 65;
 	}

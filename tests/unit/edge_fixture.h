@@ -29,7 +29,7 @@
 #define SEQ_MAX 4096
 
 static char top[20], edge_dir[32], run_dir[32], projects[160];
-static uint16_t port;
+static uint16_t port, https_port;
 static struct edge *edge;
 static struct edge_options options;
 static uint64_t next_seq = 1;
@@ -294,11 +294,14 @@ static inline int group_up(void **state)
 	assert_int_equal(fs_mkdirs(run_dir, 0755, &e), 0);
 	assert_int_equal(fs_mkdirs(projects, 0755, &e), 0);
 	port = free_port();
+	https_port = free_port();
 	options = (struct edge_options){.edge_dir = edge_dir,
 	    .run_dir = run_dir,
 	    .projects_dir = projects,
 	    .address = "127.0.0.1",
 	    .http_port = port,
+	    .https_port = https_port,
+	    .cert = BUILD_ROOT "/src/slipway-cert",
 	    .web_user = web ? "www-data" : NULL,
 	    .web_uid = web ? web->pw_uid : 0,
 	    .web_gid = web ? web->pw_gid : 0,

@@ -56,7 +56,7 @@ static struct render_vhost *full(void)
 static void assert_text(const struct render_vhost *v, const char *expected)
 {
 	struct err e;
-	long n = render_nginx_vhost(v, &roots, text, sizeof(text), &e);
+	long n = render_nginx_vhost(v, NULL, &roots, text, sizeof(text), &e);
 	if (n < 0)
 		print_error("%s\n", e.msg);
 	assert_true(n > 0);
@@ -187,26 +187,26 @@ static void test_limits(void **state)
 	root[0] = '/';
 	root[60] = '\0';
 	struct render_roots r = {.projects = root, .run = "/run/slipway", .edge = "/e"};
-	long n = render_nginx_vhost(v, &r, text, sizeof(text), &e);
+	long n = render_nginx_vhost(v, NULL, &r, text, sizeof(text), &e);
 	assert_true(n > 0);
 	char *small = malloc((size_t)n + 1);
 	for (size_t size = 0; size <= (size_t)n; size += 7) {
-		assert_int_equal(render_nginx_vhost(v, &r, small, size, &e), -1);
+		assert_int_equal(render_nginx_vhost(v, NULL, &r, small, size, &e), -1);
 		assert_int_equal(e.code, ERR_TOO_LARGE);
 	}
-	assert_int_equal(render_nginx_vhost(v, &r, small, (size_t)n, &e), -1);
-	assert_int_equal(render_nginx_vhost(v, &r, small, (size_t)n + 1, &e), n);
+	assert_int_equal(render_nginx_vhost(v, NULL, &r, small, (size_t)n, &e), -1);
+	assert_int_equal(render_nginx_vhost(v, NULL, &r, small, (size_t)n + 1, &e), n);
 	free(small);
 	root[60] = 'r';
 	root[61] = '\0';
-	assert_int_equal(render_nginx_vhost(v, &r, text, sizeof(text), &e), -1);
+	assert_int_equal(render_nginx_vhost(v, NULL, &r, text, sizeof(text), &e), -1);
 	assert_int_equal(e.code, ERR_SETTINGS);
 }
 
 static void assert_refused(const struct render_vhost *v, const char *pointer)
 {
 	struct err e;
-	assert_int_equal(render_nginx_vhost(v, &roots, text, sizeof(text), &e), -1);
+	assert_int_equal(render_nginx_vhost(v, NULL, &roots, text, sizeof(text), &e), -1);
 	assert_int_equal(e.code, ERR_INVALID);
 	assert_string_equal(e.pointer, pointer);
 	assert_string_equal(text, "");
@@ -349,7 +349,7 @@ static bool put_project(const char *s)
 	struct err e;
 	struct render_vhost *v = full();
 	set_text(v->project, sizeof(v->project), s);
-	return render_nginx_vhost(v, &roots, text, sizeof(text), &e) > 0;
+	return render_nginx_vhost(v, NULL, &roots, text, sizeof(text), &e) > 0;
 }
 
 static bool put_domain(const char *s)
@@ -357,7 +357,7 @@ static bool put_domain(const char *s)
 	struct err e;
 	struct render_vhost *v = full();
 	set_text(v->domains[1], sizeof(v->domains[1]), s);
-	return render_nginx_vhost(v, &roots, text, sizeof(text), &e) > 0;
+	return render_nginx_vhost(v, NULL, &roots, text, sizeof(text), &e) > 0;
 }
 
 static bool put_url(const char *s)
@@ -367,7 +367,7 @@ static bool put_url(const char *s)
 	if (strcmp(s, "/") == 0)
 		s = ""; /* another template, with its own exact text above */
 	set_text(v->statics[0].url, sizeof(v->statics[0].url), s);
-	return render_nginx_vhost(v, &roots, text, sizeof(text), &e) > 0;
+	return render_nginx_vhost(v, NULL, &roots, text, sizeof(text), &e) > 0;
 }
 
 static bool put_data_path(const char *s)
@@ -375,7 +375,7 @@ static bool put_data_path(const char *s)
 	struct err e;
 	struct render_vhost *v = full();
 	set_text(v->statics[1].data_path, sizeof(v->statics[1].data_path), s);
-	return render_nginx_vhost(v, &roots, text, sizeof(text), &e) > 0;
+	return render_nginx_vhost(v, NULL, &roots, text, sizeof(text), &e) > 0;
 }
 
 static bool put_root(const char *s)
@@ -383,7 +383,7 @@ static bool put_root(const char *s)
 	struct err e;
 	struct render_roots r = roots;
 	r.projects = s;
-	return render_nginx_vhost(full(), &r, text, sizeof(text), &e) > 0;
+	return render_nginx_vhost(full(), NULL, &r, text, sizeof(text), &e) > 0;
 }
 
 static void test_hostile_values(void **state)
