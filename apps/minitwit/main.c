@@ -1,6 +1,7 @@
 /* minitwit: wiring only. What is made from what, in which order, and how it ends. */
 #include "minitwit/app.h"
 #include "minitwit/settings.h"
+#include "minitwit/version.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -147,7 +148,7 @@ static int listen_open(struct program *p, struct err *e)
 	if (fd < 0 || http_server_listen(p->server, fd, e) < 0)
 		return -1;
 	log_event(LOG_INFO, "minitwit", "serving", F_C("socket", passed ? "passed" : "own"),
-	    F_I64("port", passed ? 0 : port), F_C("version", SLIPWAY_VERSION),
+	    F_I64("port", passed ? 0 : port), F_C("version", MINITWIT_VERSION),
 	    F_C("store", p->settings.postgres ? "postgresql" : "sqlite"));
 	return 0;
 }
@@ -172,7 +173,8 @@ static int parts_open(struct program *p, struct err *e)
 	    .route_count = count,
 	    .ctx = a,
 	    .authorize = app_authorize,
-	    .common_headers = "X-Content-Type-Options: nosniff\r\n"};
+	    .common_headers = "X-Content-Type-Options: nosniff\r\n"
+			      "X-MiniTwit-Version: " MINITWIT_VERSION "\r\n"};
 	if (!(p->server = http_server_new(&o, e)))
 		return -1;
 	p->signal_watch = loop_watch_new(a->loop, p->signals, on_signal, p);

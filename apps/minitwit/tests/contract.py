@@ -366,6 +366,7 @@ def test_headers_of_every_page(site):
     for path in ("/public", "/login", "/register", "/nobody"):
         headers = site.send("GET", path).headers
         assert "default-src 'none'" in headers["Content-Security-Policy"] and "unsafe" not in headers["Content-Security-Policy"]
+        assert headers["X-MiniTwit-Version"]
         assert headers["X-Content-Type-Options"] == "nosniff" and headers["X-Frame-Options"] == "DENY"
 
 
