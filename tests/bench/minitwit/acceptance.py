@@ -5,6 +5,7 @@ No answer may be wrong, none may fail, none may take longer than the simulator's
 measured and ends with 1 when something was not so."""
 import argparse
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -38,8 +39,14 @@ def start_database(platform, kind):
     return server
 
 
+def interrupted(*_):
+    raise KeyboardInterrupt
+
+
 def main():
     o = arguments()
+    for s in (signal.SIGINT, signal.SIGTERM):  # also where a script put it in the background: everything is taken down
+        signal.signal(s, interrupted)
     git, platform, server = GitServer(), Platform(build=BUILD, extra=["--log", "warn"]).start(), None
     try:
         project = minitwit.Project(platform, git)
