@@ -1,13 +1,13 @@
 /* What a hook takes, beyond a proof that fits: its settings, as JSON in the store.
  *
- * | member | of                              | what is taken |
- * |--------|---------------------------------|---------------------------------------------------------|
- * | from   | address ranges, or "github"     | requests from there; others are 403 | | events |
- * kinds, as the sender calls them | those                                                   | |
- * paths  | globs                           | pushes that changed such a file, or do not say all
- * that | |        |                                 | they changed | | fields | JSON pointers to
- * globs          | bodies in which each of them fits                       | | limit  |
- * {"per_minute", "burst"}         | so many deliveries; what is more is 429                 |
+ * | member | of                              | what is taken                              |
+ * |--------|---------------------------------|--------------------------------------------|
+ * | from   | address ranges, or "github"     | requests from there; others are 403        |
+ * | events | kinds, as the sender calls them | those                                      |
+ * | paths  | globs                           | pushes that changed such a file, or do not |
+ * |        |                                 | say all that they changed                  |
+ * | fields | JSON pointers to globs          | bodies in which each of them fits          |
+ * | limit  | {"per_minute", "burst"}         | so many deliveries; what is more is 429    |
  *
  * Absent is everything. What events, paths and fields leave out is stored and answered 202, and
  * nothing follows. In globs '*' is any text, '?' one character; in paths they stop at '/', and "**"

@@ -9,9 +9,10 @@
  *        8    4  version: 1
  *       12    4  number of the segment
  *       16    8  size of the file in bytes
- *       24    8  salt: random; seeds every checksum of the segment, so that nobody who sends bodies
- * can make bytes that pass as a record, and what a block held before never does 32    4  CRC-32C of
- * the 32 bytes before
+ *       24    8  salt: random; seeds every checksum of the segment, so that nobody who sends
+ *                 bodies can make bytes that pass as a record, and what a block held
+ *                 before never does
+ *       32    4  CRC-32C of the 32 bytes before
  *
  * Its second block is a copy of the first. Records follow from offset 8,192. Those of one group
  * stand behind each other, each at a multiple of 8; a group begins at a multiple of 4,096 and is
