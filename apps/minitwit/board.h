@@ -16,8 +16,8 @@
  *       48     8  epoch: everything kept in memory is stale when it changes
  *       56     8  latest
  *       64     8  public: messages that became visible or hidden
- *       72   4 n  per user and kind, by a hash of the name: what changed about their messages, or
- * whom they follow */
+ *       72   4 n  per user and kind, by a hash of the name: what changed about their messages, or whom they
+ *                 follow */
 #pragma once
 
 #include "base/err.h"

@@ -9,12 +9,12 @@
  *   type  name    from    payload
  *      0  STDIN   client  bytes for the program
  *      1  STDOUT  server  bytes of the program; with a terminal all its output
- *      2  STDERR  server  bytes of the program (not used yet: without a terminal both come as
- * STDOUT) 3  RESIZE  client  rows, columns: 2 bytes each, big endian; terminal only 4  SIGNAL
- * client  1 byte: the signal's number: 1 HUP, 2 INT, 3 QUIT, 9 KILL, 15 TERM 5  EOF     client
- * nothing: no more input 6  EXIT    server  4 bytes, big endian: exit status, 128 + n when signal n
- * ended it; the last frame 7  ERROR   server  UTF-8 text: why it could not run or was ended; an
- * EXIT follows
+ *      2  STDERR  server  bytes of the program (not used yet: without a terminal both come as STDOUT)
+ *      3  RESIZE  client  rows, columns: 2 bytes each, big endian; terminal only
+ *      4  SIGNAL  client  1 byte: the signal's number: 1 HUP, 2 INT, 3 QUIT, 9 KILL, 15 TERM
+ *      5  EOF     client  nothing: no more input
+ *      6  EXIT    server  4 bytes, big endian: exit status, 128 + n when signal n ended it; the last frame
+ *      7  ERROR   server  UTF-8 text: why it could not run or was ended; an EXIT follows
  *
  * Anything else ends the connection; a connection that ends before EXIT ends the program. SIGNAL
  * goes to the program's process group; with a terminal INT and QUIT go through it, and any other
