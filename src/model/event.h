@@ -36,8 +36,8 @@ struct model_events {
 	bool more;
 };
 
-/* Stores an event. The hook must be project_id's (0: whosever it is): a number may have been that of
- * a hook that is gone. Uses hook_id, delivery_key, received_ms, kind, ref, before, after, body, outcome
+/* Stores an event. The hook must be project_id's (0: whosever it is): in an older database
+ * a number may have been that of a hook that is gone. Uses hook_id, delivery_key, received_ms, kind, ref, before, after, body, outcome
  * (waiting or ignored). *ret_id is its id, or that of the first one with this key. 1: it is new, or
  * the first one had failed and waits again as a further attempt: the caller gives it a task. 0: a
  * repeat of what waits, runs or ended well: answer with the id, nothing else to do. */

@@ -6,12 +6,27 @@
 #define HOOK_KEYS_MAX 16384u
 #define HOOK_KEYS_AMONG "65536"
 
-int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret_id, struct err *e)
+/* A number that no hook had before: what the journal holds names its hook by number. */
+static int take_number(struct store_db *db, int64_t *ret, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "INSERT INTO hook(name, project_id, sender, secret, branch, settings, actions, "
+	    "INSERT INTO meta(key, value) SELECT 'hook_last', 1 + coalesce(max(id), 0) FROM hook"
+	    " WHERE true ON CONFLICT (key) DO UPDATE SET value = CASE WHEN meta.value >= "
+	    "excluded.value THEN meta.value + 1 ELSE excluded.value END RETURNING value",
+	    e);
+
+	return q && row_number(q, ret, e) > 0 ? 0 : -1;
+}
+
+int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret_id, struct err *e)
+{
+	int64_t id = 0;
+	if (take_number(db, &id, e) < 0)
+		return -1;
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO hook(id, name, project_id, sender, secret, branch, settings, actions, "
 	    "created_ms)"
-	    " VALUES ($name, $project, $sender, $secret, $branch, coalesce($settings, '{}'), "
+	    " VALUES ($id, $name, $project, $sender, $secret, $branch, coalesce($settings, '{}'), "
 	    "$actions, $now) "
 	    "ON CONFLICT DO NOTHING "
 	    "RETURNING id",
@@ -20,6 +35,7 @@ int model_hook_add(struct store_db *db, const struct model_hook *h, int64_t *ret
 
 	if (!q)
 		return -1;
+	store_bind_i64(q, "$id", id);
 	store_bind_text(q, "$name", h->name);
 	store_bind_i64(q, "$project", h->project_id);
 	row_bind_text(q, "$sender", h->sender);
