@@ -1,12 +1,13 @@
-/* generator: signed requests, prepared in memory, as fast as one thread can send them; loopback only.
+/* generator: signed requests, prepared in memory, as fast as one thread can send them; loopback
+ * only.
  *
  *   generator --port P --requests FILE [--connections 64] [--seconds 4]
  *
- * FILE holds requests behind each other, each as u32 length, u32 offset of its id, bytes; numbers in
- * the machine's order. The id is ID_BYTES wide and written anew for every request, so that none is
- * sent twice: a run's random half, then a count. Each connection has one of the requests for itself
- * and sends it again as soon as its answer is whole. Nothing is sent twice after a failure, and a
- * connection that fails is not opened again.
+ * FILE holds requests behind each other, each as u32 length, u32 offset of its id, bytes; numbers
+ * in the machine's order. The id is ID_BYTES wide and written anew for every request, so that none
+ * is sent twice: a run's random half, then a count. Each connection has one of the requests for
+ * itself and sends it again as soon as its answer is whole. Nothing is sent twice after a failure,
+ * and a connection that fails is not opened again.
  *
  * Of an answer the status, the length and the end are looked at, nothing else: what the generator
  * costs is what the server does not get on a shared machine. Prints one JSON object: ok (2xx),
@@ -237,8 +238,9 @@ static void report(double took)
 		printf("%s\"%u\": %llu", comma, s, (unsigned long long)statuses[s]);
 		comma = ", ";
 	}
-	printf("}, \"seconds\": %.3f, \"rate\": %.1f, \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": "
-	       "%.1f, \"cpu_us\": %.2f}\n",
+	printf(
+	    "}, \"seconds\": %.3f, \"rate\": %.1f, \"p50_us\": %.1f, \"p90_us\": %.1f, \"p99_us\": "
+	    "%.1f, \"cpu_us\": %.2f}\n",
 	    took, (double)ok / took, percentile_us(0.5), percentile_us(0.9), percentile_us(0.99),
 	    cpu_us / (double)(ok ? ok : 1));
 }

@@ -1,176 +1,231 @@
 #!/usr/bin/env python3
 """Durable hook intake beside its peers, in one run: GitHub-signed 8 KB push bodies, unique delivery ids, 64 connections.
 
-Peers: nginx answering the same POST with an empty 200 (a worker per core, no access log), and Debian's `webhook` package running
-/bin/true for each. Slipway twice: while it deploys what was pushed, one fetch after another (the daemon's own processor time
-then has the drain into tasks in it), and while one build is under way, so that every push folds into the task that waits.
-Prints one line each and the ratios, the best of ROUNDS. The generator's own limit is shown as its rate on nginx's empty GET."""
+Peers: nginx answering the same POST with an empty 200; a receiver in Node that is durable, once with SQLite and group commit,
+once with a log; Debian's `webhook` package running /bin/true for each. Slipway twice: while one build is under way, so that
+every push folds into the task that waits (`held`), and while it deploys what was pushed, one fetch after another (`deploying`).
+Every answer must be 202, a new event each, and all of them must be in the store afterwards.
+
+First the generator's own limit, on a responder that looks at nothing but lengths: where it does not reach twice nginx's rate, the
+generator holds nginx up and the ratio flatters us. Then rounds, one of each peer in each. Processor time is the server's, in
+seconds per 10,000: to the acknowledgement it is that of all threads but the store's writer, which puts into the store what
+was acknowledged; with the drain it is all, until nothing waits any more."""
 import hashlib
 import hmac
 import json
+import mmap
 import os
+import shutil
+import struct
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 
-from _measure import BUILD, GitServer, Platform, cpu_seconds, free_port, load, machine, median, pss_mb, wait_until
+from _measure import BUILD, TICKS, GitServer, Platform, cpu_seconds, machine, median, pss_mb, wait_until
+from _peers import nginx, node, prefer, responder, webhook
 
-SECONDS = float(os.environ.get("SECONDS_EACH", "4"))
-ROUNDS = int(os.environ.get("ROUNDS", "3"))
+SECONDS = float(os.environ.get("SECONDS_EACH", "3"))
+ROUNDS = int(os.environ.get("ROUNDS", "5"))
 LONG_BUILD = {"index.html": "x", "slipway.yaml": "kind: static\nbuild: [[sleep, '3000']]\n"}
+BODY_BYTES, BODIES = 8192, 64
+NO_ID = "0" * 36
+GENERATOR = BUILD / "tests" / "generator"
 
 
-def body_file(folder):
-    body = json.dumps({"ref": "refs/heads/main", "before": "1" * 40, "after": "2" * 40, "deleted": False, "commits": [{"message": "x" * 100}] * 65})
-    body = (body + " " * 8192)[:8192].encode()
-    path = Path(folder) / "body.json"
-    path.write_bytes(body)
-    return path, body
+def request(head, body=b""):
+    """As the generator reads it."""
+    whole = head.encode() + body
+    return struct.pack("=II", len(whole), head.index(NO_ID)) + whole
 
 
-def disk(folder, seconds=1.0):
-    """What the disk itself gives at this moment: groups of sixteen 8 KB records written over in a file that is there already, each
-    group synced. Rate in records and the median of a sync: a busy disk slows what is durable and nothing else here."""
-    group, path = b"x" * (16 * 8192), Path(folder) / "slipway-bench-disk"
-    took, begun = [], time.monotonic()
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    for at in range(64):
-        os.pwrite(fd, group, at * len(group))
+def push_file(path, where, secret):
+    """Pushes of different commits, each signed; every connection has one of them, and each delivery its own id."""
+    with open(path, "wb") as f:
+        for n in range(BODIES):
+            body = json.dumps({"ref": "refs/heads/main", "before": "1" * 40, "after": f"{n + 1:040x}", "deleted": False, "commits": [{"message": "x" * 100}] * 65})
+            body = body.encode().ljust(BODY_BYTES)[:BODY_BYTES]
+            signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+            f.write(
+                request(
+                    f"POST {where} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-GitHub-Event: push\r\nX-Hub-Signature-256: sha256={signature}\r\n"
+                    f"X-GitHub-Delivery: {NO_ID}\r\nContent-Length: {len(body)}\r\n\r\n",
+                    body,
+                )
+            )
+    return path
+
+
+def fire(port, requests, connections=64, seconds=SECONDS):
+    out = subprocess.run([GENERATOR, "--port", str(port), "--requests", requests, "--connections", str(connections), "--seconds", str(seconds)], check=True, capture_output=True, text=True)
+    return json.loads(out.stdout)
+
+
+def disk(folder, seconds=0.5):
+    """What the disk itself gives at this moment, written as the journal does (O_DIRECT and fdatasync over blocks that are there):
+    the median of a sync in us, of one 8 KB record and of a group of sixteen. A busy disk slows what is durable and nothing else here."""
+    path, found = Path(folder) / "slipway-bench-disk", {}
+    block = mmap.mmap(-1, 1 << 20)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT, 0o600)
+    for at in range(32):
+        os.pwrite(fd, block, at << 20)
     os.fsync(fd)
-    while time.monotonic() - begun < seconds:
-        one = time.monotonic()
-        os.pwrite(fd, group, len(took) % 64 * len(group))
-        os.fdatasync(fd)
-        took.append(time.monotonic() - one)
+    for name, n in (("one", 12288), ("group", 17 * BODY_BYTES)):
+        took, begun = [], time.monotonic()
+        while time.monotonic() - begun < seconds:
+            one = time.monotonic()
+            os.pwrite(fd, memoryview(block)[:n], (len(took) % 31) << 20)
+            os.fdatasync(fd)
+            took.append(time.monotonic() - one)
+        found[name] = median(took) * 1e6
     os.close(fd)
     path.unlink()
-    return {"rate": 16 * len(took) / (time.monotonic() - begun), "p50_us": median(took) * 1e6}
+    return found
 
 
-class Nginx:
-    def __init__(self, folder):
-        self.port = free_port()
-        conf = Path(folder) / "nginx.conf"
-        temp = " ".join(f"{k}_temp_path {folder}/{k};" for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        conf.write_text(
-            f"daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log {folder}/nginx.err; events {{ worker_connections 2048; }}\n"
-            f"http {{ access_log off; {temp} client_body_buffer_size 64k; keepalive_requests 100000000;\n"
-            f"server {{ listen 127.0.0.1:{self.port} backlog=1024; location / {{ return 200; }} }} }}\n"
-        )
-        self.process = subprocess.Popen(["/usr/sbin/nginx", "-c", conf])
-        time.sleep(0.5)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+def writer_seconds(pid):
+    """Of the thread that drains."""
+    total = 0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        name, _, rest = (task / "stat").read_text().rpartition(")")
+        if name.endswith("(store-writer"):
+            total += sum(map(int, rest.split()[11:13]))
+    return total / TICKS
 
 
-class Webhook:
-    def __init__(self, folder, secret):
-        self.port = free_port()
-        hooks = Path(folder) / "hooks.json"
-        rule = {"match": {"type": "payload-hmac-sha256", "secret": secret, "parameter": {"source": "header", "name": "X-Hub-Signature-256"}}}
-        hooks.write_text(json.dumps([{"id": "x", "execute-command": "/bin/true", "trigger-rule": rule}]))
-        self.process = subprocess.Popen(["webhook", "-hooks", hooks, "-ip", "127.0.0.1", "-port", str(self.port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(0.5)
+class Slipway:
+    """One of our hooks as a peer."""
 
-    def stop(self):
-        self.process.terminate()
-        self.process.wait()
+    def __init__(self, platform, requests):
+        self.platform, self.requests, self.port, self.pid = platform, requests, platform.http_port, platform.process.pid
 
+    def counters(self):
+        lines = self.platform.call("GET", "/metrics").body.decode().splitlines()
+        return {p[0]: int(p[1]) for p in (line.split() for line in lines) if len(p) == 2 and p[1].isdigit()}
 
-def signed(secret, path, body):
-    signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return [
-        *("--body", path, "--header", "Content-Type: application/json", "--header", "X-GitHub-Event: push"),
-        *("--header", "X-Hub-Signature-256: " + signature, "--unique", "X-GitHub-Delivery"),
-    ]
-
-
-def counters(platform):
-    lines = platform.call("GET", "/metrics").body.decode().splitlines()
-    return {p[0]: int(p[1]) for p in (line.split() for line in lines) if len(p) == 2 and p[1].isdigit()}
+    def fire(self):
+        before, cpu, writer = self.counters(), cpu_seconds([self.pid]), writer_seconds(self.pid)
+        row = fire(self.port, self.requests)
+        row["cpu_ack"] = (cpu_seconds([self.pid]) - cpu - writer_seconds(self.pid) + writer) / row["ok"] * 10000
+        row["mb"] = pss_mb(self.pid)
+        drained = before["slipway_journal_drained_total"] + row["ok"]
+        wait_until(lambda: self.counters()["slipway_journal_drained_total"] >= drained, 120, every=0.1)
+        after = self.counters()
+        row["cpu"] = (cpu_seconds([self.pid]) - cpu) / row["ok"] * 10000
+        row["group"] = row["ok"] / max(after["slipway_journal_syncs_total"] - before["slipway_journal_syncs_total"], 1)
+        assert list(row["statuses"]) == ["202"] and row["failed"] == 0, row
+        assert after["slipway_hook_accepted_total"] - before["slipway_hook_accepted_total"] == row["ok"], "answers and events differ"
+        return row
 
 
-def accepted(platform, name, args, **more):
-    """One load on a hook, with what it cost the daemon."""
-    pid = platform.process.pid
-    before, commits = cpu_seconds([pid]), counters(platform)
-    row = load(platform.http_port, "--post", "/hooks/" + name, *args, **more)
-    after = counters(platform)
-    row["cpu_s"] = (cpu_seconds([pid]) - before) / row["ok"] * 10000
-    row["pss_mb"] = pss_mb(pid)
-    row["group"] = (after["slipway_store_units_total"] - commits["slipway_store_units_total"]) / max(after["slipway_store_commits_total"] - commits["slipway_store_commits_total"], 1)
+def fire_at(peer, requests):
+    cpu = cpu_seconds(peer.pids())
+    row = fire(peer.port, requests)
+    row["cpu"] = (cpu_seconds(peer.pids()) - cpu) / max(row["ok"], 1) * 10000
+    row["mb"] = sum(map(pss_mb, peer.pids()))
     return row
 
 
-def project(platform, git, name, files):
-    repo = git.repository(name, files)
-    platform.create(name, repo.url)
-    return repo, platform.hook(name, name + "-push")
-
-
-def measure(platform, git, nginx, folder):
-    path, body = body_file(folder)
-    repo, secret = project(platform, git, "deploying", {"index.html": "x"})
-    _, held_secret = project(platform, git, "held", LONG_BUILD)
-    live = signed(secret, path, body)
-    held = signed(held_secret, path, body)
+def hooks(platform, git, folder):
+    """`held` and `deploying`, each with its requests."""
+    found = {}
+    for name, files in (("held", LONG_BUILD), ("deploying", {"index.html": "x"})):
+        platform.create(name, git.repository(name, files).url)
+        secret = platform.hook(name, name + "-push")
+        found[name] = Slipway(platform, push_file(Path(folder) / (name + ".requests"), f"/hooks/{name}-push", secret))
     task = platform.api("POST", "/projects/held/deploys", {})["task"]
     wait_until(lambda: platform.api("GET", f"/tasks/{task}")["current_step"] == "build", 60)
-    rows = {"disk": [], "nginx": [], "webhook": [], "deploying": [], "held": []}
-    alone = {"nginx": [], "deploying": [], "held": []}
-    load(platform.http_port, "--post", "/hooks/held-push", *held, seconds=1)
+    return found
+
+
+def limit_of_generator(folder, secret):
+    """Rates on the responder: with our POST, and with an empty GET."""
+    peer = responder()
+    empty = Path(folder) / "empty.requests"
+    empty.write_bytes(request(f"GET / HTTP/1.1\r\nHost: localhost\r\nX-Id: {NO_ID}\r\n\r\n"))
+    post = push_file(Path(folder) / "post.requests", "/", secret)
+    rows = [(fire(peer.port, post, seconds=1)["rate"], fire(peer.port, empty, seconds=1)["rate"]) for _ in range(3)]
+    peer.stop()
+    return post, max(r[0] for r in rows), max(r[1] for r in rows)
+
+
+def measure(ours, peers, post, folder):
+    rows, alone, disks = {}, {}, []
+    fire(ours["held"].port, ours["held"].requests, seconds=0.5)
     for _ in range(ROUNDS):
-        rows["disk"].append(disk("/var/lib" if os.geteuid() == 0 else folder))
-        rows["nginx"].append(load(nginx.port, "--post", "/", *live, seconds=SECONDS))
-        rows["held"].append(accepted(platform, "held-push", held, seconds=SECONDS))
-        alone["held"].append(accepted(platform, "held-push", held, connections=1, seconds=1))
-        rows["deploying"].append(accepted(platform, "deploying-push", live, seconds=SECONDS))
-        alone["deploying"].append(accepted(platform, "deploying-push", live, connections=1, seconds=1))
-        alone["nginx"].append(load(nginx.port, "--post", "/", *live, connections=1, seconds=1))
-    webhook = Webhook(folder, secret)  # last: what it starts goes on after its answers
-    rows["webhook"] = [load(webhook.port, "--post", "/hooks/x", *live, seconds=SECONDS / 2) for _ in range(2)]
-    webhook.stop()
-    return rows, alone
+        disks.append(disk(folder))
+        for name, peer in peers.items():
+            rows.setdefault(name, []).append(fire_at(peer, post))
+            alone.setdefault(name, []).append(fire(peer.port, post, connections=1, seconds=0.5))
+        for name, hook in ours.items():
+            rows.setdefault(name, []).append(hook.fire())
+            alone.setdefault(name, []).append(fire(hook.port, hook.requests, connections=1, seconds=0.5))
+    return rows, alone, disks
 
 
-def report(rows, alone):
-    disks = rows.pop("disk")
-    print(f"disk       {max(d['rate'] for d in disks):8.0f}/s  records of 8 KB in synced groups of 16, a sync {min(d['p50_us'] for d in disks) / 1000:.2f} to {max(d['p50_us'] for d in disks) / 1000:.2f} ms at the median")
-    best = {name: max(r, key=lambda x: x["rate"]) for name, r in rows.items()}
-    for name, r in best.items():
-        print(f"{name:10} {r['rate']:8.0f}/s  p50 {r['p50_us'] / 1000:6.2f} ms  p99 {r['p99_us'] / 1000:6.2f} ms  failed {r['failed']}", end="")
-        if "cpu_s" in r:
-            print(f"  {min(x['cpu_s'] for x in rows[name]):.2f} CPU-s per 10,000, {max(x['pss_mb'] for x in rows[name]):.1f} MB, {r['group']:.1f} units a commit", end="")
-        print()
+def report_rows(rows, alone, disks):
+    for name, what in (("one", "record"), ("group", "group of 16")):
+        of = [d[name] for d in disks]
+        print(f"disk       a synced {what:11} {min(of):5.0f} us in the best round, {median(of):5.0f} in the middle one")
+    for name, of in rows.items():
+        best = max(of, key=lambda r: r["rate"])
+        print(f"{name:10} {best['rate']:8.0f}/s best, {median(r['rate'] for r in of):8.0f} median  p50 {best['p50_us'] / 1000:6.2f} ms  p99 {best['p99_us'] / 1000:6.2f} ms", end="")
+        print(f"  failed {sum(r['failed'] for r in of)}  {min(r['cpu'] for r in of):.2f} CPU-s per 10,000, {median(r['cpu'] for r in of):.2f} median, {max(r['mb'] for r in of):.0f} MB")
+        if name in alone:
+            of = [r["p50_us"] for r in alone[name]]
+            print(f"{'':10} one client alone {min(of):.0f} us at the median in the best round, {median(of):.0f} in the middle one", flush=True)
+
+
+def ratio(a, b):
+    return max(r["rate"] for r in a) / max(r["rate"] for r in b), median(x["rate"] / y["rate"] for x, y in zip(a, b))
+
+
+def report_ratios(rows):
+    bars = {"nginx": 0.5, "node-sqlite": 4, "node-log": 2.5, "webhook": 5}
     for name in ("held", "deploying"):
-        ratios = [a["rate"] / b["rate"] for a, b in zip(rows[name], rows["nginx"])]
-        print(
-            f"{name:10} / nginx {best[name]['rate'] / best['nginx']['rate']:.3f} of the bests, {median(ratios):.3f} median of pairs (bar 0.10 with SQLite alone)"
-            f"   / webhook {best[name]['rate'] / max(best['webhook']['rate'], 1):.1f} (bar 5)"
-            f"   p99 beyond nginx's {(best[name]['p99_us'] - best['nginx']['p99_us']) / 1000:.1f} ms (bar 10)"
-        )
-    print("one client alone, p50: " + ", ".join(f"{name} {min(r['p50_us'] for r in runs):.0f} µs" for name, runs in alone.items()) + " (bar 200)")
+        ours = rows[name]
+        for peer, bar in bars.items():
+            if peer in rows:
+                best, middle = ratio(ours, rows[peer])
+                print(f"{name:10} / {peer:11} {best:6.3f} of the bests, {middle:6.3f} median of pairs (bar {bar})")
+        beyond = [a["p99_us"] - b["p99_us"] for a, b in zip(ours, rows["nginx"])]
+        print(f"{name:10} p99 beyond nginx's: {min(beyond) / 1000:.1f} ms best, {median(beyond) / 1000:.1f} median (bar 10); {median(r['group'] for r in ours):.0f} events a sync")
+        acks = [r["cpu_ack"] for r in ours]
+        print(f"{name:10} CPU-s per 10,000 to the acknowledgement: {min(acks):.2f} best, {median(acks):.2f} median (bar 0.30); with the drain {min(r['cpu'] for r in ours):.2f}, {median(r['cpu'] for r in ours):.2f} (bar 0.50)")
 
 
 def main():
-    folder = tempfile.mkdtemp(prefix="slipway-bench-")
+    folder = tempfile.mkdtemp(prefix="slipway-bench-", dir="/var/lib" if os.geteuid() == 0 else None)
     os.chmod(folder, 0o755)
-    nginx = Nginx(folder)
+    prefer(os.getpid())
+    print(machine())
+    secret = "a secret for the peers only"
+    post, most, most_empty = limit_of_generator(folder, secret)
     git = GitServer()
     platform = Platform(build=BUILD, extra=["--log", "warn"]).start()
-    print(machine())
+    prefer(platform.process.pid)
+    peers = {"nginx": nginx(folder), "node-sqlite": node("sqlite", folder, secret), "node-log": node("log", folder, secret)}
     try:
-        empty = load(nginx.port, "--get", "/", seconds=2)
-        rows, alone = measure(platform, git, nginx, folder)
-        report(rows, alone)
-        print(f"generator on nginx's empty GET: {empty['rate']:.0f}/s, {empty['rate'] / max(r['rate'] for r in rows['nginx']):.2f} of nginx on the POST")
+        for name in [n for n, peer in peers.items() if not peer]:
+            print(f"{name}: not there: node or its package is missing (tools/bench fetches it)")
+            del peers[name]
+        rows, alone, disks = measure(hooks(platform, git, folder), peers, post, folder)
+        last = webhook(folder, secret)  # what it starts goes on after its answers
+        if last:
+            hook = push_file(Path(folder) / "webhook.requests", "/hooks/x", secret)
+            rows["webhook"] = [fire_at(last, hook) for _ in range(min(ROUNDS, 2))]
+            last.stop()
+        report_rows(rows, alone, disks)
+        report_ratios(rows)
+        best = max(r["rate"] for r in rows["nginx"])
+        print(f"generator: {most:.0f}/s of the same POST on the responder, {most / best:.2f} of nginx; {most_empty:.0f}/s of an empty GET, {most_empty / best:.2f} of nginx (bar 2)")
     finally:
+        for peer in peers.values():
+            if peer:
+                peer.stop()
         platform.close()
         git.close()
-        nginx.stop()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 main()

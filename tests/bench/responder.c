@@ -1,6 +1,6 @@
-/* responder: answers every request with an empty 200 and looks at nothing but lengths; loopback only.
- * What the generator reaches on it is what the generator and the kernel can do on this machine, so
- * it tells whether a server was held up by the generator.
+/* responder: answers every request with an empty 200 and looks at nothing but lengths; loopback
+ * only. What the generator reaches on it is what the generator and the kernel can do on this
+ * machine, so it tells whether a server was held up by the generator.
  *
  *   responder THREADS
  *
@@ -73,7 +73,8 @@ static void accept_one(int poller, int listener)
 static void *serve(void *arg)
 {
 	int listener = *(int *)arg, poller = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event ev[EVENTS], own = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.fd = listener};
+	struct epoll_event ev[EVENTS],
+	    own = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.fd = listener};
 	char *buffer = malloc(BUFFER_BYTES);
 	if (!buffer || poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &own) != 0)
 		die("start");
