@@ -109,18 +109,23 @@ static char *utf8_put(char *out, unsigned c)
 /* Strings are most of a body: so many bytes a step, up to those with a quote, a backslash, a
  * control character or a byte beyond ASCII among them. */
 #if defined(__SSE2__)
+/* A bit for each of the sixteen bytes that are to be looked at. */
+static unsigned ends_among(const char *at)
+{
+	__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
+	/* as signed numbers, bytes beyond ASCII are less than a blank, too */
+	__m128i less = _mm_cmplt_epi8(v, _mm_set1_epi8(0x20));
+	__m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+	__m128i slash = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
+	return (unsigned)_mm_movemask_epi8(_mm_or_si128(less, _mm_or_si128(quote, slash)));
+}
+
 static const char *skim_plain(const char *at, const char *end)
 {
-	const __m128i blank = _mm_set1_epi8(0x20), quote = _mm_set1_epi8('"'),
-		      slash = _mm_set1_epi8('\\');
-	for (; end - at >= 16; at += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
-		/* as signed numbers, bytes beyond ASCII are less than a blank, too */
-		__m128i less = _mm_cmplt_epi8(v, blank);
-		__m128i ends = _mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash));
-		int found = _mm_movemask_epi8(_mm_or_si128(less, ends));
+	for (; end - at >= 32; at += 32) {
+		unsigned found = ends_among(at) | ends_among(at + 16) << 16;
 		if (found)
-			return at + __builtin_ctz((unsigned)found);
+			return at + __builtin_ctz(found);
 	}
 	return at;
 }

@@ -267,7 +267,7 @@ static void requests_read(const char *path)
 			die("the file of requests is cut short");
 		c->id = c->request + head[1];
 	}
-	fclose(f);
+	(void)fclose(f);
 }
 
 int main(int argc, char **argv)

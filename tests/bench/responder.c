@@ -109,7 +109,7 @@ int main(int argc, char **argv)
 	    getsockname(fd, (struct sockaddr *)&a, &n) != 0)
 		die("listen");
 	printf("%u\n", ntohs(a.sin_port));
-	fflush(stdout);
+	(void)fflush(stdout);
 	for (unsigned i = 1; i < threads; i++)
 		if (pthread_create(&thread, NULL, serve, &fd) != 0)
 			die("thread");
