@@ -8,12 +8,28 @@
 #define ALIGN 16u
 #define BLOCK_MIN 1024u
 #define BLOCK_MAX 65536u
+#define KEPT_MAX 8192u
 
 struct arena_block {
 	struct arena_block *prev;
 	size_t used, size;
 	char data[] __attribute__((aligned(ALIGN)));
 };
+
+/* Blocks double with what was given out, so many small requests cost few allocations. */
+static struct arena_block *block_add(struct arena *a, size_t n)
+{
+	size_t size = a->used < BLOCK_MIN ? BLOCK_MIN : a->used < BLOCK_MAX ? a->used : BLOCK_MAX;
+	if (size < n)
+		size = n;
+	struct arena_block *b = calloc(1, sizeof(*b) + size);
+	if (!b)
+		return NULL;
+	b->size = size;
+	b->prev = a->last;
+	a->last = b;
+	return b;
+}
 
 void arena_init(struct arena *a, size_t cap_bytes)
 {
@@ -30,26 +46,29 @@ void arena_fini(struct arena *a)
 	a->used = 0;
 }
 
+void arena_clear(struct arena *a)
+{
+	size_t size = a->used;
+	bool one = a->last && !a->last->prev;
+	if (size > KEPT_MAX || (one && a->last->size > KEPT_MAX)) {
+		arena_fini(a);
+		return;
+	}
+	if (!one) {
+		arena_fini(a);
+		if (size > 0)
+			(void)block_add(a, size);
+		return;
+	}
+	memset(a->last->data, 0, a->last->used);
+	a->last->used = a->used = 0;
+}
+
 void arena_wipe(struct arena *a)
 {
 	for (struct arena_block *b = a->last; b; b = b->prev)
 		explicit_bzero(b->data, b->used);
 	arena_fini(a);
-}
-
-/* Blocks double with what was given out, so many small requests cost few allocations. */
-static struct arena_block *block_add(struct arena *a, size_t n)
-{
-	size_t size = a->used < BLOCK_MIN ? BLOCK_MIN : a->used < BLOCK_MAX ? a->used : BLOCK_MAX;
-	if (size < n)
-		size = n;
-	struct arena_block *b = calloc(1, sizeof(*b) + size);
-	if (!b)
-		return NULL;
-	b->size = size;
-	b->prev = a->last;
-	a->last = b;
-	return b;
 }
 
 void *arena_alloc(struct arena *a, size_t n)

@@ -13,6 +13,8 @@ struct arena {
 
 void arena_init(struct arena *a, size_t cap_bytes);
 void arena_fini(struct arena *a);
+/* Empties it for the next use, which needs about as much: up to some kilobytes stay allocated. */
+void arena_clear(struct arena *a);
 void arena_wipe(struct arena *a); /* overwrites, then frees: where secrets were */
 void *arena_alloc(struct arena *a, size_t n) __attribute__((malloc)); /* 16-byte aligned */
 void *arena_array(struct arena *a, size_t count, size_t size);	      /* NULL on overflow */

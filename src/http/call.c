@@ -28,6 +28,7 @@ static struct http_call *call_new(struct http_server *s)
 	buf_init(&call->head_bytes, LIMIT_HEADER_BYTES);
 	buf_init(&call->body, 0);
 	buf_init(&call->out, HTTP_ANSWER_BYTES_MAX);
+	arena_init(&call->arena, LIMIT_REQUEST_ARENA_BYTES);
 	return call;
 }
 
@@ -43,7 +44,6 @@ struct http_call *http_call_get(struct http_conn *c)
 	}
 	call->conn = c;
 	call->next = NULL;
-	arena_init(&call->arena, LIMIT_REQUEST_ARENA_BYTES);
 	call->head.method = call->head.path = STR("");
 	call->chunks = (struct http_chunks){0};
 	call->match.route = NULL;
@@ -75,13 +75,13 @@ void http_call_free(struct http_call *call)
 	buf_fini(&call->head_bytes);
 	buf_fini(&call->body);
 	buf_fini(&call->out);
+	arena_fini(&call->arena);
 	free(call);
 }
 
 void http_call_put(struct http_call *call)
 {
 	struct http_server *s = call->server;
-	arena_fini(&call->arena);
 	if (call->body_fd >= 0) {
 		fs_close_fd(&call->body_fd);
 		s->spooled_bytes -= call->body_bytes;
@@ -92,6 +92,7 @@ void http_call_put(struct http_call *call)
 		http_call_free(call);
 		return;
 	}
+	arena_clear(&call->arena);
 	buf_clear(&call->head_bytes);
 	buf_keep_small(&call->body);
 	buf_keep_small(&call->out);

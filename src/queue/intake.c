@@ -106,7 +106,7 @@ static int known(void *ctx, struct journal_entry *first, struct err *e)
 	return rc;
 }
 
-static void go(struct intake *in)
+static void write_on(struct intake *in)
 {
 	atomic_store(&in->queued, 0);
 	journal_go(in->journal);
@@ -125,7 +125,7 @@ int intake_accept(struct intake *in, struct intake_ask *ask, struct arena *a, st
 	if (journal_append(in->journal, &ask->entry, e) != 0)
 		return -1;
 	if (!in->turn || atomic_fetch_add(&in->queued, 1) + 1 >= GROUP_AHEAD)
-		go(in);
+		write_on(in);
 	return 0;
 }
 
@@ -134,7 +134,7 @@ static void on_turn(void *ctx)
 {
 	struct intake *in = ctx;
 	if (atomic_load(&in->queued) > 0)
-		go(in);
+		write_on(in);
 }
 
 /* Draining: all on the store's writer thread, one batch at a time. */

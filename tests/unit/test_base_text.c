@@ -497,6 +497,34 @@ static void mem_zeroes(void **state)
 	assert_null(none);
 }
 
+/* What one use left is not there in the next, whatever it took; the cap holds for each. */
+static void arena_is_cleared(void **state)
+{
+	(void)state;
+	struct arena a;
+	arena_init(&a, 20000);
+	for (size_t n = 1; n < 18000; n = n * 5 / 3 + 1) {
+		for (int use = 0; use < 3; use++) {
+			size_t left = n;
+			while (left > 0) {
+				size_t piece = left < 700 ? left : 700;
+				unsigned char *p = arena_alloc(&a, piece);
+				assert_non_null(p);
+				for (size_t i = 0; i < piece; i++)
+					assert_int_equal(p[i], 0);
+				memset(p, 0xa5, piece);
+				left -= piece;
+			}
+			assert_null(arena_alloc(&a, 20001 - n));
+			arena_clear(&a);
+			assert_int_equal(a.used, 0);
+		}
+	}
+	arena_fini(&a);
+	arena_clear(&a);
+	assert_null(a.last);
+}
+
 /* Whether the kernel knows the wish or not, everything else about the thread stays. */
 static void turns_keep_the_rest(void **state)
 {
@@ -529,6 +557,7 @@ int main(void)
 	    cmocka_unit_test(numbers_are_whole),
 	    cmocka_unit_test(sizes_and_durations_have_units),
 	    cmocka_unit_test(numbers_for_people),
+	    cmocka_unit_test(arena_is_cleared),
 	    cmocka_unit_test(turns_keep_the_rest),
 	    cmocka_unit_test(mem_zeroes),
 	};
