@@ -75,7 +75,7 @@ class Platform:
         self.run = Path(tempfile.mkdtemp(prefix="slw-", dir="/run" if ROOT else "/tmp"))
         self.run.chmod(0o755)
         self.http_port, self.edge_port, self.https_port = free_port(), free_port(), free_port()
-        self.process = None
+        self.process, self.edge_seen = None, False
         self.log = self.dir / "slipwayd.log"
         self.libexec = self.dir / "libexec"
         self.libexec.mkdir()
@@ -88,6 +88,7 @@ class Platform:
                 subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", "slipway"], check=True)
 
     def start(self, wait=True):
+        self.edge_seen = False
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -243,6 +244,9 @@ class Platform:
         return task
 
     def get(self, host, path="/", method="GET", body=None, headers=None, timeout=30):
+        if not self.edge_seen:  # it comes a moment after the daemon
+            wait_until(self.edge_listens, 30)
+            self.edge_seen = True
         connection = http.client.HTTPConnection("127.0.0.1", self.edge_port, timeout=timeout)
         try:
             connection.request(method, path, body, {"Host": host, **(headers or {})})
