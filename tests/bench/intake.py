@@ -6,8 +6,8 @@ once with a log; Debian's `webhook` package running /bin/true for each. Slipway 
 every push folds into the task that waits (`held`), and while it deploys what was pushed, one fetch after another (`deploying`).
 Every answer must be 202, a new event each, and all of them must be in the store afterwards.
 
-First the generator's own limit, on a responder that looks at nothing but lengths: where it does not reach twice nginx's rate, the
-generator holds nginx up and the ratio flatters us. Then rounds, one of each peer in each. Processor time is the server's, in
+In rounds, one of each in each, with the generator's own limit first, on a responder that looks at nothing but lengths: where it does
+not reach twice nginx's rate with an empty request, the generator holds nginx up and the ratio flatters us. Processor time is the server's, in
 seconds per 10,000: to the acknowledgement it is that of all threads but the store's writer, which puts into the store what
 was acknowledged; with the drain it is all, until nothing waits any more."""
 import hashlib
@@ -138,28 +138,26 @@ def hooks(platform, git, folder):
     return found
 
 
-def limit_of_generator(folder, secret):
-    """Rates on the responder: with our POST, and with an empty GET."""
-    peer = responder()
-    empty = Path(folder) / "empty.requests"
-    empty.write_bytes(request(f"GET / HTTP/1.1\r\nHost: localhost\r\nX-Id: {NO_ID}\r\n\r\n"))
-    post = push_file(Path(folder) / "post.requests", "/", secret)
-    rows = [(fire(peer.port, post, seconds=1)["rate"], fire(peer.port, empty, seconds=1)["rate"]) for _ in range(3)]
-    peer.stop()
-    return post, max(r[0] for r in rows), max(r[1] for r in rows)
+def empty_file(path):
+    path.write_bytes(request(f"GET / HTTP/1.1\r\nHost: localhost\r\nX-Id: {NO_ID}\r\n\r\n"))
+    return path
 
 
 def measure(ours, peers, post, folder):
     rows, alone, disks = {}, {}, []
+    limit, empty = responder(), empty_file(Path(folder) / "empty.requests")
     fire(ours["held"].port, ours["held"].requests, seconds=0.5)
     for _ in range(ROUNDS):
         disks.append(disk(folder))
+        rows.setdefault("same", []).append(fire(limit.port, post, seconds=1))
+        rows.setdefault("empty", []).append(fire(limit.port, empty, seconds=1))
         for name, peer in peers.items():
             rows.setdefault(name, []).append(fire_at(peer, post))
             alone.setdefault(name, []).append(fire(peer.port, post, connections=1, seconds=0.5))
         for name, hook in ours.items():
             rows.setdefault(name, []).append(hook.fire())
             alone.setdefault(name, []).append(fire(hook.port, hook.requests, connections=1, seconds=0.5))
+    limit.stop()
     return rows, alone, disks
 
 
@@ -178,6 +176,12 @@ def report_rows(rows, alone, disks):
 
 def ratio(a, b):
     return max(r["rate"] for r in a) / max(r["rate"] for r in b), median(x["rate"] / y["rate"] for x, y in zip(a, b))
+
+
+def report_generator(same, empty, post):
+    for name, of, bar in (("the same POST", same, ""), ("an empty GET", empty, " (bar 2)")):
+        best, middle = ratio(of, post)
+        print(f"generator  {max(r['rate'] for r in of):8.0f}/s of {name} on the responder: {best:.2f} of nginx on the POST of the bests, {middle:.2f} median of pairs{bar}")
 
 
 def report_ratios(rows):
@@ -200,7 +204,7 @@ def main():
     prefer(os.getpid())
     print(machine())
     secret = "a secret for the peers only"
-    post, most, most_empty = limit_of_generator(folder, secret)
+    post = push_file(Path(folder) / "post.requests", "/", secret)
     git = GitServer()
     platform = Platform(build=BUILD, extra=["--log", "warn"]).start()
     prefer(platform.process.pid)
@@ -215,10 +219,9 @@ def main():
             hook = push_file(Path(folder) / "webhook.requests", "/hooks/x", secret)
             rows["webhook"] = [fire_at(last, hook) for _ in range(min(ROUNDS, 2))]
             last.stop()
+        report_generator(rows.pop("same"), rows.pop("empty"), rows["nginx"])
         report_rows(rows, alone, disks)
         report_ratios(rows)
-        best = max(r["rate"] for r in rows["nginx"])
-        print(f"generator: {most:.0f}/s of the same POST on the responder, {most / best:.2f} of nginx; {most_empty:.0f}/s of an empty GET, {most_empty / best:.2f} of nginx (bar 2)")
     finally:
         for peer in peers.values():
             if peer:
