@@ -13,6 +13,7 @@
 #include "daemon/settings.h"
 #include "daemon/system.h"
 #include "hooks/advance.h"
+#include "hooks/classic.h"
 #include "model/schema.h"
 #include "queue/schedule.h"
 
@@ -146,10 +147,15 @@ static void on_hook(struct http_call *c, struct http_request *r, void *ctx)
 	hooks_receive(((struct api_context *)ctx)->hooks, c, r);
 }
 
-static void on_classic_hook(struct http_call *c, struct http_request *r, void *ctx)
-{
-	hooks_receive_classic(((struct api_context *)ctx)->hooks, c, r);
-}
+#define CLASSIC(name)                                                                              \
+	static void on_##name(struct http_call *c, struct http_request *r, void *ctx)              \
+	{                                                                                          \
+		classic_##name(((struct api_context *)ctx)->hooks, c, r);                          \
+	}
+CLASSIC(deployer)
+CLASSIC(webops)
+CLASSIC(webops_test)
+CLASSIC(service)
 
 static void on_forgotten(void *ctx, int64_t project_id)
 {
@@ -157,13 +163,16 @@ static void on_forgotten(void *ctx, int64_t project_id)
 }
 
 static const struct access_row hook_row = {.need = ACCESS_SIGNED, .scope = ACCESS_GLOBAL};
-#define HOOK_ROUTE(at, fn)                                                                         \
+#define HOOK_ROUTE(at, fn) SIGNED_ROUTE(HTTP_POST, at, fn)
+#define SIGNED_ROUTE(with, at, fn)                                                                 \
 	{                                                                                          \
-		.method = HTTP_POST, .pattern = (at), .access = &hook_row, .handler = (fn),        \
+		.method = (with), .pattern = (at), .access = &hook_row, .handler = (fn),           \
 		.where = HTTP_ON_LOOP, .body_max = LIMIT_HOOK_BODY_BYTES                           \
 	}
-static const struct http_route hook_routes[] = {
-    HOOK_ROUTE("/hooks/{hook}", on_hook), HOOK_ROUTE("/github-webhook", on_classic_hook)};
+static const struct http_route hook_routes[] = {HOOK_ROUTE("/hooks/{hook}", on_hook),
+    HOOK_ROUTE("/github-webhook", on_deployer), HOOK_ROUTE("/webhooks/{secret}/", on_webops),
+    SIGNED_ROUTE(HTTP_GET, "/webhooks/{secret}/test/", on_webops_test),
+    HOOK_ROUTE("/webhook", on_service), HOOK_ROUTE("/webhook/particle", on_service)};
 #define HOOK_ROUTES (sizeof(hook_routes) / sizeof(*hook_routes))
 
 /* The helper's own numbers and names, fixed for its life. */

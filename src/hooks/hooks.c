@@ -1,10 +1,14 @@
 #include "hooks/hooks.h"
 
 #include "base/clock.h"
+#include "base/ct.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/rand.h"
+#include "crypto/hmac.h"
 #include "hooks/action.h"
 #include "hooks/answer.h"
+#include "hooks/classic.h"
 #include "hooks/figures.h"
 #include "hooks/policy.h"
 #include "hooks/recent.h"
@@ -33,6 +37,8 @@ struct hook {
 	char *name, *branch; /* branch: its own or the project's; "": the remote's HEAD, or any
 				where nothing looks at one */
 	bool own_branch;
+	char *project;			 /* NULL: it has no classic path */
+	uint8_t path[HMAC_SHA256_BYTES]; /* of its secret under hooks.paths, where it has one */
 	struct actions actions;
 	int64_t id, project_id;
 	const struct sender *sender;
@@ -60,6 +66,7 @@ struct change {
 struct hooks {
 	struct hooks_options o;
 	struct table table;
+	struct hmac_key *paths; /* of this life: what stands in an address is looked up under it */
 	struct sender_credential nobody; /* verified against for unknown names, so that they take as
 					    long */
 	struct recent *recent;
@@ -72,6 +79,7 @@ static void row_fini(struct hook *row)
 {
 	free(row->name);
 	free(row->branch);
+	free(row->project);
 	for (size_t i = 0; i < row->secret_count; i++)
 		sender_credential_fini(&row->secrets[i]);
 	policy_fini(&row->policy);
@@ -95,16 +103,22 @@ static void change_release(struct change *c)
 	free(c);
 }
 
-static int secret_open(struct hook *row, struct str sealed, int64_t until_ms,
-    const struct seal_key *seal, struct err *e)
+static int secret_open(const struct hooks *h, struct hook *row, const struct model_hook *m,
+    int64_t until_ms, struct err *e)
 {
+	struct str sealed = until_ms ? m->old_secret : m->secret;
 	char place[MODEL_PLACE_SIZE];
 	CLEANUP_BUF struct buf secret;
 	buf_init(&secret, 4096);
-	if (seal_open(seal, model_place_hook(str_c(row->name), place), sealed, &secret, e) != 0)
+	if (seal_open(h->o.seal, model_place_hook(str_c(row->name), place), sealed, &secret, e) !=
+	    0)
 		return err_prefix(e, "the secret of hook '%s'", row->name);
 	int rc = sender_credential_init(
 	    &row->secrets[row->secret_count], row->sender, buf_view(&secret), until_ms, e);
+	if (rc == 0 && !until_ms && classic_is_secret(buf_view(&secret))) {
+		row->project = mem_dup(m->project);
+		hmac_sha256(h->paths, buf_view(&secret), row->path);
+	}
 	buf_wipe(&secret);
 	if (rc != 0)
 		return err_prefix(e, "the secret of hook '%s'", row->name);
@@ -113,7 +127,7 @@ static int secret_open(struct hook *row, struct str sealed, int64_t until_ms,
 }
 
 static int row_open(
-    struct hook *row, const struct model_hook *m, const struct seal_key *seal, struct err *e)
+    const struct hooks *h, struct hook *row, const struct model_hook *m, struct err *e)
 {
 	CLEANUP_JSON json_t *settings = json_read(m->settings, e);
 	if (!settings || policy_init(&row->policy, settings, row->sender, e) != 0)
@@ -122,16 +136,16 @@ static int row_open(
 		return err_prefix(e, "the actions of hook '%s'", row->name);
 	if (!row->own_branch && !(row->actions.kinds & ACTIONS_LOOK))
 		row->branch[0] = '\0';
-	if (secret_open(row, m->secret, 0, seal, e) != 0)
+	if (secret_open(h, row, m, 0, e) != 0)
 		return -1;
 	if (m->old_secret.n && m->old_until_ms > clock_wall_ms())
-		return secret_open(row, m->old_secret, m->old_until_ms, seal, e);
+		return secret_open(h, row, m, m->old_until_ms, e);
 	return 0;
 }
 
 /* One more row; a secret that does not open leaves the hook out, said once in the log. */
 static int table_add(
-    struct table *t, const struct model_hook *m, const struct seal_key *seal, struct err *e)
+    const struct hooks *h, struct table *t, const struct model_hook *m, struct err *e)
 {
 	const struct sender *sender = sender_find(m->sender);
 	if (!sender)
@@ -145,7 +159,7 @@ static int table_add(
 	    .sender = sender,
 	    .paused = m->paused,
 	};
-	if (row_open(&row, m, seal, e) != 0) {
+	if (row_open(h, &row, m, e) != 0) {
 		row_fini(&row);
 		return -1;
 	}
@@ -172,7 +186,7 @@ static int table_read_page(struct hooks *h, struct store_db *db, struct table *t
 		return -1;
 	for (size_t i = 0; i < page.n; i++) {
 		*after = page.v[i].id;
-		if (table_add(t, &page.v[i], h->o.seal, &why) != 0)
+		if (table_add(h, t, &page.v[i], &why) != 0)
 			log_event(LOG_ERROR, "hooks", "hook_unusable",
 			    F_STR("hook", page.v[i].name), F_ERR(&why));
 	}
@@ -200,34 +214,27 @@ static int table_read(struct hooks *h, struct table *t, struct err *e)
 	return 0;
 }
 
-/* Keys made of bodies by an earlier life are still good; what its journal holds is seen, too,
- * unless that is more than a second's draining. */
-static int recent_read(struct hooks *h, struct err *e)
+static struct str fresh_key(uint8_t key[HMAC_SHA256_BYTES])
 {
-	struct arena a CLEANUP_ARENA;
-	struct model_hook_keys keys;
-	if (h->o.intake)
-		intake_settle(h->o.intake, clock_mono_ms() + SETTLE_MS);
-	struct store_db *db = store_read_begin(h->o.store, clock_mono_ms() + 10000, e);
-	if (!db)
-		return -1;
-	arena_init(&a, 16 << 20);
-	int rc = model_hook_keys_since(db, &a, clock_wall_ms() - RECENT_MS, &keys, e);
-	for (size_t i = 0; rc == 0 && i < keys.n; i++)
-		recent_remember(h->recent, keys.v[i].key, keys.v[i].at_ms);
-	store_read_end(h->o.store, db);
-	return rc;
+	rand_bytes(key, HMAC_SHA256_BYTES);
+	return (struct str){(const char *)key, HMAC_SHA256_BYTES};
 }
 
 struct hooks *hooks_open(const struct hooks_options *o, struct err *e)
 {
+	uint8_t key[HMAC_SHA256_BYTES];
 	struct hooks *h = mem_alloc(sizeof(*h));
 	h->o = *o;
 	pthread_mutex_init(&h->looking, NULL);
 	h->recent = recent_new();
+	if (o->intake) /* keys that the journal still holds are seen, too, if that takes no longer
+			*/
+		intake_settle(o->intake, clock_mono_ms() + SETTLE_MS);
+	h->paths = hmac_key_new(fresh_key(key));
+	ct_wipe(key, sizeof(key));
 	h->sources = sources_new();
 	if (sender_credential_init(&h->nobody, sender_at(0), STR("nobody's secret"), 0, e) != 0 ||
-	    table_read(h, &h->table, e) != 0 || recent_read(h, e) != 0) {
+	    table_read(h, &h->table, e) != 0 || recent_load(h->recent, o->store, e) != 0) {
 		hooks_close(h);
 		return NULL;
 	}
@@ -241,6 +248,7 @@ void hooks_close(struct hooks *h)
 	table_free(&h->table);
 	pthread_mutex_destroy(&h->looking);
 	sender_credential_fini(&h->nobody);
+	hmac_key_free(h->paths);
 	recent_free(h->recent);
 	sources_free(h->sources);
 	free(h);
@@ -306,7 +314,7 @@ static int change_read(struct change *c, struct err *e)
 		return -1;
 	arena_init(&a, 1 << 20);
 	int rc = model_hook_find(db, &a, str_c(c->name), &row, e);
-	if (rc > 0 && table_add(&c->found, &row, c->h->o.seal, e) != 0)
+	if (rc > 0 && table_add(c->h, &c->found, &row, e) != 0)
 		log_event(LOG_ERROR, "hooks", "hook_unusable", F_C("hook", c->name), F_ERR(e));
 	store_read_end(store, db);
 	return rc < 0 ? -1 : 0;
@@ -370,6 +378,20 @@ static struct hook *hook_find(struct hooks *h, struct str name)
 	return there ? &h->table.v[at] : NULL;
 }
 
+/* Under a key that nobody knows a guess tells nothing by how long its comparison takes. */
+struct hooks_found hooks_of_secret(struct hooks *h, struct str secret)
+{
+	uint8_t path[HMAC_SHA256_BYTES];
+	struct hooks_found found = {0};
+	hmac_sha256(h->paths, secret, path);
+	for (size_t i = 0; i < h->table.n; i++) {
+		const struct hook *x = &h->table.v[i];
+		if (x->project && memcmp(x->path, path, sizeof(path)) == 0)
+			found = (struct hooks_found){str_c(x->name), str_c(x->project), x->paused};
+	}
+	return found;
+}
+
 /* A request that is being looked at; `verdict` is of its proof. */
 struct reception {
 	struct hooks *h;
@@ -388,9 +410,8 @@ struct reception {
 struct delivery {
 	struct intake_ask ask;
 	struct http_call *c;
-	enum answer_manner manner;
+	struct answer_about about;
 	struct figures_span span;
-	const char *note;
 };
 
 /* Not on the loop: it is durable now, and the call gone once it is answered. */
@@ -400,7 +421,7 @@ static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 	if (rc != 0)
 		answer_refused(d->c, ANSWER_OWN, &d->span, SENDER_FITS, e, 0);
 	else
-		answer_accepted(d->c, d->manner, &d->span, &ask->got, d->note);
+		answer_accepted(d->c, &d->about, &d->span, &ask->got);
 }
 
 static void refuse(const struct reception *x, const struct err *e)
@@ -485,9 +506,8 @@ static void hook_store(const struct reception *x, const struct sender_event *ev)
 	}
 	int64_t now = clock_wall_ms();
 	d->c = x->c;
-	d->manner = x->manner;
 	d->span = x->span;
-	d->note = why_ignored(hook, ev, r->arena);
+	d->about = (struct answer_about){x->manner, why_ignored(hook, ev, r->arena), ev->ref};
 	d->ask.done = delivery_done;
 	d->ask.ctx = d;
 	d->ask.d = (struct queue_delivery){
@@ -502,7 +522,7 @@ static void hook_store(const struct reception *x, const struct sender_event *ev)
 	    .after = ev->after,
 	    .body = ev->json,
 	    .received_ms = now,
-	    .triggers = !d->note,
+	    .triggers = !d->about.note,
 	    .acts = hook->actions.own,
 	    .pull = ev->pull,
 	    .stranger = ev->stranger,
@@ -567,9 +587,9 @@ void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)
 	receive(&x);
 }
 
-void hooks_receive_classic(struct hooks *h, struct http_call *c, struct http_request *r)
+void hooks_receive_as(struct hooks *h, struct http_call *c, struct http_request *r, struct str name,
+    enum answer_manner manner)
 {
-	struct reception x = {
-	    .h = h, .c = c, .r = r, .name = STR("github-webhook"), .manner = ANSWER_DEPLOYER};
+	struct reception x = {.h = h, .c = c, .r = r, .name = name, .manner = manner};
 	receive(&x);
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "crypto/seal.h"
+#include "hooks/answer.h"
 #include "http/http.h"
 #include "queue/intake.h"
 #include "store/store.h"
@@ -33,6 +34,13 @@ void hooks_project_changed(struct hooks *h, int64_t project_id);
 void hooks_forget(struct hooks *h, int64_t project_id);
 /* The handler of POST /hooks/{hook}; runs on the loop. */
 void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r);
-/* The handler of POST /github-webhook, the path of durhack's deployer: the hook "github-webhook",
- * answered as that one did (hooks/answer.h). On the loop. */
-void hooks_receive_classic(struct hooks *h, struct http_call *c, struct http_request *r);
+/* The same for the hook of that name, whatever the path, and answered in that manner. */
+void hooks_receive_as(struct hooks *h, struct http_call *c, struct http_request *r, struct str name,
+    enum answer_manner manner);
+/* The hook whose secret that is, where it has 64 hexadecimal digits; all empty when there is none.
+ * Takes as long whatever fits. On the loop; until the hook changes. */
+struct hooks_found {
+	struct str name, project;
+	bool paused;
+};
+struct hooks_found hooks_of_secret(struct hooks *h, struct str secret);

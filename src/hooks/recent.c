@@ -1,9 +1,11 @@
 #include "hooks/recent.h"
 
+#include "base/clock.h"
 #include "base/hex.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "crypto/hash.h"
+#include "model/hook.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,4 +88,19 @@ void recent_remember(struct recent *r, struct str key, int64_t seen_ms)
 	struct entry *n = entry_find(r, hash);
 	if (n->seen_ms <= seen_ms)
 		entry_see(n, hash, first_ms, seen_ms);
+}
+
+int recent_load(struct recent *r, struct store *store, struct err *e)
+{
+	struct arena a CLEANUP_ARENA;
+	struct model_hook_keys keys;
+	struct store_db *db = store_read_begin(store, clock_mono_ms() + 10000, e);
+	if (!db)
+		return -1;
+	arena_init(&a, 16 << 20);
+	int rc = model_hook_keys_since(db, &a, clock_wall_ms() - RECENT_MS, &keys, e);
+	for (size_t i = 0; rc == 0 && i < keys.n; i++)
+		recent_remember(r, keys.v[i].key, keys.v[i].at_ms);
+	store_read_end(store, db);
+	return rc;
 }

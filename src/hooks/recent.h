@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "store/store.h"
 
 #include <stdint.h>
 
@@ -17,5 +18,7 @@ void recent_free(struct recent *r);
 /* STR_NONE when the arena is full. */
 struct str recent_key(struct recent *r, struct str sender, struct str path, struct str body,
     int64_t now_ms, struct arena *a);
+/* Keys that were given in an earlier life are still good: those that the store knows. Blocks. */
+int recent_load(struct recent *r, struct store *store, struct err *e) WARN_UNUSED;
 /* A key that was given in an earlier life, last seen then. Anything else is passed over. */
 void recent_remember(struct recent *r, struct str key, int64_t seen_ms);

@@ -145,6 +145,7 @@ static const char log_format[] =
 /* The platform's own host: hooks, API and health; never /metrics. */
 static void put_platform(struct out *o, const struct render_edge *v)
 {
+	static const char *const classic[] = {"/github-webhook", "/webhook", "/webhook/particle"};
 	const unsigned long long body_max = LIMIT_HOOK_BODY_BYTES;
 	out_put(o, "\tupstream slipway {\n\t\tserver unix:%s max_fails=0;\n\t}\n", v->api_socket);
 	out_put(o, "\tserver {\n\t\tinclude server.conf;\n\t\tserver_name %s;\n", v->platform_host);
@@ -152,8 +153,14 @@ static void put_platform(struct out *o, const struct render_edge *v)
 	out_put(o, "\t\tlocation = /health {\n\t\t\tproxy_pass http://slipway;\n\t\t}\n");
 	out_put(o, "\t\tlocation ^~ /hooks/ {\n\t\t\tclient_max_body_size %llu;\n", body_max);
 	out_put(o, "\t\t\tproxy_pass http://slipway;\n\t\t}\n");
-	out_put(
-	    o, "\t\tlocation = /github-webhook {\n\t\t\tclient_max_body_size %llu;\n", body_max);
+	for (size_t i = 0; i < sizeof(classic) / sizeof(*classic); i++) {
+		out_put(o, "\t\tlocation = %s {\n", classic[i]);
+		out_put(o, "\t\t\tclient_max_body_size %llu;\n", body_max);
+		out_put(o, "\t\t\tproxy_pass http://slipway;\n\t\t}\n");
+	}
+	/* the secret of such an address belongs into no log */
+	out_put(o, "\t\tlocation ^~ /webhooks/ {\n\t\t\tclient_max_body_size %llu;\n", body_max);
+	out_put(o, "\t\t\taccess_log off;\n\t\t\terror_log /dev/null;\n");
 	out_put(o, "\t\t\tproxy_pass http://slipway;\n\t\t}\n");
 	out_put(o, "\t\tlocation ^~ /api/ {\n\t\t\tclient_max_body_size %llu;\n",
 	    (unsigned long long)LIMIT_ARCHIVE_BYTES);

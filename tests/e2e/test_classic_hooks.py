@@ -1,5 +1,7 @@
-"""POST /github-webhook answers as durhack's deployer did: 204; 400 without a signature, 403 for a wrong one or from elsewhere; JSON errors."""
+"""The paths of the programs that were here before. POST /github-webhook answers as durhack's deployer did: 204; 400 without a signature, 403
+for a wrong one or from elsewhere; JSON errors. /webhooks/SECRET/ answers as WebOps did, and its /test/; /webhook and /webhook/particle."""
 import json
+import secrets
 import uuid
 
 import pytest
@@ -51,3 +53,68 @@ def test_as_the_deployer(platform, site, edge):
     platform.api("PATCH", "/projects/site/hooks/github-webhook", {"from": ["github"]})
     said(post(platform, body, GITHUB.request(secret, body), edge), 403, "Forbidden")
     platform.cli("hooks", "delete", "site", "github-webhook", "--yes")
+
+
+def webops(platform, path, body=None, headers=None, edge=False, method="POST"):
+    headers = {"Content-Type": "application/json", **(headers or {})}
+    if edge:
+        return platform.get("slipway.localhost", path, method, body, headers)
+    return platform.call(method, path, body, token="", headers=headers)
+
+
+@pytest.mark.parametrize("edge", [False, True], ids=["direct", "edge"])
+def test_as_webops(platform, site, edge):
+    secret, name = secrets.token_hex(32), f"classic-{int(edge)}"
+    platform.cli("hooks", "create", "site", name, "--branch", "main", "--secret-stdin", stdin=secret + "\n")
+    path = f"/webhooks/{secret}/"
+    commit = site.git("rev-parse", "main")
+    push = GITHUB.body("main", commit)
+
+    def post(body, event="push", key=secret, at=path, **more):
+        headers = {**GITHUB.request(key, body, str(uuid.uuid4())), "X-GitHub-Event": event, **more}
+        answer = webops(platform, at, body, headers, edge)
+        return answer.status, answer.json
+
+    assert post(push) == (200, {"status": "success", "message": "Deployment triggered for branch main"})
+    topic = GITHUB.body("feature/x", commit)  # the whole name, not its last part
+    assert post(topic) == (400, {"status": "error", "message": "Branch feature/x doesn't match filter"})
+    assert post(b"{}", "ping") == (200, {"status": "success", "message": "Pong! Webhook is configured correctly."})
+    status, said = post(b"{}", "issues")
+    assert (status, said["status"]) == (200, "ignored")
+    assert post(b'{"ref":') == (400, {"error": "Invalid JSON"})
+    assert post(push, key="0" * 64) == (400, {"status": "error", "message": "Invalid signature"})
+    assert webops(platform, path, push, {"X-GitHub-Event": "push", "X-GitHub-Delivery": "1"}, edge).status == 400  # who knows the address proves nothing
+    other = "0" * 63 + str(int(edge))
+    assert post(push, key=other, at=f"/webhooks/{other}/") == (404, {"error": "Webhook not found"})
+    assert webops(platform, path, edge=edge, method="GET").status == 405
+    told = webops(platform, path + "test/", edge=edge, method="GET")
+    assert (told.status, told.json) == (200, {"name": name, "deployment": "site", "is_active": True})
+    platform.cli("hooks", "pause", "site", name)
+    assert post(push) == (400, {"status": "error", "message": "Webhook is paused"})
+    assert webops(platform, path + "test/", edge=edge, method="GET").json["is_active"] is False
+    assert webops(platform, f"/webhooks/{other}/test/", edge=edge, method="GET").json == {"error": "Webhook not found"}
+    events = wait_until(lambda: [e for e in platform.api("GET", "/projects/site/events")["items"] if e["hook"] == name and e["task"]])
+    assert len(events) == 1 and events[0]["ref"] == "main"
+    for log in (platform.log_text(), *(p.read_text(errors="replace") for p in (platform.state / "edge" / "log").iterdir())):
+        assert secret not in log and other not in log
+    platform.cli("hooks", "delete", "site", name, "--yes")
+
+
+@pytest.mark.parametrize("edge", [False, True], ids=["direct", "edge"])
+def test_as_the_webhook_service(platform, site, edge):
+    generic = next(s for s in SENDERS if s.label == "generic")
+    particle = next(s for s in SENDERS if s.label == "particle")
+    made = {n: platform.hook("site", n, sender=s) for n, s in (("webhook", "generic"), ("webhook-particle", "particle"))}
+    commit = site.git("rev-parse", "main")
+    body = generic.body("main", commit)
+    assert webops(platform, "/webhook", body, generic.request(made["webhook"], body, str(uuid.uuid4())), edge).status == 202
+    assert webops(platform, "/webhook", body, generic.request("x" * 20, body), edge).status == 401
+    form = particle.body("main", commit) + b"&n=%d" % edge
+    bot = {"User-Agent": "ParticleBot/1.1 (https://docs.particle.io/webhooks)", **particle.request(made["webhook-particle"], form)}
+    assert webops(platform, "/webhook", form, bot, edge).status == 202
+    assert webops(platform, "/webhook/particle", form + b"1", particle.request(made["webhook-particle"], form), edge).status == 202
+    assert webops(platform, "/webhook/particle", form, particle.request("x" * 20, form), edge).status == 401
+    health = webops(platform, "/health", edge=edge, method="GET")
+    assert (health.status, health.json) == (200, {"status": "ok"})
+    for name in made:
+        platform.cli("hooks", "delete", "site", name, "--yes")

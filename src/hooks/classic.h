@@ -1,0 +1,23 @@
+/* Paths of the programs that Slipway takes the place of, beside /hooks/{hook}:
+ *
+ * | path                          | hook                                 | answered          |
+ * |-------------------------------|--------------------------------------|-------------------|
+ * | POST /github-webhook          | "github-webhook"                     | as the deployer   |
+ * | POST /webhooks/{secret}/      | whose secret it is (64 hex digits)   | as WebOps         |
+ * | GET /webhooks/{secret}/test/  | the same                             | its name and state|
+ * | POST /webhook                 | "webhook", or of ParticleBot the next| as /hooks/{hook}  |
+ * | POST /webhook/particle        | "webhook-particle"                   | as /hooks/{hook}  |
+ *
+ * A hook is its sender's whatever the path: the secret in an address names the hook and proves
+ * nothing, a signature is asked for all the same. All run on the loop. */
+#pragma once
+
+#include "hooks/hooks.h"
+
+/* WebOps made secrets of 64 hexadecimal digits, and addresses of them. */
+bool classic_is_secret(struct str secret);
+
+void classic_deployer(struct hooks *h, struct http_call *c, struct http_request *r);
+void classic_webops(struct hooks *h, struct http_call *c, struct http_request *r);
+void classic_webops_test(struct hooks *h, struct http_call *c, struct http_request *r);
+void classic_service(struct hooks *h, struct http_call *c, struct http_request *r);
