@@ -273,7 +273,6 @@ static void answer_send(struct api_call *c, int rc, struct err *e)
 	}
 	if (c->replayed)
 		buf_c(&c->headers, "Idempotent-Replayed: true\r\n");
-	buf_c(&c->headers, "Cache-Control: no-store\r\n");
 	http_reply_headers(c->http, c->status ? c->status : c->route->status, "application/json",
 	    c->headers.p, buf_view(&c->out));
 }

@@ -29,11 +29,11 @@ void classic_webops_test(struct hooks *h, struct http_call *c, struct http_reque
 	struct hooks_found found = hooks_of_secret(h, http_param(c, "secret"));
 	struct json_out w;
 	CLEANUP_BUF struct buf b;
+	buf_init(&b, 1024);
 	if (!found.name.p) {
 		hooks_receive_as(h, c, r, STR("webhooks/"), ANSWER_WEBOPS);
 		return;
 	}
-	buf_init(&b, 1024);
 	json_out_init(&w, &b);
 	json_open_object(&w, NULL);
 	json_put_str(&w, "name", found.name);

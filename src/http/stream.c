@@ -52,8 +52,7 @@ struct http_stream *http_stream_open(struct http_call *c, loop_fn *closed, void 
 	(void)pthread_mutex_init(&st->lock, NULL);
 	c->stream = st;
 	c->keep_alive = false; /* the end of the stream is the end of the connection */
-	http_reply_head(c, 200, "text/event-stream",
-	    "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\n", SIZE_MAX);
+	http_reply_head(c, 200, "text/event-stream", "X-Accel-Buffering: no\r\n", SIZE_MAX);
 	http_call_answered(c, ANSWER_STREAM);
 	return st;
 }
