@@ -145,7 +145,7 @@ static const char log_format[] =
 /* What the daemon says with its answers (daemon/main.c), said by the edge with each of its own, and
  * once: so nothing of the platform's goes without, whoever answers. A request that is refused
  * before its host is known is the default server's. */
-static const char own_headers[] =
+static const char platform_headers[] =
     "\t\tproxy_hide_header X-Content-Type-Options;\n"
     "\t\tadd_header X-Content-Type-Options nosniff always;\n"
     "\t\tproxy_hide_header X-Frame-Options;\n"
@@ -174,7 +174,7 @@ static void put_platform(struct out *o, const struct render_edge *v)
 	const unsigned long long body_max = LIMIT_HOOK_BODY_BYTES;
 	out_put(o, "\tupstream slipway {\n\t\tserver unix:%s max_fails=0;\n\t}\n", v->api_socket);
 	out_put(o, "\tserver {\n\t\tinclude server.conf;\n\t\tserver_name %s;\n", v->platform_host);
-	out_put(o, own_headers);
+	out_put(o, platform_headers);
 	out_put(o, "\t\tproxy_read_timeout 3600s;\n\t\tlocation / {\n\t\t\treturn 404;\n\t\t}\n");
 	out_put(o, "\t\tlocation = /health {\n\t\t\tproxy_pass http://slipway;\n\t\t}\n");
 	out_put(o, "\t\tlocation ^~ /hooks/ {\n\t\t\tclient_max_body_size %llu;\n", body_max);
@@ -235,7 +235,7 @@ long render_nginx_main(const struct render_edge *v, char *out, size_t size, stru
 	put_listen(&o, v, LISTEN_PLAIN, true);
 	put_listen(&o, v, LISTEN_SECURE, true);
 	put_self_signed(&o, v);
-	out_put(&o, own_headers);
+	out_put(&o, platform_headers);
 	out_put(&o, "\t\tinclude pages.conf;\n\t\tserver_name _;\n\t\tlocation / {\n\t\t\treturn "
 		    "404;\n\t\t}\n\t}\n");
 	put_platform(&o, v);

@@ -14,7 +14,7 @@ import urllib.request
 
 import pytest
 
-from harness import Platform, free_port, wait_until
+from harness import TOP, Platform, free_port, wait_until
 
 PROMETHEUS = shutil.which("prometheus")
 EXPRESSIONS = [
@@ -125,6 +125,8 @@ def test_promtool_finds_nothing(measured):
 
 @pytest.mark.skipif(not PROMETHEUS, reason="prometheus is not there")
 def test_every_expression_of_the_dashboard_has_data(measured, receiver, tmp_path):
+    dashboard = json.loads((TOP / "share/alerts/dashboard.json").read_text())
+    assert {t["expr"] for panel in dashboard["panels"] for t in panel["targets"]} <= set(EXPRESSIONS)
     port = free_port()
     target = urllib.parse.urlsplit(measured.metrics).netloc
     (tmp_path / "prometheus.yml").write_text(
