@@ -244,12 +244,15 @@ static bool fits(enum model_action_kind kind, const json_t *one, struct model_ac
 static int add_one(struct store_db *db, int64_t event_id, int64_t position, json_t *one,
     struct model_action_of of, struct err *e)
 {
-	enum model_action_kind kind;
+	enum model_action_kind kind = MODEL_ACTION_DEPLOY;
+	struct err unknown;
 	struct str type = STR("");
 	char spec[SPEC_BYTES / 4];
 
-	if (json_get_str(one, "type", &type, e) < 0 || model_action_kind_parse(type, &kind, e) < 0)
-		return -1;
+	/* What a later version knows is passed over: one such event must not stop all others. */
+	if (json_get_str(one, "type", &type, &unknown) < 0 ||
+	    model_action_kind_parse(type, &kind, &unknown) < 0)
+		return 0;
 	if (!fits(kind, one, of))
 		return 0;
 	if (of.pull && json_object_set_new(one, "pull", json_true()) == 0 && of.stranger)
