@@ -103,6 +103,9 @@ static const struct api_field project[] = {
     NUMBER("live", REQ | NUL, "release that serves"),
     NUMBER("previous", REQ | NUL, "release that served before"),
     OBJECT("limits", REQ, "Limits", "set by the operator"),
+    BOOL("disk_quota", REQ,
+	"the kernel holds the disk limit for all files of the project's user; false: each file is "
+	"bounded, and what a build holds is measured"),
     TEXT("deploy_key", REQ | NUL, "public half, to be given to the repository"),
     TEXT("deploy_key_page", REQ | NUL, "where to paste it"),
     BOOL("https_token", REQ, "whether one is set"),

@@ -78,6 +78,7 @@ void api_project_json(
 	api_put_i64_or_null(w, "live", p->live);
 	api_put_i64_or_null(w, "previous", p->previous);
 	json_put_raw(w, "limits", p->limits.n ? p->limits : STR("{}"));
+	json_put_bool(w, "disk_quota", c->cx->run && run_has_quota(c->cx->run));
 	api_put_text(w, "deploy_key", p->deploy_key);
 	api_put_text(
 	    w, "deploy_key_page", p->deploy_key.n ? api_key_page(p->source_url, page) : STR_NONE);

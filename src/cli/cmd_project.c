@@ -208,9 +208,10 @@ int cmd_info(struct cli *c)
 	out_pair("deploy key", cli_text(c, p, "deploy_key"));
 	out_pair("https token", cli_true(p, "https_token") ? "set" : "");
 	source_print_poll(p);
+	const char *disk = cli_true(p, "disk_quota") ? " (quota)" : " (measured while building)";
 	json_object_foreach(json_object_get(p, "limits"), limit, value)(void)
-	    printf("%-12s %s %lld\n", "limit", out_safe(&c->a, str_c(limit)),
-		(long long)json_integer_value(value));
+	    printf("%-12s %s %lld%s\n", "limit", out_safe(&c->a, str_c(limit)),
+		(long long)json_integer_value(value), strcmp(limit, "disk_bytes") ? "" : disk);
 	out_pair("made", cli_ago(c, p, "created_at"));
 	out_pair("your role", cli_text(c, p, "role"));
 	return 0;

@@ -25,6 +25,8 @@ static const struct complaint complaints[] = {
 	"writable are data/ ($SLIPWAY_DATA_DIR) and the temporary folder; a build has its own "
 	"folder instead of data/"},
     {"File too large", 0, "a file met limits.disk, the disk limit; raise it in slipway.yaml"},
+    {"isk quota exceeded", 0,
+	"the project's files met limits.disk, the disk limit: remove some, or raise it"},
     {"no such table", 0, "let a release command run the migrations"},
     {"DisallowedHost", 0, "allow the hosts in $SLIPWAY_DOMAINS"},
     {"no such file in the release", 0,

@@ -109,10 +109,10 @@ static int limit_words(const struct work *w, const char *what, struct err *e)
 		return err_hint(e, "raise limits.tasks in slipway.yaml");
 	case PRIV_LIMIT_DISK:
 		num_size_text(w->job_limits.disk_bytes, text);
-		(void)err_set(e, ERR_FAILED,
-		    "%s wrote more than its disk limit allows (%s for the release and all that is "
-		    "kept to make it)",
-		    what, text);
+		(void)err_set(e, ERR_FAILED, "%s wrote more than its disk limit allows (%s for %s)",
+		    what, text,
+		    run_has_quota(w->d->o.run) ? "all files of the project's user"
+					       : "the release and all that is kept to make it");
 		return err_hint(e, "%s",
 		    fetch ? "keep large files out of the repository, or ask the operator for more "
 			    "(limits.disk_bytes of the project)"

@@ -143,9 +143,10 @@ static void ensure_then_restore(struct work *w)
 {
 	char path[WORK_PATH_SIZE];
 	struct stat st;
-	struct priv_request q = {.op = PRIV_PROJECT_ENSURE};
+	struct priv_request q;
+	struct err e;
 	(void)snprintf(path, sizeof(path), "%s/%.*s", w->d->o.run_dir, STR_ARG(w->project.name));
-	if (lstat(path, &st) == 0 || !str_copy(w->project.name, q.project, sizeof(q.project))) {
+	if (lstat(path, &st) == 0 || work_ensure_request(w, &q, &e) != 0) {
 		restore(w);
 		return;
 	}

@@ -139,8 +139,9 @@ static int open_archive(struct work *w, struct err *e)
 	return err_hint(e, "upload it again");
 }
 
-static int limits_read(struct str json, struct manifest_limits *ret, struct err *e)
+int work_own_limits(const struct work *w, struct manifest_limits *ret, struct err *e)
 {
+	struct str json = w->project.limits;
 	*ret = (struct manifest_limits){0};
 	if (json.n == 0)
 		return 0;
@@ -166,6 +167,18 @@ static int limits_read(struct str json, struct manifest_limits *ret, struct err 
 	return 0;
 }
 
+int work_ensure_request(const struct work *w, struct priv_request *ret, struct err *e)
+{
+	struct manifest_limits own;
+	*ret = (struct priv_request){.op = PRIV_PROJECT_ENSURE};
+	if (work_own_limits(w, &own, e) != 0)
+		return -1;
+	ret->start.limits.disk_bytes = own.disk_bytes;
+	if (!str_copy(w->project.name, ret->project, sizeof(ret->project)))
+		return err_set(e, ERR_INTERNAL, "the project's name is too long");
+	return 0;
+}
+
 static uint64_t at_most(uint64_t wanted, uint64_t max)
 {
 	return wanted > 0 && wanted < max ? wanted : max;
@@ -176,7 +189,7 @@ static uint64_t at_most(uint64_t wanted, uint64_t max)
 static int fetch_limits(const struct work *w, struct priv_limits *ret, struct err *e)
 {
 	struct manifest_limits own;
-	if (limits_read(w->project.limits, &own, e) != 0)
+	if (work_own_limits(w, &own, e) != 0)
 		return -1;
 	uint64_t memory = own.build_memory_bytes > 0 ? own.build_memory_bytes : own.memory_bytes;
 	*ret = (struct priv_limits){.memory_bytes = at_most(memory, LIMIT_FETCH_MEMORY_BYTES),
@@ -259,10 +272,9 @@ static void begun(struct work *w)
 		work_fail(w, &w->op_err);
 		return;
 	}
-	struct priv_request q = {.op = PRIV_PROJECT_ENSURE};
+	struct priv_request q;
 	struct err e;
-	if (!str_copy(w->project.name, q.project, sizeof(q.project))) {
-		(void)err_set(&e, ERR_INTERNAL, "the project's name is too long");
+	if (work_ensure_request(w, &q, &e) != 0) {
 		work_fail(w, &e);
 		return;
 	}
@@ -430,7 +442,7 @@ void plan_start(struct work *w)
 	    .first_domain = w->first_domain,
 	    .project = w->project.name};
 	notify_kick(w->d->o.notify); /* the start of it is told by now */
-	if (limits_read(w->project.limits, &limits, &e) != 0 ||
+	if (work_own_limits(w, &limits, &e) != 0 ||
 	    (w->project.kind.n > 0 && manifest_kind_parse(w->project.kind, &in.kind, &e) != 0) ||
 	    kinds_plan(&in, &w->a, &w->plan, &e) != 0) {
 		work_fail(w, &e);

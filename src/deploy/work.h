@@ -155,6 +155,10 @@ void work_fail(struct work *w, const struct err *e); /* FAILED, with the reason 
 void work_skip(struct work *w, const char *why);     /* DONE, nothing to do */
 /* Keeps the reason for the end's message (the first one given wins). */
 void work_blame(struct work *w, const struct err *e);
+/* What the operator set for the project; 0: nothing. */
+int work_own_limits(const struct work *w, struct manifest_limits *ret, struct err *e) WARN_UNUSED;
+/* PRIV_PROJECT_ENSURE for its project. */
+int work_ensure_request(const struct work *w, struct priv_request *ret, struct err *e) WARN_UNUSED;
 bool work_stopping(const struct work *w); /* cancelled or past its deadline: start nothing more */
 /* Runs `unit` on the writer thread behind the lease's fence, then `then` on the loop with op_failed
  * and op_err set. */

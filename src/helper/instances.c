@@ -328,6 +328,7 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 	    s->fd_argv, s->fd_env, s->fd_listen, s->fd_secret, s->fd_stdin, s->fd_stdout};
 	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
 		in->fd[i] = index[i] < 0 ? -1 : fds[index[i]];
+	instance_keep_quota(t, in);
 	if (output_open(t->o.roots, in, e) != 0 || spawn(t, in, e) != 0) {
 		abandon(t, in);
 		return -1;
@@ -466,6 +467,7 @@ static void finish(struct instances *t, struct instance *in)
 	(void)disk_remove_tmp(&place); /* reaped like any child */
 	in->restart_ms = in->kill_ms = in->term_ms = 0;
 	instance_set_state(in, PRIV_ENDED);
+	instance_keep_quota(t, in);
 }
 
 /* A job's processes are gone; it has ended when what it holds on disk is known, too. */
@@ -520,6 +522,8 @@ void instance_ended(
     struct instances *t, struct instance *in, int status, struct cgroup_events now, int64_t now_ms)
 {
 	in->st.limit_hit = (uint8_t)which_limit(in, status, now);
+	if (in->st.limit_hit == PRIV_LIMIT_NONE && instance_met_quota(t, in, status))
+		in->st.limit_hit = PRIV_LIMIT_DISK;
 	in->st.wait_status = status;
 	in->st.ended_mono_ms = (uint64_t)now_ms;
 	log_end(in, status);

@@ -99,6 +99,9 @@ int instances_signal(
 int instances_forget(struct instances *t, struct instance *in, struct err *e) WARN_UNUSED;
 /* The daemon has been told the present status. */
 void instances_told(struct instances *t, struct instance *in);
+/* The quota that a project's user has while one of these limits is asked for: the greatest of it
+ * and of what his living processes were started with. 0 is no limit, the greatest. */
+uint64_t instances_quota(struct instances *t, struct str project, uint64_t bytes);
 /* Ends all of a project's instances at once and forgets them when they have ended. */
 void instances_purge(struct instances *t, struct str project);
 

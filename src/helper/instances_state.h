@@ -25,6 +25,12 @@ void instance_count_start(struct instance *in, pid_t pid);
 void instance_ended(
     struct instances *t, struct instance *in, int status, struct cgroup_events now, int64_t now_ms);
 
+/* Sets the quota of its tenant's user, where there are quotas: the greatest limit that a living
+ * process of his was started with. When none is alive it stays. */
+void instance_keep_quota(struct instances *t, const struct instance *of);
+/* Did it end because there was no room left in it? */
+bool instance_met_quota(const struct instances *t, const struct instance *in, int wait_status);
+
 int instance_start_unit(struct instances *t, struct instance *in, struct err *e) WARN_UNUSED;
 /* What a unit owes us: that it asks, and that it tells its end. */
 void instance_look_after_unit(struct instances *t, struct instance *in, int64_t now_ms);

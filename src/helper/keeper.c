@@ -258,6 +258,7 @@ static void put_reply(struct keeper *k, struct priv_reply *r, int fd, const stru
 	r->incarnation = k->incarnation;
 	r->version = PRIV_VERSION;
 	r->is_root = k->o.roots.root;
+	r->has_quota = k->o.roots.quota;
 	if (e) {
 		r->code = (int)e->code;
 		r->sys = e->sys;

@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "helper/keeper.h"
+#include "launch/quota.h"
 #include "helper/userdb.h"
 #include "launch/sandbox.h"
 
@@ -233,12 +234,29 @@ static void raise_files(void)
 	(void)setrlimit(RLIMIT_NOFILE, &r);
 }
 
+static void tell_start(const struct keeper_options *o, const struct err *no_quota)
+{
+	log_event(LOG_INFO, "keeper", "started", F_I64("pid", getpid()),
+	    F_I64("root", o->roots.root), F_I64("landlock", sandbox_landlock_version()),
+	    F_I64("private_tmp", o->instances.private_tmp && o->roots.root),
+	    F_I64("quota", o->roots.quota));
+	if (!o->roots.root)
+		log_event(LOG_WARN, "keeper", "one_user",
+		    F_C("hint", "not started as root: every project runs as this one user"));
+	else if (!o->roots.quota)
+		log_event(LOG_WARN, "keeper", "no_quota", F_ERR(no_quota));
+	if (sandbox_landlock_version() == 0)
+		log_event(LOG_WARN, "keeper", "no_landlock",
+		    F_C("hint",
+			"this kernel has no Landlock: programs may read what their user may"));
+}
+
 static int run(const struct settings *s)
 {
 	static struct keeper keeper;
 	struct users users;
 	struct keeper_options o;
-	struct err e = {0};
+	struct err e = {0}, no_quota = {0};
 	(void)clearenv();
 	if (chdir("/") != 0)
 		return EXIT_UNAVAILABLE;
@@ -247,20 +265,13 @@ static int run(const struct settings *s)
 		fprintf(stderr, "slipway-helper: %s\n", e.msg);
 		return EXIT_UNAVAILABLE;
 	}
-	if (fill_options(s, &o, &users, &e) != 0 || keeper_open(&keeper, &o, &e) != 0) {
+	int rc = fill_options(s, &o, &users, &e);
+	o.roots.quota = o.roots.root && quota_probe(s->projects, &no_quota) == 0;
+	if (rc != 0 || keeper_open(&keeper, &o, &e) != 0) {
 		fprintf(stderr, "slipway-helper: %s\n", e.msg);
 		return EXIT_UNAVAILABLE;
 	}
-	log_event(LOG_INFO, "keeper", "started", F_I64("pid", getpid()),
-	    F_I64("root", o.roots.root), F_I64("landlock", sandbox_landlock_version()),
-	    F_I64("private_tmp", o.instances.private_tmp && o.roots.root));
-	if (!o.roots.root)
-		log_event(LOG_WARN, "keeper", "one_user",
-		    F_C("hint", "not started as root: every project runs as this one user"));
-	if (sandbox_landlock_version() == 0)
-		log_event(LOG_WARN, "keeper", "no_landlock",
-		    F_C("hint",
-			"this kernel has no Landlock: programs may read what their user may"));
+	tell_start(&o, &no_quota);
 	keeper_run(&keeper);
 	keeper_close(&keeper);
 	log_event(LOG_INFO, "keeper", "ended", F_I64("pid", getpid()));

@@ -141,7 +141,7 @@ static int op_hello(struct call *c, struct err *e)
 	return 0;
 }
 
-static int defer_work(struct call *c, int statics, struct err *e)
+static int defer_work(struct call *c, int statics, uint64_t disk_bytes, struct err *e)
 {
 	struct keeper_pending *p = keeper_defer(c->k, c->q, e);
 	if (!p)
@@ -149,6 +149,7 @@ static int defer_work(struct call *c, int statics, struct err *e)
 	struct worker_job j = {.op = (enum priv_op)c->q->op,
 	    .release = c->q->release,
 	    .statics = statics,
+	    .disk_bytes = disk_bytes,
 	    .token = p->token};
 	memcpy(j.project, c->q->project, sizeof(j.project));
 	if (worker_add(&c->k->worker, &j, e) != 0) {
@@ -160,7 +161,15 @@ static int defer_work(struct call *c, int statics, struct err *e)
 
 static int op_work(struct call *c, struct err *e)
 {
-	return defer_work(c, -1, e);
+	return defer_work(c, -1, 0, e);
+}
+
+static int op_project_ensure(struct call *c, struct err *e)
+{
+	uint64_t bytes = c->q->start.limits.disk_bytes;
+	if (bytes > INT64_MAX)
+		return err_set(e, ERR_INVALID, "a limit is out of range");
+	return defer_work(c, -1, instances_quota(c->k->instances, c->project, bytes), e);
 }
 
 static int op_project_remove(struct call *c, struct err *e)
@@ -168,7 +177,7 @@ static int op_project_remove(struct call *c, struct err *e)
 	instances_purge(c->k->instances, c->project);
 	if (c->k->o.instances.units)
 		units_remove(c->project);
-	return defer_work(c, -1, e);
+	return defer_work(c, -1, 0, e);
 }
 
 static int op_seal(struct call *c, struct err *e)
@@ -177,7 +186,7 @@ static int op_seal(struct call *c, struct err *e)
 		return err_set(e, ERR_INVALID, "more than one list of static paths");
 	if (c->fd_count == 1 && check_sealed(c->fds[0], "list of static paths", e) != 0)
 		return -1;
-	int rc = defer_work(c, c->fd_count == 1 ? c->fds[0] : -1, e);
+	int rc = defer_work(c, c->fd_count == 1 ? c->fds[0] : -1, 0, e);
 	if (rc == 1 && c->fd_count == 1)
 		c->fds[0] = -1;
 	return rc;
@@ -284,7 +293,7 @@ static const struct op_row {
 	op_fn *perform;
 } rows[PRIV_OP_COUNT] = {
     [PRIV_HELLO] = {"hello", OP_FIRST, op_hello},
-    [PRIV_PROJECT_ENSURE] = {"project-ensure", OP_PROJECT, op_work},
+    [PRIV_PROJECT_ENSURE] = {"project-ensure", OP_PROJECT, op_project_ensure},
     [PRIV_PROJECT_REMOVE] = {"project-remove", OP_PROJECT, op_project_remove},
     [PRIV_RELEASE_PREPARE] = {"release-prepare", OP_PROJECT | OP_RELEASE, op_work},
     [PRIV_RELEASE_SEAL] = {"release-seal", OP_PROJECT | OP_RELEASE | OP_FDS, op_seal},

@@ -1,4 +1,5 @@
 #include "helper/tenant.h"
+#include "launch/quota.h"
 #include "helper/userdb.h"
 #include "base/clock.h"
 #include "base/dir.h"
@@ -248,8 +249,8 @@ static int ensure_tree(
 	return 0;
 }
 
-int tenant_ensure(
-    const struct tenant_roots *t, struct str project, uint64_t *ret_number, struct err *e)
+int tenant_ensure(const struct tenant_roots *t, struct str project, uint64_t disk_bytes,
+    uint64_t *ret_number, struct err *e)
 {
 	struct users_record r;
 	int rc = users_find(t->users, project, &r, e);
@@ -257,6 +258,8 @@ int tenant_ensure(
 		return -1;
 	if (t->root && r.state != USERS_ACTIVE &&
 	    (choose_user(t, &r, e) != 0 || make_user(tenant_uid(t, r.number), r.user, e) != 0))
+		return -1;
+	if (t->quota && quota_set(t->projects, tenant_uid(t, r.number), disk_bytes, e) != 0)
 		return -1;
 	if (ensure_tree(t, r.project, r.number, e) != 0)
 		return -1;
@@ -426,6 +429,8 @@ int tenant_remove(const struct tenant_roots *t, struct str project, struct err *
 		empty_tenant_dirs(t, r.project, r.number, e) != 0))
 		return -1;
 	if (remove_below(t->projects, r.project, e) != 0 || remove_below(t->run, r.project, e) != 0)
+		return -1;
+	if (t->quota && quota_set(t->projects, tenant_uid(t, r.number), 0, e) != 0)
 		return -1;
 	if (t->root && r.user[0] != '\0' && remove_user(r.user, e) != 0)
 		return -1;

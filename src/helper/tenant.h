@@ -21,6 +21,7 @@
 struct tenant_roots {
 	const char *projects, *run; /* absolute */
 	bool root;		    /* we are root: tenants have users of their own */
+	bool quota;		    /* and the file system of the projects a quota for each */
 	uid_t uid_base, daemon_uid;
 	gid_t daemon_gid, web_gid;
 	const struct users *users;
@@ -32,8 +33,9 @@ gid_t tenant_gid(const struct tenant_roots *t, uint32_t number);
 /* In a forked child: becomes that tenant, for good. */
 int tenant_become(const struct tenant_roots *t, uint32_t number, struct err *e) WARN_UNUSED;
 
-int tenant_ensure(const struct tenant_roots *t, struct str project, uint64_t *ret_number,
-    struct err *e) WARN_UNUSED;
+/* With a quota of disk_bytes (0: none), where t->quota says that there are quotas. */
+int tenant_ensure(const struct tenant_roots *t, struct str project, uint64_t disk_bytes,
+    uint64_t *ret_number, struct err *e) WARN_UNUSED;
 /* Kills all processes of the user, removes the trees and the user, retires the number. Absent is
  * success. */
 int tenant_remove(const struct tenant_roots *t, struct str project, struct err *e) WARN_UNUSED;

@@ -46,7 +46,7 @@ static int perform(
 	struct str project = str_c(j->project), list = STR_NONE;
 	switch ((int)j->op) {
 	case PRIV_PROJECT_ENSURE:
-		return tenant_ensure(t, project, ret_value, e);
+		return tenant_ensure(t, project, j->disk_bytes, ret_value, e);
 	case PRIV_PROJECT_REMOVE:
 		return tenant_remove(t, project, e);
 	case PRIV_RELEASE_PREPARE:

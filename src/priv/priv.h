@@ -21,7 +21,7 @@
 
 enum priv_op {
 	PRIV_HELLO = 1,	      /* first on a connection; id: PRIV_VERSION -> version, is_root, incarnation */
-	PRIV_PROJECT_ENSURE,  /* user and tree of a project -> user_no */
+	PRIV_PROJECT_ENSURE,  /* user and tree of a project, start.limits.disk_bytes as its quota -> user_no */
 	PRIV_PROJECT_REMOVE,  /* kills what runs, removes tree and user */
 	PRIV_RELEASE_PREPARE, /* releases/N, empty, owned by the tenant, 0700 */
 	PRIV_RELEASE_SEAL,    /* root:sw-NAME, no write bit; links declared statics into public/N. fd0: statics list */
@@ -118,8 +118,8 @@ struct priv_reply {
 	int32_t sys;
 	uint64_t value;	      /* user_no, instance id, … */
 	uint64_t incarnation; /* HELLO: random, new with each keeper */
-	uint8_t is_root, version;
-	uint8_t reserved[6];
+	uint8_t is_root, version, has_quota; /* the file system holds limits.disk_bytes of a project's user */
+	uint8_t reserved[5];
 	struct priv_status status;
 	char msg[512], hint[384];
 };

@@ -76,6 +76,11 @@ bool run_is_root(const struct run *r)
 	return r->is_root;
 }
 
+bool run_has_quota(const struct run *r)
+{
+	return r->has_quota;
+}
+
 uint64_t run_incarnation(const struct run *r)
 {
 	return r->incarnation;
@@ -505,6 +510,7 @@ static struct run *open_once(const struct run_options *o, struct err *e)
 		return NULL;
 	}
 	r->is_root = reply.is_root != 0;
+	r->has_quota = reply.has_quota != 0;
 	r->incarnation = reply.incarnation;
 	return r;
 }

@@ -13,7 +13,7 @@ struct run_job;
 
 struct run_options {
 	struct loop *loop;
-	const char *helper_path;	/* started when nobody listens on socket_path; NULL: waited for */
+	const char *helper_path; /* started when nobody listens on socket_path; NULL: waited for */
 	const char *const *helper_args; /* NULL-ended, after argv[0] */
 	const char *socket_path;
 	/* Every status record that changes, and all of them once in the first turn of the loop
@@ -30,6 +30,8 @@ struct run_options {
 struct run *run_open(const struct run_options *o, struct err *e);
 void run_close(struct run *r); /* leaves everything running */
 bool run_is_root(const struct run *r);
+/* The disk limit of a project is a quota that the kernel holds; any thread. */
+bool run_has_quota(const struct run *r);
 uint64_t run_incarnation(const struct run *r);
 
 typedef void run_done_fn(void *ctx, uint64_t value, const struct err *e); /* e NULL: success */

@@ -64,7 +64,7 @@ struct run {
 	struct loop_watch *watch;
 	struct loop_timer *timer; /* deadlines, retries, first statuses */
 	int64_t wake_ms;	  /* when it runs next */
-	bool is_root, lost, announced;
+	bool is_root, has_quota, lost, announced;
 	uint64_t incarnation, seq;
 	struct run_call *calls;
 	struct run_stop_wait *stops;

@@ -25,6 +25,10 @@ int setup_dir(const char *path);
 int setup_nginx_look(struct setup *s, enum setup_state *ret, char *words, struct err *e);
 int setup_nginx_make(struct setup *s, struct err *e);
 int setup_nginx_undo(struct setup *s, char *words, struct err *e);
+/* quota.c */
+int setup_quota_look(struct setup *s, enum setup_state *ret, char *words, struct err *e);
+int setup_quota_make(struct setup *s, struct err *e);
+int setup_quota_undo(struct setup *s, char *words, struct err *e);
 /* services.c */
 int setup_services_look(struct setup *s, enum setup_state *ret, char *words, struct err *e);
 int setup_services_make(struct setup *s, struct err *e);

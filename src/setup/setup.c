@@ -261,6 +261,7 @@ static const struct setup_step steps[] = {
     {"folders", folders_look, folders_make, folders_undo},
     {"projects", setup_projects_look, NULL, setup_projects_undo},
     {"web server", setup_nginx_look, setup_nginx_make, setup_nginx_undo},
+    {"disk quotas", setup_quota_look, setup_quota_make, setup_quota_undo},
     {"services", setup_services_look, setup_services_make, setup_services_undo},
 };
 

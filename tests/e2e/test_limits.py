@@ -1,6 +1,7 @@
 """A build that eats memory, processes, time, disk or the log ends as a clean failed deploy that names the limit; neighbours serve on."""
 import json
 import os
+import re
 import subprocess
 import threading
 
@@ -108,6 +109,16 @@ def test_a_repository_is_held_to_the_operators_limits(platform, git, neighbour, 
     assert not other.wrong
     assert platform.get(name + ".localhost").body == b"small"
     assert not (platform.state / "projects" / name / "releases/2").exists()
+
+
+def test_which_disk_limit_holds_is_said(platform, git):
+    """Where the file system keeps no quotas: once, and projects say so; see tests/machine/kernel_test.py for where it does."""
+    told = re.search(r"keeper started .*root=(\d) .*quota=(\d)", platform.log_text())
+    root, quota = told.group(1) == "1", told.group(2) == "1"
+    assert platform.log_text().count(" no_quota ") == (1 if root and not quota else 0)
+    platform.create("bounded", git.repository("bounded", {"index.html": "x"}).url, limits={"disk_bytes": 64 << 20})
+    assert platform.api("GET", "/projects/bounded")["disk_quota"] is quota
+    assert ("disk_bytes 67108864 " + ("(quota)" if quota else "(measured while building)")) in platform.cli("info", "bounded").stdout
 
 
 def test_a_talkative_build_is_capped(platform, git, neighbour):

@@ -112,7 +112,7 @@ put() {
 	# the tree keeps its shape: the programs are looked for in BUILD/src
 	(cd "$build" && tar -c --transform 's,^,build/,' src/slipway src/slipwayd src/slipway-helper src/slipway-exec src/slipway-tree src/slipway-cert src/slipway-outbound) >"$BASE/programs.tar"
 	inside 'mkdir -p slipway && tar -x -C slipway && chmod 755 /root /root/slipway' <"$BASE/programs.tar"
-	tar -c -C "$TOP" --exclude='*.pyc' tests/e2e tests/machine tools | inside 'tar -x -C slipway'
+	tar -c -C "$TOP" --exclude='*.pyc' tests/e2e tests/machine tools share/units src/setup/quota.c | inside 'tar -x -C slipway'
 }
 
 test_kernel() {
