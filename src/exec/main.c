@@ -157,7 +157,10 @@ static int perform(int argc, char **argv)
 	/* Otherwise the starter made it. */
 	if (unit && g.tmp[0] && !g.relay && mkdir(d.tmp, 0700) != 0 && errno != EEXIST) {
 		(void)err_sys(&e, ERR_UNAVAILABLE, errno, "could not make '%s'", d.tmp);
-		return fail(&e);
+		if (e.sys != EDQUOT)
+			return fail(&e);
+		/* his files have used up their quota: the unit's own /tmp is there */
+		(void)snprintf(d.tmp, sizeof(d.tmp), "/tmp");
 	}
 	if (!g.relay)
 		(void)run_program(&g, &d, &e);

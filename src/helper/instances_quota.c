@@ -40,6 +40,8 @@ void instance_keep_quota(struct instances *t, const struct instance *of)
 	const struct tenant_roots *roots = t->o.roots;
 	struct err e;
 	uint64_t bytes = roots->quota ? of_living(t, str_c(of->st.project)) : UINT64_MAX;
+	if (of->spec.sandbox == PRIV_SANDBOX_FETCH && of->st.state != PRIV_ENDED)
+		return; /* it has what the project was ensured with */
 	if (bytes != UINT64_MAX &&
 	    quota_set(roots->projects, tenant_uid(roots, of->user_number), bytes, &e) != 0)
 		log_event(

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -57,11 +58,20 @@ static int join_groups(const struct launch_spec *s)
 	return 0;
 }
 
+/* To the file system this process is that user and no more; CAP_SYS_RESOURCE, which is no right to
+ * files, stays, so that a project that has used up its disk quota can still be started. */
+static bool files_as(uid_t uid, gid_t gid)
+{
+	(void)setfsgid(gid);
+	(void)setfsuid(uid);
+	return (gid_t)setfsgid((gid_t)-1) == gid && (uid_t)setfsuid((uid_t)-1) == uid;
+}
+
 /* Makes the tmp directory with the tenant's rights only, so that what he put there can lead nowhere
  * else. */
 static int make_tmp(const struct launch_spec *s)
 {
-	if (s->drop && (setegid(s->gid) != 0 || seteuid(s->uid) != 0))
+	if (s->drop && !files_as(s->uid, s->gid))
 		return -1;
 	int made = mkdirat(s->tmp_parent, s->tmp_name, 0700);
 	int fd = made != 0 && errno != EEXIST ? -1
@@ -70,7 +80,7 @@ static int make_tmp(const struct launch_spec *s)
 	int rc = fd < 0 ? -1 : fchdir(fd);
 	int saved = errno;
 	fs_close_fd(&fd);
-	if (s->drop && (seteuid(0) != 0 || setegid(0) != 0))
+	if (s->drop && !files_as(0, 0))
 		return -1;
 	errno = saved;
 	return rc;

@@ -154,6 +154,8 @@ def test_a_process_that_passes_it_gets_edquot_and_the_neighbour_writes_on(platfo
     used, allowed = quota_of(platform, "full")
     assert allowed - 8 <= used <= allowed, (used, allowed)
     assert fill(platform, "caged", 30) == ["wrote 30 MB"]
+    platform.cli("restart", "full")  # no room for a file of its own, and it starts all the same
+    wait_until(lambda: platform.get("full.localhost", "/version").status == 200, 60, 0.5)
     assert platform.get("full.localhost", "/version").body == b"v1" and platform.get("caged.localhost", "/version").status == 200
 
 
