@@ -322,7 +322,7 @@ static void start_reload(struct edge *g, int64_t now_ms)
 	}
 	g->reloading = true;
 	g->reload_at = now_ms + RELOAD_EVERY_MS;
-	g->reload_deadline = now_ms + RELOAD_LIMIT_MS;
+	g->reload_deadline = now_ms + edge_files_patience_ms(g, RELOAD_LIMIT_MS);
 }
 
 static void end_reload(struct edge *g)
@@ -347,8 +347,8 @@ static void poll_reload(struct edge *g, int64_t now_ms)
 	if (!refused && now_ms < g->reload_deadline)
 		return;
 	if (!refused)
-		(void)snprintf(
-		    said, sizeof(said), "it did not take effect in %d s", RELOAD_LIMIT_MS / 1000);
+		(void)snprintf(said, sizeof(said), "it did not take effect in %lld s",
+		    (long long)(edge_files_patience_ms(g, RELOAD_LIMIT_MS) / 1000));
 	err_set(&e, ERR_FAILED, "nginx refused to reload: %s", said);
 	end_reload(g);
 	(void)unlinkat(g->dir, fresh, 0);
@@ -406,7 +406,7 @@ static void try_port(struct edge *g, int64_t now_ms)
 	}
 	g->master = pid;
 	g->phase = EDGE_STARTING;
-	g->phase_deadline = now_ms + START_LIMIT_MS;
+	g->phase_deadline = now_ms + edge_files_patience_ms(g, START_LIMIT_MS);
 }
 
 static void poll_start(struct edge *g, int64_t now_ms)

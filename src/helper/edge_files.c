@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define VHOST_MS 10 /* nginx reads one in 0.2 ms, when nobody else wants the processor */
 #define CONF_NAME_SIZE (NAME_PROJECT_MAX + sizeof(".conf"))
 
 static void conf_name(char out[CONF_NAME_SIZE], const char *project)
@@ -307,6 +308,16 @@ bool edge_files_installed(struct edge *g, const char *project)
 	struct stat st;
 	conf_name(name, project);
 	return fstatat(g->vhosts, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int64_t edge_files_patience_ms(struct edge *g, int64_t least_ms)
+{
+	struct dir d CLEANUP_DIR;
+	int64_t count = 0;
+	dir_open(&d, g->vhosts);
+	while (dir_next(&d))
+		count++;
+	return least_ms + count * VHOST_MS;
 }
 
 bool edge_files_same(struct edge *g, const char *project, const char *text, size_t n)

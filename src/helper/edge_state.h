@@ -73,6 +73,8 @@ int edge_files_candidate(
     struct edge *g, unsigned slot, const char *text, size_t n, struct err *e) WARN_UNUSED;
 int edge_files_names(struct edge *g, unsigned slot, struct str names, struct err *e) WARN_UNUSED;
 int edge_files_names_open(struct edge *g, unsigned slot, struct err *e) WARN_UNUSED; /* to read */
+/* How long nginx may take to read all that is installed: the more vhosts, the longer. */
+int64_t edge_files_patience_ms(struct edge *g, int64_t least_ms);
 bool edge_files_installed(struct edge *g, const char *project);
 bool edge_files_same(struct edge *g, const char *project, const char *text, size_t n);
 int edge_files_try(struct edge *g, unsigned slot,

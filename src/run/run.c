@@ -166,9 +166,11 @@ void run_request(struct run *r, const struct priv_request *q, const int *fds, si
 	struct run_call *c = call_add(r);
 	c->fn = fn;
 	c->ctx = ctx;
-	/* Taking a big tree apart or sealing one takes longer than an answer may. */
+	/* Taking a big tree apart or sealing one takes longer than an answer may, and so does
+	 * nginx with very many vhosts. */
 	if (q->op == PRIV_PROJECT_REMOVE || q->op == PRIV_RELEASE_SEAL ||
-	    q->op == PRIV_RELEASE_REMOVE)
+	    q->op == PRIV_RELEASE_REMOVE || q->op == PRIV_VHOST_SET || q->op == PRIV_VHOST_REMOVE ||
+	    q->op == PRIV_EDGE_CHECK)
 		c->deadline_ms += 900000 - REQUEST_MS;
 	call_send(r, c, q, fds, fd_count);
 }

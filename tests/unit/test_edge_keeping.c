@@ -1,6 +1,9 @@
 /* rooms: base render helper */
 /* The helper's edge with the real nginx: reloads, refusals, ends. */
 #include "edge_fixture.h"
+#include "helper/edge_state.h"
+
+#include <dirent.h>
 
 static void test_reload_loses_nothing(void **state)
 {
@@ -36,6 +39,19 @@ static unsigned generation(void)
 	return (unsigned)strtoul(strstr(text, "/edge.") + 6, NULL, 10);
 }
 
+static int installed_count(void)
+{
+	char path[64];
+	int count = 0;
+	(void)snprintf(path, sizeof(path), "%s/vhosts", edge_dir);
+	DIR *d = opendir(path);
+	assert_non_null(d);
+	for (const struct dirent *at; (at = readdir(d));)
+		count += at->d_name[0] != '.';
+	(void)closedir(d);
+	return count;
+}
+
 static void test_reloads_are_coalesced(void **state)
 {
 	(void)state;
@@ -59,6 +75,9 @@ static void test_reloads_are_coalesced(void **state)
 	print_message(
 	    "60 vhosts took %u reloads, %lld ms\n", generation() - before, (long long)took);
 	assert_true(generation() - before <= took / 200 + 2);
+	/* More vhosts are waited for longer: a reload of thousands is no refusal. */
+	assert_int_equal(edge_files_patience_ms(edge, 15000), 15000 + 10 * installed_count());
+	assert_true(installed_count() >= 60);
 	/* What needs no test of nginx waits together. */
 	before = generation();
 	for (unsigned i = 0; i < 60; i++) {
