@@ -1,0 +1,108 @@
+"""The escape kit: from inside one project it tries what is another's and what is the platform's (tests/tools/escape.c). Nothing
+succeeds. Each way is one: as the other project, outside of the sandbox, or as root, the same program succeeds in it."""
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from harness import BUILD, wait_until
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="without root every project is one user")
+
+OTHERS = {"environment", "descriptors", "program", "signal", "read", "write", "list", "socket", "abstract", "shm"}
+SANDBOX = {"keyring", "namespace", "mount", "trace"}
+PLATFORM = {"bpf", "api", "keeper", "live", "group", "log", "store"}
+
+# Holds one of everything that another project might want, and runs the kit as a child of its own when asked to.
+APP = """
+import ctypes, json, os, socket, subprocess, sys
+libc = ctypes.CDLL(None, use_errno=True)
+data, name = os.environ["SLIPWAY_DATA_DIR"], sys.argv[1]
+key = os.getpid() + (1 << 20)
+with open(os.path.join(data, "secret"), "w") as f:
+    f.write("mine")
+os.chmod(os.path.join(data, "secret"), 0o600)
+assert libc.shmget(key, 4096, 0o600 | 0o1000) >= 0, ctypes.get_errno()
+held = []
+for address in (os.path.join(data, "socket"), "\\0" + name):
+    s = socket.socket(socket.AF_UNIX)
+    if address[0] != "\\0" and os.path.exists(address):
+        os.unlink(address)
+    s.bind(address)
+    s.listen(64)
+    held.append(s)
+about = dict(pid=os.getpid(), file=os.path.join(data, "secret"), dir=data, socket=os.path.join(data, "socket"), abstract=name, shm=key)
+front = socket.socket(fileno=3)
+print("serving", flush=True)
+while True:
+    c, _ = front.accept()
+    ask = b""
+    while b"\\r\\n\\r\\n" not in ask:
+        ask += c.recv(65536)
+    head, _, body = ask.partition(b"\\r\\n\\r\\n")
+    length = next((int(l.split(b":")[1]) for l in head.split(b"\\r\\n") if l.lower().startswith(b"content-length:")), 0)
+    while len(body) < length:
+        body += c.recv(65536)
+    text = subprocess.run(["./escape", *json.loads(body)], capture_output=True).stdout if length else json.dumps(about).encode()
+    c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\nConnection: close\\r\\n\\r\\n%s" % (len(text), text))
+    c.close()
+"""
+
+
+def told(text):
+    return {line.split()[0]: line.split(" ", 1)[1] for line in text.splitlines()}
+
+
+@pytest.fixture(scope="module")
+def kit(platform, git):
+    """Two projects of one program; what to try on the second."""
+    for name in ("eve", "bob"):
+        files = {"app.py": APP, "slipway.yaml": f"kind: command\nprocesses:\n  web: {{run: [python3, app.py, {name}], listen: socket}}\n"}
+        repo = git.repository("escape-" + name, files)
+        (repo.work / "escape").write_bytes((BUILD / "tests/escape").read_bytes())
+        (repo.work / "escape").chmod(0o755)
+        repo.commit({})
+        platform.create(name, repo.url)
+        platform.deploy(name)
+    about = json.loads(wait_until(lambda: platform.get("bob.localhost").body, 30))
+    groups = (line.split(":") for line in open(f"/proc/{about['pid']}/cgroup").read().splitlines())
+    group = next(f"/sys/fs/cgroup/{kind.split('=')[-1] or 'unified'}{path}" for _, kind, path in groups if "slipway-" in path)
+    if not os.path.isdir(group):  # v2 alone
+        group = group.replace("/unified", "")
+    about.update(api=platform.run / "api.sock", keeper=platform.run / "keeper.sock", group=group + "/cgroup.procs")
+    about.update(live=platform.run / "bob/1/web.1.sock", log=platform.state / "logs/bob/web.log", store=platform.state / "slipway.db")
+    return [f"{k}={v}" for k, v in about.items()]
+
+
+def inside(platform, name, kit):
+    return told(platform.get(name + ".localhost", method="POST", body=json.dumps(kit).encode()).body.decode())
+
+
+def test_from_another_project_nothing_succeeds(platform, kit):
+    found, landlock = inside(platform, "eve", kit), int(re.search(r"keeper started .*landlock=(\d+)", platform.log_text()).group(1))
+    print(found)
+    assert set(found) == OTHERS | SANDBOX | PLATFORM
+    lacks = set() if landlock >= 6 else {"abstract"}  # before Linux 6.12 every process of a network reaches its abstract sockets
+    assert not [name for name, how in found.items() if how == "yes" and name not in lacks], found
+
+
+def test_the_project_itself_succeeds_in_what_is_its_own(platform, kit):
+    found = inside(platform, "bob", kit)
+    assert {name for name, how in found.items() if how == "yes"} == OTHERS, found
+
+
+def test_outside_of_the_sandbox_what_it_claims_succeeds(platform, kit):
+    user = str((platform.state / "projects/eve/cache").stat().st_uid)
+    out = subprocess.run(["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--", BUILD / "tests/escape", *kit], check=True, capture_output=True, text=True)
+    found = told(out.stdout)
+    if subprocess.run(["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--", "unshare", "--user", "true"], capture_output=True).returncode != 0:
+        pytest.skip("this machine lets no user make namespaces")
+    assert SANDBOX <= {name for name, how in found.items() if how == "yes"}, found
+
+
+def test_root_succeeds_in_what_is_the_platforms(platform, kit):
+    wait_until((platform.state / "logs/bob/web.log").exists, 30)
+    found = told(subprocess.run([BUILD / "tests/escape", *kit], check=True, capture_output=True, text=True).stdout)
+    assert not [(name, found[name]) for name in PLATFORM if found[name] != "yes"]
