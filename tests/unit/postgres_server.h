@@ -31,9 +31,10 @@ static inline void postgres_become(void)
 		_exit(99);
 }
 
-/* Runs one of the server's programs as the server's user, its output in DIR/log. */
+/* Runs one of the server's programs as the server's user, its output in DIR/log. argv[0] becomes
+ * its path: initdb looks for the others beside itself, and by a mere name only in PATH. */
 static inline pid_t postgres_spawn(
-    const struct postgres_server *s, const char *program, char *const argv[])
+    const struct postgres_server *s, const char *program, char *argv[])
 {
 	char path[192], log[96];
 	snprintf(path, sizeof(path), "%s/%s", s->bin, program);
@@ -42,6 +43,7 @@ static inline pid_t postgres_spawn(
 	if (pid != 0)
 		return pid;
 	postgres_become();
+	argv[0] = path;
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	if (chdir(s->dir) != 0 || fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0)
 		_exit(98);
@@ -54,7 +56,7 @@ static inline bool postgres_answers(const struct postgres_server *s)
 	int status;
 	char ready[] = "pg_isready", q[] = "-q", h[] = "-h", dir[64];
 	snprintf(dir, sizeof(dir), "%s", s->dir);
-	char *const argv[] = {ready, q, h, dir, NULL};
+	char *argv[] = {ready, q, h, dir, NULL};
 	pid_t pid = postgres_spawn(s, ready, argv);
 	return waitpid(pid, &status, 0) == pid && status == 0;
 }
@@ -65,7 +67,7 @@ static inline bool postgres_start(struct postgres_server *s)
 	snprintf(data, sizeof(data), "%s/data", s->dir);
 	char postgres[] = "postgres", d[] = "-D", k[] = "-k", c[] = "-c",
 	     listen[] = "listen_addresses=", fsync[] = "fsync=off";
-	char *const argv[] = {postgres, d, data, k, s->dir, c, listen, c, fsync, NULL};
+	char *argv[] = {postgres, d, data, k, s->dir, c, listen, c, fsync, NULL};
 	s->pid = postgres_spawn(s, "postgres", argv);
 	for (int i = 0; i < 500 && !postgres_answers(s); i++)
 		usleep(20000);
@@ -91,7 +93,7 @@ static inline int postgres_open(struct postgres_server *s)
 	char initdb[] = "initdb", n[] = "-N", a[] = "-A", trust[] = "trust", u[] = "-U",
 	     user[] = "postgres", d[] = "-D", data[] = "data", enc[] = "--encoding=UTF8",
 	     locale[] = "--locale=C.UTF-8";
-	char *const argv[] = {initdb, n, a, trust, u, user, d, data, enc, locale, NULL};
+	char *argv[] = {initdb, n, a, trust, u, user, d, data, enc, locale, NULL};
 	pid_t pid = postgres_spawn(s, "initdb", argv);
 	if (waitpid(pid, &status, 0) != pid || status != 0 || !postgres_start(s))
 		return -1;
