@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
 
 sanitized, release = (os.path.abspath(p) for p in sys.argv[1:3])
 top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -15,6 +16,8 @@ environment = dict(
     UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
     CMOCKA_MESSAGE_OUTPUT="STDOUT",
 )
+# These start an edge or a keeper with processes of their own, and wait for them by the clock: no other test runs beside them.
+ALONE = {"test_keeper", "test_launch", "test_edge_nginx", "test_edge_keeping", "test_relay", "test_supply", "test_helper_users"}
 times = []  # (seconds, name)
 passed = failed = skipped = 0
 
@@ -34,29 +37,44 @@ def count_skip(name):
         print(f"FAIL {name} was skipped, and is not in tests/skips", flush=True)
 
 
-def run_c_tests():
+def run_c_test(name):
+    """In namespaces of its own, so that two at a time know nothing of each other."""
+    own = [os.path.join(top, "tools/in-namespace")] if os.geteuid() == 0 else []
+    outside = {k: v for k, v in environment.items() if k != "SLIPWAY_NAMESPACE"}
+    started = time.monotonic()
+    try:
+        result = subprocess.run([*own, os.path.join(sanitized, "tests", name)], env=outside, capture_output=True, timeout=300, cwd=top)
+        output, code = (result.stdout + result.stderr).decode(errors="replace"), result.returncode
+    except subprocess.TimeoutExpired as error:
+        output, code = ((error.stdout or b"") + (error.stderr or b"")).decode(errors="replace") + "\ntimed out after 300 s", 1
+    return name, time.monotonic() - started, output, code
+
+
+def count_c_test(name, seconds, output, code):
     """Each test program counts its own cases: cmocka prints one line per case."""
     global passed, failed
+    times.append((seconds, name))
+    good, bad = len(re.findall(r"^\[       OK \]", output, re.M)), len(set(re.findall(r"^\[  FAILED  \] (\w+)$", output, re.M)))
+    if code != 0 and bad == 0:
+        bad = 1
+    for case in sorted(set(re.findall(r"^\[  SKIPPED \] (\w+)$", output, re.M))):
+        count_skip(f"{name}.{case}")
+    passed += good
+    failed += bad
+    print(f"{'ok  ' if code == 0 else 'FAIL'} {name}: {good} passed" + (f", {bad} failed" if bad else ""), flush=True)
+    if code != 0:
+        print("\n".join(output.splitlines()[-60:]), flush=True)
+
+
+def run_c_tests():
     listing = subprocess.run([os.path.join(top, "tools/list-tests"), os.path.join(top, "tests")], check=True, capture_output=True, text=True).stdout
-    for line in listing.splitlines():
-        name = line.split(":")[0]
-        started = time.monotonic()
-        try:
-            result = subprocess.run([os.path.join(sanitized, "tests", name)], env=environment, capture_output=True, timeout=300, cwd=top)
-            output, code = (result.stdout + result.stderr).decode(errors="replace"), result.returncode
-        except subprocess.TimeoutExpired as error:
-            output, code = ((error.stdout or b"") + (error.stderr or b"")).decode(errors="replace") + "\ntimed out after 300 s", 1
-        times.append((time.monotonic() - started, name))
-        good, bad = len(re.findall(r"^\[       OK \]", output, re.M)), len(set(re.findall(r"^\[  FAILED  \] (\w+)$", output, re.M)))
-        if code != 0 and bad == 0:
-            bad = 1
-        for case in sorted(set(re.findall(r"^\[  SKIPPED \] (\w+)$", output, re.M))):
-            count_skip(f"{name}.{case}")
-        passed += good
-        failed += bad
-        print(f"{'ok  ' if code == 0 else 'FAIL'} {name}: {good} passed" + (f", {bad} failed" if bad else ""), flush=True)
-        if code != 0:
-            print("\n".join(output.splitlines()[-60:]), flush=True)
+    names = [line.split(":")[0] for line in listing.splitlines()]
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        for result in pool.map(run_c_test, [n for n in names if n not in ALONE]):
+            count_c_test(*result)
+    for name in names:
+        if name in ALONE:
+            count_c_test(*run_c_test(name))
 
 
 def run_end_to_end():
