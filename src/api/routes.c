@@ -69,6 +69,13 @@ static const struct api_route table[] = {
 	DELETE(DEPLOY, PROJECT, "env.unset", PROJECT "/env/{key}", api_env_delete, "env", "Unset a variable", "EnvChanged", 200),
 	GET(VIEW, PROJECT, PROJECT "/domains", api_domain_list, "domains", "Host names", NULL, "DomainList"),
 	POST(ADMIN, PROJECT, "domain.add", PROJECT "/domains", api_domain_add, "domains", "Claim a host name", "DomainCreate", "Domain", 201),
+	GET(LOGIN, GLOBAL, P "/certificates", api_certificate_list, "certificates", "Certificates from outside, of all projects that you may see", NULL, "CertificateList"),
+	GET(VIEW, PROJECT, PROJECT "/certificate", api_certificate_get, "certificates", "What serves it, and how the last try went", NULL, "Certificate"),
+	POST(ADMIN, PROJECT, "certificate.issue", PROJECT "/certificate", api_certificate_issue, "certificates", "Order one from the authority, for all its domains", "CertificateIssue", "TaskRef", 202),
+	POST(ADMIN, PROJECT, "certificate.renew", PROJECT "/certificate/renew", api_certificate_renew, "certificates", "Order another in the place of an issued one", "Empty", "TaskRef", 202),
+	POST(ADMIN, PROJECT, "certificate.revoke", PROJECT "/certificate/revoke", api_certificate_revoke, "certificates", "Have the authority revoke it, and take it away", "Empty", "TaskRef", 202),
+	PUT(ADMIN, PROJECT, "certificate.import", PROJECT "/certificate", api_certificate_import, "certificates", "Install one that you have", "CertificateImport", "TaskRef", 202),
+	DELETE(ADMIN, PROJECT, "certificate.delete", PROJECT "/certificate", api_certificate_remove, "certificates", "Take it away; the one that signs itself serves", "TaskRef", 202),
 	DELETE(ADMIN, PROJECT, "domain.remove", PROJECT "/domains/{domain}", api_domain_remove, "domains", "Give a host name up", "Removed", 200),
 
 	GET(VIEW, PROJECT, PROJECT "/hooks", api_hook_list, "hooks", "Hooks", PAGE, "HookList"),

@@ -5,6 +5,13 @@
 
 api_fn api_archive_create;
 api_fn api_audit_list;
+api_fn api_certificate_get;
+api_fn api_certificate_import;
+api_fn api_certificate_issue;
+api_fn api_certificate_list;
+api_fn api_certificate_remove;
+api_fn api_certificate_renew;
+api_fn api_certificate_revoke;
 api_fn api_channel_create;
 api_fn api_channel_get;
 api_fn api_channel_list;

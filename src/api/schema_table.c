@@ -165,7 +165,7 @@ static const struct api_field step[] = {
 static const struct api_field task[] = {
     NUMBER("id", REQ, ""),
     TEXT("project", REQ, ""),
-    TEXT("kind", REQ, "deploy, rollback, stop, start, restart, scale, destroy, run or check"),
+    TEXT("kind", REQ, "deploy, rollback, stop, start, restart, scale, destroy, run, check or certificate"),
     TEXT("state", REQ, "waiting, running, done, failed, cancelled, superseded or dead"),
     TEXT("ref", REQ | NUL, "branch, tag or commit asked for"),
     TEXT("commit", REQ | NUL, "once it is known"),
@@ -256,6 +256,29 @@ static const struct api_field domain[] = {
     NUMBER("task", NUL, "that tells the edge; null: nothing is live yet"),
 };
 static const struct api_field domain_list[] = {LIST("items", REQ, "Domain", 0, "")};
+static const struct api_field certificate_issue[] = {
+    BOOL("staging", 0, "from the authority's rehearsal: not trusted, hardly limited"),
+};
+static const struct api_field certificate_import[] = {
+    STRING("chain", REQ, 65536, "PEM, the server's own certificate first"),
+    STRING("key", REQ, 65536, "PEM, without a passphrase; never shown again"),
+};
+static const struct api_field certificate[] = {
+    TEXT("project", REQ, ""),
+    TEXT("origin", REQ, "self-signed, acme, staging or import"),
+    BOOL("trusted", REQ, "by browsers: http leads to https"),
+    LIST("names", REQ, "string", 0, "host names that it is for"),
+    TEXT("issuer", REQ, ""),
+    TEXT("serial", REQ, "hex"),
+    TIME("not_before", REQ | NUL, ""),
+    TIME("not_after", REQ | NUL, ""),
+    TIME("installed_at", REQ | NUL, ""),
+    TIME("next_try_at", REQ | NUL, "by itself"),
+    TIME("limited_until", REQ | NUL, "the authority takes nothing before"),
+    NUMBER("failures", REQ, "since the last success"),
+    TEXT("error", REQ, "of the last of them"),
+};
+static const struct api_field certificate_list[] = {LIST("items", REQ, "Certificate", 0, "")};
 static const struct api_field removed[] = {
     BOOL("removed", REQ, ""),
     NUMBER("task", NUL, "that finishes it, if any"),
@@ -562,6 +585,10 @@ static const struct api_schema table[] = {
     SCHEMA("EnvVariable", env_variable, "A variable."),
     SCHEMA("Env", env, "A project's environment."),
     SCHEMA("EnvChanged", env_changed, "The environment after a change."),
+    SCHEMA("CertificateIssue", certificate_issue, "An order."),
+    SCHEMA("CertificateImport", certificate_import, "A chain and its key."),
+    SCHEMA("Certificate", certificate, "What serves a project over HTTPS."),
+    SCHEMA("CertificateList", certificate_list, "Certificates."),
     SCHEMA("DomainCreate", domain_create, "A new host name."),
     SCHEMA("Domain", domain, "A host name."),
     SCHEMA("DomainList", domain_list, "Host names."),

@@ -141,6 +141,20 @@ int name_domain(struct str s, struct err *e)
 	return 0;
 }
 
+bool name_covered(struct str host, struct str names)
+{
+	struct str rest = names, one;
+	size_t dot = str_find(host, '.', 0);
+	while (rest.n > 0 && str_next(&rest, ' ', &one)) {
+		if (str_eq(one, host))
+			return true;
+		if (dot != SIZE_MAX && str_starts(one, STR("*.")) &&
+		    str_eq(str_from(one, 1), str_from(host, dot)))
+			return true;
+	}
+	return false;
+}
+
 int name_env_key(struct str s, struct err *e)
 {
 	if (s.n == 0 || s.n > NAME_ENV_KEY_MAX || is_digit(s.p[0]))

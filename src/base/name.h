@@ -17,6 +17,9 @@ int name_operator(struct str s, struct err *e) WARN_UNUSED; /* [a-z][a-z0-9._-]{
 /* A host name: LDH labels, lower case, at most 253, at least one dot or ending in ".localhost"/"localhost";
  * "*.example.org" is refused. IDNA is the caller's. */
 int name_domain(struct str s, struct err *e) WARN_UNUSED;
+/* Whether one of `names` (a certificate's: one blank between, "*." may begin one) is the host's: itself, or "*." and all
+ * but the host's first label (RFC 6125, 6.4.3). */
+bool name_covered(struct str host, struct str names);
 int name_env_key(struct str s, struct err *e) WARN_UNUSED; /* [A-Za-z_][A-Za-z0-9_]{0,127}, no SLIPWAY_/LD_ prefix */
 /* git-check-ref-format(1) for a branch or tag name without refs/heads/; also refuses a leading '-'. */
 int name_ref(struct str s, struct err *e) WARN_UNUSED;

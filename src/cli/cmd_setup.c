@@ -10,7 +10,8 @@ static int read_flags(struct cli *c, struct setup *s, struct err *e)
 	int64_t port = 0;
 	const char *domain = cli_flag(c, "domain"), *http = cli_flag(c, "http"),
 		   *address = cli_flag(c, "address"), *https = cli_flag(c, "https"),
-		   *tls = cli_flag(c, "tls");
+		   *tls = cli_flag(c, "tls"), *acme = cli_flag(c, "acme"),
+		   *mail = cli_flag(c, "acme-mail");
 	if (http && cli_number(http, "--http", 1, 65535, &port, e) != 0)
 		return -1;
 	s->http_port = (uint16_t)port;
@@ -20,6 +21,9 @@ static int read_flags(struct cli *c, struct setup *s, struct err *e)
 		return -1;
 	s->https_port = (uint16_t)port;
 	s->https_said = https != NULL;
+	if ((acme && !str_copy(str_c(acme), s->acme, sizeof(s->acme))) ||
+	    (mail && !str_copy(str_c(mail), s->acme_mail, sizeof(s->acme_mail))))
+		return err_set(e, ERR_USAGE, "an address that long cannot be one");
 	if (tls && !str_copy(str_c(tls), s->tls, sizeof(s->tls)))
 		return err_set(e, ERR_USAGE, "--tls is intermediate or strict");
 	if ((domain && !str_copy(str_c(domain), s->domain, sizeof(s->domain))) ||

@@ -36,6 +36,13 @@ static const struct cli_flag global_flags[] = {
 };
 static const struct cli_flag none[] = {END};
 static const struct cli_flag follow[] = {NO_WAIT, VERBOSE, END};
+static const struct cli_flag certs_issue[] = {
+    {"staging", NULL, "from the authority's rehearsal: not trusted, hardly limited", 0}, NO_WAIT,
+    VERBOSE, END};
+static const struct cli_flag certs_away[] = {YES, NO_WAIT, VERBOSE, END};
+static const struct cli_flag certs_import[] = {
+    {"chain", "FILE", "PEM, the server's own certificate first; - is standard input", 0},
+    {"key", "FILE", "PEM, without a passphrase", 0}, NO_WAIT, VERBOSE, END};
 static const struct cli_flag list[] = {LIMIT, END};
 static const struct cli_flag create[] = {
     {"git", "URL", "code comes from this repository", 0},
@@ -173,6 +180,8 @@ static const struct cli_flag setup[] = {
     {"http", "PORT", "where projects are served (80)", 0},
     {"https", "PORT", "and over HTTPS; none (443 beside 80)", 0},
     {"tls", "PRESET", "intermediate or strict (intermediate)", 0},
+    {"acme", "URL", "the authority that certificates come from (Let's Encrypt)", 0},
+    {"acme-mail", "ADDRESS", "where it may write to", 0},
     {"address", "A", "on which address of this machine (0.0.0.0: all)", 0},
     {"undo", NULL, "take everything away: projects, data, users, services", 0},
     YES,
@@ -205,6 +214,13 @@ static const struct cli_command table[] = {
 	{"domains list", "[NAME]", "host names", "slipway domains list shop", none, 0, 1, false, cmd_domains_list},
 	{"domains add", "[NAME] DOMAIN", "claim a host name", "slipway domains add shop shop.example.org", follow, 1, 2, false, cmd_domains_add},
 	{"domains remove", "[NAME] DOMAIN", "give a host name up", "slipway domains remove shop shop.example.org", follow, 1, 2, false, cmd_domains_remove},
+	{"certs list", "", "certificates from outside, and when each is tried again", "slipway certs list", none, 0, 0, false, cmd_certs_list},
+	{"certs show", "[NAME]", "the certificate that serves a project", "slipway certs show shop", none, 0, 1, false, cmd_certs_show},
+	{"certs issue", "[NAME]", "order a certificate for the project's domains; http then leads to https", "slipway certs issue shop --staging\nslipway certs issue shop", certs_issue, 0, 1, false, cmd_certs_issue},
+	{"certs renew", "[NAME]", "order another now; by itself at two thirds of its life", "slipway certs renew shop", follow, 0, 1, false, cmd_certs_renew},
+	{"certs revoke", "[NAME]", "have the authority revoke it, and take it away", "slipway certs revoke shop --yes", certs_away, 0, 1, false, cmd_certs_revoke},
+	{"certs delete", "[NAME]", "take it away; the one that signs itself serves", "slipway certs delete shop --yes", certs_away, 0, 1, false, cmd_certs_delete},
+	{"certs import", "[NAME]", "install a certificate that you have", "slipway certs import shop --chain fullchain.pem --key privkey.pem", certs_import, 0, 1, false, cmd_certs_import},
 	{"hooks list", "[NAME]", "endpoints for signed events", "slipway hooks list shop", list, 0, 1, false, cmd_hooks_list},
 	{"hooks create", "[NAME] [HOOK]", "make a hook; its secret is shown once", "slipway hooks create shop shop-push --sender github\nslipway hooks create shop door --sender particle --action notify=team --action 'run=python3 manage.py ingest'", hooks_create, 0, 2, false, cmd_hooks_create},
 	{"hooks show", "[NAME] HOOK", "one hook", "slipway hooks show shop shop", none, 1, 2, false, cmd_hooks_show},

@@ -353,17 +353,3 @@ int certificate_read(struct str chain, int64_t now_ms, struct certificate *ret, 
 	chain_fini(&c);
 	return rc;
 }
-
-bool certificate_covers(struct str names, struct str host)
-{
-	struct str rest = names, one;
-	size_t dot = str_find(host, '.', 0);
-	while (rest.n > 0 && str_next(&rest, ' ', &one)) {
-		if (str_eq(one, host))
-			return true;
-		if (dot != SIZE_MAX && str_starts(one, STR("*.")) &&
-		    str_eq(str_from(one, 1), str_from(host, dot)))
-			return true;
-	}
-	return false;
-}

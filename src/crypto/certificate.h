@@ -34,6 +34,3 @@ int certificate_pair(struct str chain, struct str key, int64_t now_ms, struct ce
 /* The same without a key: what a chain says. `pem` holds the chain. */
 int certificate_read(
     struct str chain, int64_t now_ms, struct certificate *ret, struct err *e) WARN_UNUSED;
-/* Whether one of `names` (as in struct certificate) is the host's: itself, or "*." and all but the
- * host's first label (RFC 6125, 6.4.3). */
-bool certificate_covers(struct str names, struct str host);

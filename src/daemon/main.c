@@ -12,6 +12,8 @@
 #include "daemon/layout.h"
 #include "daemon/settings.h"
 #include "daemon/system.h"
+#include "deploy/renewal.h"
+#include "edge/acme.h"
 #include "hooks/advance.h"
 #include "hooks/classic.h"
 #include "model/schema.h"
@@ -55,6 +57,9 @@ struct daemon {
 	struct api_context api; /* the parts, as handlers see them */
 	struct edge *edge;
 	struct outbound *outbound;
+	struct acme *acme;
+	struct renewal *renewal;
+	char acme_dir[SETTINGS_PATH_MAX + 8], acme_webroot[SETTINGS_PATH_MAX + 8];
 	struct schedule *schedule;
 	char outbound_program[SETTINGS_PATH_MAX + 32], url[128];
 	struct http_route *routes;
@@ -265,6 +270,24 @@ static int notify_open(struct daemon *d, struct err *e)
 	return 0;
 }
 
+static int acme_open(struct daemon *d, struct err *e)
+{
+	const struct settings *s = &d->settings;
+	const struct acme_options o = {.loop = d->api.loop,
+	    .certbot = s->certbot,
+	    .dir = d->acme_dir,
+	    .webroot = d->acme_webroot,
+	    .server = s->acme,
+	    .staging_server = s->acme_staging,
+	    .mail = s->acme_mail,
+	    .ca_file = s->acme_ca};
+	(void)snprintf(d->acme_dir, sizeof(d->acme_dir), "%s/acme", s->state);
+	/* the helper's nginx serves it; no project can be called so */
+	(void)snprintf(d->acme_webroot, sizeof(d->acme_webroot), "%s/.acme", s->run);
+	d->acme = acme_new(&o, e);
+	return d->acme ? 0 : -1;
+}
+
 static int engine_open(struct daemon *d, struct err *e)
 {
 	struct api_context *a = &d->api;
@@ -273,7 +296,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .projects_dir = d->layout.projects,
 	    .run_dir = d->settings.run};
 	d->edge = edge_new(&eo);
-	if (notify_open(d, e) != 0)
+	if (notify_open(d, e) != 0 || acme_open(d, e) != 0)
 		return -1;
 	const struct deploy_options o = {.loop = a->loop,
 	    .store = a->store,
@@ -288,6 +311,9 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .edge_port = d->settings.edge_port,
 	    .edge_scheme = "http",
 	    .notify = a->notify,
+	    .acme = d->acme,
+	    .outbound = d->outbound,
+	    .acme_http_port = d->settings.acme_http_port,
 	    .public_url = a->public_url,
 	    .allow_private_sources = true,
 	    .forgotten = on_forgotten,
@@ -481,7 +507,12 @@ static int signals_open(struct daemon *d, struct err *e)
 static void on_reconciled(void *ctx)
 {
 	struct daemon *d = ctx;
+	const struct renewal_options ro = {.loop = d->api.loop,
+	    .store = d->api.store,
+	    .queue = d->api.queue,
+	    .notify = d->api.notify};
 	queue_kick(d->api.queue);
+	d->renewal = renewal_open(&ro);
 	log_event(LOG_INFO, "daemon", "ready", F_I64("ms", clock_wall_ms() - d->api.started_ms));
 }
 
@@ -525,11 +556,13 @@ static void daemon_close(struct daemon *d)
 	http_server_free(d->edge_server);
 	http_server_free(d->metrics_server);
 	schedule_close(d->schedule);
+	renewal_close(d->renewal);
 	intake_close(d->api.intake);
 	store_close(d->api.store);
 	hooks_close(d->api.hooks);
 	queue_close(d->api.queue);
 	deploy_free(d->api.deploy);
+	acme_free(d->acme);
 	edge_free(d->edge);
 	notify_free(d->api.notify);
 	outbound_free(d->outbound);

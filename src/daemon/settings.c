@@ -29,6 +29,12 @@ static const char help_text[] =
     "else "
     "none)\n"
     "  --tls PRESET          intermediate or strict (intermediate)\n"
+    "  --acme URL            the authority that certificates come from (Let's Encrypt)\n"
+    "  --acme-staging URL    its rehearsal\n"
+    "  --acme-mail ADDRESS   where it may write to\n"
+    "  --acme-ca FILE        trust these certificate authorities for asking it\n"
+    "  --acme-http-port N    where it looks for its answers (80)\n"
+    "  --certbot FILE        (/usr/bin/certbot)\n"
     "  --user NAME           whom to run as when started as root (slipway)\n"
     "  --web-user NAME       whom nginx's workers run as when started as root (www-data)\n"
     "  --libexec DIR         where slipway's other programs are (beside slipwayd)\n"
@@ -60,6 +66,12 @@ enum option_id {
 	OPT_EDGE,
 	OPT_HTTPS,
 	OPT_TLS,
+	OPT_ACME,
+	OPT_ACME_STAGING,
+	OPT_ACME_MAIL,
+	OPT_ACME_CA,
+	OPT_ACME_HTTP_PORT,
+	OPT_CERTBOT,
 	OPT_USER,
 	OPT_WEB_USER,
 	OPT_LIBEXEC,
@@ -84,6 +96,12 @@ static const struct option options[] = {
     {"edge", required_argument, NULL, OPT_EDGE},
     {"https", required_argument, NULL, OPT_HTTPS},
     {"tls", required_argument, NULL, OPT_TLS},
+    {"acme", required_argument, NULL, OPT_ACME},
+    {"acme-staging", required_argument, NULL, OPT_ACME_STAGING},
+    {"acme-mail", required_argument, NULL, OPT_ACME_MAIL},
+    {"acme-ca", required_argument, NULL, OPT_ACME_CA},
+    {"acme-http-port", required_argument, NULL, OPT_ACME_HTTP_PORT},
+    {"certbot", required_argument, NULL, OPT_CERTBOT},
     {"user", required_argument, NULL, OPT_USER},
     {"web-user", required_argument, NULL, OPT_WEB_USER},
     {"libexec", required_argument, NULL, OPT_LIBEXEC},
@@ -176,6 +194,37 @@ static int set_tls(struct settings *s, const char *value, struct err *e)
 	return 0;
 }
 
+/* Empty: as if it had not been said, so that a unit can name a variable. */
+static int set_authority(const char **to, const char *value, struct err *e)
+{
+	if (!value[0])
+		return 0;
+	if (!str_starts(str_c(value), STR("https://")))
+		return wrong(e, "an https:// address", value);
+	*to = value;
+	return 0;
+}
+
+/* certbot judges it further; here it may not look like an option. */
+static int set_mail(struct settings *s, const char *value, struct err *e)
+{
+	struct str v = str_c(value);
+	if (value[0] &&
+	    (value[0] == '-' || str_find(v, '@', 1) == SIZE_MAX || str_find(v, ' ', 0) != SIZE_MAX))
+		return wrong(e, "a mail address", value);
+	s->acme_mail = value;
+	return 0;
+}
+
+static int set_port(uint16_t *to, const char *value, struct err *e)
+{
+	uint64_t n;
+	if (!num_u64(str_c(value), 1, 65535, &n))
+		return wrong(e, "a port", value);
+	*to = (uint16_t)n;
+	return 0;
+}
+
 static int set_number(unsigned *to, unsigned min, unsigned max, const char *value, struct err *e)
 {
 	uint64_t n;
@@ -230,6 +279,20 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return set_https(s, value, e);
 	case OPT_TLS:
 		return set_tls(s, value, e);
+	case OPT_ACME:
+		return set_authority(&s->acme, value, e);
+	case OPT_ACME_STAGING:
+		return set_authority(&s->acme_staging, value, e);
+	case OPT_ACME_MAIL:
+		return set_mail(s, value, e);
+	case OPT_ACME_CA:
+		s->acme_ca = value;
+		return 0;
+	case OPT_ACME_HTTP_PORT:
+		return set_port(&s->acme_http_port, value, e);
+	case OPT_CERTBOT:
+		s->certbot = value;
+		return 0;
 	case OPT_USER:
 		return set_text(s->user, sizeof(s->user), value, e);
 	case OPT_WEB_USER:
@@ -314,6 +377,11 @@ int settings_parse(int argc, char *const *argv, struct settings *ret, struct err
 	    .http_port = 8000,
 	    .edge_address = "127.0.0.1",
 	    .edge_port = 8080,
+	    .acme = "https://acme-v02.api.letsencrypt.org/directory",
+	    .acme_staging = "https://acme-staging-v02.api.letsencrypt.org/directory",
+	    .acme_mail = "",
+	    .acme_http_port = 80,
+	    .certbot = "/usr/bin/certbot",
 	    .user = "slipway",
 	    .web_user = "www-data",
 	    .nginx = "/usr/sbin/nginx",

@@ -21,6 +21,11 @@ struct settings {
 	uint16_t edge_port, https_port; /* https_port 0: none */
 	bool https_said;
 	const char *tls; /* preset; NULL: the helper's default */
+	const char *acme, *acme_staging; /* directories of certificate authorities */
+	const char *acme_mail;		 /* of the account with them; empty: none */
+	const char *acme_ca;		 /* NULL: the system's authorities vouch for theirs */
+	uint16_t acme_http_port;	 /* where they look for their answers */
+	const char *certbot;
 	char user[33];	   /* the daemon's own, when started as root */
 	char web_user[33]; /* nginx's workers, when started as root */
 	char nginx[SETTINGS_PATH_MAX];

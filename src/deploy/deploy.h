@@ -24,6 +24,7 @@
 #include "store/store.h"
 
 struct deploy;
+struct acme;
 struct deploy_options {
 	struct loop *loop;
 	struct store *store;
@@ -38,6 +39,9 @@ struct deploy_options {
 	    edge_port; /* of the addresses shown, unless it is the scheme's own; 0: not shown */
 	const char *edge_scheme;    /* "http": what the edge says in X-Forwarded-Proto */
 	struct notify *notify;	    /* NULL: nobody is woken */
+	struct acme *acme;	    /* NULL: no certificates from authorities */
+	struct outbound *outbound;  /* NULL: likewise */
+	uint16_t acme_http_port;    /* where an authority looks for its answers: 80 */
 	const char *public_url;	    /* of the API, in links to logs; NULL: none */
 	bool allow_private_sources; /* embedded: true */
 	/* A project was destroyed, durably. On the loop. */

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "edge/acme.h"
 
 static int forget_unit(struct work *w, struct store_db *db, struct err *e)
 {
@@ -66,6 +67,9 @@ static void vhost_gone(struct work *w)
 		work_fail(w, &w->op_err);
 		return;
 	}
+	struct err e;
+	if (w->d->o.acme && acme_forget(w->d->o.acme, w->project.name, &e) != 0)
+		report_receipt(w, "the authority's files", "stayed", e.msg);
 	report_receipt(w, "virtual host and certificates", "removed", "");
 	work_ops_begin(w, tree_gone);
 	helper_request(w, PRIV_PROJECT_REMOVE, 0, -1);

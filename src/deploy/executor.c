@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "crypto/certificate.h"
 
 const struct work_phase work_phases[DEPLOY_PHASE_COUNT] = {
     [DEPLOY_FETCH] = {fetch_start, job_abort, NULL, NULL},
@@ -26,6 +27,9 @@ const struct work_phase work_phases[DEPLOY_PHASE_COUNT] = {
     [DEPLOY_HALT] = {halt_start, NULL, NULL, NULL},
     [DEPLOY_ERASE] = {erase_start, NULL, NULL, NULL},
     [DEPLOY_COMMAND] = {command_phase_start, job_abort, NULL, NULL},
+    [DEPLOY_PROVE] = {prove_start, NULL, NULL, NULL},
+    [DEPLOY_ORDER] = {order_start, order_abort, order_tick, NULL},
+    [DEPLOY_INSTALL] = {install_start, NULL, NULL, NULL},
     [DEPLOY_UNSWITCH] = {unswitch_start, NULL, NULL, NULL},
     [DEPLOY_UNDO_START] = {undo_start_start, NULL, NULL, NULL},
     [DEPLOY_UNDO_RELEASE] = {undo_release_start, NULL, NULL, NULL},
@@ -54,6 +58,8 @@ void work_free(struct work *w)
 	buf_fini(&w->warning);
 	buf_fini(&w->receipt);
 	buf_fini(&w->plan_json);
+	buf_fini(&w->chain);
+	buf_wipe(&w->key);
 	arena_fini(&w->a);
 	mem_free_ptr(&w);
 }
@@ -67,6 +73,8 @@ struct work *work_new(struct deploy *d)
 	buf_init(&w->warning, 1024);
 	buf_init(&w->receipt, 16u << 10);
 	buf_init(&w->plan_json, 256u << 10);
+	buf_init(&w->chain, CERTIFICATE_PEM_MAX + 8192);
+	buf_init(&w->key, CERTIFICATE_PEM_MAX + 8192);
 	w->had_count = -1;
 	return w;
 }
@@ -325,6 +333,7 @@ static enum deploy_flow flow_of(enum model_task_kind k)
 	    [MODEL_TASK_DESTROY] = DEPLOY_FLOW_DESTROY,
 	    [MODEL_TASK_RUN] = DEPLOY_FLOW_RUN,
 	    [MODEL_TASK_CHECK] = DEPLOY_FLOW_CHECK,
+	    [MODEL_TASK_CERTIFICATE] = DEPLOY_FLOW_CERTIFICATE,
 	};
 	return of[k];
 }

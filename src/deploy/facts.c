@@ -104,6 +104,10 @@ int facts_load(struct work *w, struct store_db *db, struct err *e)
 		return -1;
 	if (pick_domain(w, e) != 0 || pick_release(w, db, e) != 0)
 		return -1;
+	if (w->st.flow == DEPLOY_FLOW_CERTIFICATE &&
+	    model_certificate_get(
+		db, &w->a, w->project.id, MODEL_EVERYTHING, &w->certificate, e) < 0)
+		return -1;
 	return load_release(w, db, e);
 }
 
@@ -141,7 +145,7 @@ int facts_input(struct work *w, struct err *e)
 		const char *key;
 		struct str *into;
 	} const texts[] = {{"ref", &w->in.ref}, {"url", &w->in.url}, {"archive", &w->in.archive},
-	    {"process", &w->in.process}};
+	    {"process", &w->in.process}, {"action", &w->in.action}};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct str v;
 		int rc = json_get_str(o, texts[i].key, &v, e);
@@ -152,6 +156,7 @@ int facts_input(struct work *w, struct err *e)
 	}
 	if (json_get_bool(o, "force", &w->in.force, e) < 0 ||
 	    json_get_bool(o, "plan_only", &w->in.plan_only, e) < 0 ||
+	    json_get_bool(o, "staging", &w->in.staging, e) < 0 ||
 	    json_get_bool(o, "look", &w->in.look, e) < 0 ||
 	    json_get_bool(o, "stranger", &w->in.stranger, e) < 0 ||
 	    json_get_i64(o, "release", 1, INT32_MAX, &w->in.release, e) < 0 ||

@@ -133,6 +133,14 @@ const struct deploy_table deploy_table = {.row = {
 		[DEPLOY_UNDO_RELEASE] = BEST_STEP(TO(FINISH), 900),
 		[DEPLOY_FINISH] = FINISH_STEP,
 	},
+	/* What the authority gave lies in files of its client; asking it again after a crash gives the same or another. */
+	[DEPLOY_FLOW_CERTIFICATE] = {
+		[DEPLOY_NEW] = START_WITH(PROVE),
+		[DEPLOY_PROVE] = OPEN_STEP(AGAIN, TO(ORDER), TO(FINISH), 120),
+		[DEPLOY_ORDER] = OPEN_STEP(AGAIN, TO(INSTALL), TO(FINISH), 900),
+		[DEPLOY_INSTALL] = FIRM_STEP(TO(FINISH), TO(FINISH), 120),
+		[DEPLOY_FINISH] = FINISH_STEP,
+	},
 }};
 /* clang-format on */
 
@@ -158,6 +166,9 @@ static const struct {
     [DEPLOY_HALT] = {"halt", "stop"},
     [DEPLOY_ERASE] = {"erase", "remove"},
     [DEPLOY_COMMAND] = {"command", "run"},
+    [DEPLOY_PROVE] = {"prove", "prove"},
+    [DEPLOY_ORDER] = {"order", "order"},
+    [DEPLOY_INSTALL] = {"install", "install"},
     [DEPLOY_UNSWITCH] = {"unswitch", "undo"},
     [DEPLOY_UNDO_START] = {"undo-start", "undo"},
     [DEPLOY_UNDO_RELEASE] = {"undo-release", "undo"},

@@ -26,6 +26,7 @@ enum deploy_flow {
 	DEPLOY_FLOW_DESTROY,
 	DEPLOY_FLOW_CHECK, /* a deploy up to its checks; then nothing is left of it */
 	DEPLOY_FLOW_RUN,   /* one command in the live release */
+	DEPLOY_FLOW_CERTIFICATE,
 	DEPLOY_FLOW_COUNT
 };
 
@@ -50,6 +51,9 @@ enum deploy_phase {
 	DEPLOY_HALT,	/* everything of the project stopped */
 	DEPLOY_ERASE,	/* what the project has on this machine and in the store */
 	DEPLOY_COMMAND, /* a hook's command, at most once */
+	DEPLOY_PROVE,	/* the names lead here, and port 80 answers */
+	DEPLOY_ORDER,	/* the authority is asked */
+	DEPLOY_INSTALL, /* the edge has it, or has it no more */
 	/* back */
 	DEPLOY_UNSWITCH,
 	DEPLOY_UNDO_START,

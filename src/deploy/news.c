@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "deploy/hints.h"
@@ -87,6 +88,71 @@ int news_started(struct work *w, struct store_db *db, struct err *e)
 	bool check = w->st.flow == DEPLOY_FLOW_CHECK;
 	int rc = publish(
 	    w, db, check ? "check.started" : "deploy.started", "start", &l, w->project.id, e);
+	arena_fini(&l.a);
+	return rc;
+}
+
+static void put_time(struct news *l, const char *name, int64_t wall_ms)
+{
+	char text[24];
+	struct tm tm;
+	time_t s = (time_t)(wall_ms / 1000);
+	if (wall_ms > 0 && gmtime_r(&s, &tm) &&
+	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M UTC", &tm) > 0)
+		put(l, name, arena_str(&l->a, str_c(text)));
+}
+
+static void put_certificate(struct news *l, const struct model_certificate *c)
+{
+	put(l, "project", c->project);
+	put(l, "names", c->names);
+	put(l, "issuer", c->issuer);
+	put_time(l, "until", c->not_after_ms);
+	put_time(l, "next", c->failures > 0 ? c->renew_ms : 0);
+}
+
+static int publish_certificate(struct store_db *db, const char *event, const char *key,
+    const struct news *l, int64_t project_id, struct err *e)
+{
+	const struct notify_news n = {.project_id = project_id,
+	    .event = str_c(event),
+	    .key = str_c(key),
+	    .series = STR(""),
+	    .fields = l->v,
+	    .field_count = l->n,
+	    .now_ms = clock_wall_ms()};
+	return notify_unit_publish(db, &n, e);
+}
+
+int news_certificate_of(struct store_db *db, const struct model_certificate *c, const char *event,
+    int64_t now_ms, struct err *e)
+{
+	struct news l = {0};
+	char key[96];
+	arena_init(&l.a, NEWS_BYTES);
+	put_certificate(&l, c);
+	put(&l, "message", c->error);
+	(void)snprintf(key, sizeof(key), "certificate/%" PRId64 "/%" PRId64, c->project_id, now_ms);
+	int rc = publish_certificate(db, event, key, &l, c->project_id, e);
+	arena_fini(&l.a);
+	return rc;
+}
+
+int news_certificate(struct work *w, struct store_db *db, const char *event, struct err *e)
+{
+	struct news l = {0};
+	char key[64];
+	arena_init(&l.a, NEWS_BYTES);
+	w->certificate.project = w->project.name;
+	put_certificate(&l, &w->certificate);
+	put_number(&l, "task", w->task.id);
+	if (w->failed) {
+		put(&l, "message", str_c(w->failure.msg));
+		put(&l, "hint", str_c(w->failure.hint));
+		put(&l, "lines", str_c(w->failure_lines ? w->failure_lines : ""));
+	}
+	(void)snprintf(key, sizeof(key), "task/%" PRId64 "/end", w->task.id);
+	int rc = publish_certificate(db, event, key, &l, w->project.id, e);
 	arena_fini(&l.a);
 	return rc;
 }

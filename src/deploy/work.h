@@ -12,6 +12,7 @@
 #include "deploy/deploy.h"
 #include "deploy/machine.h"
 #include "kinds/kinds.h"
+#include "model/certificate.h"
 #include "model/domain.h"
 #include "model/env.h"
 #include "model/event.h"
@@ -46,8 +47,8 @@ struct deploy {
 };
 
 struct work_input {
-	struct str ref, url, archive, process;
-	bool force, plan_only, look;
+	struct str ref, url, archive, process, action;
+	bool force, plan_only, staging, look;
 	bool stranger; /* nothing of it is trusted: no secrets, no cache */
 	int64_t release;
 	struct args argv; /* of a command */
@@ -115,6 +116,14 @@ struct work {
 	struct priv_limits job_limits;
 	char *lines[WORK_LINES]; /* a ring of the last output */
 	size_t line_count;
+
+	/* a certificate */
+	struct acme_run *acme;
+	char *token; /* of this proof; NULL */
+	size_t prove_at;
+	int64_t limited_ms;
+	struct model_certificate certificate, fresh; /* as the store has it; as it will be */
+	struct buf chain, key; /* the key is wiped */
 
 	struct source_spec source;
 	struct source_result fetched;
@@ -278,6 +287,12 @@ bool instance_of(const struct work *w, const struct priv_status *s); /* a servic
 
 /* vhost.c: the project's vhost from facts and a plan. As an operation of the group. */
 void vhost_set(struct work *w, const struct plan *p, bool maintenance);
+/* Inside a unit: that it ends soon (days > 0), was installed, or could not be had. */
+/* The same of a row as it is read. */
+int news_certificate_of(struct store_db *db, const struct model_certificate *c, const char *event,
+    int64_t now_ms, struct err *e) WARN_UNUSED;
+int news_certificate(
+    struct work *w, struct store_db *db, const char *event, struct err *e) WARN_UNUSED;
 int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
     struct render_vhost *ret, struct err *e) WARN_UNUSED;
 /* The links `live` and `previous`, as edge_switch has it, on a pool thread because it syncs; as an
@@ -315,6 +330,11 @@ void close_start(struct work *w);
 void halt_start(struct work *w);
 void erase_start(struct work *w);
 void command_phase_start(struct work *w);
+void prove_start(struct work *w);
+void order_start(struct work *w);
+void order_abort(struct work *w);
+void order_tick(struct work *w);
+void install_start(struct work *w);
 void unswitch_start(struct work *w);
 void undo_start_start(struct work *w);
 void undo_release_start(struct work *w);

@@ -61,18 +61,50 @@ static int vhost_request(struct priv_request *q, enum priv_op op, struct str pro
 	return 0;
 }
 
-void edge_vhost_set(struct edge *g, const struct render_vhost *v, run_done_fn *fn, void *ctx)
+static void send_vhost(
+    struct edge *g, enum priv_op op, const struct render_vhost *v, run_done_fn *fn, void *ctx)
 {
 	struct priv_request q;
 	struct err e;
 	struct str project = {v->project, strnlen(v->project, sizeof(v->project))};
 	CLEANUP_FD int fd = -1;
-	if (vhost_request(&q, PRIV_VHOST_SET, project, &e) == 0)
+	if (vhost_request(&q, op, project, &e) == 0)
 		fd = fs_memfd("vhost", v, sizeof(*v), &e);
 	if (fd < 0)
 		refuse(g, fn, ctx, &e);
 	else
 		run_request(g->o.run, &q, &fd, 1, fn, ctx);
+}
+
+void edge_vhost_set(struct edge *g, const struct render_vhost *v, run_done_fn *fn, void *ctx)
+{
+	send_vhost(g, PRIV_VHOST_SET, v, fn, ctx);
+}
+
+void edge_certificate_remove(
+    struct edge *g, const struct render_vhost *v, run_done_fn *fn, void *ctx)
+{
+	send_vhost(g, PRIV_CERT_REMOVE, v, fn, ctx);
+}
+
+void edge_certificate_set(struct edge *g, const struct render_vhost *v, bool trusted,
+    struct str chain, struct str key, run_done_fn *fn, void *ctx)
+{
+	struct priv_request q;
+	struct err e;
+	int fds[3] = {-1, -1, -1};
+	struct str project = {v->project, strnlen(v->project, sizeof(v->project))};
+	bool ok = vhost_request(&q, PRIV_CERT_SET, project, &e) == 0 &&
+		  (fds[0] = fs_memfd("vhost", v, sizeof(*v), &e)) >= 0 &&
+		  (fds[1] = fs_memfd("chain", chain.p, chain.n, &e)) >= 0 &&
+		  (fds[2] = fs_memfd("key", key.p, key.n, &e)) >= 0;
+	q.id = trusted;
+	if (ok)
+		run_request(g->o.run, &q, fds, 3, fn, ctx);
+	else
+		refuse(g, fn, ctx, &e);
+	for (size_t i = 0; i < 3; i++)
+		fs_close_fd(&fds[i]);
 }
 
 void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx)

@@ -17,6 +17,11 @@ void edge_free(struct edge *g);
 /* Makes the vhost be these fields: nothing when they are what was applied last (compared by hash kept by the helper),
  * else rendered, tested alone, installed, reloaded (coalesced). done with e when nginx refused; then the old one stays. */
 void edge_vhost_set(struct edge *g, const struct render_vhost *v, run_done_fn *fn, void *ctx);
+/* The same with a certificate from outside, PEM both: judged, tested, installed, reloaded together; else what was before
+ * stays. `trusted`: browsers believe it. And without it again. */
+void edge_certificate_set(struct edge *g, const struct render_vhost *v, bool trusted, struct str chain, struct str key,
+    run_done_fn *fn, void *ctx);
+void edge_certificate_remove(struct edge *g, const struct render_vhost *v, run_done_fn *fn, void *ctx);
 void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx);
 
 /* projects/NAME/live -> RUN/NAME/N by one rename(2), directory synced; `previous` first set to the release before, when

@@ -33,6 +33,7 @@ static struct edge the_edge = {.dir = -1,
     .run = -1,
     .certs = -1,
     .self = -1,
+    .test_certs = -1,
     .maker_answer = -1};
 
 struct edge *edge_open(const struct edge_options *o)
@@ -51,13 +52,15 @@ static void job_done(struct edge *g, unsigned slot, const struct err *e)
 	struct edge_job *j = &g->jobs[slot];
 	uint64_t seq = j->seq;
 	edge_files_settle(g, slot);
+	for (unsigned i = 0; i < 3 && j->pair; i++)
+		fs_close_fd(&j->in[i]);
 	if (j->remove && !e)
 		edge_cert_forget(g, j->project);
 	*j = (struct edge_job){.state = EDGE_JOB_FREE};
 	g->o.done(g->o.ctx, seq, e);
 }
 
-static bool project_busy(const struct edge *g, const char *project, uint64_t before)
+bool edge_busy(const struct edge *g, const char *project, uint64_t before)
 {
 	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
 		if (g->jobs[i].state != EDGE_JOB_FREE && g->jobs[i].order < before &&
@@ -72,14 +75,14 @@ static int oldest(const struct edge *g, enum edge_job_state state)
 	int best = -1;
 	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
 		if (g->jobs[i].state == state &&
-		    (state != EDGE_JOB_TESTED || !g->jobs[i].needs_self) &&
+		    (state != EDGE_JOB_TESTED || !g->jobs[i].needs_self) && !g->jobs[i].pair &&
 		    (best < 0 || g->jobs[i].order < g->jobs[best].order) &&
-		    !project_busy(g, g->jobs[i].project, g->jobs[i].order))
+		    !edge_busy(g, g->jobs[i].project, g->jobs[i].order))
 			best = (int)i;
 	return best;
 }
 
-static int new_job(struct edge *g, uint64_t seq, const char *project, bool remove, struct err *e)
+int edge_job_new(struct edge *g, uint64_t seq, const char *project, bool remove, struct err *e)
 {
 	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++) {
 		if (g->jobs[i].state != EDGE_JOB_FREE)
@@ -95,7 +98,7 @@ static int new_job(struct edge *g, uint64_t seq, const char *project, bool remov
 	    e, ERR_UNAVAILABLE, "the edge has %u changes waiting already", EDGE_JOBS_MAX);
 }
 
-static int must_run(const struct edge *g, struct err *e)
+int edge_must_run(const struct edge *g, struct err *e)
 {
 	if (g->phase != EDGE_DOWN && g->phase != EDGE_STOPPING)
 		return 0;
@@ -103,63 +106,16 @@ static int must_run(const struct edge *g, struct err *e)
 	return err_hint(e, "the daemon starts it when it starts");
 }
 
-/* Text and names are kept in files until it is the job's turn. */
-static int prepare_job(
-    struct edge *g, unsigned slot, struct str text, struct str names, struct err *e)
-{
-	g->jobs[slot].needs_self = names.n > 0;
-	return edge_files_candidate(g, slot, text.p, text.n, e) < 0 ||
-		       (names.n > 0 && edge_files_names(g, slot, names, e) < 0)
-		   ? -1
-		   : 0;
-}
-
-int edge_vhost_set(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e)
-{
-	static char text[RENDER_VHOST_TEXT_MAX], names_text[EDGE_NAMES_SIZE];
-	struct render_tls tls = {.https_port = g->o.https_port};
-	struct str names = STR_NONE;
-	if (must_run(g, e) < 0)
-		return -1;
-	long n =
-	    render_nginx_vhost(v, g->o.https_port ? &tls : NULL, &g->roots, text, sizeof(text), e);
-	if (n < 0)
-		return -1;
-	if (g->o.https_port && edge_cert_check(v, e) < 0)
-		return -1;
-	if (g->o.https_port)
-		names = edge_cert_names(v, names_text);
-	if (names.n > 0 && edge_cert_is_for(g, v->project, names))
-		names = STR_NONE;
-	if (names.n == 0 && !project_busy(g, v->project, UINT64_MAX) &&
-	    edge_files_same(g, v->project, text, (size_t)n))
-		return 0;
-	int slot = new_job(g, seq, v->project, false, e);
-	if (slot < 0)
-		return -1;
-	if (prepare_job(g, (unsigned)slot, (struct str){text, (size_t)n}, names, e) < 0) {
-		edge_files_settle(g, (unsigned)slot);
-		g->jobs[slot].state = EDGE_JOB_FREE;
-		return -1;
-	}
-	return 1;
-}
-
-int edge_vhost_remove(struct edge *g, uint64_t seq, struct str project, struct err *e)
-{
-	char name[NAME_PROJECT_MAX + 1];
-	if (name_project(project, e) < 0 || must_run(g, e) < 0)
-		return -1;
-	if (!str_copy(project, name, sizeof(name)))
-		return err_set(e, ERR_INVALID, "project name is too long");
-	if (!project_busy(g, name, UINT64_MAX) && !edge_files_installed(g, name)) {
-		edge_cert_forget(g, name);
-		return 0;
-	}
-	return new_job(g, seq, name, true, e) < 0 ? -1 : 1;
-}
-
 /* ---- test ---- */
+
+/* A pair's candidate has the project's name: not while an older job of that project has one there.
+ */
+static bool may_make(const struct edge *g, const struct edge_job *j)
+{
+	if (j->state == EDGE_JOB_FREE)
+		return false;
+	return j->pair ? !edge_busy(g, j->project, j->order) : j->needs_self;
+}
 
 /* Beside its test, which does not need it. */
 static void start_making(struct edge *g)
@@ -167,7 +123,7 @@ static void start_making(struct edge *g)
 	struct err e;
 	int slot = -1;
 	for (unsigned i = 0; i < EDGE_JOBS_MAX && g->maker == 0; i++)
-		if (g->jobs[i].state != EDGE_JOB_FREE && g->jobs[i].needs_self &&
+		if (may_make(g, &g->jobs[i]) &&
 		    (slot < 0 || g->jobs[i].order < g->jobs[slot].order))
 			slot = (int)i;
 	if (slot < 0)
@@ -185,15 +141,18 @@ static void making_ended(struct edge *g, int wait_status)
 	struct edge_job *j = &g->jobs[g->maker_job];
 	struct err e;
 	bool wanted = j->state != EDGE_JOB_FREE && j->order == g->maker_order;
-	int rc = wanted ? edge_cert_take(g, j->project, wait_status, &e) : 0;
+	bool pair = wanted && j->pair;
+	int rc = pair	  ? edge_pair_take(g, g->maker_job, wait_status, &e)
+		 : wanted ? edge_cert_take(g, j->project, wait_status, &e)
+			  : 0;
 	fs_close_fd(&g->maker_answer);
 	g->maker = 0;
-	if (!wanted)
-		return;
-	j->needs_self = false;
+	if (wanted && !pair)
+		j->needs_self = false;
 	if (rc == 0)
 		return;
-	err_prefix(&e, "could not make a certificate for '%s'", j->project);
+	if (!pair)
+		err_prefix(&e, "could not make a certificate for '%s'", j->project);
 	job_done(g, g->maker_job, &e);
 }
 

@@ -6,6 +6,7 @@
  *   nginx.conf common.conf server.conf generation.conf   rendered at start and at each reload
  *   plain.conf secure.conf   one listener alone, with HTTPS
  *   certs/self/  02750 root:web group   _ HOST NAME.localhost  0640  key and chain, which sign themselves; made by slipway-cert
+ *   certs/  0711  NAME.pem  0600  an installed key and chain (edge_vhost.c)
  *   vhosts/NAME.conf    installed      undo/NAME.conf  what it replaced, until its reload has taken effect
  *   test/               the skeleton in which a vhost is tested alone     pages/  plain pages
  *   log/  0751 root  access.log error.log  0640 web user:log_gid (at 64 MB renamed to .1)     tmp/
@@ -65,6 +66,15 @@ int edge_start(struct edge *g, uint64_t seq, struct err *e) WARN_UNUSED;
 int edge_vhost_set(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e) WARN_UNUSED;
 /* PRIV_VHOST_REMOVE, likewise, with its certificates; absent is 0. */
 int edge_vhost_remove(struct edge *g, uint64_t seq, struct str project, struct err *e) WARN_UNUSED;
+
+/* PRIV_CERT_SET: the vhost with a certificate from outside. fds are sealed memory files: the struct render_vhost, the chain,
+ * its key; taken (set to -1) when it answers 1. Always pending: slipway-cert judges the pair, which must be for at least one of
+ * the domains, then both are tested, installed, reloaded; when nginx refuses, both of before stay. `trusted`: browsers
+ * believe it, so the domains that it covers are served over HTTPS alone, and http leads there. */
+int edge_certificate_set(struct edge *g, uint64_t seq, const struct render_vhost *v, bool trusted, int fds[3],
+    struct err *e) WARN_UNUSED;
+/* PRIV_CERT_REMOVE: the vhost without it; 0 when there is none. */
+int edge_certificate_remove(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e) WARN_UNUSED;
 
 #define EDGE_JOBS_MAX 256u
 

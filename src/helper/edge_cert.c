@@ -133,12 +133,7 @@ static int complaint(struct str said, struct err *e)
 	return hint[0] ? err_hint(e, "%s", hint) : -1;
 }
 
-/* What it answered; points into storage that the next answer takes. */
-struct answer {
-	struct str names, pem;
-};
-
-static int read_answer(int answer, int wait_status, struct answer *ret, struct err *e)
+int edge_cert_answer(int answer, int wait_status, struct edge_answer *ret, struct err *e)
 {
 	static char text[ANSWER_MAX + 1];
 	ssize_t n = pread(answer, text, ANSWER_MAX, 0);
@@ -148,41 +143,45 @@ static int read_answer(int answer, int wait_status, struct answer *ret, struct e
 	if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0)
 		return complaint(said, e);
 	if (said.n > 0 && str_next(&said, '\n', &line) && str_starts(line, STR("# "))) {
-		*ret = (struct answer){.names = str_from(line, 2), .pem = said};
+		*ret = (struct edge_answer){.names = str_from(line, 2), .pem = said};
 		if (are_names(ret->names) && is_pem(ret->pem))
 			return 0;
 	}
 	return err_set(e, ERR_INTERNAL, "slipway-cert's answer is none");
 }
 
-static int write_file(int dir, const char *file, const struct answer *c, struct err *e)
+int edge_cert_write(int dir, const char *file, const struct edge_answer *a, const char *mark,
+    mode_t mode, struct err *e)
 {
 	static char text[ANSWER_MAX + 64];
-	int n = snprintf(text, sizeof(text), "# %.*s\n", STR_ARG(c->names));
-	if (n < 0 || (size_t)n + c->pem.n > sizeof(text))
+	int n = snprintf(text, sizeof(text), "# %.*s\n%s", STR_ARG(a->names), mark);
+	if (n < 0 || (size_t)n + a->pem.n > sizeof(text))
 		return err_set(e, ERR_TOO_LARGE, "the certificate is too long");
-	memcpy(text + n, c->pem.p, c->pem.n);
-	int rc = fs_write_atomic(dir, file, text, (size_t)n + c->pem.n, 0640, e);
+	memcpy(text + n, a->pem.p, a->pem.n);
+	int rc = fs_write_atomic(dir, file, text, (size_t)n + a->pem.n, mode, e);
 	explicit_bzero(text, sizeof(text));
 	return rc;
 }
 
 pid_t edge_cert_start(struct edge *g, unsigned slot, struct err *e)
 {
-	CLEANUP_FD int names = edge_files_names_open(g, slot, e);
+	const struct edge_job *j = &g->jobs[slot];
 	g->maker_job = slot;
-	g->maker_order = g->jobs[slot].order;
+	g->maker_order = j->order;
+	if (j->pair)
+		return spawn(g, "pair", (const int[]){-1, j->in[1], j->in[2]}, &g->maker_answer, e);
+	CLEANUP_FD int names = edge_files_names_open(g, slot, e);
 	return names < 0 ? -1 : spawn(g, "self", (const int[]){names, -1, -1}, &g->maker_answer, e);
 }
 
 int edge_cert_take(struct edge *g, const char *project, int wait_status, struct err *e)
 {
-	struct answer c;
+	struct edge_answer c;
 	char file[EDGE_CERT_NAME_SIZE];
 	self_name(file, project);
-	return read_answer(g->maker_answer, wait_status, &c, e) < 0
+	return edge_cert_answer(g->maker_answer, wait_status, &c, e) < 0
 		   ? -1
-		   : write_file(g->self, file, &c, e);
+		   : edge_cert_write(g->self, file, &c, "", 0640, e);
 }
 
 void edge_cert_forget(struct edge *g, const char *project)
@@ -190,6 +189,7 @@ void edge_cert_forget(struct edge *g, const char *project)
 	char file[EDGE_CERT_NAME_SIZE];
 	self_name(file, project);
 	(void)unlinkat(g->self, file, 0);
+	edge_pair_settle(g, project, true);
 }
 
 /* ---- the edge's own ---- */
@@ -212,8 +212,10 @@ static int make_now(struct edge *g, const char *file, const char *name, struct e
 		(void)kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
-	struct answer c;
-	return read_answer(answer, status, &c, e) < 0 ? -1 : write_file(g->self, file, &c, e);
+	struct edge_answer c;
+	return edge_cert_answer(answer, status, &c, e) < 0
+		   ? -1
+		   : edge_cert_write(g->self, file, &c, "", 0640, e);
 }
 
 int edge_cert_prepare(struct edge *g, struct err *e)

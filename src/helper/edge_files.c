@@ -156,7 +156,8 @@ static int make_cert_dirs(struct edge *g, struct err *e)
 {
 	g->certs = fs_dir(g->dir, "certs", 0711, e);
 	g->self = g->certs < 0 ? -1 : fs_dir(g->certs, "self", 02750, e);
-	if (g->self < 0)
+	g->test_certs = g->self < 0 ? -1 : fs_dir(g->test, "certs", 0700, e);
+	if (g->test_certs < 0)
 		return -1;
 	if ((g->o.web_user && fchown(g->self, 0, g->o.web_gid) < 0) || fchmod(g->self, 02750) < 0)
 		return err_sys(e, ERR_IO, errno, "could not give the edge's certificates away");
@@ -262,8 +263,8 @@ static void forget_leftovers(int dir)
 int edge_files_prepare(struct edge *g, struct err *e)
 {
 	if (g->dir < 0 && (make_dirs(g, e) < 0 || make_paths(g, e) < 0)) {
-		int *const fds[] = {
-		    &g->dir, &g->run, &g->vhosts, &g->undo, &g->test, &g->certs, &g->self};
+		int *const fds[] = {&g->dir, &g->run, &g->vhosts, &g->undo, &g->test, &g->certs,
+		    &g->self, &g->test_certs};
 		for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 			fs_close_fd(fds[i]);
 		return -1;
@@ -274,6 +275,7 @@ int edge_files_prepare(struct edge *g, struct err *e)
 		busy = busy || g->jobs[i].state != EDGE_JOB_FREE;
 	if (!busy) {
 		forget_leftovers(g->test);
+		forget_leftovers(g->test_certs);
 		forget_leftovers(g->undo);
 	}
 	if (edge_cert_prepare(g, e) < 0)
@@ -355,6 +357,8 @@ int edge_files_names_open(struct edge *g, unsigned slot, struct err *e)
 int edge_files_try(struct edge *g, unsigned slot, struct err *e)
 {
 	char name[24];
+	if (edge_pair_try(g, &g->jobs[slot], e) < 0)
+		return -1;
 	slot_name(name, slot);
 	(void)unlinkat(g->test, "candidate.conf", 0);
 	if (linkat(g->test, name, g->test, "candidate.conf", 0) < 0)
@@ -372,9 +376,18 @@ int edge_files_install(struct edge *g, unsigned slot, struct err *e)
 	j->had_previous = linkat(g->vhosts, to, g->undo, to, 0) == 0;
 	if (!j->had_previous && errno != ENOENT)
 		return err_sys(e, ERR_IO, errno, "could not keep the vhost before");
+	if (j->has_pair && edge_pair_install(g, j, e) < 0)
+		return -1;
 	if (j->remove ? unlinkat(g->vhosts, to, 0) < 0 && errno != ENOENT
-		      : renameat(g->test, from, g->vhosts, to) < 0)
-		return err_sys(e, ERR_IO, errno, "could not install the vhost");
+		      : renameat(g->test, from, g->vhosts, to) < 0) {
+		err_sys(e, ERR_IO, errno, "could not install the vhost");
+		edge_pair_put_back(g, j);
+		return -1;
+	}
+	if (j->drops && edge_pair_install(g, j, e) < 0) {
+		edge_files_put_back(g, slot);
+		return -1;
+	}
 	if (fsync(g->vhosts) < 0) {
 		err_sys(e, ERR_IO, errno, "could not make the vhost durable");
 		edge_files_put_back(g, slot);
@@ -389,6 +402,7 @@ void edge_files_put_back(struct edge *g, unsigned slot)
 	char candidate[24], name[CONF_NAME_SIZE];
 	slot_name(candidate, slot);
 	conf_name(name, j->project);
+	edge_pair_put_back(g, j);
 	if (!j->remove)
 		(void)renameat(g->vhosts, name, g->test, candidate);
 	if (j->had_previous)
@@ -406,12 +420,15 @@ void edge_files_settle(struct edge *g, unsigned slot)
 	(void)unlinkat(g->test, candidate, 0);
 	(void)unlinkat(g->test, names, 0);
 	(void)unlinkat(g->undo, name, 0);
+	edge_pair_settle(g, g->jobs[slot].project, false);
 }
 
 bool edge_files_set_aside(struct edge *g, const char *line)
 {
-	const char *at = strstr(line, "/vhosts/");
-	struct str name = str_c(at ? at + strlen("/vhosts/") : "");
+	const char *at = strstr(line, "/vhosts/"), *cert = strstr(line, "/certs/");
+	struct str name = str_c(at     ? at + strlen("/vhosts/")
+				: cert ? cert + strlen("/certs/")
+				       : "");
 	size_t end = str_find(name, '.', 0);
 	struct err ignored;
 	char conf[CONF_NAME_SIZE], project[NAME_PROJECT_MAX + 1];

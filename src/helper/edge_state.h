@@ -7,6 +7,7 @@
 #define EDGE_WAITERS_MAX 16u
 #define EDGE_RUN_DIR_MAX 40u
 #define EDGE_CERT_NAME_SIZE (NAME_PROJECT_MAX + sizeof(".localhost"))
+#define EDGE_PAIR_NAME_SIZE (NAME_PROJECT_MAX + sizeof(".pem"))
 #define EDGE_NAMES_SIZE (LIMIT_DOMAINS * (NAME_DOMAIN_MAX + 1u) + 1u)
 
 enum edge_phase {
@@ -36,12 +37,20 @@ struct edge_job {
 	bool alone;	   /* its batch was refused: once more, by itself */
 	bool had_previous; /* undo/NAME.conf holds what was there */
 	bool needs_self;   /* job.N.names says for which names; not installed before it is made */
+	/* a certificate from outside */
+	bool pair;     /* in[] waits to be judged: struct render_vhost, chain, key */
+	bool has_pair; /* test/certs/NAME.pem, once judged, goes with the vhost */
+	bool drops;    /* the installed one goes */
+	bool had_pair; /* undo/NAME.pem holds what was there */
+	bool trusted;  /* by browsers */
+	int in[3];     /* while pair */
 };
 
 struct edge {
 	struct edge_options o;
 	enum edge_phase phase;
-	int dir, vhosts, undo, test, run, certs, self; /* directories, -1 until prepared */
+	int dir, vhosts, undo, test, run, certs, self,
+	    test_certs; /* directories, -1 until prepared */
 	char edge_path[256], projects_path[64], api_socket[128];
 	struct render_roots roots;
 	struct render_edge fields;
@@ -101,6 +110,29 @@ pid_t edge_cert_start(
 int edge_cert_take(struct edge *g, const char *project, int wait_status,
     struct err *e) WARN_UNUSED; /* its answer */
 void edge_cert_forget(struct edge *g, const char *project);
+struct edge_answer { /* slipway-cert's; points into storage that the next one takes */
+	struct str names, pem;
+};
+int edge_cert_answer(
+    int answer, int wait_status, struct edge_answer *ret, struct err *e) WARN_UNUSED;
+/* mark: the second line, or "". */
+int edge_cert_write(int dir, const char *file, const struct edge_answer *a, const char *mark,
+    mode_t mode, struct err *e) WARN_UNUSED;
+
+/* edge_vhost.c: requests, and certificates from outside */
+int edge_pair_take(struct edge *g, unsigned slot, int wait_status, struct err *e) WARN_UNUSED;
+/* What the job's vhost names, in the skeleton; in place; out again; what is left of both. */
+int edge_pair_try(struct edge *g, const struct edge_job *j, struct err *e) WARN_UNUSED;
+int edge_pair_install(struct edge *g, struct edge_job *j, struct err *e) WARN_UNUSED;
+void edge_pair_put_back(struct edge *g, const struct edge_job *j);
+void edge_pair_settle(struct edge *g, const char *project, bool gone);
+
+/* edge.c, for edge_vhost.c */
+int edge_must_run(const struct edge *g, struct err *e) WARN_UNUSED;
+/* A free slot, or -1. */
+int edge_job_new(struct edge *g, uint64_t seq, const char *project, bool remove, struct err *e);
+bool edge_busy(
+    const struct edge *g, const char *project, uint64_t before); /* jobs older than that */
 
 /* edge_nginx.c: processes and sockets */
 int edge_nginx_port_free(const struct edge *g, struct err *e) WARN_UNUSED;

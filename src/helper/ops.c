@@ -200,19 +200,54 @@ static int settle(struct keeper_pending *p, int rc)
 	return rc;
 }
 
-static int op_vhost_set(struct call *c, struct err *e)
+/* The first descriptor: the fields of this project's vhost. */
+static const struct render_vhost *read_vhost(struct call *c, struct err *e)
 {
 	static struct render_vhost v;
 	struct stat st;
 	if (check_sealed(c->fds[0], "virtual host", e) != 0)
-		return -1;
+		return NULL;
 	if (fstat(c->fds[0], &st) != 0 || st.st_size != (off_t)sizeof(v) ||
 	    pread(c->fds[0], &v, sizeof(v), 0) != (ssize_t)sizeof(v))
-		return err_set(e, ERR_INVALID, "the virtual host has the wrong size");
-	if (!is_ended(v.project, sizeof(v.project)) || !str_eq_c(c->project, v.project))
-		return err_set(e, ERR_INVALID, "the virtual host names another project");
+		(void)err_set(e, ERR_INVALID, "the virtual host has the wrong size");
+	else if (!is_ended(v.project, sizeof(v.project)) || !str_eq_c(c->project, v.project))
+		(void)err_set(e, ERR_INVALID, "the virtual host names another project");
+	else
+		return &v;
+	return NULL;
+}
+
+static int op_vhost_set(struct call *c, struct err *e)
+{
+	const struct render_vhost *v = read_vhost(c, e);
+	if (!v)
+		return -1;
 	struct keeper_pending *p = keeper_defer(c->k, c->q, e);
-	return p ? settle(p, edge_vhost_set(c->k->edge, p->token, &v, e)) : -1;
+	return p ? settle(p, edge_vhost_set(c->k->edge, p->token, v, e)) : -1;
+}
+
+static int op_cert_set(struct call *c, struct err *e)
+{
+	if (c->fd_count != 3)
+		return err_set(
+		    e, ERR_INVALID, "%zu descriptors came with a certificate, not 3", c->fd_count);
+	if (c->q->id > 1)
+		return err_set(e, ERR_INVALID, "the mark of trust is not 0 or 1");
+	const struct render_vhost *v = read_vhost(c, e);
+	if (!v || check_sealed(c->fds[1], "chain", e) != 0 ||
+	    check_sealed(c->fds[2], "key", e) != 0)
+		return -1;
+	struct keeper_pending *p = keeper_defer(c->k, c->q, e);
+	return p ? settle(
+		       p, edge_certificate_set(c->k->edge, p->token, v, c->q->id == 1, c->fds, e))
+		 : -1;
+}
+
+static int op_cert_remove(struct call *c, struct err *e)
+{
+	const struct render_vhost *v = read_vhost(c, e);
+	struct keeper_pending *p = v ? keeper_defer(c->k, c->q, e) : NULL;
+	return p ? settle(p, edge_certificate_remove(c->k->edge, p->token, v, e)) : -1;
 }
 
 static int op_vhost_remove(struct call *c, struct err *e)
@@ -301,6 +336,8 @@ static const struct op_row {
     [PRIV_VHOST_SET] = {"vhost-set", OP_PROJECT | OP_FD, op_vhost_set},
     [PRIV_VHOST_REMOVE] = {"vhost-remove", OP_PROJECT, op_vhost_remove},
     [PRIV_EDGE_CHECK] = {"edge-check", 0, op_edge_check},
+    [PRIV_CERT_SET] = {"certificate-set", OP_PROJECT | OP_FDS, op_cert_set},
+    [PRIV_CERT_REMOVE] = {"certificate-remove", OP_PROJECT | OP_FD, op_cert_remove},
     [PRIV_START] = {"start", OP_PROJECT | OP_FDS, op_start},
     [PRIV_STOP] = {"stop", OP_INSTANCE | OP_ENDING, op_stop},
     [PRIV_SIGNAL] = {"signal", OP_INSTANCE | OP_ENDING, op_signal},

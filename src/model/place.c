@@ -36,6 +36,11 @@ struct str model_place_channel(int64_t project_id, struct str name, char out[MOD
 	    snprintf(out, MODEL_PLACE_SIZE, "channel/%" PRId64 "/%.*s", project_id, STR_ARG(name)));
 }
 
+struct str model_place_certificate(int64_t project_id, char out[MODEL_PLACE_SIZE])
+{
+	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "certificate/%" PRId64, project_id));
+}
+
 struct str model_place_mail(char out[MODEL_PLACE_SIZE])
 {
 	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "mail-server"));

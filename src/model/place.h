@@ -4,6 +4,7 @@
  *   project/PROJECT-ID/deploy-key      private half, OpenSSH format
  *   hook/NAME                          a hook's secret
  *   channel/PROJECT-ID/NAME           a channel's secret; project 0: the platform's
+ *   certificate/PROJECT-ID             the key of a certificate that waits to be installed
  *   mail-server                        the mail server's password
  *   idempotency/OPERATOR-ID/KEY        an answer kept for a repeated request */
 #pragma once
@@ -19,5 +20,6 @@ struct str model_place_project(
     int64_t project_id, enum model_project_secret which, char out[MODEL_PLACE_SIZE]);
 struct str model_place_hook(struct str name, char out[MODEL_PLACE_SIZE]);
 struct str model_place_channel(int64_t project_id, struct str name, char out[MODEL_PLACE_SIZE]);
+struct str model_place_certificate(int64_t project_id, char out[MODEL_PLACE_SIZE]);
 struct str model_place_mail(char out[MODEL_PLACE_SIZE]);
 struct str model_place_idempotency(int64_t operator_id, struct str key, char out[MODEL_PLACE_SIZE]);

@@ -208,7 +208,7 @@ static const char schema_6[] =
     "CREATE INDEX project_look ON project(look_due_ms) WHERE look_due_ms > 0;\n";
 
 /* What follows from events beyond a deploy. A task that only checks is stored as of kind run: the
- * list of kinds in schema_1 cannot grow. */
+ * list of kinds in schema_1 cannot grow. (checks_only 2: a task about a certificate.) */
 static const char schema_7[] =
     "ALTER TABLE hook ADD COLUMN actions TEXT NOT NULL DEFAULT '';\n"
     "ALTER TABLE task ADD COLUMN checks_only @i64 NOT NULL DEFAULT 0;\n"
@@ -223,9 +223,21 @@ static const char schema_7[] =
     "CREATE INDEX event_action_running ON event_action(task_id) WHERE state = 'running';\n"
     "CREATE INDEX delivery_by_key ON delivery(key);\n";
 
+/* A project's certificate: what is installed, when it is tried again; and one that was given and
+ * waits to be installed, its key sealed. */
+static const char schema_8[] =
+    "CREATE TABLE certificate("
+    " project_id @i64 PRIMARY KEY REFERENCES project(id) ON DELETE CASCADE,"
+    " origin TEXT NOT NULL CHECK (origin IN ('none', 'acme', 'staging', 'import')),"
+    " names TEXT NOT NULL, issuer TEXT NOT NULL, serial TEXT NOT NULL, not_before_ms @i64 NOT NULL,"
+    " not_after_ms @i64 NOT NULL, installed_ms @i64 NOT NULL, renew_ms @i64 NOT NULL,"
+    " failures @i64 NOT NULL, error TEXT NOT NULL, limited_ms @i64 NOT NULL, told_ms @i64 NOT NULL,"
+    " given_chain TEXT NOT NULL DEFAULT '', given_key @blob) @strict;\n"
+    "CREATE INDEX certificate_due ON certificate(renew_ms) WHERE renew_ms > 0;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {
-    schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7};
+    schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

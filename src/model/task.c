@@ -30,10 +30,10 @@ static int project_exists(struct store_db *db, int64_t id, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
-/* A check is stored as a run that only checks. */
+/* Kinds that came later are stored as a run, with a mark. */
 static void bind_kind(struct store_stmt *q, const struct model_task *t)
 {
-	enum model_task_kind k = t->kind == MODEL_TASK_CHECK ? MODEL_TASK_RUN : t->kind;
+	enum model_task_kind k = t->kind > MODEL_TASK_RUN ? MODEL_TASK_RUN : t->kind;
 
 	store_bind_text(q, "$kind", str_c(model_task_kind_name(k)));
 	store_bind_text(q, "$input", t->input.p ? t->input : STR("{}"));
@@ -131,7 +131,10 @@ static int insert(struct store_db *db, const struct model_task *t, int64_t *ret_
 		return -1;
 	store_bind_i64(q, "$project", t->project_id);
 	bind_kind(q, t);
-	store_bind_i64(q, "$checks", t->kind == MODEL_TASK_CHECK);
+	store_bind_i64(q, "$checks",
+	    t->kind == MODEL_TASK_CHECK		? 1
+	    : t->kind == MODEL_TASK_CERTIFICATE ? 2
+						: 0);
 	row_bind_text(q, "$ref", t->ref);
 	row_bind_text(q, "$head", t->head_commit);
 	row_bind_text(q, "$before", t->before_commit);

@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#define PRIV_VERSION 1u
+#define PRIV_VERSION 2u
 #define PRIV_MAGIC 0x51495057u
 #define PRIV_FDS_MAX 6
 
@@ -29,6 +29,8 @@ enum priv_op {
 	PRIV_VHOST_SET,	      /* fd0: struct render_vhost */
 	PRIV_VHOST_REMOVE,
 	PRIV_EDGE_CHECK,      /* is the edge running; starts it in embedded mode */
+	PRIV_CERT_SET,	      /* fd0: struct render_vhost, fd1: chain, fd2: key, both PEM; id: 1 browsers trust it, 0 they do not */
+	PRIV_CERT_REMOVE,     /* fd0: struct render_vhost */
 	/* the keeper's */
 	PRIV_START,	      /* struct priv_start; fds as its fd_… indices say -> instance id */
 	PRIV_STOP,	      /* SIGTERM, after stop_timeout_ms SIGKILL; the exit comes as an event */

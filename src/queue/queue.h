@@ -45,7 +45,8 @@ int queue_unit_accept(struct store_db *db, const struct queue_delivery *d, struc
  *   scale     process: "web", count: 0..10, which is in the store already; without a process only the vhost is set anew (domains changed)
  *   stop, start, destroy   {}
  *   check     stranger: bool, what is checked may not be trusted: no secrets, no cache (false); ref as of a fetch
- *   run       argv: ["…"], timeout_ms: number, event: ID whose body is the input */
+ *   run       argv: ["…"], timeout_ms: number, event: ID whose body is the input
+ *   certificate  action: "issue", "renew", "revoke", "delete" or "import" (what was given waits in the store), staging: bool (false) */
 struct queue_order {
 	int64_t project_id;
 	enum model_task_kind kind;

@@ -58,8 +58,6 @@ static int check(const struct render_edge *v, struct err *e)
 		return err_set(e, ERR_SETTINGS, "the edge cannot have http and https on one port");
 	if (v->preset >= RENDER_PRESET_COUNT)
 		return err_set(e, ERR_SETTINGS, "the edge's TLS preset is unknown");
-	if (v->challenges && out_path_check("directory of challenges", v->challenges, e) < 0)
-		return -1;
 	if (v->workers == 0 || v->workers > 64)
 		return err_set(e, ERR_SETTINGS, "the edge has 1 to 64 workers, not %u", v->workers);
 	if (v->user && (!out_inert(v->user) || v->user[0] == '-'))
@@ -123,12 +121,10 @@ static void put_pages(struct out *o, const struct render_edge *v)
 	    "location ^~ /.slipway/ {\n\tinternal;\n\talias %s/pages/;\n\trecursive_error_pages "
 	    "off;\n}\n",
 	    v->roots->edge);
-	if (!v->challenges)
-		return;
-	out_put(o, "location ^~ /.well-known/acme-challenge/ {\n\troot %s;\n", v->challenges);
+	out_put(o, "location ^~ /.well-known/acme-challenge/ {\n\troot %s/.acme;\n", v->roots->run);
 	out_put(o,
 	    "\tdisable_symlinks on from=%s;\n\ttypes {\n\t}\n\tdefault_type text/plain;\n}\n",
-	    v->challenges);
+	    v->roots->run);
 }
 
 /* One line of JSON for each request; what observe/ counts from. Without the query: it may hold a

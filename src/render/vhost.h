@@ -43,6 +43,7 @@ struct render_vhost {
 
 struct render_roots { /* absolute, from the helper's own start: [A-Za-z0-9._/-] only */
 	const char *projects; /* embedded: RUN/p, a link to the projects, so that socket paths stay short */
+	/* RUN/.acme/.well-known/acme-challenge/: what an authority asks for (RFC 8555, 8.3), for every name */
 	const char *run, *edge; /* RUN, …/edge (at most RENDER_EDGE_PATH_MAX) */
 };
 
@@ -77,7 +78,6 @@ struct render_edge {
 	const struct render_roots *roots;
 	uint16_t http_port, https_port; /* https_port 0: none */
 	enum render_preset preset;
-	const char *challenges; /* where an authority's questions are answered from (RFC 8555, 8.3); NULL: nowhere */
 	const char *address;	     /* "127.0.0.1" embedded */
 	uint8_t ipv6;		     /* also listen on [::1] / [::] */
 	const char *user;	     /* "www-data", NULL when not root */

@@ -125,10 +125,11 @@ static int settings_text(struct setup *s, struct err *e)
 	int n = snprintf(s->settings, sizeof(s->settings),
 	    "# Made by 'slipway setup', which reads it again; change it with that command.\n"
 	    "SLIPWAY_HOST=%s\nSLIPWAY_PUBLIC_URL=%s\nSLIPWAY_EDGE_ADDRESS=%s\nSLIPWAY_EDGE_PORT=%"
-	    "u\nSLIPWAY_HTTPS_PORT=%u\nSLIPWAY_TLS=%s\n"
+	    "u\nSLIPWAY_HTTPS_PORT=%u\nSLIPWAY_TLS=%s\nSLIPWAY_ACME=%s\n"
+	    "SLIPWAY_ACME_MAIL=%s\n"
 	    "SLIPWAY_UID=%u\nSLIPWAY_GID=%u\nSLIPWAY_WEB_GID=%u\n",
 	    s->domain[0] ? s->domain : "slipway.localhost", url, s->address, s->http_port,
-	    s->https_port, s->tls, uid, gid, web_gid);
+	    s->https_port, s->tls, s->acme, s->acme_mail, uid, gid, web_gid);
 	return n > 0 && (size_t)n < sizeof(s->settings)
 		   ? 0
 		   : err_set(e, ERR_INTERNAL, "the settings are too long");
@@ -295,6 +296,10 @@ static void keep_settled(struct setup *s)
 		}
 		if (str_eq_c(key, "SLIPWAY_TLS") && !s->tls[0])
 			(void)!str_copy(value, s->tls, sizeof(s->tls));
+		if (str_eq_c(key, "SLIPWAY_ACME") && !s->acme[0])
+			(void)!str_copy(value, s->acme, sizeof(s->acme));
+		if (str_eq_c(key, "SLIPWAY_ACME_MAIL") && !s->acme_mail[0])
+			(void)!str_copy(value, s->acme_mail, sizeof(s->acme_mail));
 		if (str_eq_c(key, "SLIPWAY_HOST") && !s->domain[0] &&
 		    !str_eq_c(value, "slipway.localhost"))
 			(void)!str_copy(value, s->domain, sizeof(s->domain));
@@ -323,6 +328,25 @@ static int check_machine(struct err *e)
 			   "'systemctl daemon-reload'");
 }
 
+/* Nothing that systemd's EnvironmentFile would read in a way of its own. */
+static bool is_plain(const char *value)
+{
+	for (const char *p = value; *p; p++)
+		if (*p <= ' ' || *p > '~' || strchr("\"'\\$%#;", *p))
+			return false;
+	return true;
+}
+
+static int check_authority(const struct setup *s, struct err *e)
+{
+	if (s->acme[0] && (!is_plain(s->acme) || !str_starts(str_c(s->acme), STR("https://"))))
+		return err_set(e, ERR_USAGE, "the authority is not an https:// address");
+	if (s->acme_mail[0] &&
+	    (!is_plain(s->acme_mail) || s->acme_mail[0] == '-' || !strchr(s->acme_mail, '@')))
+		return err_set(e, ERR_USAGE, "--acme-mail is not a mail address");
+	return 0;
+}
+
 int setup_begin(struct setup *s, struct err *e)
 {
 	struct in_addr a;
@@ -343,5 +367,7 @@ int setup_begin(struct setup *s, struct err *e)
 		(void)!str_copy(STR("0.0.0.0"), s->address, sizeof(s->address));
 	if (inet_pton(AF_INET, s->address, &a) != 1)
 		return err_set(e, ERR_USAGE, "'%s' is not an IPv4 address", s->address);
+	if (check_authority(s, e) != 0)
+		return -1;
 	return s->domain[0] ? name_domain(str_c(s->domain), e) : 0;
 }

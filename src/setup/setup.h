@@ -22,6 +22,8 @@ struct setup {
 	uint16_t https_port; /* 0: none */
 	bool https_said;     /* 0 is meant */
 	char tls[16];	     /* preset; empty: intermediate */
+	char acme[200];	     /* the authority; empty: Let's Encrypt */
+	char acme_mail[200]; /* where it may write to; empty: nowhere */
 	/* What is found and done. */
 	char settings[SETUP_TEXT_MAX]; /* of server.conf, as it should be */
 	bool restart;		       /* running services must hear of new settings */

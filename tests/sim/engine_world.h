@@ -210,6 +210,9 @@ static void apply(struct sim *s, struct sim_work *w)
 		p->link = 0;
 		memset(p->tree, 0, sizeof(p->tree));
 		break;
+	case DEPLOY_PROVE:
+	case DEPLOY_ORDER:
+	case DEPLOY_INSTALL:
 	case DEPLOY_NEW:
 	case DEPLOY_PLAN:
 	case DEPLOY_BUILD:

@@ -4,6 +4,7 @@
 #include "model/operator.h"
 
 #include "model/audit.h"
+#include "model/certificate.h"
 #include "model/domain.h"
 #include "model/env.h"
 #include "model/release.h"
@@ -214,6 +215,7 @@ static int make_things(struct store_db *db, const char *name, struct things *t, 
 	CHECK(model_task_add(db, &task, &added, e) == 0);
 	CHECK(model_scale_set(db, t->project, STR("web"), 2, e) == 0);
 	CHECK(model_domain_add(db, t->project, t->host, 1, e) == 1);
+	CHECK(model_certificate_give(db, t->project, STR("chain"), STR("sealed"), e) == 0);
 	CHECK(model_audit_append(db, &row, e) == 0);
 	t->task = added.id;
 	return 0;
@@ -229,7 +231,7 @@ static int step_for(struct store_db *db, struct arena *a, const struct things *t
 	return model_step_begin(db, &l, 1, STR("fetch"), 1, e) == 1 ? 0 : -1;
 }
 
-#define GETTERS 9
+#define GETTERS 10
 /* How many of the getters for one thing find it. -1 when one fails. */
 static int count_gets(struct store_db *db, struct arena *a, const struct things *t,
     struct model_viewer v, struct err *e)
@@ -241,6 +243,7 @@ static int count_gets(struct store_db *db, struct arena *a, const struct things 
 	struct model_task task;
 	struct model_env env;
 	struct model_domain d;
+	struct model_certificate cert;
 	struct str body;
 	int rc[GETTERS], n = 0;
 
@@ -253,6 +256,7 @@ static int count_gets(struct store_db *db, struct arena *a, const struct things 
 	rc[6] = model_task_get(db, a, t->task, v, &task, e);
 	rc[7] = model_env_get(db, a, t->project, STR("KEY"), v, &env, e);
 	rc[8] = model_domain_get(db, a, t->host, v, &d, e);
+	rc[9] = model_certificate_get(db, a, t->project, v, &cert, e);
 	for (int i = 0; i < GETTERS; i++) {
 		if (rc[i] < 0)
 			return -1;
@@ -303,6 +307,7 @@ static int count_global(struct store_db *db, struct arena *a, struct model_viewe
 	struct model_events events;
 	struct model_tasks tasks;
 	struct model_domains domains;
+	struct model_certificates certificates;
 	struct model_audits audits;
 
 	if (model_project_list(db, a, STR(""), 50, v, &projects, e) < 0 ||
@@ -310,10 +315,11 @@ static int count_global(struct store_db *db, struct arena *a, struct model_viewe
 	    model_event_list(db, a, (struct model_event_filter){0}, page, v, &events, e) < 0 ||
 	    model_task_list(db, a, (struct model_task_filter){0}, page, v, &tasks, e) < 0 ||
 	    model_domain_list(db, a, 0, STR(""), v, &domains, e) < 0 ||
+	    model_certificate_list(db, a, v, &certificates, e) < 0 ||
 	    model_audit_list(db, a, 0, page, v, &audits, e) < 0)
 		return -1;
 	if (hooks.n != projects.n || events.n != projects.n || tasks.n != projects.n ||
-	    domains.n != projects.n)
+	    domains.n != projects.n || certificates.n != projects.n)
 		return -1;
 	return (int)projects.n * 10 + (int)audits.n;
 }

@@ -168,20 +168,10 @@ static void test_challenges(void **state)
 	(void)state;
 	struct err e;
 	struct render_edge v = settings();
-	static const char *const bad[] = {
-	    "", "acme", "/a b", "/a;b", "/a/../b", "/a\n", "/$host", "/a//b"};
 	assert_true(render_nginx_pages(&v, text, sizeof(text), &e) > 0);
-	assert_null(strstr(text, "acme"));
-	v.challenges = "/var/lib/slipway/acme/webroot";
-	assert_true(render_nginx_pages(&v, text, sizeof(text), &e) > 0);
-	assert_non_null(strstr(text,
-	    "location ^~ /.well-known/acme-challenge/ {\n\troot /var/lib/slipway/acme/webroot;\n"
-	    "\tdisable_symlinks on from=/var/lib/slipway/acme/webroot;\n"));
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		v.challenges = bad[i];
-		assert_int_equal(render_nginx_pages(&v, text, sizeof(text), &e), -1);
-		assert_string_equal(text, "");
-	}
+	assert_non_null(
+	    strstr(text, "location ^~ /.well-known/acme-challenge/ {\n\troot /run/slipway/.acme;\n"
+			 "\tdisable_symlinks on from=/run/slipway;\n"));
 }
 
 int main(void)

@@ -421,7 +421,9 @@ static void test_edge_files(void **state)
 	assert_string_equal(text,
 	    "\tlisten 127.0.0.1:8080;\n\tlisten [::1]:8080;\n"
 	    "location ^~ /.slipway/ {\n\tinternal;\n\talias /var/lib/slipway/edge/pages/;\n"
-	    "\trecursive_error_pages off;\n}\n");
+	    "\trecursive_error_pages off;\n}\n"
+	    "location ^~ /.well-known/acme-challenge/ {\n\troot /run/slipway/.acme;\n"
+	    "\tdisable_symlinks on from=/run/slipway;\n\ttypes {\n\t}\n\tdefault_type text/plain;\n}\n");
 	v.address = "0.0.0.0";
 	assert_true(render_nginx_server(&v, text, sizeof(text), &e) > 0);
 	assert_non_null(strstr(text, "listen 0.0.0.0:8080;\n\tlisten [::]:8080;"));

@@ -1,0 +1,157 @@
+/* `slipway certs`: certificates of projects. */
+#include "cli/commands.h"
+
+#include "base/fs.h"
+#include "cli/follow.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PEM_MAX (64u << 10)
+
+static const char *joined(struct cli *c, const json_t *names)
+{
+	char *all = arena_printf(&c->a, "%s", "");
+	for (size_t i = 0; all && i < json_array_size(names); i++) {
+		const char *name = json_string_value(json_array_get(names, i));
+		all = arena_printf(
+		    &c->a, "%s%s%s", all, i ? " " : "", name ? out_safe(&c->a, str_c(name)) : "");
+	}
+	return all ? all : "";
+}
+
+static void row(struct cli *c, struct out_table *t, const json_t *o)
+{
+	const char *cells[] = {cli_text(c, o, "project"), cli_text(c, o, "origin"),
+	    joined(c, json_object_get(o, "names")), cli_text(c, o, "not_after"),
+	    cli_text(c, o, "next_try_at")};
+	out_table_row(t, cells);
+}
+
+int cmd_certs_list(struct cli *c)
+{
+	static const char *const heads[] = {"PROJECT", "FROM", "NAMES", "UNTIL", "NEXT TRY"};
+	struct err e = {0};
+	CLEANUP_JSON json_t *all = NULL;
+	if (cli_call(c, "GET", cli_path(c, "certificates", NULL), NULL, &all, &e) < 0)
+		return cli_fail(c, &e);
+	return cli_table(c, all, 5, heads, row);
+}
+
+int cmd_certs_show(struct cli *c)
+{
+	struct err e = {0};
+	size_t at = 0;
+	CLEANUP_JSON json_t *o = NULL;
+	const char *name = cli_project(c, &at, &e);
+	if (!name || cli_call(c, "GET", cli_path(c, "projects/{}/certificate", name, NULL), NULL,
+			 &o, &e) < 0)
+		return cli_fail(c, &e);
+	if (c->json) {
+		cli_print_json(o);
+		return 0;
+	}
+	out_pair("certificate", cli_text(c, o, "origin"));
+	out_pair("for", joined(c, json_object_get(o, "names")));
+	out_pair("issuer", cli_text(c, o, "issuer"));
+	out_pair("serial", cli_text(c, o, "serial"));
+	out_pair("from", cli_text(c, o, "not_before"));
+	out_pair("until", cli_text(c, o, "not_after"));
+	out_pair("next try", cli_text(c, o, "next_try_at"));
+	out_pair("limited until", cli_text(c, o, "limited_until"));
+	if (cli_int(o, "failures") > 0)
+		(void)printf("%lld tries failed since; the last one: %s\n",
+		    (long long)cli_int(o, "failures"), cli_text(c, o, "error"));
+	return 0;
+}
+
+static int order(struct cli *c, const char *method, const char *path, json_t *body)
+{
+	struct err e = {0};
+	json_t *answer = NULL;
+	if (cli_call(c, method, path, body, &answer, &e) < 0)
+		return cli_fail(c, &e);
+	struct follow_options o = {.headline = "certificate"};
+	return follow_answer(c, answer, &o);
+}
+
+static int sure(struct cli *c, const char *name, struct err *e)
+{
+	return cli_sure(c, name,
+	    "This takes the certificate of %s away; browsers will warn of the one that signs "
+	    "itself. Type the project's name to go on: ",
+	    e);
+}
+
+static int simple(struct cli *c, const char *pattern, bool asks)
+{
+	struct err e = {0};
+	size_t at = 0;
+	const char *name = cli_project(c, &at, &e);
+	if (!name || (asks && sure(c, name, &e) != 0))
+		return cli_fail(c, &e);
+	json_t *body = json_object();
+	if (cli_has(c, "staging"))
+		(void)json_object_set_new(body, "staging", json_true());
+	return order(c, "POST", cli_path(c, pattern, name, NULL), body);
+}
+
+int cmd_certs_issue(struct cli *c)
+{
+	return simple(c, "projects/{}/certificate", false);
+}
+
+int cmd_certs_renew(struct cli *c)
+{
+	return simple(c, "projects/{}/certificate/renew", false);
+}
+
+int cmd_certs_revoke(struct cli *c)
+{
+	return simple(c, "projects/{}/certificate/revoke", true);
+}
+
+int cmd_certs_delete(struct cli *c)
+{
+	struct err e = {0};
+	size_t at = 0;
+	const char *name = cli_project(c, &at, &e);
+	if (!name || sure(c, name, &e) != 0)
+		return cli_fail(c, &e);
+	return order(c, "DELETE", cli_path(c, "projects/{}/certificate", name, NULL), NULL);
+}
+
+/* "-": standard input. In the arena of the command, which ends with it. */
+static const char *read_pem(struct cli *c, const char *path, struct err *e)
+{
+	char *text = arena_alloc(&c->a, PEM_MAX + 1);
+	if (strcmp(path, "-") == 0)
+		return cli_stdin(c, PEM_MAX, e);
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = 0, got = 1;
+	for (; text && fd >= 0 && got > 0 && n <= (ssize_t)PEM_MAX; n += got)
+		got = read(fd, text + n, PEM_MAX + 1 - (size_t)n);
+	if (!text || fd < 0 || got < 0 || n > (ssize_t)PEM_MAX) {
+		err_set(e, ERR_USAGE, "could not read '%s', or it is longer than 64 KiB", path);
+		return NULL;
+	}
+	text[n] = '\0';
+	return text;
+}
+
+int cmd_certs_import(struct cli *c)
+{
+	struct err e = {0};
+	size_t at = 0;
+	const char *name = cli_project(c, &at, &e), *chain = cli_flag(c, "chain"),
+		   *key = cli_flag(c, "key");
+	if (name && (!chain || !key))
+		(void)err_set(&e, ERR_USAGE, "say --chain FILE and --key FILE");
+	const char *chain_text = name && chain && key ? read_pem(c, chain, &e) : NULL;
+	const char *key_text = chain_text ? read_pem(c, key, &e) : NULL;
+	if (!key_text)
+		return cli_fail(c, &e);
+	return order(c, "PUT", cli_path(c, "projects/{}/certificate", name, NULL),
+	    json_pack("{s:s, s:s}", "chain", chain_text, "key", key_text));
+}

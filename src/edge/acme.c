@@ -1,0 +1,429 @@
+#include "edge/acme.h"
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/name.h"
+#include "base/num.h"
+#include "launch/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CHALLENGES ".well-known/acme-challenge"
+#define LIMIT_MS (10 * 60 * 1000)
+#define LINE_MAX_BYTES 2000u
+#define NAMES_MAX 64u
+#define ARGS_MAX (2 * NAMES_MAX + 48u)
+#define PATH_SIZE 320
+
+struct acme {
+	struct acme_options o;
+	char config[PATH_SIZE], work[PATH_SIZE], logs[PATH_SIZE], ca[PATH_SIZE + 32];
+	struct acme_run *run; /* under way */
+};
+
+struct acme_run {
+	struct acme *owner;
+	struct acme_callbacks cb;
+	pid_t pid;
+	int out; /* read end of what it says; -1 */
+	struct loop_watch *watch;
+	struct loop_timer *limit;
+	struct buf line;
+	int64_t limited_ms;
+	bool cancelled, expired;
+	struct err why; /* it could not be started */
+	bool broken;
+};
+
+/* ---- folders ---- */
+
+static int make_dirs(const struct acme_options *o, struct err *e)
+{
+	char path[PATH_SIZE];
+	if (fs_mkdirs(o->dir, 0700, e) != 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/" CHALLENGES, o->webroot);
+	if (fs_mkdirs(path, 0755, e) != 0)
+		return -1;
+	/* whatever the umask said: nginx's workers go through all three */
+	if (chmod(path, 0755) != 0 || chmod(o->webroot, 0755) != 0)
+		return err_sys(
+		    e, ERR_SETTINGS, errno, "could not open '%s' to the web server", path);
+	(void)snprintf(path, sizeof(path), "%s/.well-known", o->webroot);
+	return chmod(path, 0755) == 0
+		   ? 0
+		   : err_sys(e, ERR_SETTINGS, errno, "could not open '%s' to the web server", path);
+}
+
+struct acme *acme_new(const struct acme_options *o, struct err *e)
+{
+	if (strlen(o->dir) + 64 > PATH_SIZE || strlen(o->webroot) + 64 > PATH_SIZE) {
+		(void)err_set(e, ERR_SETTINGS, "'%s' is too long", o->dir);
+		return NULL;
+	}
+	if (make_dirs(o, e) != 0)
+		return NULL;
+	struct acme *a = mem_alloc(sizeof(*a));
+	*a = (struct acme){.o = *o};
+	(void)snprintf(a->config, sizeof(a->config), "%s/config", o->dir);
+	(void)snprintf(a->work, sizeof(a->work), "%s/work", o->dir);
+	(void)snprintf(a->logs, sizeof(a->logs), "%s/logs", o->dir);
+	(void)snprintf(a->ca, sizeof(a->ca), "REQUESTS_CA_BUNDLE=%s", o->ca_file ? o->ca_file : "");
+	return a;
+}
+
+static void run_free(struct acme_run *r)
+{
+	loop_watch_free(r->watch);
+	loop_timer_free(r->limit);
+	fs_close_fd(&r->out);
+	buf_fini(&r->line);
+	mem_free_ptr(&r);
+}
+
+static int reap(struct acme_run *r)
+{
+	int status = 0;
+	if (r->pid <= 0)
+		return 0;
+	/* what it started goes with it */
+	(void)kill(-r->pid, SIGKILL);
+	while (waitpid(r->pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	r->pid = 0;
+	return status;
+}
+
+void acme_free(struct acme *a)
+{
+	if (!a)
+		return;
+	if (a->run) {
+		(void)reap(a->run);
+		run_free(a->run);
+	}
+	mem_free_ptr(&a);
+}
+
+/* ---- words ---- */
+
+int64_t acme_retry_after_ms(struct str line)
+{
+	static const char word[] = "retry after ";
+	char text[20];
+	struct tm tm = {0};
+	size_t at = 0;
+	while (at + sizeof(word) - 1 <= line.n && !str_starts(str_from(line, at), str_c(word)))
+		at++;
+	struct str rest = str_from(line, at + sizeof(word) - 1);
+	if (rest.n < sizeof(text) - 1 ||
+	    !str_copy(str_slice(rest, 0, sizeof(text) - 1), text, sizeof(text)))
+		return 0;
+	text[10] = text[10] == 'T' ? ' ' : text[10];
+	const char *end = strptime(text, "%Y-%m-%d %H:%M:%S", &tm);
+	return end && *end == '\0' ? (int64_t)timegm(&tm) * 1000 : 0;
+}
+
+static void hear(struct acme_run *r, struct str line)
+{
+	int64_t after = acme_retry_after_ms(line);
+	line = str_trim(line);
+	if (after > r->limited_ms)
+		r->limited_ms = after;
+	if (line.n > 0 && r->cb.line)
+		r->cb.line(r->cb.ctx, line);
+}
+
+static void take_lines(struct acme_run *r)
+{
+	struct str rest = buf_view(&r->line), line;
+	size_t used = 0;
+	for (size_t end; (end = str_find(rest, '\n', 0)) != SIZE_MAX; used += end + 1) {
+		line = str_slice(rest, 0, end);
+		rest = str_from(rest, end + 1);
+		hear(r, line);
+	}
+	if (rest.n >= LINE_MAX_BYTES) {
+		hear(r, rest);
+		used += rest.n;
+	}
+	buf_drop_front(&r->line, used);
+}
+
+/* ---- a run ---- */
+
+static void end(struct acme_run *r)
+{
+	struct err e = r->why;
+	struct acme_callbacks cb = r->cb;
+	int64_t limited = r->limited_ms;
+	bool stopped = r->cancelled || r->expired;
+	int status = reap(r);
+	bool ok = !r->broken && !stopped && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (!ok && !r->broken) {
+		if (r->expired)
+			(void)err_set(&e, ERR_TIMEOUT, "certbot took longer than %d minutes",
+			    LIMIT_MS / 60000);
+		else if (r->cancelled)
+			(void)err_set(&e, ERR_CANCELLED, "certbot was stopped");
+		else if (limited > 0)
+			(void)err_set(&e, ERR_RATE, "the authority takes no more for now");
+		else
+			(void)err_set(&e, ERR_FAILED, "certbot did not get it (exit status %d)",
+			    WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+	}
+	r->owner->run = NULL;
+	run_free(r);
+	cb.ended(cb.ctx, limited, ok ? NULL : &e);
+}
+
+static void on_output(void *ctx)
+{
+	struct acme_run *r = ctx;
+	char *room = buf_reserve(&r->line, 4096);
+	ssize_t n = room ? read(r->out, room, 4096) : 0;
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n > 0) {
+		buf_commit(&r->line, (size_t)n);
+		take_lines(r);
+		return;
+	}
+	hear(r, buf_view(&r->line));
+	end(r);
+}
+
+static void on_limit(void *ctx)
+{
+	struct acme_run *r = ctx;
+	if (r->broken) {
+		end(r);
+		return;
+	}
+	r->expired = !r->cancelled;
+	(void)kill(-r->pid, SIGKILL); /* the end of its output follows */
+}
+
+void acme_cancel(struct acme_run *r)
+{
+	r->cancelled = true;
+	if (r->pid > 0)
+		(void)kill(-r->pid, SIGKILL);
+}
+
+struct line { /* of arguments; what is not a literal is a name that was validated, or an operator's
+		 setting */
+	const char *v[ARGS_MAX + 1];
+	size_t n;
+	char text[NAMES_MAX + 1][NAME_DOMAIN_MAX + 3];
+	size_t texts;
+};
+
+static void add(struct line *l, const char *word)
+{
+	if (l->n < ARGS_MAX)
+		l->v[l->n++] = word;
+}
+
+static int add_name(struct line *l, const char *flag, struct str s, struct err *e)
+{
+	if (l->texts > NAMES_MAX || !str_copy(s, l->text[l->texts], sizeof(l->text[0])))
+		return err_set(e, ERR_TOO_LARGE, "more than %u names, or one too long", NAMES_MAX);
+	add(l, flag);
+	add(l, l->text[l->texts++]);
+	return 0;
+}
+
+static int issue_line(struct acme *a, const struct acme_order *o, struct line *l, struct err *e)
+{
+	static const char *const fixed[] = {"certonly", "--non-interactive", "--agree-tos",
+	    "--no-eff-email", "--no-directory-hooks", "--force-renewal", "--renew-with-new-domains",
+	    "--key-type", "ecdsa", "--elliptic-curve", "secp256r1", "--preferred-challenges",
+	    "http", "--webroot"};
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
+		add(l, fixed[i]);
+	add(l, "--webroot-path");
+	add(l, a->o.webroot);
+	add(l, "--server");
+	add(l, o->staging ? a->o.staging_server : a->o.server);
+	if (a->o.mail && a->o.mail[0]) {
+		add(l, "--email");
+		add(l, a->o.mail);
+	} else {
+		add(l, "--register-unsafely-without-email");
+	}
+	for (size_t i = 0; i < o->name_count; i++)
+		if (name_domain(o->names[i], e) != 0 ||
+		    add_name(l, "--domain", o->names[i], e) != 0)
+			return -1;
+	return o->name_count > 0 ? 0 : err_set(e, ERR_INVALID, "there is no name to ask for");
+}
+
+static int make_line(struct acme *a, const struct acme_order *o, struct line *l, struct err *e)
+{
+	*l = (struct line){.n = 0};
+	add(l, "env");
+	add(l, "-i");
+	add(l, "PATH=/usr/bin:/bin");
+	add(l, "LANG=C.UTF-8");
+	add(l, "PYTHONDONTWRITEBYTECODE=1");
+	if (a->o.ca_file)
+		add(l, a->ca);
+	add(l, a->o.certbot);
+	if (name_project(o->project, e) != 0)
+		return -1;
+	if (o->what == ACME_ISSUE && issue_line(a, o, l, e) != 0)
+		return -1;
+	if (o->what == ACME_REVOKE) {
+		add(l, "revoke");
+		add(l, "--non-interactive");
+		add(l, "--delete-after-revoke");
+	}
+	add(l, "--config-dir");
+	add(l, a->config);
+	add(l, "--work-dir");
+	add(l, a->work);
+	add(l, "--logs-dir");
+	add(l, a->logs);
+	add(l, "--max-log-backups");
+	add(l, "20");
+	return add_name(l, "--cert-name", o->project, e);
+}
+
+static int spawn(struct acme_run *r, const struct line *l, struct err *e)
+{
+	int ends[2];
+	if (access(r->owner->o.certbot, X_OK) != 0) {
+		err_set(e, ERR_UNAVAILABLE, "there is no certbot at '%s'", r->owner->o.certbot);
+		return err_hint(e, "apt install certbot");
+	}
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make a pipe");
+	const struct launch_spec s = {.path = "/usr/bin/env",
+	    .argv = l->v,
+	    .fds = {-1, ends[1], ends[1], -1, -1, -1, -1},
+	    .tmp_parent = -1};
+	r->pid = launch_spawn(&s, e);
+	r->out = ends[0];
+	(void)close(ends[1]);
+	return r->pid > 0 ? 0 : -1;
+}
+
+static bool is_known(const struct acme *a, struct str project)
+{
+	char path[PATH_SIZE + 64];
+	(void)snprintf(path, sizeof(path), "%s/renewal/%.*s.conf", a->config, STR_ARG(project));
+	return access(path, F_OK) == 0;
+}
+
+struct acme_run *acme_start(
+    struct acme *a, const struct acme_order *o, const struct acme_callbacks *cb)
+{
+	static struct line l;
+	if (a->run)
+		return NULL;
+	struct acme_run *r = mem_alloc(sizeof(*r));
+	*r = (struct acme_run){.owner = a, .cb = *cb, .out = -1};
+	buf_init(&r->line, LINE_MAX_BYTES + 8192);
+	r->limit = loop_timer_new(a->o.loop, on_limit, r);
+	a->run = r;
+	int64_t now = clock_mono_ms();
+	if (make_line(a, o, &l, &r->why) != 0)
+		r->broken = true;
+	else if (o->what == ACME_REVOKE && !is_known(a, o->project))
+		r->broken = err_set(&r->why, ERR_NOT_FOUND, "certbot has no certificate '%.*s'",
+				STR_ARG(o->project)) < 0;
+	else if (spawn(r, &l, &r->why) != 0)
+		r->broken = true;
+	if (!r->broken)
+		r->watch = loop_watch_new(a->o.loop, r->out, on_output, r);
+	loop_timer_at(r->limit, r->broken ? now : now + LIMIT_MS);
+	return r;
+}
+
+/* ---- files ---- */
+
+static int read_file(const char *path, struct buf *b, const char *what, struct err *e)
+{
+	/* certbot's own links, in folders that are ours alone */
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+	(void)buf_reserve(b, 16384);
+	for (ssize_t n = 1; fd >= 0 && n > 0;) {
+		char *room = buf_reserve(b, 4096);
+		n = room ? read(fd, room, 4096) : -1;
+		if (n < 0)
+			return err_sys(
+			    e, ERR_IO, errno, "could not read the %s that certbot got", what);
+		buf_commit(b, (size_t)n);
+	}
+	return fd >= 0 ? 0
+		       : err_sys(e, ERR_IO, errno, "could not open the %s that certbot got", what);
+}
+
+int acme_read(struct acme *a, struct str project, struct buf *chain, struct buf *key, struct err *e)
+{
+	char path[PATH_SIZE + 64];
+	if (name_project(project, e) != 0)
+		return -1;
+	(void)snprintf(
+	    path, sizeof(path), "%s/live/%.*s/fullchain.pem", a->config, STR_ARG(project));
+	if (read_file(path, chain, "chain", e) != 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "%s/live/%.*s/privkey.pem", a->config, STR_ARG(project));
+	return read_file(path, key, "key", e);
+}
+
+int acme_forget(struct acme *a, struct str project, struct err *e)
+{
+	static const char *const folders[] = {"live", "archive", "renewal"};
+	char name[NAME_PROJECT_MAX + 8];
+	if (name_project(project, e) != 0)
+		return -1;
+	CLEANUP_FD int config = open(a->config, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; config >= 0 && i < sizeof(folders) / sizeof(*folders); i++) {
+		CLEANUP_FD int dir =
+		    openat(config, folders[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		(void)snprintf(name, sizeof(name), i < 2 ? "%.*s" : "%.*s.conf", STR_ARG(project));
+		if (dir >= 0 && fs_remove_tree(dir, name, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int open_challenges(struct acme *a)
+{
+	char path[PATH_SIZE];
+	(void)snprintf(path, sizeof(path), "%s/" CHALLENGES, a->o.webroot);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+int acme_token_put(struct acme *a, const char *token, struct err *e)
+{
+	CLEANUP_FD int dir = open_challenges(a);
+	if (dir < 0) {
+		if (make_dirs(&a->o, e) != 0)
+			return -1;
+		dir = open_challenges(a);
+	}
+	CLEANUP_FD int fd =
+	    dir < 0 ? -1 : openat(dir, token, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	if (fd < 0 || fchmod(fd, 0644) != 0)
+		return err_sys(e, ERR_IO, errno, "could not write below '%s'", a->o.webroot);
+	return fs_write_all(fd, token, strlen(token), e);
+}
+
+void acme_token_remove(struct acme *a, const char *token)
+{
+	CLEANUP_FD int dir = open_challenges(a);
+	if (dir >= 0)
+		(void)unlinkat(dir, token, 0);
+}

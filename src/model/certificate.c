@@ -1,0 +1,230 @@
+#include "model/certificate.h"
+
+#include "model/row.h"
+
+#include <assert.h>
+
+#define MINUTE_MS 60000
+#define RETRY_FIRST_MS (10 * MINUTE_MS)
+#define RETRY_MAX_MS (24 * 60 * (int64_t)MINUTE_MS)
+#define COLUMNS                                                                                    \
+	"c.project_id, p.name, c.origin, c.names, c.issuer, c.serial, c.not_before_ms, "           \
+	"c.not_after_ms, c.installed_ms, c.renew_ms, c.failures, c.error, c.limited_ms, c.told_ms"
+#define FROM " FROM certificate c JOIN project p ON p.id = c.project_id WHERE p.removed_ms = 0 AND "
+
+static const char *const origin_names[MODEL_ORIGIN_COUNT] = {"none", "acme", "staging", "import"};
+
+const char *model_origin_name(enum model_origin o)
+{
+	assert(o < MODEL_ORIGIN_COUNT);
+	return origin_names[o];
+}
+
+int64_t model_certificate_renew_at(int64_t not_before_ms, int64_t not_after_ms)
+{
+	return not_before_ms + (not_after_ms - not_before_ms) / 3 * 2;
+}
+
+int64_t model_certificate_retry_at(int64_t now_ms, int64_t failures, int64_t limited_ms)
+{
+	int64_t wait = RETRY_FIRST_MS;
+	for (int64_t i = 1; i < failures && wait < RETRY_MAX_MS; i++)
+		wait *= 2;
+	int64_t at = now_ms + (wait < RETRY_MAX_MS ? wait : RETRY_MAX_MS);
+	return at > limited_ms ? at : limited_ms;
+}
+
+static void fill(struct row *r, void *ret)
+{
+	*(struct model_certificate *)ret = (struct model_certificate){
+	    .project_id = row_i64(r, 0),
+	    .project = row_str(r, 1),
+	    .origin = (enum model_origin)row_enum(r, 2, origin_names, MODEL_ORIGIN_COUNT),
+	    .names = row_str(r, 3),
+	    .issuer = row_str(r, 4),
+	    .serial = row_str(r, 5),
+	    .not_before_ms = row_i64(r, 6),
+	    .not_after_ms = row_i64(r, 7),
+	    .installed_ms = row_i64(r, 8),
+	    .renew_ms = row_i64(r, 9),
+	    .failures = row_i64(r, 10),
+	    .error = row_str(r, 11),
+	    .limited_ms = row_i64(r, 12),
+	    .told_ms = row_i64(r, 13),
+	};
+}
+
+int model_certificate_get(struct store_db *db, struct arena *a, int64_t project_id,
+    struct model_viewer viewer, struct model_certificate *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT " COLUMNS FROM "c.project_id = $project AND " ROW_SEES("c", "project_id"), e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$project", project_id);
+	row_bind_viewer(q, viewer);
+	return row_get(q, a, fill, ret, e);
+}
+
+static int list(
+    struct store_stmt *q, struct arena *a, struct model_certificates *ret, struct err *e)
+{
+	struct row_list l;
+	if (row_list(q, a, sizeof(struct model_certificate), 0, fill, &l, e) < 0)
+		return -1;
+	ROW_LIST_INTO(ret, l);
+	return 0;
+}
+
+int model_certificate_list(struct store_db *db, struct arena *a, struct model_viewer viewer,
+    struct model_certificates *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT " COLUMNS FROM ROW_SEES("c", "project_id") " ORDER BY p.name LIMIT $limit", e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$limit", MODEL_PAGE_MAX);
+	row_bind_viewer(q, viewer);
+	return list(q, a, ret, e);
+}
+
+int model_certificate_put(struct store_db *db, const struct model_certificate *c, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO certificate(project_id, origin, names, issuer, serial, not_before_ms,"
+	    " not_after_ms, installed_ms, renew_ms, failures, error, limited_ms, told_ms)"
+	    " VALUES ($project, $origin, $names, $issuer, $serial, $before, $after, $installed,"
+	    " $renew, $failures, $error, $limited, $told) ON CONFLICT (project_id) DO UPDATE SET"
+	    " origin = $origin, names = $names, issuer = $issuer, serial = $serial,"
+	    " not_before_ms = $before, not_after_ms = $after, installed_ms = $installed,"
+	    " renew_ms = $renew, failures = $failures, error = $error, limited_ms = $limited,"
+	    " told_ms = $told",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$project", c->project_id);
+	store_bind_text(q, "$origin", str_c(model_origin_name(c->origin)));
+	row_bind_text(q, "$names", c->names);
+	row_bind_text(q, "$issuer", c->issuer);
+	row_bind_text(q, "$serial", c->serial);
+	store_bind_i64(q, "$before", c->not_before_ms);
+	store_bind_i64(q, "$after", c->not_after_ms);
+	store_bind_i64(q, "$installed", c->installed_ms);
+	store_bind_i64(q, "$renew", c->renew_ms);
+	store_bind_i64(q, "$failures", c->failures);
+	row_bind_text(q, "$error", c->error);
+	store_bind_i64(q, "$limited", c->limited_ms);
+	store_bind_i64(q, "$told", c->told_ms);
+	return store_exec(q, e);
+}
+
+static int of_project(struct store_db *db, const char *sql, int64_t project_id, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, sql, e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$project", project_id);
+	return store_exec(q, e);
+}
+
+int model_certificate_remove(struct store_db *db, int64_t project_id, struct err *e)
+{
+	return of_project(db, "DELETE FROM certificate WHERE project_id = $project", project_id, e);
+}
+
+int model_certificate_give(
+    struct store_db *db, int64_t project_id, struct str chain, struct str sealed_key, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO certificate(project_id, origin, names, issuer, serial, not_before_ms,"
+	    " not_after_ms, installed_ms, renew_ms, failures, error, limited_ms, told_ms, "
+	    "given_chain,"
+	    " given_key) VALUES ($project, 'none', '', '', '', 0, 0, 0, 0, 0, '', 0, 0, $chain, "
+	    "$key)"
+	    " ON CONFLICT (project_id) DO UPDATE SET given_chain = $chain, given_key = $key",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$project", project_id);
+	store_bind_text(q, "$chain", chain);
+	store_bind_blob(q, "$key", sealed_key);
+	return store_exec(q, e);
+}
+
+struct given {
+	struct str chain, key;
+};
+
+static void fill_given(struct row *r, void *ret)
+{
+	*(struct given *)ret = (struct given){row_str(r, 0), row_str(r, 1)};
+}
+
+int model_certificate_given(struct store_db *db, struct arena *a, int64_t project_id,
+    struct str *ret_chain, struct str *ret_key, struct err *e)
+{
+	struct given g;
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT given_chain, given_key FROM certificate WHERE project_id = $project AND"
+	    " given_chain <> ''",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$project", project_id);
+	int rc = row_get(q, a, fill_given, &g, e);
+	if (rc == 1) {
+		*ret_chain = g.chain;
+		*ret_key = g.key;
+	}
+	return rc;
+}
+
+int model_certificate_given_forget(struct store_db *db, int64_t project_id, struct err *e)
+{
+	return of_project(db,
+	    "UPDATE certificate SET given_chain = '', given_key = NULL WHERE project_id = $project",
+	    project_id, e);
+}
+
+int model_certificate_take_due(struct store_db *db, struct arena *a, int64_t now_ms,
+    int64_t again_ms, uint32_t max, struct model_certificates *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT " COLUMNS FROM
+	    "c.renew_ms > 0 AND c.renew_ms <= $now ORDER BY c.renew_ms LIMIT $max",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$now", now_ms);
+	store_bind_i64(q, "$max", max);
+	if (list(q, a, ret, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ret->n; i++) {
+		ret->v[i].renew_ms = again_ms;
+		if (model_certificate_put(db, &ret->v[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int model_certificate_take_ending(struct store_db *db, struct arena *a, int64_t now_ms,
+    int64_t until_ms, int64_t told_before_ms, struct model_certificates *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT " COLUMNS FROM "c.installed_ms > 0 AND c.not_after_ms < $until AND"
+	    " c.told_ms < $told ORDER BY c.not_after_ms LIMIT $max",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$until", until_ms);
+	store_bind_i64(q, "$told", told_before_ms);
+	store_bind_i64(q, "$max", MODEL_PAGE_MAX);
+	if (list(q, a, ret, e) < 0)
+		return -1;
+	for (size_t i = 0; i < ret->n; i++) {
+		ret->v[i].told_ms = now_ms;
+		if (model_certificate_put(db, &ret->v[i], e) < 0)
+			return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,96 @@
+/* rooms: base crypto text store model loop edge */
+/* Certificates over time: when the next try is, what an authority's words mean; the rows that
+ * remember it. */
+#include "edge/acme.h"
+#include "model/certificate.h"
+#include "model_fixture.h"
+
+#define HOUR_MS (3600 * (int64_t)1000)
+#define DAY_MS (24 * HOUR_MS)
+
+static void test_times(void **state)
+{
+	(void)state;
+	/* 90 days: after 60 */
+	assert_int_equal(model_certificate_renew_at(1000, 1000 + 90 * DAY_MS), 1000 + 60 * DAY_MS);
+	assert_int_equal(model_certificate_retry_at(0, 1, 0), HOUR_MS / 6);
+	assert_int_equal(model_certificate_retry_at(0, 2, 0), HOUR_MS / 3);
+	assert_int_equal(model_certificate_retry_at(0, 40, 0), DAY_MS);
+	assert_int_equal(model_certificate_retry_at(5, INT64_MAX, 0), 5 + DAY_MS);
+	assert_int_equal(model_certificate_retry_at(0, 1, 2 * DAY_MS), 2 * DAY_MS);
+}
+
+static void test_retry_after(void **state)
+{
+	(void)state;
+	static const char text[] = "Error creating new order :: too many certificates (5) already "
+				   "issued for this exact set of "
+				   "identifiers in the last 168h0m0s, retry after 2026-11-27 "
+				   "10:00:01 UTC: see https://letsencrypt.org";
+	assert_int_equal(acme_retry_after_ms(str_c(text)), 1795773601000);
+	assert_int_equal(
+	    acme_retry_after_ms(STR("retry after 2026-11-27T10:00:01Z")), 1795773601000);
+	assert_int_equal(
+	    acme_retry_after_ms(STR("retry after 2026-11-27T10:00:01.5Z")), 1795773601000);
+	static const char *const none[] = {"", "retry after", "retry after ",
+	    "retry after tomorrow, whenever that is", "2026-11-27 10:00:01 UTC",
+	    "retry after 2026-13-27 10:00:01 UTC", "retry after 2026-11-27 1"};
+	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++)
+		assert_int_equal(acme_retry_after_ms(str_c(none[i])), 0);
+}
+
+UNIT(rows)
+{
+	struct model_certificate c = {.origin = MODEL_ORIGIN_ACME,
+				     .names = STR("shop.test www.shop.test"),
+				     .issuer = STR("x"),
+				     .serial = STR("01"),
+				     .not_before_ms = 1,
+				     .not_after_ms = 100 * DAY_MS,
+				     .installed_ms = 2,
+				     .renew_ms = 50},
+				 got;
+	struct model_certificates list;
+	struct str chain, key;
+	c.project_id = fixture_project(db, "shop", e);
+	CHECK(c.project_id > 0);
+	CHECK(model_certificate_get(db, a, c.project_id, MODEL_EVERYTHING, &got, e) == 0);
+	CHECK(model_certificate_put(db, &c, e) == 0);
+	CHECK(model_certificate_get(db, a, c.project_id, MODEL_EVERYTHING, &got, e) == 1);
+	CHECK(str_eq(got.names, c.names) && got.renew_ms == 50 && got.origin == MODEL_ORIGIN_ACME);
+	/* taken once: the next time is later, until its task says better */
+	CHECK(model_certificate_take_due(db, a, 49, 1000, 5, &list, e) == 0 && list.n == 0);
+	CHECK(model_certificate_take_due(db, a, 50, 1000, 5, &list, e) == 0 && list.n == 1);
+	CHECK(model_certificate_take_due(db, a, 50, 1000, 5, &list, e) == 0 && list.n == 0);
+	/* told once a day */
+	CHECK(model_certificate_take_ending(db, a, DAY_MS, 101 * DAY_MS, 1, &list, e) == 0 &&
+	      list.n == 1);
+	CHECK(model_certificate_take_ending(db, a, DAY_MS, 101 * DAY_MS, 1, &list, e) == 0 &&
+	      list.n == 0);
+	CHECK(model_certificate_take_ending(
+		  db, a, 3 * DAY_MS, 101 * DAY_MS, 2 * DAY_MS, &list, e) == 0 &&
+	      list.n == 1);
+	CHECK(model_certificate_take_ending(db, a, 9 * DAY_MS, 99 * DAY_MS, 8 * DAY_MS, &list, e) ==
+		  0 &&
+	      list.n == 0);
+	/* what is given stands beside what is installed, and goes */
+	CHECK(model_certificate_given(db, a, c.project_id, &chain, &key, e) == 0);
+	CHECK(model_certificate_give(db, c.project_id, STR("chain"), STR("\x01sealed"), e) == 0);
+	CHECK(model_certificate_put(db, &c, e) == 0);
+	CHECK(model_certificate_given(db, a, c.project_id, &chain, &key, e) == 1 &&
+	      str_eq(key, STR("\x01sealed")));
+	CHECK(model_certificate_given_forget(db, c.project_id, e) == 0);
+	CHECK(model_certificate_given(db, a, c.project_id, &chain, &key, e) == 0);
+	CHECK(model_certificate_list(db, a, MODEL_EVERYTHING, &list, e) == 0 && list.n == 1);
+	CHECK(model_certificate_remove(db, c.project_id, e) == 0);
+	CHECK(model_certificate_get(db, a, c.project_id, MODEL_EVERYTHING, &got, e) == 0);
+	return 0;
+}
+TEST_OF(rows)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_times),
+	    cmocka_unit_test(test_retry_after), cmocka_unit_test(test_rows)};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
