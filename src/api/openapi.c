@@ -2,6 +2,7 @@
 #include "api/call.h"
 #include "api/schema.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -277,10 +278,15 @@ static void components_put(struct json_out *w)
 	json_close_object(w);
 }
 
-void api_openapi_write(struct buf *b)
+/* The same for everybody as long as the program runs, and asked for without a token: it is made
+ * once, so that whoever asks for it again and again costs a copy. */
+static struct buf document;
+
+static void document_make(void)
 {
 	struct json_out w;
-	json_out_init(&w, b);
+	buf_init(&document, 1u << 20);
+	json_out_init(&w, &document);
 	json_open_object(&w, NULL);
 	json_put_str(&w, "openapi", STR("3.1.0"));
 	json_open_object(&w, "info");
@@ -290,4 +296,11 @@ void api_openapi_write(struct buf *b)
 	paths_put(&w);
 	components_put(&w);
 	json_close_object(&w);
+}
+
+void api_openapi_write(struct buf *b)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	(void)pthread_once(&once, document_make);
+	buf_str(b, buf_view(&document));
 }
