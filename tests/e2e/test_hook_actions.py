@@ -230,7 +230,7 @@ def test_pull_requests(site, shop, github_api):
     assert states(e) == [("check", "done")] and e["ref"] == "refs/pull/7/head" and e["after"] == head, e
     wait_until(lambda: told_states(github_api, head)[-1:] == [("success", "slipway/shop/checks")])
     assert check_log(site, e["task"]) == "seen OPEN BUILD_TOKEN cache passed"
-    assert live(site) == before
+    assert live(site) == before and not [r for r in site.api("GET", "/projects/shop/releases")["items"] if r["commit"] == head]
     fork = offer(shop, 8, {"check.py": CHECK.format(code=0) + "# a stranger's\n"})
     answer = send(site, "pulls", made["secret"], pull(8, fork, fork=True), event="pull_request")
     assert answer.json["note"] == "a pull request from another repository"
