@@ -293,25 +293,27 @@ int data_by_user(struct store_db *db, int64_t user, int64_t limit, int64_t offse
 	return rows(q, each, ctx, e);
 }
 
-/* At most limit + offset of each author, from the index, then merged: not all that they ever said.
- */
+/* Of each author what is as new as the last one that could be shown, from the index, then merged:
+ * not all that they ever said. Written so that both databases take each author's date first and
+ * then a range of the index. */
 int data_personal(struct store_db *db, int64_t user, int64_t limit, int64_t offset,
     data_row_fn *each, void *ctx, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "SELECT " ROW
-	    " FROM (SELECT CAST($me AS BIGINT) AS author_id UNION SELECT whom_id FROM follower"
-	    " WHERE who_id = $me) f"
-	    " JOIN message m ON m.message_id IN (SELECT n.message_id FROM message n"
-	    "  WHERE n.author_id = f.author_id AND n.flagged = 0"
-	    "  ORDER BY n.pub_date DESC, n.message_id DESC LIMIT $deep)"
+	    "SELECT " ROW " FROM (SELECT a.author_id, coalesce((SELECT n.pub_date FROM message n"
+	    "   WHERE n.author_id = a.author_id AND n.flagged = 0"
+	    "   ORDER BY n.pub_date DESC, n.message_id DESC LIMIT 1 OFFSET $deep), 0) AS since"
+	    "  FROM (SELECT CAST($me AS BIGINT) AS author_id UNION SELECT whom_id FROM follower"
+	    "   WHERE who_id = $me) a) f"
+	    " JOIN message m ON m.author_id = f.author_id AND m.flagged = 0"
+	    "  AND m.pub_date >= f.since"
 	    " JOIN \"user\" u ON u.user_id = m.author_id"
 	    " ORDER BY m.pub_date DESC, m.message_id DESC LIMIT $limit OFFSET $offset",
 	    e);
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$me", user);
-	store_bind_i64(q, "$deep", limit + offset);
+	store_bind_i64(q, "$deep", limit + offset - 1);
 	store_bind_i64(q, "$limit", limit);
 	store_bind_i64(q, "$offset", offset);
 	return rows(q, each, ctx, e);
