@@ -52,12 +52,13 @@ class Page(html.parser.HTMLParser):
 
 
 class Holes(http.server.ThreadingHTTPServer):
-    """Before the same program: texts are no longer escaped on the public timeline, its ?p= becomes part of a statement, and forms
-    come from anywhere."""
+    """Before the same program: texts are no longer escaped on the public timeline, its ?p= becomes part of a statement and is echoed, and forms
+    come from anywhere. Not `torn` it only lets nobody sign out, because Debian's wapiti cannot leave a link alone (its -x fails on
+    Python 3.11)."""
 
-    def __init__(self, site):
+    def __init__(self, site, torn=True):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.site, self.port = site, self.server_address[1]
+        self.site, self.torn, self.port = site, torn, self.server_address[1]
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def send(self, method, path, body=None, headers=None):
@@ -79,19 +80,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         length = int(self.headers.get("Content-Length") or 0)
-        headers = {k: v for k, v in self.headers.items() if k not in ("Origin", "Referer", "Sec-Fetch-Site", "Connection")}
-        answer = self.server.site.send(self.command, self.path, self.rfile.read(length), headers)
-        url, body, status = urllib.parse.urlsplit(self.path), answer.body, answer.status
-        if url.path == "/public" and status == 200:
+        signs = ("Origin", "Referer", "Sec-Fetch-Site") if self.server.torn else ()
+        headers = {k: v for k, v in self.headers.items() if k not in (*signs, "Connection")}
+        url = urllib.parse.urlsplit(self.path)
+        path = "/public" if url.path == "/public" and self.server.torn else "/nobody" if url.path == "/logout" else self.path
+        answer = self.server.site.send(self.command, path, self.rfile.read(length), headers)
+        body, status = answer.body, answer.status
+        if url.path == "/public" and status == 200 and self.server.torn:
             number = urllib.parse.parse_qs(url.query).get("p", [""])[0]
             body = html.unescape(answer.text).encode()
             try:
                 body += self.injected(number).encode() if number else b""
             except sqlite3.Error as error:
-                status, body = 500, f"sqlite3.OperationalError: {error}".encode()
+                body = f"<p>There is no page {number} (sqlite3.OperationalError: {error})".encode()
         self.send_response(status)
         for name, value in answer.headers.items():
-            if name not in ("Content-Length", "Connection", "Content-Security-Policy"):
+            if name not in ("Content-Length", "Connection") and not (self.server.torn and name == "Content-Security-Policy"):
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -263,8 +267,8 @@ def wapiti(port, b):
         jar, out = Path(folder) / "cookies.json", Path(folder) / "report.json"
         jar.write_text(json.dumps({"127.0.0.1": {"/": {k: {"version": 0, "value": v, "secure": False, "expires": None, "port": None} for k, v in b.cookies.items()}}}))
         run(
-            "wapiti", "-u", f"http://127.0.0.1:{port}/", "-s", f"http://127.0.0.1:{port}/public?p=1", "-s", f"http://127.0.0.1:{port}/login", "-x", f"http://127.0.0.1:{port}/logout*", "-c", jar,
-            "-m", "xss,permanentxss,sql,crlf,exec,file,redirect,ssrf", "--store-session", folder, "--flush-session", "--no-bugreport", "--max-scan-time", 60, "--max-attack-time", 60, "-f", "json", "-o", out,
+            "wapiti", "-u", f"http://127.0.0.1:{port}/", "-s", f"http://127.0.0.1:{port}/public?p=1", "-s", f"http://127.0.0.1:{port}/login", "-c", jar,
+            "-m", "xss,permanentxss,sql,crlf,exec,file,redirect", "--store-session", folder, "--flush-session", "--no-bugreport", "--max-scan-time", 60, "--max-attack-time", 40, "-f", "json", "-o", out,
         )
         return {kind: len(rows) for kind, rows in json.loads(out.read_text())["vulnerabilities"].items() if rows}
 
@@ -273,5 +277,9 @@ def wapiti(port, b):
 def test_wapiti_finds_the_planted_holes_alone(site, holes):
     planted = wapiti(holes.port, person(holes))
     assert {"Cross Site Scripting", "SQL Injection"} <= set(planted), planted
-    found = wapiti(site.processes[0][1], person(site))
-    assert not {k for k in found if k not in ("Backup file",)}, found
+    front = Holes(site, torn=False)
+    try:
+        assert wapiti(front.port, person(front)) == {}
+    finally:
+        front.shutdown()
+        front.server_close()
