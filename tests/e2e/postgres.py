@@ -1,4 +1,5 @@
-"""A PostgreSQL server of the test's own, from the installed package: in a temporary folder, on a socket there, without fsync unless asked."""
+"""A PostgreSQL server of the test's own, from the installed package: in a temporary folder, on a socket there or, for
+tenants, who do not see that folder, on a port; without fsync unless asked."""
 import glob
 import os
 import pwd
@@ -11,10 +12,10 @@ from pathlib import Path
 
 
 class Postgres:
-    def __init__(self, fsync=False):
+    def __init__(self, fsync=False, port=None):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
         assert found, "PostgreSQL is not installed: tools/install-deps test"
-        self.bin, self.fsync = Path(found[-1]).parent, fsync
+        self.bin, self.fsync, self.port = Path(found[-1]).parent, fsync, port
         self.dir = Path(tempfile.mkdtemp(prefix="slipway-pg-"))
         self.user = {}
         if os.geteuid() == 0:  # the server refuses to be root
@@ -31,22 +32,24 @@ class Postgres:
     def start(self):
         log = open(self.dir / "log", "ab")
         self.process = subprocess.Popen(
-            [self.bin / "postgres", "-D", self.dir / "data", "-k", self.dir, "-c", "listen_addresses=", "-c", f"fsync={'on' if self.fsync else 'off'}", "-c", "max_connections=200"],
+            [self.bin / "postgres", "-D", self.dir / "data", "-k", self.dir, "-c", "listen_addresses=" + ("127.0.0.1" if self.port else ""), "-p", str(self.port or 5432), "-c", f"fsync={'on' if self.fsync else 'off'}", "-c", "max_connections=200"],
             cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.user,
         )
         log.close()
         for _ in range(500):
-            if subprocess.run([self.bin / "pg_isready", "-q", "-h", self.dir], **self.user).returncode == 0:
+            if subprocess.run([self.bin / "pg_isready", "-q", "-h", self.dir, "-p", str(self.port or 5432)], **self.user).returncode == 0:
                 return
             time.sleep(0.02)
         raise AssertionError((self.dir / "log").read_text())
 
     def url(self, database):
+        if self.port:
+            return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
         return f"postgresql:///{database}?host={self.dir}&user=postgres"
 
     def database(self, name):
         """Makes it; its URL."""
-        self.run("createdb", "-h", self.dir, "-U", "postgres", name)
+        self.run("createdb", "-h", self.dir, "-p", str(self.port or 5432), "-U", "postgres", name)
         return self.url(name)
 
     def kill(self):

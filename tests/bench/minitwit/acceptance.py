@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "e2e"))
 import minitwit_project as minitwit  # noqa: E402
-from harness import BUILD, GitServer, Platform  # noqa: E402
+from harness import BUILD, GitServer, Platform, free_port  # noqa: E402
 from postgres import Postgres  # noqa: E402
 
 REQUESTS = 12150558
@@ -33,8 +33,7 @@ def start_database(platform, kind):
     """The server, started and told to the project; None for SQLite, which needs neither."""
     if kind == "sqlite":
         return None
-    server = Postgres(fsync=True)
-    server.dir.chmod(0o755)  # its socket lies there
+    server = Postgres(fsync=True, port=free_port())
     platform.cli("env", "set", minitwit.NAME, "DATABASE_URL=" + server.database("minitwit"))
     return server
 
