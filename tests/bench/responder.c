@@ -24,7 +24,7 @@ enum { CONNECTIONS_MAX = 4096, BUFFER_BYTES = 65536, EVENTS = 256, THREADS_MAX =
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 static size_t left[CONNECTIONS_MAX]; /* of the body under way, by descriptor */
 
-static void die(const char *what)
+static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "responder: %s: %s\n", what, strerror(errno));
 	exit(2);
@@ -75,8 +75,8 @@ static void *serve(void *arg)
 	int listener = *(int *)arg, poller = epoll_create1(EPOLL_CLOEXEC);
 	struct epoll_event ev[EVENTS],
 	    own = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.fd = listener};
-	char *buffer = malloc(BUFFER_BYTES);
-	if (!buffer || poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &own) != 0)
+	static _Thread_local char buffer[BUFFER_BYTES];
+	if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &own) != 0)
 		die("start");
 	for (;;) {
 		int n = epoll_wait(poller, ev, EVENTS, -1);
@@ -86,7 +86,7 @@ static void *serve(void *arg)
 				accept_one(poller, listener);
 				continue;
 			}
-			ssize_t got = recv(fd, buffer, BUFFER_BYTES, 0);
+			ssize_t got = recv(fd, buffer, sizeof(buffer), 0);
 			if (got < 0 && errno == EAGAIN)
 				continue;
 			if (got <= 0 || take(fd, buffer, (size_t)got) != 0)
