@@ -31,24 +31,23 @@ static _Noreturn void die(const char *what)
 }
 
 /* How many of the n bytes belong to bodies and heads; answers each request that ends in them. */
-static int take(int fd, const char *p, size_t n)
+static int take(int fd, const char *all, size_t n)
 {
 	static const char name[] = "Content-Length: ";
-	while (n > 0) {
+	size_t at = 0;
+	while (at < n) {
 		if (left[fd] == 0) {
-			const char *end = memmem(p, n, "\r\n\r\n", 4);
+			const char *end = memmem(&all[at], n - at, "\r\n\r\n", 4);
 			if (!end)
 				return -1;
-			size_t head = (size_t)(end - p) + 4;
-			const char *length = memmem(p, head, name, sizeof(name) - 1);
+			size_t head = (size_t)(end - &all[at]) + 4;
+			const char *length = memmem(&all[at], head, name, sizeof(name) - 1);
 			left[fd] = length ? strtoul(length + sizeof(name) - 1, NULL, 10) : 0;
-			p += head;
-			n -= head;
+			at += head;
 		}
-		size_t piece = left[fd] < n ? left[fd] : n;
+		size_t piece = left[fd] < n - at ? left[fd] : n - at;
 		left[fd] -= piece;
-		p += piece;
-		n -= piece;
+		at += piece;
 		if (left[fd] == 0 &&
 		    send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL) != sizeof(answer) - 1)
 			return -1;
