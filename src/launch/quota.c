@@ -16,7 +16,8 @@
  * node is needed. */
 static int ask(int fd, int what, uid_t user, void *block)
 {
-	return (int)syscall(SYS_quotactl_fd, fd, (unsigned)QCMD(what, USRQUOTA), user, block);
+	unsigned command = (unsigned)what << SUBCMDSHIFT | USRQUOTA; /* QCMD overflows an int */
+	return (int)syscall(SYS_quotactl_fd, fd, command, user, block);
 }
 
 static int open_dir(const char *dir, struct err *e)

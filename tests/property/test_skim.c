@@ -16,8 +16,7 @@ static const char *const seeds[] = {
     "{\"ref\":\"a\\u00e9\\ud83d\\ude00b\",\"x\":[1,2,{\"y\":null}],\"after\":true}", "{}",
     "{\"a\":[[],{}],\"b\":{\"c\":-1.5e+10}}", "{\"ref\":[]}", "[1]", "{\"a\":01}", "{\"a\":1,}",
     "{\"ref\":{\"ref\":1},\"z\":\"\xc3\xa9\"}",
-    "{\"z\":[\"more than any step of sixteen "
-    "bytes\"],\"ref\":\"refs/heads/a-branch-with-a-long-name\"}"};
+    "{\"z\":[\"more than any step of 16 bytes\"],\"ref\":\"refs/heads/a-branch-with-a-long-name\"}"};
 static const char bytes[] = "{}[]\",:\\0129truefalsn-.eE \n\x01\xff\xc3";
 
 static size_t damage(char *b, const char *seed, unsigned *rng)
