@@ -111,8 +111,8 @@ static int begin_unit(struct work *w, struct store_db *db, struct err *e)
 	int rc = model_branch_head_get(db, &w->a, w->project.id, branch_of(w), &head, e);
 	bool rebuild = w->st.flow == DEPLOY_FLOW_CHECK || w->in.force || w->in.plan_only ||
 		       w->in.archive.n > 0 || w->project.live == 0;
-	bool seen = w->in.look || (head.ok && !rebuild);
-	if (rc == 1 && seen && w->source.type == SOURCE_GIT)
+	bool seen = rc == 1 && (w->in.look || (head.ok && !rebuild));
+	if (seen && w->source.type == SOURCE_GIT)
 		w->source.unless_commit = head.commit;
 	return rc < 0 ? -1 : 0;
 }
