@@ -39,6 +39,7 @@ struct api_context {
 				   '/' behind */
 	const char *edge_scheme; /* "http": of the addresses shown for projects */
 	uint16_t edge_port;	 /* shown unless it is the scheme's own; 0: not shown */
+	uint16_t edge_https_port; /* of projects with a certificate that browsers trust; 0: no HTTPS */
 	bool edge_localhost;	 /* every project also answers as NAME.localhost */
 	int64_t started_ms;	 /* wall clock, for the metrics */
 };

@@ -65,6 +65,7 @@ int api_project_show(
 	if (found <= 0)
 		return found < 0 ? -1 : api_absent("project", c->who->project, e);
 	if (model_domain_list(db, c->r->arena, id, STR(""), viewer, &domains, e) < 0 ||
+	    model_certificate_get(db, c->r->arena, id, viewer, &x.certificate, e) < 0 ||
 	    access_role_on(db, c->who, id, &x.role, e) < 0)
 		return -1;
 	struct str *hosts = arena_array(c->r->arena, domains.n + 1, sizeof(*hosts));

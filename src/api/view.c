@@ -31,16 +31,18 @@ static void source_json(struct json_out *w, const struct model_project *p)
 	json_close_object(w);
 }
 
-static void url_put(struct api_call *c, struct str host)
+static void url_put(
+    struct api_call *c, const struct model_certificate *certificate, struct str host)
 {
 	const struct api_context *cx = c->cx;
-	const char *scheme = cx->edge_scheme ? cx->edge_scheme : "http";
-	uint16_t usual = strcmp(scheme, "https") == 0 ? 443 : 80;
+	bool secure = cx->edge_https_port && model_certificate_serves(certificate, host);
+	const char *scheme = secure ? "https" : cx->edge_scheme ? cx->edge_scheme : "http";
+	uint16_t port = secure ? cx->edge_https_port : cx->edge_port,
+		 usual = strcmp(scheme, "https") == 0 ? 443 : 80;
 	char url[320];
 	int n;
-	if (cx->edge_port && cx->edge_port != usual)
-		n = snprintf(
-		    url, sizeof(url), "%s://%.*s:%u/", scheme, STR_ARG(host), cx->edge_port);
+	if (port && port != usual)
+		n = snprintf(url, sizeof(url), "%s://%.*s:%u/", scheme, STR_ARG(host), port);
 	else
 		n = snprintf(url, sizeof(url), "%s://%.*s/", scheme, STR_ARG(host));
 	if (n > 0 && (size_t)n < sizeof(url))
@@ -55,11 +57,11 @@ static void urls_json(
 	bool listed = !c->cx->edge_localhost;
 	snprintf(local, sizeof(local), "%.*s.localhost", STR_ARG(p->name));
 	for (size_t i = 0; x->domains && i < x->domain_count; i++) {
-		url_put(c, x->domains[i]);
+		url_put(c, &x->certificate, x->domains[i]);
 		listed |= str_eq_c(x->domains[i], local);
 	}
 	if (!listed)
-		url_put(c, str_c(local));
+		url_put(c, &x->certificate, str_c(local));
 	json_close_array(&c->w);
 }
 

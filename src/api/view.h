@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/call.h"
+#include "model/certificate.h"
 #include "model/project.h"
 #include "model/release.h"
 #include "model/step.h"
@@ -19,6 +20,7 @@ struct api_project_extra {
 	const struct model_task *task; /* may be NULL */
 	bool with_task;
 	struct str detected; /* kind of the live release; empty: none */
+	struct model_certificate certificate;
 };
 void api_project_json(
     struct api_call *c, const struct model_project *p, const struct api_project_extra *x);

@@ -309,6 +309,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .run_dir = d->settings.run,
 	    .spool_dir = d->layout.spool,
 	    .edge_port = d->settings.edge_port,
+	    .edge_https_port = d->settings.https_port,
 	    .edge_scheme = "http",
 	    .notify = a->notify,
 	    .acme = d->acme,
@@ -533,6 +534,7 @@ static int daemon_open(struct daemon *d, struct err *e)
 	d->api.spool_dir = d->layout.spool;
 	d->api.edge_scheme = "http";
 	d->api.edge_port = d->settings.edge_port;
+	d->api.edge_https_port = d->settings.https_port;
 	d->api.edge_localhost = true;
 	if (keeper_open(d, e) != 0 || layout_drop(&d->layout, &d->settings, e) != 0 ||
 	    store_parts_open(d, e) != 0 || engine_open(d, e) != 0)

@@ -37,6 +37,7 @@ struct deploy_options {
 	    *spool_dir; /* spool: uploaded archives, ARCHIVE-ID.tar */
 	uint16_t
 	    edge_port; /* of the addresses shown, unless it is the scheme's own; 0: not shown */
+	uint16_t edge_https_port;   /* the same of projects with a certificate that browsers trust */
 	const char *edge_scheme;    /* "http": what the edge says in X-Forwarded-Proto */
 	struct notify *notify;	    /* NULL: nobody is woken */
 	struct acme *acme;	    /* NULL: no certificates from authorities */

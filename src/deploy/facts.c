@@ -104,9 +104,8 @@ int facts_load(struct work *w, struct store_db *db, struct err *e)
 		return -1;
 	if (pick_domain(w, e) != 0 || pick_release(w, db, e) != 0)
 		return -1;
-	if (w->st.flow == DEPLOY_FLOW_CERTIFICATE &&
-	    model_certificate_get(
-		db, &w->a, w->project.id, MODEL_EVERYTHING, &w->certificate, e) < 0)
+	if (model_certificate_get(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->certificate, e) <
+	    0)
 		return -1;
 	return load_release(w, db, e);
 }

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -132,15 +133,17 @@ static void put_receipt(struct json_out *j, struct work *w)
 
 struct str report_url(const struct work *w, struct arena *a)
 {
-	uint16_t port = w->d->o.edge_port,
-		 own = str_eq_c(STR("https"), w->d->o.edge_scheme) ? 443 : 80;
+	const struct deploy_options *o = &w->d->o;
 	if (w->first_domain.n == 0)
 		return STR("");
-	char *url = port == 0 || port == own ? arena_printf(a, "%s://%.*s", w->d->o.edge_scheme,
-						   STR_ARG(w->first_domain))
-					     : arena_printf(a, "%s://%.*s:%u", w->d->o.edge_scheme,
-						   STR_ARG(w->first_domain), port);
-	return str_c(url);
+	bool secure =
+	    o->edge_https_port && model_certificate_serves(&w->certificate, w->first_domain);
+	const char *scheme = secure ? "https" : o->edge_scheme;
+	uint16_t port = secure ? o->edge_https_port : o->edge_port,
+		 own = strcmp(scheme, "https") == 0 ? 443 : 80;
+	return str_c(port == 0 || port == own
+			 ? arena_printf(a, "%s://%.*s", scheme, STR_ARG(w->first_domain))
+			 : arena_printf(a, "%s://%.*s:%u", scheme, STR_ARG(w->first_domain), port));
 }
 
 static void put_url(struct json_out *j, struct work *w)

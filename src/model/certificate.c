@@ -20,6 +20,21 @@ const char *model_origin_name(enum model_origin o)
 	return origin_names[o];
 }
 
+bool model_certificate_serves(const struct model_certificate *c, struct str host)
+{
+	struct str rest = c->names, name;
+	if (c->origin != MODEL_ORIGIN_ACME && c->origin != MODEL_ORIGIN_IMPORT)
+		return false;
+	while (rest.n > 0 && str_next(&rest, ' ', &name)) {
+		size_t dot = str_find(host, '.', 0);
+		bool wild = str_starts(name, STR("*.")) && dot != SIZE_MAX &&
+			    str_eq(str_from(name, 1), str_from(host, dot));
+		if (wild || str_eq(name, host))
+			return true;
+	}
+	return false;
+}
+
 int64_t model_certificate_renew_at(int64_t not_before_ms, int64_t not_after_ms)
 {
 	return not_before_ms + (not_after_ms - not_before_ms) / 3 * 2;

@@ -63,6 +63,9 @@ int model_certificate_take_ending(struct store_db *db, struct arena *a, int64_t 
     int64_t until_ms, int64_t told_before_ms, struct model_certificates *ret,
     struct err *e) WARN_UNUSED;
 
+/* Browsers find this host in it: it is from an authority or a person, and names the host. */
+bool model_certificate_serves(const struct model_certificate *c, struct str host);
+
 /* Two thirds of its life. */
 int64_t model_certificate_renew_at(int64_t not_before_ms, int64_t not_after_ms);
 /* After the n-th failure in a row (from 1): 10 minutes, doubled each time, at most a day; not

@@ -117,6 +117,8 @@ def test_issue(world):
         assert world.https(name, world.root) == (200, "hello")
         moved = p.get(name, "/a?b=c")
         assert moved.status == 308 and moved.headers["Location"] == f"https://{name}:{p.https_port}/a?b=c"
+    urls = p.api("GET", "/projects/shop")["urls"]
+    assert f"https://{NAME}:{p.https_port}/" in urls and not any(u.startswith(f"http://{NAME}") for u in urls), urls
     # the project's own name has no certificate of an authority's, and needs none
     assert p.get("shop.localhost", "/").status == 200
     begin, end, again = (time.mktime(time.strptime(shown[k][:19], "%Y-%m-%dT%H:%M:%S")) for k in ("not_before", "not_after", "next_try_at"))

@@ -20,6 +20,23 @@ static void test_times(void **state)
 	assert_int_equal(model_certificate_retry_at(0, 1, 2 * DAY_MS), 2 * DAY_MS);
 }
 
+static void test_whom_it_serves(void **state)
+{
+	(void)state;
+	struct model_certificate c = {
+	    .origin = MODEL_ORIGIN_ACME, .names = STR("shop.example.org *.wild.example.org")};
+	assert_true(model_certificate_serves(&c, STR("shop.example.org")));
+	assert_true(model_certificate_serves(&c, STR("a.wild.example.org")));
+	assert_false(model_certificate_serves(&c, STR("wild.example.org")));
+	assert_false(model_certificate_serves(&c, STR("a.b.wild.example.org")));
+	assert_false(model_certificate_serves(&c, STR("shop.example.or")));
+	assert_false(model_certificate_serves(&c, STR("")));
+	c.origin = MODEL_ORIGIN_STAGING;
+	assert_false(model_certificate_serves(&c, STR("shop.example.org")));
+	c = (struct model_certificate){0};
+	assert_false(model_certificate_serves(&c, STR("shop.example.org")));
+}
+
 static void test_retry_after(void **state)
 {
 	(void)state;
@@ -91,6 +108,7 @@ TEST_OF(rows)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_times),
-	    cmocka_unit_test(test_retry_after), cmocka_unit_test(test_rows)};
+	    cmocka_unit_test(test_whom_it_serves), cmocka_unit_test(test_retry_after),
+	    cmocka_unit_test(test_rows)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
