@@ -337,13 +337,11 @@ struct acme_run *acme_start(
 	r->limit = loop_timer_new(a->o.loop, on_limit, r);
 	a->run = r;
 	int64_t now = clock_mono_ms();
-	if (make_line(a, o, &l, &r->why) != 0)
-		r->broken = true;
-	else if (o->what == ACME_REVOKE && !is_known(a, o->project))
-		r->broken = err_set(&r->why, ERR_NOT_FOUND, "certbot has no certificate '%.*s'",
-				STR_ARG(o->project)) < 0;
-	else if (spawn(r, &l, &r->why) != 0)
-		r->broken = true;
+	bool unknown = o->what == ACME_REVOKE && !is_known(a, o->project);
+	if (unknown)
+		(void)err_set(&r->why, ERR_NOT_FOUND, "certbot has no certificate '%.*s'",
+		    STR_ARG(o->project));
+	r->broken = unknown || make_line(a, o, &l, &r->why) != 0 || spawn(r, &l, &r->why) != 0;
 	if (!r->broken)
 		r->watch = loop_watch_new(a->o.loop, r->out, on_output, r);
 	loop_timer_at(r->limit, r->broken ? now : now + LIMIT_MS);

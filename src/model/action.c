@@ -219,7 +219,7 @@ static int add(struct store_db *db, int64_t event_id, int64_t position, enum mod
 		return -1;
 	store_bind_i64(q, "$event", event_id);
 	store_bind_i64(q, "$position", position);
-	store_bind_text(q, "$kind", str_c(kind_names[kind]));
+	store_bind_text(q, "$kind", str_c(model_action_kind_name(kind)));
 	store_bind_text(q, "$spec", spec);
 	return store_exec(q, e);
 }
