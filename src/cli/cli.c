@@ -200,6 +200,14 @@ int cli_table(
 	return 0;
 }
 
+bool cli_is_empty(const struct cli *c, const json_t *all, const char *what_to_do)
+{
+	if (c->json || json_array_size(json_object_get(all, "items")) > 0)
+		return false;
+	(void)puts(what_to_do);
+	return true;
+}
+
 const char *cli_raw(const json_t *o, const char *key)
 {
 	return json_string_value(json_object_get(o, key));

@@ -74,6 +74,9 @@ typedef void cli_rows_fn(struct cli *c, struct out_table *t, const json_t *item)
 int cli_table(
     struct cli *c, const json_t *all, size_t columns, const char *const *heads, cli_rows_fn *rows);
 
+/* True when the list holds nothing, people read it and were told so, with what to do. */
+bool cli_is_empty(const struct cli *c, const json_t *all, const char *what_to_do);
+
 /* Members of an answer. Text is made safe for a terminal, of the arena; absent or null: "". */
 const char *cli_text(struct cli *c, const json_t *o, const char *key);
 const char *cli_raw(const json_t *o, const char *key); /* as it is; NULL when absent */

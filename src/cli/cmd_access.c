@@ -150,7 +150,10 @@ int cmd_grants_list(struct cli *c)
 	CLEANUP_JSON json_t *all = NULL;
 	if (cli_call(c, "GET", "/api/v1/grants", NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 3, heads, grant_row);
+	return cli_is_empty(
+		   c, all, "no grants yet. Give one: slipway grants set OPERATOR PROJECT ROLE")
+		   ? 0
+		   : cli_table(c, all, 3, heads, grant_row);
 }
 
 int cmd_grants_set(struct cli *c)

@@ -36,7 +36,11 @@ int cmd_certs_list(struct cli *c)
 	CLEANUP_JSON json_t *all = NULL;
 	if (cli_call(c, "GET", cli_path(c, "certificates", NULL), NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 5, heads, row);
+	return cli_is_empty(c, all,
+		   "none from outside: certificates sign themselves. Order one: slipway certs "
+		   "issue NAME")
+		   ? 0
+		   : cli_table(c, all, 5, heads, row);
 }
 
 int cmd_certs_show(struct cli *c)

@@ -27,7 +27,9 @@ int cmd_env_list(struct cli *c)
 	if (!name ||
 	    cli_call(c, "GET", cli_path(c, "projects/{}/env", name, NULL), NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 4, heads, variable_row);
+	return cli_is_empty(c, all, "no variables yet. Set one: slipway env set NAME KEY=VALUE")
+		   ? 0
+		   : cli_table(c, all, 4, heads, variable_row);
 }
 
 static int changed(struct cli *c, const json_t *answer, const char *name)
@@ -144,7 +146,11 @@ int cmd_domains_list(struct cli *c)
 	if (!name ||
 	    cli_call(c, "GET", cli_path(c, "projects/{}/domains", name, NULL), NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 2, heads, domain_row);
+	return cli_is_empty(c, all,
+		   "no domains beyond its own. Claim one: slipway domains add NAME "
+		   "shop.example.org")
+		   ? 0
+		   : cli_table(c, all, 2, heads, domain_row);
 }
 
 /* [NAME] DOMAIN: the last word is the domain. */

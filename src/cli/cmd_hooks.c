@@ -114,7 +114,10 @@ int cmd_hooks_list(struct cli *c)
 	if (!name || limit_of(c, &limit, &e) < 0 ||
 	    cli_list(c, cli_path(c, "projects/{}/hooks", name, NULL), limit, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 5, heads, hook_row);
+	return cli_is_empty(
+		   c, all, "no hooks yet. Make one: slipway hooks create NAME HOOK --sender github")
+		   ? 0
+		   : cli_table(c, all, 5, heads, hook_row);
 }
 
 static int show(struct cli *c, const json_t *hook)
@@ -430,7 +433,10 @@ int cmd_events_list(struct cli *c)
 	if (!name || limit_of(c, &limit, &e) < 0 ||
 	    cli_list(c, cli_path(c, "projects/{}/events", name, NULL), limit, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 8, heads, event_row);
+	return cli_is_empty(
+		   c, all, "nothing has arrived yet. Send a ping: slipway hooks test NAME HOOK")
+		   ? 0
+		   : cli_table(c, all, 8, heads, event_row);
 }
 
 static int event_get(

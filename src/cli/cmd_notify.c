@@ -62,7 +62,11 @@ int cmd_notify_list(struct cli *c)
 			     "--target ADDRESS\n");
 		return 0;
 	}
-	return cli_table(c, all, 6, heads, channel_row);
+	return cli_is_empty(c, all,
+		   "no channels yet. Make one: slipway notify add NAME CHANNEL mail --target "
+		   "ADDRESS")
+		   ? 0
+		   : cli_table(c, all, 6, heads, channel_row);
 }
 
 static int show_channel(struct cli *c, const json_t *h)
@@ -233,7 +237,10 @@ int cmd_notify_deliveries(struct cli *c)
 	const char *path = path_of(c, 1, "channels/{}/deliveries", &e);
 	if (!path || !limited(c, &limit, &e) || cli_list(c, path, limit, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 7, heads, delivery_row);
+	return cli_is_empty(
+		   c, all, "it was told nothing yet. Try it: slipway notify test NAME CHANNEL")
+		   ? 0
+		   : cli_table(c, all, 7, heads, delivery_row);
 }
 
 static int delivery(struct cli *c, const char *method, size_t things, const char *tail)

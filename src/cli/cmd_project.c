@@ -154,11 +154,9 @@ int cmd_list(struct cli *c)
 	CLEANUP_JSON json_t *all = NULL;
 	if (cli_list(c, "/api/v1/projects", LIST_MAX, &all, &e) < 0)
 		return cli_fail(c, &e);
-	if (!c->json && json_array_size(json_object_get(all, "items")) == 0) {
-		(void)printf("no projects yet. Make one: slipway create NAME --git URL\n");
-		return 0;
-	}
-	return cli_table(c, all, 5, heads, project_row);
+	return cli_is_empty(c, all, "no projects yet. Make one: slipway create NAME --git URL")
+		   ? 0
+		   : cli_table(c, all, 5, heads, project_row);
 }
 
 /* The project, read: its name in *ret_name; NULL after failing with *ret_code. */

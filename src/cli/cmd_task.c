@@ -92,7 +92,9 @@ int cmd_releases(struct cli *c)
 		return show_release(c, name, number, &e);
 	if (cli_list(c, cli_path(c, "projects/{}/releases", name, NULL), limit, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 6, heads, release_row);
+	return cli_is_empty(c, all, "no releases yet. Make one: slipway deploy NAME")
+		   ? 0
+		   : cli_table(c, all, 6, heads, release_row);
 }
 
 /* What going back does not undo is said before it is done, and on a terminal asked: 0 go on, else
@@ -176,7 +178,10 @@ int cmd_ps(struct cli *c)
 	if (!name || cli_call(c, "GET", cli_path(c, "projects/{}/processes", name, NULL), NULL,
 			 &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 7, heads, ps_rows);
+	return cli_is_empty(
+		   c, all, "no processes: nothing was deployed yet, or it is served as files")
+		   ? 0
+		   : cli_table(c, all, 7, heads, ps_rows);
 }
 
 static int scale_one(struct cli *c, const char *name, const char *word)
@@ -329,7 +334,7 @@ int cmd_tasks(struct cli *c)
 	if (cli_list(c, one ? cli_path(c, "projects/{}/tasks", name, NULL) : "/api/v1/tasks", limit,
 		&all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 8, heads, task_row);
+	return cli_is_empty(c, all, "no tasks yet") ? 0 : cli_table(c, all, 8, heads, task_row);
 }
 
 /* The number of the project's task that waits or runs; NULL when there is none. */
