@@ -16,6 +16,7 @@
 #include "observe/feed.h"
 #include "notify/notify.h"
 #include "observe/logs.h"
+#include "observe/requests.h"
 #include "queue/queue.h"
 #include "run/run.h"
 #include "store/store.h"
@@ -33,6 +34,7 @@ struct api_context {
 	struct hooks *hooks;	/* NULL: nobody is told of changed hooks */
 	struct notify *notify;	/* NULL: nobody is woken for what is to be told */
 	struct run *run;	/* NULL: no instances are shown */
+	struct requests *requests; /* NULL: nobody counts what visitors ask */
 	struct deploy *deploy;	/* NULL: `run` is ERR_UNAVAILABLE */
 	const char *spool_dir;	/* uploaded archives, ID.tar, 0600 */
 	const char *public_url; /* where senders reach POST /hooks/NAME: "http://127.0.0.1:8000", no

@@ -76,6 +76,8 @@ int api_metrics_get(struct api_call *c, struct err *e)
 		buf_printf(b, "slipway_tasks{state=\"%s\"} %" PRId64 "\n",
 		    model_task_state_name((enum model_task_state)i), tasks[i]);
 	figures_write(b);
+	if (c->cx->requests)
+		requests_write(c->cx->requests, c->route->access.need != ACCESS_PUBLIC, b);
 	if (c->cx->notify)
 		notify_figures_write(c->cx->notify, b);
 	if (buf_check(b, "the answer", e) < 0)

@@ -93,6 +93,11 @@ static const struct api_field source[] = {
     TEXT("path", REQ | NUL, "path"),
     TEXT("ref", REQ | NUL, "null: the remote's HEAD"),
 };
+static const struct api_field requests[] = {
+    NUMBER("total", REQ, "all of them"),
+    NUMBER("failed", REQ, "that were answered with 5xx"),
+    TEXT("last_at", REQ | NUL, "the newest one"),
+};
 static const struct api_field project[] = {
     TEXT("name", REQ, "its name"),
     TEXT("kind", REQ, "as set; auto: it is found out at each deploy"),
@@ -112,6 +117,7 @@ static const struct api_field project[] = {
     NUMBER("poll_ms", REQ, "how often the branch is looked at without a hook; 0: never"),
     LIST("domains", 0, "string", LIMIT_DOMAINS, "host names"),
     LIST("urls", REQ, "string", LIMIT_DOMAINS + 1, "where it answers"),
+    OBJECT("requests", REQ, "Requests", "what visitors asked since the daemon started"),
     NUMBER("first_port", REQ | NUL, "of its ten ports"),
     NUMBER("version", REQ, "of these settings: the ETag"),
     TIME("created_at", REQ, ""),
@@ -165,7 +171,8 @@ static const struct api_field step[] = {
 static const struct api_field task[] = {
     NUMBER("id", REQ, ""),
     TEXT("project", REQ, ""),
-    TEXT("kind", REQ, "deploy, rollback, stop, start, restart, scale, destroy, run, check or certificate"),
+    TEXT("kind", REQ,
+	"deploy, rollback, stop, start, restart, scale, destroy, run, check or certificate"),
     TEXT("state", REQ, "waiting, running, done, failed, cancelled, superseded or dead"),
     TEXT("ref", REQ | NUL, "branch, tag or commit asked for"),
     TEXT("commit", REQ | NUL, "once it is known"),
@@ -457,7 +464,8 @@ static const struct api_field event[] = {
     TEXT("outcome", REQ, "waiting, served, uptodate, ignored, superseded or failed"),
     NUMBER("task", REQ | NUL, "that served it"),
     NUMBER("attempt", REQ, "from 1"),
-    LIST("actions", 0, "EventAction", 0, "what follows, where its hook says more than a deploy; not in lists"),
+    LIST("actions", 0, "EventAction", 0,
+	"what follows, where its hook says more than a deploy; not in lists"),
     STRING("body", NUL, 26214400, "as received; not in lists"),
 };
 static const struct api_field event_list[] = {LIST_OF("Event")};
@@ -562,6 +570,7 @@ static const struct api_schema table[] = {
     SCHEMA("ProjectCreate", project_create, "A new project."),
     SCHEMA("ProjectUpdate", project_update, "What to change; absent stays."),
     SCHEMA("Project", project, "A project."),
+    SCHEMA("Requests", requests, "What visitors asked of a project."),
     SCHEMA("ProjectList", project_list, "Projects by name."),
     SCHEMA("DeployCreate", deploy_create, "What to deploy."),
     SCHEMA("RollbackCreate", rollback_create, "Where to go back to."),

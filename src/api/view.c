@@ -65,6 +65,19 @@ static void urls_json(
 	json_close_array(&c->w);
 }
 
+static void requests_json(struct api_call *c, struct str project)
+{
+	struct json_out *w = &c->w;
+	struct requests_sum s = {0};
+	if (c->cx->requests)
+		(void)requests_of(c->cx->requests, project, &s);
+	json_open_object(w, "requests");
+	json_put_i64(w, "total", (int64_t)requests_all(&s));
+	json_put_i64(w, "failed", (int64_t)s.count[5]);
+	json_put_time(w, "last_at", s.last_ms);
+	json_close_object(w);
+}
+
 void api_project_json(
     struct api_call *c, const struct model_project *p, const struct api_project_extra *x)
 {
@@ -93,6 +106,7 @@ void api_project_json(
 		json_close_array(w);
 	}
 	urls_json(c, p, x);
+	requests_json(c, p->name);
 	api_put_i64_or_null(w, "first_port", p->first_port);
 	json_put_i64(w, "version", p->version);
 	json_put_time(w, "created_at", p->created_ms);

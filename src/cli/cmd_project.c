@@ -251,6 +251,15 @@ int cmd_open(struct cli *c)
 	return 0;
 }
 
+/* An older server does not count them. */
+static void print_requests(struct cli *c, const json_t *r)
+{
+	if (cli_int(r, "total") > 0)
+		(void)printf("%-12s %s since the platform started, %s failed, the last %s\n",
+		    "requests", cli_num(c, r, "total"), cli_num(c, r, "failed"),
+		    cli_ago(c, r, "last_at"));
+}
+
 static void print_task(struct cli *c, const json_t *t)
 {
 	if (!json_is_object(t))
@@ -285,6 +294,7 @@ int cmd_status(struct cli *c)
 	(void)printf("%-12s %s%s%s\n", cli_text(c, p, "name"), state_of(p),
 	    cli_int(p, "live") ? ", release " : "", cli_num(c, p, "live"));
 	out_pair("address", first_url(c, p));
+	print_requests(c, json_object_get(p, "requests"));
 	for (size_t i = 0; i < json_array_size(items); i++) {
 		const json_t *x = json_array_get(items, i), *list = json_object_get(x, "instances");
 		size_t running = 0;

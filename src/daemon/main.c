@@ -62,6 +62,7 @@ struct daemon {
 	char acme_dir[SETTINGS_PATH_MAX + 8], acme_webroot[SETTINGS_PATH_MAX + 8];
 	struct schedule *schedule;
 	char outbound_program[SETTINGS_PATH_MAX + 32], url[128];
+	char edge_log[SETTINGS_PATH_MAX + 64];
 	struct http_route *routes;
 	struct http_server *server, *edge_server, *metrics_server;
 	int signals;
@@ -246,6 +247,8 @@ static int store_parts_open(struct daemon *d, struct err *e)
 		return -1;
 	a->feed = feed_new(a->loop);
 	a->logs = logs_open(d->layout.logs, a->feed, e);
+	snprintf(d->edge_log, sizeof(d->edge_log), "%s/log/access.log", d->layout.edge);
+	a->requests = requests_open(a->loop, d->edge_log);
 	return a->logs ? 0 : -1;
 }
 
@@ -304,6 +307,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .edge = d->edge,
 	    .feed = a->feed,
 	    .logs = a->logs,
+	    .requests = a->requests,
 	    .seal = a->seal,
 	    .projects_dir = d->layout.projects,
 	    .run_dir = d->settings.run,
@@ -568,6 +572,7 @@ static void daemon_close(struct daemon *d)
 	edge_free(d->edge);
 	notify_free(d->api.notify);
 	outbound_free(d->outbound);
+	requests_close(d->api.requests);
 	logs_close(d->api.logs);
 	feed_free(d->api.feed);
 	access_close(d->api.access);

@@ -19,6 +19,7 @@
 #include "notify/notify.h"
 #include "observe/feed.h"
 #include "observe/logs.h"
+#include "observe/requests.h"
 #include "queue/queue.h"
 #include "run/run.h"
 #include "store/store.h"
@@ -32,6 +33,7 @@ struct deploy_options {
 	struct edge *edge;
 	struct feed *feed;
 	struct logs *logs;
+	struct requests *requests; /* NULL: nobody counts what visitors ask */
 	const struct seal_key *seal;
 	const char *projects_dir, *run_dir,
 	    *spool_dir; /* spool: uploaded archives, ARCHIVE-ID.tar */

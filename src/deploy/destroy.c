@@ -33,7 +33,8 @@ static void forgotten(struct work *w)
 	}
 	if (w->d->o.forgotten)
 		w->d->o.forgotten(w->d->o.ctx, w->project.id);
-	report_receipt(w, "settings, environment, domains, hooks, channels, releases", "removed", "");
+	report_receipt(
+	    w, "settings, environment, domains, hooks, channels, releases", "removed", "");
 	report_receipt(
 	    w, "tasks and audit records", "stayed", "they are the history of who did what");
 	buf_c(&w->detail, "nothing is left but its history");
@@ -53,6 +54,8 @@ static void tree_gone(struct work *w)
 		report_receipt(w, "sockets", "removed", "");
 	else
 		report_receipt(w, "sockets", "stayed", e.msg);
+	if (w->d->o.requests)
+		requests_forget(w->d->o.requests, w->project.name);
 	if (logs_remove(w->d->o.logs, w->project.name, &e) == 0)
 		report_receipt(w, "logs", "removed", "");
 	else

@@ -375,6 +375,10 @@ void deploy_run(void *deploy, const struct model_task *t, struct queue_lease lea
 	w->st.flow = flow_of(t->kind);
 	if (recovered)
 		facts_progress_read(w);
+	else if (d->o.requests) {
+		(void)requests_of(d->o.requests, w->task.project, &w->asked);
+		w->counts_asked = true;
+	}
 	w->held = true;
 	if (d->ready)
 		work_begin(w);

@@ -231,11 +231,25 @@ static bool is_other_release(const struct work *w, const struct priv_status *s)
 	return s->release != (uint32_t)w->release.number;
 }
 
+/* What visitors noticed. The newest second may not be counted yet. */
+static void tell_requests(struct work *w)
+{
+	struct requests_sum now;
+	if (!w->counts_asked || !requests_of(w->d->o.requests, w->project.name, &now))
+		return;
+	uint64_t all = requests_all(&now) - requests_all(&w->asked),
+		 failed = now.count[5] - w->asked.count[5];
+	if (all > 0)
+		buf_printf(&w->detail, "%s%" PRIu64 " request%s meanwhile, %" PRIu64 " failed",
+		    w->detail.n > 0 ? ", " : "", all, all == 1 ? "" : "s", failed);
+}
+
 static void pruned(struct work *w)
 {
 	if (w->from_release > 0 && w->from_release != (uint32_t)w->release.number)
 		buf_printf(&w->detail, "%srelease %u stopped", w->detail.n > 0 ? ", " : "",
 		    w->from_release);
+	tell_requests(w);
 	work_done(w);
 }
 

@@ -148,6 +148,8 @@ struct work {
 	char *failure_lines; /* joined with \n; NULL: none */
 	struct buf warning, receipt, plan_json;
 	int64_t switch_us;
+	struct requests_sum asked; /* by visitors, before it began */
+	bool counts_asked;
 	uint32_t from_release; /* what was live before */
 	bool was_running;  /* then; a project that was stopped is stopped again by switching back */
 	int64_t had_count; /* scale: instances before; -1 unknown */

@@ -104,6 +104,44 @@ def test_what_happened_is_counted_once(measured):
     assert secret not in text and "seen" not in text  # neither secrets nor names of projects
 
 
+def test_what_visitors_asked(measured):
+    """By project for who has a token; the sum for everybody."""
+    measured.deploy("seen")
+    for path, count in (("/", 3), ("/nothing", 2)):
+        for _ in range(count):
+            measured.get("seen.localhost", path)
+    named = lambda: measured.api("GET", "/projects/seen")["requests"]
+    wait_until(lambda: named()["total"] == 5, 30)
+    assert named()["failed"] == 0 and named()["last_at"]
+    assert re.search(r"requests +5 since the platform started, 0 failed", measured.cli("status", "seen").stdout)
+    asked = urllib.request.Request(f"http://127.0.0.1:{measured.http_port}/metrics", headers={"Authorization": f"Bearer {(measured.state / 'owner.token').read_text().strip()}"})
+    with urllib.request.urlopen(asked, timeout=10) as answer:
+        text = answer.read().decode()
+    assert 'slipway_project_requests_total{project="seen",status="2xx"} 3' in text and 'project="seen",status="4xx"} 2' in text
+    everybody, _ = figures(measured)
+    assert of(everybody, "slipway_project_requests_total", status="2xx") == 3 and of(everybody, "slipway_edge_log_odd_total") == 0
+
+
+def test_a_deploy_tells_what_visitors_noticed(measured, tmp_path):
+    (tmp_path / "index.html").write_text("2")
+    (tmp_path / "slipway.yaml").write_text("kind: static\nchecks:\n  - {name: slow, run: [sleep, '3']}\n")
+    over = threading.Event()
+
+    def visit():
+        while not over.wait(0.02):
+            measured.get("seen.localhost", "/")
+
+    visitor = threading.Thread(target=visit)
+    visitor.start()
+    try:
+        said = measured.cli("deploy", "seen", "--dir", tmp_path).stdout
+    finally:
+        over.set()
+        visitor.join()
+    counted = re.search(r"drain .* (\d+) requests meanwhile, 0 failed", said)
+    assert counted and int(counted[1]) > 10, said
+
+
 def test_only_figures_are_there(measured):
     for path in ("/api/v1/projects", "/", "/hooks/seen-push"):
         with pytest.raises(urllib.error.HTTPError) as refused:
