@@ -21,6 +21,8 @@
 #include "run/run.h"
 #include "store/store.h"
 
+struct catchup;
+
 /* What handlers use; the server's ctx. Everything is borrowed and outlives the server. */
 struct api_context {
 	struct loop *loop;
@@ -33,6 +35,8 @@ struct api_context {
 	struct intake *intake;	/* has the bodies of events; NULL: the store has all */
 	struct hooks *hooks;	/* NULL: nobody is told of changed hooks */
 	struct notify *notify;	/* NULL: nobody is woken for what is to be told */
+	struct catchup *catchup; /* NULL: nobody is woken to ask GitHub */
+	const char *github_api;	/* of hooks that say no other: "https://api.github.com" */
 	struct run *run;	/* NULL: no instances are shown */
 	struct requests *requests; /* NULL: nobody counts what visitors ask */
 	struct deploy *deploy;	/* NULL: `run` is ERR_UNAVAILABLE */

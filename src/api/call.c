@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "crypto/hash.h"
+#include "github/catchup.h"
 #include "model/idempotency.h"
 #include "model/place.h"
 
@@ -243,6 +244,8 @@ int api_write(struct api_call *c, api_unit_fn *fn, void *ctx, struct err *e)
 		queue_kick(c->cx->queue);
 	if (c->kick_notify)
 		notify_kick(c->cx->notify);
+	if (c->kick_catchup)
+		catchup_kick(c->cx->catchup);
 	if (c->changed_task)
 		api_task_changed(c->cx, c->changed_task);
 	if (c->changed_hook.p && c->cx->hooks)

@@ -1,5 +1,6 @@
 /* Hooks of a project: their secrets are made here, shown once and kept sealed. */
 #include "api/hook_actions.h"
+#include "api/hook_github.h"
 #include "api/hook_host.h"
 #include "api/input.h"
 #include "api/routes.h"
@@ -7,9 +8,11 @@
 
 #include "base/clock.h"
 #include "base/name.h"
+#include "github/catchup.h"
 #include "hooks/action.h"
 #include "hooks/policy.h"
 #include "hooks/sender.h"
+#include "model/catchup.h"
 #include "model/hook.h"
 #include "model/place.h"
 #include "model/project.h"
@@ -78,8 +81,8 @@ static void sender_json(struct api_call *c, struct str name)
 	json_close_array(&c->w);
 }
 
-static void hook_json(
-    struct api_call *c, const struct model_hook *h, struct str secret, struct str page)
+static int hook_json(struct api_call *c, struct store_db *db, const struct model_hook *h,
+    struct str secret, struct str page, struct err *e)
 {
 	struct json_out *w = &c->w;
 	char url[512];
@@ -102,7 +105,9 @@ static void hook_json(
 		json_put_str(w, "secret", secret);
 	if (page.n)
 		json_put_str(w, "page", page);
+	int rc = api_hook_github_json(c, db, h->id, e);
 	json_close_object(w);
+	return rc < 0 ? -1 : 0;
 }
 
 int api_hook_list(struct api_call *c, struct err *e)
@@ -115,7 +120,8 @@ int api_hook_list(struct api_call *c, struct err *e)
 		return -1;
 	api_list_open(c);
 	for (size_t i = 0; i < list.n; i++)
-		hook_json(c, &list.v[i], STR_NONE, STR_NONE);
+		if (hook_json(c, db, &list.v[i], STR_NONE, STR_NONE, e) < 0)
+			return -1;
 	api_list_close_id(c, list.more, list.n ? list.v[list.n - 1].id : 0);
 	return 0;
 }
@@ -138,8 +144,7 @@ int api_hook_get(struct api_call *c, struct err *e)
 	struct store_db *db = api_reading(c, e);
 	if (!db || hook_find(c, db, &h, e) < 0)
 		return -1;
-	hook_json(c, &h, STR_NONE, STR_NONE);
-	return 0;
+	return hook_json(c, db, &h, STR_NONE, STR_NONE, e);
 }
 
 struct hook_new {
@@ -219,14 +224,14 @@ static int create_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	if (found > 0 && check_branch(n->sender, &n->row, &p, e) < 0)
 		return -1;
 	if (found < 0 || api_actions_check(c, db, n->row.actions, e) < 0 ||
+	    api_hook_github_set(c, db, &n->row, found ? p.source_url : STR(""), e) < 0 ||
 	    api_audit(c, db, n->row.name, n->row.sender, e) < 0)
 		return -1;
 	c->changed_hook = n->row.name;
 	struct str hook_page = found && str_eq_c(n->row.sender, "github")
 				   ? api_hook_page(p.source_url, url)
 				   : STR_NONE;
-	hook_json(c, &n->row, n->secret, hook_page);
-	return 0;
+	return hook_json(c, db, &n->row, n->secret, hook_page, e);
 }
 
 int api_hook_create(struct api_call *c, struct err *e)
@@ -269,8 +274,7 @@ static int rotate_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	    api_audit(c, db, h.name, STR_NONE, e) < 0)
 		return -1;
 	c->changed_hook = h.name;
-	hook_json(c, &h, secret, STR_NONE);
-	return 0;
+	return hook_json(c, db, &h, secret, STR_NONE, e);
 }
 
 int api_hook_rotate(struct api_call *c, struct err *e)
@@ -305,20 +309,48 @@ static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
 	if (found < 0 || (found > 0 && check_branch(sender, &h, &p, e) < 0))
 		return -1;
-	CLEANUP_JSON json_t *holder = json_pack("{s:O}", "x", c->body);
-	if (api_json_member(c, holder, "x", &said, e) < 0 ||
+	CLEANUP_JSON json_t *holder = json_pack("{s:o}", "x", api_hook_said(c));
+	if (api_hook_github_set(c, db, &h, found ? p.source_url : STR(""), e) < 0 ||
+	    api_json_member(c, holder, "x", &said, e) < 0 ||
 	    model_hook_update(db, h.id, h.branch, h.settings, h.actions, e) < 0 ||
 	    model_hook_set_paused(db, h.id, h.paused, e) < 0 ||
 	    api_audit(c, db, h.name, said, e) < 0)
 		return -1;
 	c->changed_hook = h.name;
-	hook_json(c, &h, STR_NONE, STR_NONE);
-	return 0;
+	return hook_json(c, db, &h, STR_NONE, STR_NONE, e);
 }
 
 int api_hook_update(struct api_call *c, struct err *e)
 {
 	return api_write(c, update_unit, NULL, e);
+}
+
+static int catch_up_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
+{
+	(void)ctx;
+	struct model_hook h;
+	int64_t now = clock_wall_ms(), back = 0;
+	bool refused = false;
+	if (hook_find(c, db, &h, e) < 0 ||
+	    json_get_i64(c->body, "since_ms", 1, CATCHUP_KEPT_MS, &back, e) < 0 ||
+	    json_get_bool(c->body, "refused", &refused, e) < 0)
+		return -1;
+	int rc = model_catchup_begin(db, h.id, back ? now - back : 0, refused, now, e);
+	if (rc == 0) {
+		(void)err_set(e, ERR_CONFLICT, "hook '%.*s' has no token to ask GitHub with",
+		    STR_ARG(h.name));
+		return err_hint(e, "slipway hooks set %.*s %.*s --github-token-stdin",
+		    STR_ARG(c->who->project), STR_ARG(h.name));
+	}
+	if (rc < 0 || api_audit(c, db, h.name, STR_NONE, e) < 0)
+		return -1;
+	c->kick_catchup = true;
+	return hook_json(c, db, &h, STR_NONE, STR_NONE, e);
+}
+
+int api_hook_catch_up(struct api_call *c, struct err *e)
+{
+	return api_write(c, catch_up_unit, NULL, e);
 }
 
 static int remove_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)

@@ -84,6 +84,7 @@ static const struct api_route table[] = {
 	DELETE(ADMIN, PROJECT, "hook.remove", PROJECT "/hooks/{hook}", api_hook_remove, "hooks", "Take a hook away, with its events", "Removed", 200),
 	POST(ADMIN, PROJECT, "hook.rotate", PROJECT "/hooks/{hook}/rotate", api_hook_rotate, "hooks", "A new secret, shown once; the old one is good for a day more", "HookRotate", "Hook", 200),
 	POST(ADMIN, PROJECT, "hook.test", PROJECT "/hooks/{hook}/test", api_hook_test, "hooks", "Send the hook a signed ping of its sender's, by way of the edge", "Empty", "HookTest", 200),
+	POST(ADMIN, PROJECT, "hook.catch_up", PROJECT "/hooks/{hook}/catch-up", api_hook_catch_up, "hooks", "Ask GitHub again for what it could not deliver", "HookCatchUp", "Hook", 202),
 	{{ACCESS_ADMIN, ACCESS_PROJECT, "hook.update"}, HTTP_PATCH, PROJECT "/hooks/{hook}", api_hook_update, BODY, false, "hooks",
 	    "Change what a hook takes, pause it or let it go on", NULL, "HookUpdate", "Hook", 200},
 	GET(VIEW, PROJECT, PROJECT "/events", api_event_list, "events", "What arrived, newest first", PAGE, "EventList"),

@@ -39,7 +39,7 @@ api_fn api_hook_create;
 api_fn api_hook_get;
 api_fn api_hook_list;
 api_fn api_hook_remove;
-api_fn api_hook_rotate, api_hook_update, api_hook_test;
+api_fn api_hook_rotate, api_hook_update, api_hook_test, api_hook_catch_up;
 api_fn api_log_list;
 api_fn api_log_stream;
 api_fn api_metrics_get;

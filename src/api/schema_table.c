@@ -298,6 +298,9 @@ static const struct api_field removed[] = {
 	    MAP("fields", NUL, "string", "JSON pointers to globs that must fit"),                  \
 	    OBJECT("limit", NUL, "HookLimit", "of deliveries; absent: none"),                      \
 	    LIST("actions", NUL, "HookAction", 8, "what follows, in order; absent: a deploy")
+#define HOOK_GITHUB                                                                                \
+	OBJECT("github", NUL, "HookGithub",                                                        \
+	    "where GitHub is asked for what it could not deliver; null: nowhere")
 static const struct api_field hook_create[] = {
     STRING("name", NUL, 64, "in its address; one of its kind; absent: the project's name"),
     STRING("sender", 0, 32,
@@ -306,11 +309,34 @@ static const struct api_field hook_create[] = {
     STRING("branch", NUL, 255, "only pushes of this branch; absent: the project's"),
     {"secret", API_STRING, API_NULL, NULL, 16, 256, "your own; absent: one is made"},
     HOOK_SETTINGS,
+    HOOK_GITHUB,
+};
+static const struct api_field hook_github[] = {
+    STRING("repository", NUL, 201, "OWNER/REPOSITORY; absent: the project's, if it is at github.com"),
+    INT("hook_id", NUL, 1, INT64_MAX, "the hook's number there; absent: found by its address"),
+    STRING("token", NUL, 1024, "may look at deliveries: admin:repo_hook; never shown; absent: as before"),
+    STRING("api", NUL, 512, "absent: https://api.github.com, or what slipwayd was told"),
+};
+static const struct api_field hook_catch_up[] = {
+    INT("since_ms", NUL, 1, 259200000, "how far back, at most three days; absent: from where the last one ended"),
+    BOOL("refused", 0, "what we refused ourselves, too"),
+};
+static const struct api_field hook_caught_up[] = {
+    TEXT("repository", REQ, "OWNER/REPOSITORY"),
+    NUMBER("hook_id", REQ | NUL, "null: not known yet"),
+    TEXT("api", REQ, ""),
+    TEXT("state", REQ, "idle, due or failed"),
+    TIME("due_at", REQ | NUL, "when it is asked (again)"),
+    TIME("ended_at", REQ | NUL, "when it was asked last"),
+    NUMBER("found", REQ, "failed deliveries, since the last start or order"),
+    NUMBER("asked", REQ, "of them asked for again"),
+    TEXT("error", REQ | NUL, "what was in the way last"),
 };
 static const struct api_field hook_update[] = {
     STRING("branch", NUL, 255, "only pushes of this branch; null: the project's"),
     BOOL("paused", 0, "what arrives is stored, and nothing follows"),
     HOOK_SETTINGS,
+    HOOK_GITHUB,
 };
 static const struct api_field hook_action[] = {
     STRING("type", REQ, 16, "deploy, check, notify, forward or run"),
@@ -356,6 +382,7 @@ static const struct api_field hook[] = {
     TEXT("url", REQ, "to give to the sender"),
     TIME("created_at", REQ, ""),
     HOOK_SETTINGS,
+    OBJECT("github", NUL, "HookCaughtUp", "where GitHub is asked for what it could not deliver, and how that went"),
     TIME("old_secret_until", REQ | NUL, "how long the secret before is good, too"),
     TEXT("secret", 0, "shown once, when it is made"),
     TEXT("content_type", REQ, "to choose at the sender"),
@@ -605,6 +632,9 @@ static const struct api_schema table[] = {
     SCHEMA("HookCreate", hook_create, "A new hook."),
     SCHEMA("HookTest", hook_test, "What became of a ping."),
     SCHEMA("HookUpdate", hook_update, "What changes; null takes a setting away."),
+    SCHEMA("HookGithub", hook_github, "Where GitHub is asked."),
+    SCHEMA("HookCatchUp", hook_catch_up, "What is asked for again."),
+    SCHEMA("HookCaughtUp", hook_caught_up, "Where GitHub is asked, and how that went."),
     SCHEMA("HookLimit", hook_limit, "How much a hook takes."),
     SCHEMA("HookAction", hook_action, "One thing that follows from a hook's events."),
     SCHEMA("EventAction", event_action, "Where one action of an event stands."),

@@ -78,6 +78,7 @@ void hook_print(struct cli *c, const json_t *hook)
 		(void)printf("  secret   %s    (shown once)\n", secret);
 	(void)printf("  content  %s\n", cli_text(c, hook, "content_type"));
 	settings_print(c, hook);
+	hook_github_print(c, json_object_get(hook, "github"));
 	(void)printf("\n  at the sender: %s\n", cli_text(c, hook, "steps"));
 	if (page[0])
 		(void)printf("\n  enter them on %s\n", page);
@@ -256,7 +257,7 @@ static int put_settings(struct cli *c, json_t *body, struct err *e)
 	put_list(c, body, "event", "events");
 	put_list(c, body, "path", "paths");
 	return put_fields(c, body, e) < 0 || put_limit(c, body, e) < 0 ||
-		       put_actions(c, body, e) < 0
+		       put_actions(c, body, e) < 0 || hook_github_put(c, body, e) < 0
 		   ? -1
 		   : 0;
 }
@@ -285,8 +286,7 @@ int cmd_hooks_create(struct cli *c)
 	return show(c, hook);
 }
 
-/* [NAME] THING: the last word is the thing. */
-static const char *thing_of(struct cli *c, const char **ret_thing, struct err *e)
+const char *hook_thing(struct cli *c, const char **ret_thing, struct err *e)
 {
 	size_t at = 0;
 	*ret_thing = c->args.words[--c->args.word_count];
@@ -297,7 +297,7 @@ int cmd_hooks_show(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *hook = NULL;
-	const char *thing, *name = thing_of(c, &thing, &e);
+	const char *thing, *name = hook_thing(c, &thing, &e);
 	if (!name || cli_call(c, "GET", cli_path(c, "projects/{}/hooks/{}", name, thing, NULL),
 			 NULL, &hook, &e) < 0)
 		return cli_fail(c, &e);
@@ -310,7 +310,7 @@ int cmd_hooks_rotate(struct cli *c)
 	CLEANUP_JSON json_t *hook = NULL;
 	int64_t ms;
 	json_t *body = json_object();
-	const char *thing, *name = thing_of(c, &thing, &e), *keep = cli_flag(c, "keep");
+	const char *thing, *name = hook_thing(c, &thing, &e), *keep = cli_flag(c, "keep");
 	if (keep && !num_duration(str_c(keep), 2592000000, &ms)) {
 		err_set(&e, ERR_USAGE, "--keep wants a duration up to 30d");
 		name = NULL;
@@ -341,7 +341,7 @@ int cmd_hooks_set(struct cli *c)
 {
 	struct err e = {0};
 	json_t *body = json_object();
-	const char *thing, *name = thing_of(c, &thing, &e), *branch = cli_flag(c, "branch");
+	const char *thing, *name = hook_thing(c, &thing, &e), *branch = cli_flag(c, "branch");
 	if (branch)
 		(void)json_object_set_new(
 		    body, "branch", strcmp(branch, "any") == 0 ? json_null() : json_string(branch));
@@ -360,7 +360,7 @@ int cmd_hooks_test(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *answer = NULL;
-	const char *thing, *name = thing_of(c, &thing, &e);
+	const char *thing, *name = hook_thing(c, &thing, &e);
 	if (!name ||
 	    cli_call(c, "POST", cli_path(c, "projects/{}/hooks/{}/test", name, thing, NULL),
 		json_object(), &answer, &e) < 0)
@@ -379,7 +379,7 @@ int cmd_hooks_test(struct cli *c)
 static int hook_pause(struct cli *c, bool paused)
 {
 	struct err e = {0};
-	const char *thing, *name = thing_of(c, &thing, &e);
+	const char *thing, *name = hook_thing(c, &thing, &e);
 	if (!name)
 		return cli_fail(c, &e);
 	return hook_patch(c, name, thing, json_pack("{s:b}", "paused", paused));
@@ -399,7 +399,7 @@ int cmd_hooks_delete(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *answer = NULL;
-	const char *thing, *name = thing_of(c, &thing, &e);
+	const char *thing, *name = hook_thing(c, &thing, &e);
 	if (!name ||
 	    cli_sure(c, thing,
 		"This takes the hook %s away, with its events. Type its name to go on: ", &e) < 0)
@@ -507,7 +507,7 @@ int cmd_events_show(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *event = NULL;
-	const char *thing, *name = thing_of(c, &thing, &e);
+	const char *thing, *name = hook_thing(c, &thing, &e);
 	if (name && cli_has(c, "follow"))
 		return event_follow(c, name, thing);
 	if (!name || event_get(c, name, thing, &event, &e) < 0)
@@ -520,7 +520,7 @@ int cmd_events_replay(struct cli *c)
 	struct err e = {0};
 	json_t *answer = NULL;
 	struct follow_options o = {0};
-	const char *thing, *name = thing_of(c, &thing, &e);
+	const char *thing, *name = hook_thing(c, &thing, &e);
 	if (!name ||
 	    cli_call(c, "POST", cli_path(c, "projects/{}/events/{}/replay", name, thing, NULL),
 		json_object(), &answer, &e) < 0)

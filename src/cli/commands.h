@@ -9,7 +9,7 @@ cli_fn cmd_admin_backup, cmd_admin_deployments, cmd_admin_fix_permissions, cmd_a
     cmd_certs_revoke, cmd_certs_show, cmd_completion, cmd_create, cmd_deploy, cmd_destroy, cmd_domains_add, cmd_domains_list,
     cmd_domains_remove, cmd_env_list, cmd_env_set, cmd_env_unset, cmd_events_list,
     cmd_events_replay, cmd_events_show, cmd_grants_list, cmd_grants_remove, cmd_grants_set,
-    cmd_help, cmd_hooks_create, cmd_hooks_delete, cmd_hooks_list, cmd_hooks_pause, cmd_hooks_resume,
+    cmd_help, cmd_hooks_catch_up, cmd_hooks_create, cmd_hooks_delete, cmd_hooks_list, cmd_hooks_pause, cmd_hooks_resume,
     cmd_hooks_rotate, cmd_hooks_set, cmd_hooks_show, cmd_hooks_test, cmd_info, cmd_list, cmd_login,
     cmd_login_forget, cmd_login_list, cmd_logs, cmd_mail_remove, cmd_mail_set, cmd_mail_show,
     cmd_notify_add, cmd_notify_delete, cmd_notify_deliveries, cmd_notify_delivery,
@@ -36,6 +36,11 @@ int completion_write(const char *shell, FILE *f);
 
 /* The hook's address and secret, and where to enter them. */
 void hook_print(struct cli *c, const json_t *hook);
+/* [NAME] THING: the last word is the thing; the project's name. */
+const char *hook_thing(struct cli *c, const char **ret_thing, struct err *e);
+/* Where GitHub is asked; and the flags for it, into the body of a request. */
+void hook_github_print(struct cli *c, const json_t *github);
+int hook_github_put(struct cli *c, json_t *body, struct err *e) WARN_UNUSED;
 /* A source as --git, --path and --branch say it; neither: uploads. NULL with e. */
 json_t *source_of_flags(struct cli *c, struct err *e);
 /* Sets the member when the flag was given. */

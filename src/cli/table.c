@@ -108,17 +108,30 @@ static const struct cli_flag env_set[] = {
 	    {"field", "/A/B=GLOB", "only bodies in which it fits; likewise", 0},                   \
 	    {"limit", "N[/B]", "at most N deliveries a minute, B at once; or 'none'", 0},          \
 	    {"action", "WHAT", "what follows, in order: deploy, check, check=forks, notify, notify=CHANNEL,CHANNEL, forward=CHANNEL, run=COMMAND; may be repeated; 'default' for a deploy", 0}
+#define HOOK_GITHUB                                                                                \
+	{"github", "OWNER/REPO", "ask GitHub after each start for what it could not deliver; 'none' for never", 0}, \
+	    {"github-hook", "N", "the hook's number there (found by its address)", 0},             \
+	    {"github-api", "URL", "of a GitHub Enterprise Server: https://HOST/api/v3", 0},        \
+	    {"github-token-stdin", NULL, "read a token that may look at deliveries (admin:repo_hook) from standard input", 0}
 /* clang-format off */
 static const struct cli_flag hooks_create[] = {
     {"sender", "S", "github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, standard, stripe, generic, bearer or huggingface (github)", 0},
     {"branch", "B", "only pushes of this branch (the project's)", 'b'},
     {"secret-stdin", NULL, "read the sender's own secret from standard input", 0},
     HOOK_SETTINGS,
+    HOOK_GITHUB,
     END,
 };
 static const struct cli_flag hooks_set[] = {
     {"branch", "B", "only pushes of this branch; 'any' for the project's", 'b'},
     HOOK_SETTINGS,
+    HOOK_GITHUB,
+    END,
+};
+static const struct cli_flag hooks_catch_up[] = {
+    {"since", "DURATION", "how far back, at most 3d (from where the last time ended)", 0},
+    {"refused", NULL, "what we refused ourselves, too: after a wrong secret was mended", 0},
+    {"no-wait", NULL, "do not wait for the end", 0},
     END,
 };
 static const struct cli_flag hooks_rotate[] = {
@@ -226,6 +239,7 @@ static const struct cli_command table[] = {
 	{"hooks show", "[NAME] HOOK", "one hook", "slipway hooks show shop shop", none, 1, 2, false, cmd_hooks_show},
 	{"hooks set", "[NAME] HOOK", "change what a hook takes", "slipway hooks set shop shop --from github --path 'src/**'\nslipway hooks set shop shop --action check --action deploy --action notify=team", hooks_set, 1, 2, false, cmd_hooks_set},
 	{"hooks test", "[NAME] HOOK", "send it a signed ping, by the way that senders take", "slipway hooks test shop shop", none, 1, 2, false, cmd_hooks_test},
+	{"hooks catch-up", "[NAME] HOOK", "ask GitHub again for what it could not deliver", "slipway hooks set shop shop --github anna/shop --github-token-stdin < token\nslipway hooks catch-up shop shop --since 6h", hooks_catch_up, 1, 2, false, cmd_hooks_catch_up},
 	{"hooks pause", "[NAME] HOOK", "what arrives is stored, and nothing follows", "slipway hooks pause shop shop", none, 1, 2, false, cmd_hooks_pause},
 	{"hooks resume", "[NAME] HOOK", "the end of a pause", "slipway hooks resume shop shop", none, 1, 2, false, cmd_hooks_resume},
 	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one is good for a while", "slipway hooks rotate shop shop --keep 1h", hooks_rotate, 1, 2, false, cmd_hooks_rotate},

@@ -14,6 +14,7 @@
 #include "daemon/system.h"
 #include "deploy/renewal.h"
 #include "edge/acme.h"
+#include "github/catchup.h"
 #include "hooks/advance.h"
 #include "hooks/classic.h"
 #include "model/schema.h"
@@ -270,6 +271,12 @@ static int notify_open(struct daemon *d, struct err *e)
 	    .body = event_body,
 	    .ctx = d};
 	d->api.notify = notify_new(&no);
+	const struct catchup_options co = {.loop = d->api.loop,
+	    .store = d->api.store,
+	    .outbound = d->outbound,
+	    .seal = d->api.seal,
+	    .public_url = d->api.public_url};
+	d->api.catchup = catchup_new(&co);
 	return 0;
 }
 
@@ -518,6 +525,7 @@ static void on_reconciled(void *ctx)
 	    .notify = d->api.notify};
 	queue_kick(d->api.queue);
 	d->renewal = renewal_open(&ro);
+	catchup_begin(d->api.catchup);
 	log_event(LOG_INFO, "daemon", "ready", F_I64("ms", clock_wall_ms() - d->api.started_ms));
 }
 
@@ -571,6 +579,7 @@ static void daemon_close(struct daemon *d)
 	acme_free(d->acme);
 	edge_free(d->edge);
 	notify_free(d->api.notify);
+	catchup_free(d->api.catchup);
 	outbound_free(d->outbound);
 	requests_close(d->api.requests);
 	logs_close(d->api.logs);
@@ -598,6 +607,7 @@ int main(int argc, char **argv)
 	d.api.started_ms = clock_wall_ms();
 	snprintf(
 	    d.url, sizeof(d.url), "http://%s:%u", d.settings.http_address, d.settings.http_port);
+	d.api.github_api = d.settings.github_api;
 	d.api.public_url = d.settings.public_url[0] ? d.settings.public_url : d.url;
 	if (go < 0 || daemon_open(&d, &e) != 0) {
 		fprintf(stderr, "slipwayd: %s\n", e.msg);

@@ -3,6 +3,7 @@
 #include "base/cidr.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "outbound/guard.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -51,6 +52,7 @@ static const char help_text[] =
     "  --outbound-ca FILE    trust these certificate authorities instead of the system's\n"
     "  --retries WAITS       before each try of a notification "
     "(0s,5s,5m,30m,2h,5h,10h,14h,20h,24h)\n"
+    "  --github-api URL      where GitHub is asked (https://api.github.com)\n"
     "  --public-url URL      where senders of hooks reach this server (the API's address)\n"
     "  --system              a service of systemd: its sockets are passed, the folders are made,\n"
     "                        the helper runs beside it, and SIGTERM ends the daemon alone\n"
@@ -84,6 +86,7 @@ enum option_id {
 	OPT_OUTBOUND_ALLOW,
 	OPT_OUTBOUND_CA,
 	OPT_RETRIES,
+	OPT_GITHUB_API,
 	OPT_SYSTEM,
 	OPT_VERSION,
 	OPT_HELP
@@ -112,6 +115,7 @@ static const struct option options[] = {
     {"outbound-allow", required_argument, NULL, OPT_OUTBOUND_ALLOW},
     {"outbound-ca", required_argument, NULL, OPT_OUTBOUND_CA},
     {"retries", required_argument, NULL, OPT_RETRIES},
+    {"github-api", required_argument, NULL, OPT_GITHUB_API},
     {"log", required_argument, NULL, OPT_LOG},
     {"public-url", required_argument, NULL, OPT_PUBLIC_URL},
     {"system", no_argument, NULL, OPT_SYSTEM},
@@ -247,6 +251,15 @@ static int set_url(struct settings *s, const char *value, struct err *e)
 		   : wrong(e, "a value of sensible length", value);
 }
 
+static int set_github_api(struct settings *s, const char *value, struct err *e)
+{
+	struct str url = str_c(value);
+	if (guard_url_refuses(url) || str_ends(url, STR("/")))
+		return wrong(e, "an http:// or https:// address without a '/' at its end", value);
+	s->github_api = value;
+	return 0;
+}
+
 static int add_range(struct settings *s, const char *value, struct err *e)
 {
 	size_t n = 0;
@@ -313,6 +326,8 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return 0;
 	case OPT_RETRIES:
 		return notify_schedule_parse(str_c(value), &s->retries, e);
+	case OPT_GITHUB_API:
+		return set_github_api(s, value, e);
 	case OPT_ORPHAN:
 		if (!num_duration(str_c(value), 86400000, &ms))
 			return wrong(e, "a duration such as 60s", value);
@@ -388,6 +403,7 @@ int settings_parse(int argc, char *const *argv, struct settings *ret, struct err
 	    .parallel = 4,
 	    .log_level = LOG_INFO,
 	    .retries = notify_schedule_default,
+	    .github_api = "https://api.github.com",
 	    .orphan_ms = 60000};
 	opterr = 0;
 	for (int id; (id = getopt_long(argc, argv, "", options, NULL)) != -1;) {

@@ -20,7 +20,7 @@ struct settings {
 	char edge_address[64];
 	uint16_t edge_port, https_port; /* https_port 0: none */
 	bool https_said;
-	const char *tls; /* preset; NULL: the helper's default */
+	const char *tls;		 /* preset; NULL: the helper's default */
 	const char *acme, *acme_staging; /* directories of certificate authorities */
 	const char *acme_mail;		 /* of the account with them; empty: none */
 	const char *acme_ca;		 /* NULL: the system's authorities vouch for theirs */
@@ -38,6 +38,7 @@ struct settings {
 	bool system;	   /* systemd started us, and the helper beside us */
 	const char *outbound_allow[SETTINGS_RANGES_MAX + 1]; /* NULL-ended; borrowed from argv */
 	const char *outbound_ca;	    /* NULL: the system's certificate authorities */
+	const char *github_api;		    /* of hooks that say no other, no '/' behind */
 	struct notify_schedule retries;	    /* of notifications */
 	char public_url[SETTINGS_PATH_MAX]; /* where senders of hooks reach us; empty: the API's
 					       address */

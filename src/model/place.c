@@ -30,6 +30,12 @@ struct str model_place_hook(struct str name, char out[MODEL_PLACE_SIZE])
 	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "hook/%.*s", STR_ARG(name)));
 }
 
+struct str model_place_hook_token(struct str name, char out[MODEL_PLACE_SIZE])
+{
+	return place_ended(
+	    out, snprintf(out, MODEL_PLACE_SIZE, "hook/%.*s/github-token", STR_ARG(name)));
+}
+
 struct str model_place_channel(int64_t project_id, struct str name, char out[MODEL_PLACE_SIZE])
 {
 	return place_ended(out,
@@ -38,7 +44,8 @@ struct str model_place_channel(int64_t project_id, struct str name, char out[MOD
 
 struct str model_place_certificate(int64_t project_id, char out[MODEL_PLACE_SIZE])
 {
-	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "certificate/%" PRId64, project_id));
+	return place_ended(
+	    out, snprintf(out, MODEL_PLACE_SIZE, "certificate/%" PRId64, project_id));
 }
 
 struct str model_place_mail(char out[MODEL_PLACE_SIZE])

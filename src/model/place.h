@@ -3,6 +3,7 @@
  *   project/PROJECT-ID/https-token     for fetching over HTTPS
  *   project/PROJECT-ID/deploy-key      private half, OpenSSH format
  *   hook/NAME                          a hook's secret
+ *   hook/NAME/github-token             for asking GitHub what it could not deliver
  *   channel/PROJECT-ID/NAME           a channel's secret; project 0: the platform's
  *   certificate/PROJECT-ID             the key of a certificate that waits to be installed
  *   mail-server                        the mail server's password
@@ -19,6 +20,7 @@ struct str model_place_env(int64_t project_id, struct str key, char out[MODEL_PL
 struct str model_place_project(
     int64_t project_id, enum model_project_secret which, char out[MODEL_PLACE_SIZE]);
 struct str model_place_hook(struct str name, char out[MODEL_PLACE_SIZE]);
+struct str model_place_hook_token(struct str name, char out[MODEL_PLACE_SIZE]);
 struct str model_place_channel(int64_t project_id, struct str name, char out[MODEL_PLACE_SIZE]);
 struct str model_place_certificate(int64_t project_id, char out[MODEL_PLACE_SIZE]);
 struct str model_place_mail(char out[MODEL_PLACE_SIZE]);

@@ -235,9 +235,24 @@ static const char schema_8[] =
     " given_chain TEXT NOT NULL DEFAULT '', given_key @blob) @strict;\n"
     "CREATE INDEX certificate_due ON certificate(renew_ms) WHERE renew_ms > 0;\n";
 
+/* What a hook's sender could not deliver: where that is asked, how far it was, and which deliveries
+ * were asked for again. */
+static const char schema_9[] =
+    "CREATE TABLE catch_up("
+    " hook_id @i64 PRIMARY KEY REFERENCES hook(id) ON DELETE CASCADE, api TEXT NOT NULL,"
+    " repository TEXT NOT NULL, remote_id @i64 NOT NULL, token @blob, gap @i64 NOT NULL DEFAULT 1,"
+    " due_ms @i64 NOT NULL, tries @i64 NOT NULL DEFAULT 0, since_ms @i64 NOT NULL,"
+    " refused @i64 NOT NULL DEFAULT 0, ended_ms @i64 NOT NULL DEFAULT 0,"
+    " found @i64 NOT NULL DEFAULT 0, asked @i64 NOT NULL DEFAULT 0,"
+    " error TEXT NOT NULL DEFAULT '') @strict;\n"
+    "CREATE INDEX catch_up_due ON catch_up(due_ms) WHERE due_ms > 0;\n"
+    "CREATE TABLE catch_up_asked("
+    " hook_id @i64 NOT NULL REFERENCES hook(id) ON DELETE CASCADE, guid TEXT NOT NULL,"
+    " gap @i64 NOT NULL, at_ms @i64 NOT NULL, PRIMARY KEY (hook_id, guid)) @strict;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {
-    schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8};
+    schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8, schema_9};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

@@ -24,8 +24,18 @@ enum field {
 	F_TEXT,
 	F_ADDRESS,
 	F_LINK,
+	F_HEADERS_KEPT,
 	F_COUNT
 };
+
+struct str outbound_header(const struct outbound_answer *a, const char *name)
+{
+	struct str rest = a->headers, line, prefix = str_c(name);
+	while (str_next(&rest, '\n', &line))
+		if (str_starts(line, prefix) && line.n > prefix.n && line.p[prefix.n] == ':')
+			return str_trim(str_from(line, prefix.n + 1));
+	return STR("");
+}
 
 static void put_u32(char *p, uint32_t v)
 {
@@ -120,6 +130,7 @@ bool frame_pack_answer(struct buf *b, uint64_t id, const struct outbound_answer 
 	put_text_if(b, F_ADDRESS, a->address);
 	put_text_if(b, F_BODY, str_slice(a->body, 0, OUTBOUND_BODY_MAX));
 	put_text_if(b, F_LINK, a->link);
+	put_text_if(b, F_HEADERS_KEPT, a->headers);
 	return frame_end(b, from);
 }
 
@@ -183,6 +194,7 @@ static bool request_field(struct outbound_request *r, enum field f, struct str v
 	case F_TEXT:
 	case F_ADDRESS:
 	case F_LINK:
+	case F_HEADERS_KEPT:
 	case F_COUNT:
 	default:
 		return false;
@@ -212,6 +224,8 @@ static bool answer_field(struct outbound_answer *a, enum field f, struct str v)
 		return take_text(v, OUTBOUND_BODY_MAX, &a->body);
 	case F_LINK:
 		return take_text(v, OUTBOUND_FRAME_MAX, &a->link);
+	case F_HEADERS_KEPT:
+		return take_text(v, OUTBOUND_HEADERS_KEPT_MAX, &a->headers);
 	case F_TIMEOUT:
 	case F_URL:
 	case F_METHOD:

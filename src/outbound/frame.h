@@ -26,6 +26,7 @@
 #define OUTBOUND_RECIPIENTS_MAX 32u
 #define OUTBOUND_TEXT_MAX 512u	      /* of an error's words */
 #define OUTBOUND_BODY_MAX (64u << 10) /* of an answer that is kept */
+#define OUTBOUND_HEADERS_KEPT_MAX 4096u
 
 enum outbound_kind { OUTBOUND_HTTP = 1, OUTBOUND_MAIL, OUTBOUND_ANSWER, OUTBOUND_KIND_COUNT };
 
@@ -82,8 +83,12 @@ struct outbound_answer {
 	struct str text;    /* what went wrong, for people; empty when answered */
 	struct str address; /* of who answered, or was blocked; may be empty */
 	struct str body;
-	struct str link; /* the Link header, for paging; may be empty */
+	struct str link;    /* the Link header, for paging; may be empty */
+	struct str headers; /* ETag, Cache-Control, X-RateLimit-Remaining and X-RateLimit-Reset, as
+			       lines "name: value\n" with names in lower case; may be empty */
 };
+/* The value of a kept header, by its name in lower case; empty when it was not there. */
+struct str outbound_header(const struct outbound_answer *a, const char *name);
 
 /* Appends a whole frame. False when it would be too long or has too many headers or recipients:
  * nothing is appended. */

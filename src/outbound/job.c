@@ -85,6 +85,19 @@ static size_t on_body(char *p, size_t one, size_t n, void *ctx)
 	return n; /* the rest is read and dropped: a cut answer is an answer */
 }
 
+/* A header that the asker may want, as frame.h says. */
+static void keep_header(struct job *j, struct str line)
+{
+	static const char *const kept[] = {
+	    "etag", "cache-control", "x-ratelimit-remaining", "x-ratelimit-reset"};
+	size_t colon = str_find(line, ':', 0);
+	for (size_t i = 0; colon != SIZE_MAX && i < sizeof(kept) / sizeof(*kept); i++)
+		if (str_eq_nocase(str_slice(line, 0, colon), str_c(kept[i])) &&
+		    j->headers_kept.n + line.n < OUTBOUND_HEADERS_KEPT_MAX - 8)
+			buf_printf(&j->headers_kept, "%s: %.*s\n", kept[i],
+			    STR_ARG(str_trim(str_from(line, colon + 1))));
+}
+
 static size_t on_header(char *p, size_t one, size_t n, void *ctx)
 {
 	(void)one;
@@ -95,6 +108,8 @@ static size_t on_header(char *p, size_t one, size_t n, void *ctx)
 		buf_clear(&j->link);
 		buf_str(&j->link, str_trim(str_from(line, 5)));
 	}
+	if (one_line(line))
+		keep_header(j, line);
 	return n;
 }
 
@@ -200,6 +215,7 @@ struct job *job_new(
 	buf_init(&j->body, OUTBOUND_FRAME_MAX);
 	buf_init(&j->answer, OUTBOUND_BODY_MAX + 1);
 	buf_init(&j->link, LINK_MAX);
+	buf_init(&j->headers_kept, OUTBOUND_HEADERS_KEPT_MAX);
 	buf_str(&j->body, r->body);
 	if (!(j->easy = curl_easy_init()))
 		abort();
@@ -275,6 +291,7 @@ struct outbound_answer job_answer(struct job *j, CURLcode rc)
 	a.address = str_c(address);
 	a.body = buf_view(&j->answer);
 	a.link = buf_view(&j->link);
+	a.headers = buf_view(&j->headers_kept);
 	return a;
 }
 
@@ -287,5 +304,6 @@ void job_free(struct job *j)
 	buf_wipe(&j->body);
 	buf_fini(&j->answer);
 	buf_fini(&j->link);
+	buf_fini(&j->headers_kept);
 	free(j);
 }

@@ -12,7 +12,7 @@ struct job {
 	const struct guard *guard;
 	int64_t begun_ms;
 	uint32_t body_max;
-	struct buf url, body, answer, link;
+	struct buf url, body, answer, link, headers_kept;
 	size_t sent;
 	struct curl_slist *headers, *to;
 	const char *blocked;		      /* why an address was not asked */

@@ -1,0 +1,231 @@
+"""GitHub: what it could not deliver is asked for again. Every request of ours, and every answer of the test's GitHub, is checked against
+GitHub's published OpenAPI description (@octokit/openapi), by ajv."""
+import json
+import time
+
+import pytest
+
+from github import DESCRIBED, GitHub, TOKEN, verdicts
+from harness import Platform, wait_until
+
+PAGE = "index.html"
+
+
+@pytest.fixture(scope="module")
+def near():
+    """A platform that may ask GitHub here."""
+    p = Platform(extra=["--outbound-allow", "127.0.0.0/8"])
+    p.extra += ["--public-url", f"http://127.0.0.1:{p.http_port}"]
+    try:
+        p.start()
+        yield p
+    finally:
+        p.close()
+
+
+SEEN = []  # of every GitHub here; the last test looks at all of it
+
+
+@pytest.fixture
+def hub():
+    made = []
+
+    def make(**more):
+        made.append(GitHub(**more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+        SEEN.extend(one.seen)
+
+
+def push(commit, branch="main"):
+    return json.dumps({"ref": "refs/heads/" + branch, "before": "0" * 40, "after": commit, "deleted": False}).encode()
+
+
+def made(near, hub, name, repo, **more):
+    near.create(name, repo.url)
+    secret = near.hook(name, name)
+    number = hub.hook(f"http://127.0.0.1:{near.http_port}/hooks/{name}", secret)
+    near.api("PATCH", f"/projects/{name}/hooks/{name}", {"github": {"repository": "anna/shop", "token": TOKEN, "api": hub.api, **more}})
+    return number
+
+
+def state(near, name, fits=lambda s: s["state"] != "due", seconds=30):
+    def look():
+        now = near.api("GET", f"/projects/{name}/hooks/{name}")["github"]
+        return now if fits(now) else None
+
+    return wait_until(look, seconds)
+
+
+def events(near, name):
+    return near.api("GET", f"/projects/{name}/events?limit=200")["items"]
+
+
+def again(near):
+    """Away and back; the pause between two looks is over."""
+    near.kill()
+    near.start()
+
+
+def test_what_could_not_be_delivered_arrives(near, hub, git):
+    """Over three pages, with what came after all, what we refused and what is too old among it; each once."""
+    there = hub(page=3)
+    repo = git.repository("missed", {PAGE: "v1"})
+    number = made(near, there, "missed", repo)
+    first = state(near, "missed")
+    assert (first["error"], first["hook_id"], first["asked"]) == (None, number, 0), first
+    arrived = "came-after-all"
+    assert there.send(push(repo.commit({PAGE: "v1"})), guid=arrived) == 202
+    assert there.send(push("1" * 40), guid="wrong-secret", secret="another's") == 401
+    near.kill()
+    commit = repo.commit({PAGE: "v2"})
+    assert there.send(push("1" * 40), guid="too-old", at=time.time() - 3.5 * 86400) == 502
+    there.deliveries.insert(0, there.deliveries.pop())
+    assert there.send(push("2" * 40), guid=arrived) == 502  # we have it: whatever GitHub thinks
+    sent = [f"missed-{n}" for n in range(7)]
+    assert {there.send(push(commit), guid=guid) for guid in sent} == {502}
+    near.start()
+    ended = state(near, "missed", lambda s: s["asked"] == 7 and s["state"] == "idle")
+    assert (ended["found"], ended["error"]) == (7, None), ended
+    wait_until(lambda: {e["delivery"] for e in events(near, "missed")} >= set(sent), 30)
+    assert "wrong-secret" not in {e["delivery"] for e in events(near, "missed")}
+    assert len(there.asked("POST", "/attempts")) == 7
+    order = [next(d["guid"] for d in there.deliveries if f'/{d["id"]}/' in s["path"]) for s in there.asked("POST", "/attempts")]
+    assert order == sent  # the oldest first
+    assert len([s for s in there.asked("GET", "/deliveries") if "cursor=v1_" in s["path"]]) >= 2
+    wait_until(lambda: near.get("missed.localhost").body == b"v2", 60)
+    audited = [a for a in near.api("GET", "/audit?project=missed&limit=200")["items"] if a["action"] == "hook.catch_up"]
+    assert [(a["operator"], a["outcome"]) for a in audited] == [("schedule", "ok")] and "7 of 7" in audited[0]["detail"], audited
+
+    # somebody asks: nothing is missing any more; with --refused what we said no to is asked for, and refused again
+    shown = near.cli("hooks", "catch-up", "missed", "missed", "--since", "1h").stdout
+    assert "0 of 0 failed deliveries asked for again" in shown, shown
+    near.cli("hooks", "catch-up", "missed", "missed", "--since", "1h", "--refused")
+    assert len(there.asked("POST", "/attempts")) == 8
+    wait_until(lambda: len([d for d in there.deliveries if d["guid"] == "wrong-secret"]) == 2, 30)
+    shown = near.cli("hooks", "show", "missed", "missed").stdout
+    assert "anna/shop: 1 of 1 failed deliveries asked for again" in shown and TOKEN not in shown, shown
+    assert TOKEN not in near.log_text() and TOKEN not in json.dumps(near.api("GET", "/audit?project=missed&limit=200"))
+    assert TOKEN.encode() not in (near.state / "slipway.db").read_bytes()
+
+
+def test_its_allowance_is_kept_to(near, hub, git):
+    """Used up in the middle: nothing is asked until it is there again, then the rest, each once."""
+    there = hub()
+    made(near, there, "bounded", git.repository("bounded", {PAGE: "v1"}), hook_id=4711)
+    state(near, "bounded")
+    near.kill()
+    assert {there.send(push("1" * 40), guid=f"bounded-{n}") for n in range(5)} == {502}
+    reset = int(time.time()) + 8
+    there.allowance = [4, reset]  # the list, and three of them
+    near.start()
+    held = state(near, "bounded", lambda s: s["asked"] > 0 and s["due_at"] and s["error"])
+    there.allowance = None
+    assert held["asked"] == 3 and "no more requests" in held["error"], held
+    ended = state(near, "bounded", lambda s: s["state"] == "idle")
+    assert (ended["found"], ended["asked"]) == (5, 5), ended
+    asked = there.asked("POST", "/attempts")
+    assert len({s["path"] for s in asked}) == len(asked) == 5
+    assert asked[3]["at"] >= reset and asked[3]["at"] - asked[2]["at"] >= 0.9
+
+
+def test_it_asks_us_to_wait(near, hub, git):
+    there = hub()
+    there.answers["/deliveries"] = [(403, {"Retry-After": "2"}, {"message": "You have exceeded a secondary rate limit"})]
+    made(near, there, "waits", git.repository("waits", {PAGE: "v1"}), hook_id=4711)
+    ended = state(near, "waits", lambda s: s["state"] == "idle")
+    first, second = there.asked("GET", "/deliveries")
+    assert second["at"] - first["at"] >= 1.9 and ended["error"] is None, ended
+
+
+@pytest.mark.parametrize("status,said,hint", [
+    (401, "Bad credentials", "--github-token-stdin"), (403, "Resource not accessible", "admin:repo_hook"), (404, "Not Found", "admin:repo_hook"),
+    (301, "Moved Permanently", "name of today")])
+def test_what_is_wrong_is_said(near, hub, git, status, said, hint):
+    name = f"wrong{status}"
+    there = hub()
+    there.answers["/deliveries"] = [(status, {"Location": "http://127.0.0.1:1/"}, {"message": said + "\n\x1b[2J"})]
+    made(near, there, name, git.repository(name, {PAGE: "v1"}), hook_id=4711)
+    failed = state(near, name)
+    assert failed["state"] == "failed" and said in failed["error"] and hint in failed["error"] and "\x1b" not in failed["error"], failed
+    shown = near.cli("hooks", "show", name, name).stdout
+    assert said in shown and hint in shown
+    there.answers["/deliveries"] = [(status, {}, {"message": said})]
+    assert hint in near.cli("hooks", "catch-up", name, name, expect=1).stdout
+    assert near.cli("hooks", "catch-up", name, name).returncode == 0
+    assert len(there.asked("GET", "/deliveries")) == 3
+    audited = [a["outcome"] for a in near.api("GET", f"/audit?project={name}&limit=200")["items"] if a["action"] == "hook.catch_up" and a["operator"] == "schedule"]
+    assert audited == ["failed", "failed"], audited
+    near.cli("hooks", "set", name, name, "--github", "none")
+    assert "github" not in near.api("GET", f"/projects/{name}/hooks/{name}")
+    assert "no token" in near.cli("hooks", "catch-up", name, name, expect=None).stderr
+
+
+def test_what_cannot_be_is_said(near, hub, git):
+    there = hub()
+    repo = git.repository("cannot", {PAGE: "v1"})
+    near.create("cannot", repo.url)
+    secret = near.hook("cannot", "cannot")
+    there.hook("https://elsewhere.example/hooks/other", secret)
+
+    def refused(body, pointer):
+        answer = near.api("PATCH", "/projects/cannot/hooks/cannot", {"github": body}, expect=400)
+        assert answer["errors"][0]["pointer"] == pointer, answer
+
+    refused({"token": TOKEN}, "/github/repository")  # the project is not at github.com
+    refused({"token": TOKEN, "repository": "anna/../shop"}, "/github/repository")
+    refused({"repository": "anna/shop"}, "/github/token")
+    refused({"repository": "anna/shop", "token": "two\nlines"}, "/github/token")
+    refused({"repository": "anna/shop", "token": TOKEN, "api": "file:///etc"}, "/github/api")
+    near.hook("cannot", "lab", "gitlab")
+    answer = near.api("PATCH", "/projects/cannot/hooks/lab", {"github": {"repository": "anna/shop", "token": TOKEN}}, expect=400)
+    assert answer["errors"][0]["pointer"] == "/github", answer
+    said = near.cli("hooks", "set", "cannot", "cannot", "--github", "anna/shop", "--github-api", there.api, "--github-token-stdin", stdin=TOKEN)
+    assert TOKEN not in said.stdout
+    none = state(near, "cannot")
+    assert "no hook of anna/shop sends to" in none["error"] and "--github-hook" in none["error"], none
+    # what is malformed is tried again, and said meanwhile
+    there.answers["/deliveries"] = [(200, {}, "[{}]")]
+    near.cli("hooks", "set", "cannot", "cannot", "--github-hook", "4711")
+    odd = state(near, "cannot", lambda s: s["error"] and "malformed" in s["error"])
+    assert odd["state"] == "due", odd
+    there.seen[-1]["answer"] = ""  # the test's own fault
+    near.api("DELETE", "/projects/cannot/hooks/cannot")
+
+
+def test_nobody_inside_is_asked(platform, git, hub):
+    """Without leave an address of this machine is none for a token."""
+    there = hub()
+    repo = git.repository("inside", {PAGE: "v1"})
+    platform.create("inside", repo.url)
+    platform.hook("inside", "inside")
+    platform.api("PATCH", "/projects/inside/hooks/inside", {"github": {"repository": "anna/shop", "hook_id": 1, "token": TOKEN, "api": there.api}})
+    blocked = state(platform, "inside")
+    assert blocked["state"] == "failed" and "--outbound-allow" in blocked["error"], blocked
+    assert not there.seen
+
+
+def test_each_request_is_as_described():
+    """And the control: requests that GitHub would not understand, and answers that it would not give, are found."""
+    if not DESCRIBED:
+        pytest.skip("the libraries of tests/verifiers are not there (tools/install-verifiers)")
+    headers = {"user-agent": "x", "accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28", "authorization": "Bearer x"}
+    good = {"method": "GET", "path": "/repos/a/b/hooks/1/deliveries?per_page=100&status=failure", "headers": headers, "body": "", "status": 200, "answer": "[]"}
+    status = {"method": "POST", "path": "/repos/a/b/statuses/" + "1" * 40, "headers": {**headers, "content-type": "application/json"}, "body": '{"state": "success"}', "status": 201, "answer": ""}
+    planted = [
+        {**good, "path": "/repos/a/b/hooks/1/delivery"}, {**good, "method": "POST"}, {**good, "path": "/repos/a/b/hooks/one/deliveries"},
+        {**good, "path": good["path"].replace("failure", "failed")}, {**good, "path": good["path"] + "&page=2"},
+        {**good, "headers": {**headers, "authorization": ""}}, {**good, "headers": {**headers, "user-agent": ""}},
+        {**good, "answer": '[{"id": 1}]'}, {**good, "status": 204}, {**good, "body": "{}"},
+        {**status, "body": '{"state": "done"}'}, {**status, "body": '{"state": "success", "contxt": "x"}'}, {**status, "body": "{}"}, {**status, "body": ""},
+        {**status, "headers": headers}]
+    found = verdicts([good, status, *planted, *SEEN])
+    assert [v["wrong"] for v in found[:2]] == [[], []]
+    assert all(v["wrong"] for v in found[2:2 + len(planted)]), found[2:2 + len(planted)]
+    for one, verdict in zip(SEEN, found[2 + len(planted):], strict=True):
+        assert not verdict["wrong"], (one, verdict)
+    of = sorted({v["operation"] for v in found[2 + len(planted):]})
+    print(f"{len(SEEN)} requests of ours and their answers are as GitHub describes them ({', '.join(of)}); {len(planted)} planted faults found")
