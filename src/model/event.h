@@ -60,9 +60,12 @@ int model_event_list(struct store_db *db, struct arena *a, struct model_event_fi
 /* What the store knows of a delivery: 1 with id, task_id and outcome, 0, -1. */
 int model_event_known(struct store_db *db, int64_t hook_id, struct str key,
     struct model_event *ret, struct err *e) WARN_UNUSED;
+/* The project whose the hook is: 1, 0: there is no such hook, -1. */
+int model_event_owner(struct store_db *db, int64_t hook_id, int64_t *ret_project_id,
+    struct err *e) WARN_UNUSED;
 /* Stores an event that the journal has, under the journal's number for it: uses id, task_id and body_… besides what
- * model_event_add does. 1: stored, or its failed first attempt waits again; 0: nothing to store it for, its hook is gone or
- * the key is there. */
+ * model_event_add does; project_id is what model_event_owner says of its hook. 1: stored, or its failed first attempt waits
+ * again; 0: the key is there. */
 int model_event_apply(struct store_db *db, const struct model_event *ev, struct err *e) WARN_UNUSED;
 /* Was a rollback, stop or destroy of the project asked for after that moment? 1/0/-1. */
 int model_task_decided_since(

@@ -66,15 +66,25 @@ static int apply_again(struct store_db *db, const struct model_event *ev, struct
 	return rc > 0 && drop_body(db, ev->id, e) < 0 ? -1 : rc;
 }
 
+int model_event_owner(struct store_db *db, int64_t hook_id, int64_t *ret_project_id, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, "SELECT project_id FROM hook WHERE id = $hook", e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$hook", hook_id);
+	return row_number(q, ret_project_id, e);
+}
+
+/* One row of values: for INSERT … SELECT SQLite keeps a journal of each statement, a copy of every
+ * page that it touches. */
 int model_event_apply(struct store_db *db, const struct model_event *ev, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
 	    "INSERT INTO event(id, hook_id, project_id, delivery_key, received_ms, kind, ref, "
 	    "before_commit, after_commit, outcome, task_id, body_segment, body_at)"
-	    " SELECT $id, id, project_id, $key, $now, $kind, $ref, $before, $after, $outcome, "
-	    "$task, "
-	    "$segment, $at FROM hook WHERE id = $hook AND $project IN (0, project_id) ON CONFLICT "
-	    "DO NOTHING",
+	    " VALUES ($id, $hook, $project, $key, $now, $kind, $ref, $before, $after, $outcome, "
+	    "$task, $segment, $at) ON CONFLICT DO NOTHING",
 	    e);
 	int rc;
 

@@ -54,6 +54,20 @@ struct seen {
 	bool superseded;
 };
 
+/* Whose a hook is, asked for once in a batch; a hook's place follows from its number. */
+#define OWNERS 64u
+struct owner {
+	int64_t hook_id, project_id; /* 0: there is no such hook */
+};
+
+/* What a batch has learned so far. */
+struct course {
+	struct branch *branches;
+	size_t branch_count;
+	struct seen seen;
+	struct owner owners[OWNERS];
+};
+
 static bool follows(const struct queue_delivery *d)
 {
 	return d->triggers && d->ref.n > 0 && !d->acts;
@@ -102,10 +116,31 @@ static int branch_task(
 	return -1;
 }
 
-static int apply(struct store_db *db, const struct drain_batch *b, size_t i, int64_t task_id,
-    enum model_outcome outcome, struct err *e)
+static int owner_find(
+    struct store_db *db, struct course *c, int64_t hook_id, int64_t *ret_project_id, struct err *e)
+{
+	struct owner *o = &c->owners[(uint64_t)hook_id % OWNERS];
+	struct owner found = {.hook_id = hook_id};
+	int rc = o->hook_id == hook_id ? 0 : model_event_owner(db, hook_id, &found.project_id, e);
+	if (rc < 0)
+		return -1;
+	if (o->hook_id != hook_id)
+		*o = found;
+	*ret_project_id = o->project_id;
+	return 0;
+}
+
+/* In an older database a number may have been that of a hook that is gone. */
+static int apply(struct store_db *db, struct course *c, const struct drain_batch *b, size_t i,
+    int64_t task_id, enum model_outcome outcome, struct err *e)
 {
 	struct model_event ev = delivery_event(&b->deliveries[i]);
+	int64_t owner;
+	if (owner_find(db, c, ev.hook_id, &owner, e) < 0)
+		return -1;
+	if (owner == 0 || (ev.project_id != 0 && ev.project_id != owner))
+		return 0;
+	ev.project_id = owner;
 	ev.id = (int64_t)b->records[i].id;
 	ev.task_id = task_id;
 	ev.outcome = outcome;
@@ -127,9 +162,10 @@ static int mark_set(struct store_db *db, const struct drain_batch *b, struct err
 }
 
 /* The hook's own actions: who carries them on looks after what became of the branch meanwhile. */
-static int apply_acts(struct store_db *db, struct drain_batch *b, size_t i, struct err *e)
+static int apply_acts(
+    struct store_db *db, struct course *c, struct drain_batch *b, size_t i, struct err *e)
 {
-	int rc = apply(db, b, i, 0, MODEL_OUTCOME_WAITING, e);
+	int rc = apply(db, c, b, i, 0, MODEL_OUTCOME_WAITING, e);
 	if (rc <= 0)
 		return rc;
 	b->tasks++;
@@ -137,41 +173,39 @@ static int apply_acts(struct store_db *db, struct drain_batch *b, size_t i, stru
 }
 
 /* 1 stored, 0 there was nothing to store it for, -1. */
-static int apply_one(struct store_db *db, struct drain_batch *b, size_t i, struct branch *branches,
-    size_t *branch_count, struct seen *seen, struct err *e)
+static int apply_one(
+    struct store_db *db, struct course *c, struct drain_batch *b, size_t i, struct err *e)
 {
 	const struct queue_delivery *d = &b->deliveries[i];
 	if (d->triggers && d->acts)
-		return apply_acts(db, b, i, e);
+		return apply_acts(db, c, b, i, e);
 	if (!follows(d))
-		return apply(db, b, i, 0, MODEL_OUTCOME_IGNORED, e);
-	int rc = superseded(db, d, seen, e);
+		return apply(db, c, b, i, 0, MODEL_OUTCOME_IGNORED, e);
+	int rc = superseded(db, d, &c->seen, e);
 	if (rc != 0)
-		return rc < 0 ? -1 : apply(db, b, i, 0, MODEL_OUTCOME_SUPERSEDED, e);
-	struct branch *to = branch_find(branches, *branch_count, d);
+		return rc < 0 ? -1 : apply(db, c, b, i, 0, MODEL_OUTCOME_SUPERSEDED, e);
+	struct branch *to = branch_find(c->branches, c->branch_count, d);
 	if (!to) {
-		to = &branches[(*branch_count)++];
+		to = &c->branches[c->branch_count++];
 		if (branch_task(db, to, b, i, e) < 0)
 			return -1;
 	}
-	return apply(db, b, i, to->task_id, MODEL_OUTCOME_WAITING, e);
+	return apply(db, c, b, i, to->task_id, MODEL_OUTCOME_WAITING, e);
 }
 
 int drain_unit(struct store_db *db, struct drain_batch *b, struct err *e)
 {
-	struct branch *branches = arena_array(&b->a, b->n, sizeof(*branches));
-	struct seen seen = {0};
-	size_t branch_count = 0;
+	struct course c = {.branches = arena_array(&b->a, b->n, sizeof(*c.branches))};
 	b->applied = b->tasks = 0;
-	if (!branches)
+	if (!c.branches)
 		return err_set(e, ERR_TOO_LARGE, "a batch of events does not fit into memory");
 	for (size_t i = 0; i < b->n; i++) {
-		int rc = b->broken[i] ? 0 : apply_one(db, b, i, branches, &branch_count, &seen, e);
+		int rc = b->broken[i] ? 0 : apply_one(db, &c, b, i, e);
 		if (rc < 0)
 			return -1;
 		b->applied += (size_t)rc;
 	}
-	for (size_t i = 0; i < branch_count; i++)
-		b->tasks += !branches[i].gone;
+	for (size_t i = 0; i < c.branch_count; i++)
+		b->tasks += !c.branches[i].gone;
 	return mark_set(db, b, e);
 }

@@ -295,6 +295,25 @@ static void test_a_batch_is_applied_once(void **state)
 	intake_close(looking);
 }
 
+/* A hook of that number that is another project's: what was sent to it is nobody's. */
+static void test_a_hook_of_another_is_left_alone(void **state)
+{
+	(void)state;
+	struct intake *in = open_intake(0);
+	send_all(in, 0, 10, 1000);
+	project += 7;
+	send_all(in, 10, 20, 1000);
+	project -= 7;
+	hook += 7; /* and one that is not there */
+	send_all(in, 20, 30, 1000);
+	hook -= 7;
+	send_all(in, 30, 40, 1000);
+	intake_settle(in, clock_mono_ms() + 30000);
+	fixture_run(store, count);
+	assert_int_equal(events, 20);
+	intake_close(in);
+}
+
 /* The store stands still: what fits is acknowledged, the rest refused, and it is got over. */
 static void test_a_full_journal_refuses(void **state)
 {
@@ -415,6 +434,7 @@ int main(void)
 	    WITH(test_a_branch_is_one_task),
 	    WITH(test_a_repeat_of_what_is_stored),
 	    WITH(test_a_batch_is_applied_once),
+	    WITH(test_a_hook_of_another_is_left_alone),
 	    WITH(test_a_rollback_supersedes_what_waits),
 	    WITH(test_a_full_journal_refuses),
 	    WITH(test_kills),

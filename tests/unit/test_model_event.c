@@ -104,8 +104,8 @@ UNIT(numbers_do_not_come_again)
 	ev.hook_id = second;
 	ev.delivery_key = STR("late");
 	CHECK(model_event_add(db, &ev, &id, e) == -1 && e->code == ERR_NOT_FOUND);
-	ev.id = 99;
-	CHECK(model_event_apply(db, &ev, e) == 0);
+	CHECK(model_event_owner(db, second, &id, e) == 1 && id == other);
+	CHECK(model_event_owner(db, 999, &id, e) == 0);
 	return 0;
 }
 TEST_OF(numbers_do_not_come_again)
