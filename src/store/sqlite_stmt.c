@@ -2,7 +2,10 @@
  * mean. */
 #include "store/sqlite_parts.h"
 
+#include "base/mem.h"
+
 #include <assert.h>
+#include <stdlib.h>
 
 static const char *const fixed_sql[FIXED_COUNT] = {
     [BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -79,26 +82,53 @@ int sqlite_run(struct store_conn *c, enum fixed f, struct err *e)
 	return -1;
 }
 
+/* SQLite compares every name with every other; who binds does so in the same order each time, by the
+ * same literals, so the address of the one that came at this turn tells the place. */
+#define TURNS 16u
+struct store_query {
+	sqlite3_stmt *stmt;
+	unsigned turn; /* of the binding that comes next */
+	const char *names[TURNS];
+	int places[TURNS];
+};
+
 static sqlite3_stmt *stmt_of(struct store_query *q)
 {
-	return (sqlite3_stmt *)q;
+	return q->stmt;
+}
+
+/* 0: there is no such parameter. */
+static int place_of(struct store_query *q, const char *name)
+{
+	unsigned turn = q->turn;
+	if (turn >= TURNS)
+		return sqlite3_bind_parameter_index(q->stmt, name);
+	q->turn++;
+	if (q->names[turn] != name) {
+		q->places[turn] = sqlite3_bind_parameter_index(q->stmt, name);
+		q->names[turn] = name;
+	}
+	return q->places[turn];
 }
 
 int sqlite_prepare(struct store_conn *c, const char *sql, struct store_query **ret, struct err *e)
 {
-	sqlite3_stmt *q = NULL;
+	sqlite3_stmt *stmt = NULL;
 	const char *tail = NULL;
 
-	if (sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &q, &tail) != SQLITE_OK)
+	if (sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &stmt, &tail) !=
+	    SQLITE_OK)
 		return sqlite_fail(c, "prepare a statement", e);
-	assert(q && *tail == '\0');
-	*ret = (struct store_query *)q;
+	assert(stmt && *tail == '\0');
+	*ret = mem_alloc(sizeof(**ret));
+	(*ret)->stmt = stmt;
 	return 0;
 }
 
 void sqlite_finalize(struct store_query *q)
 {
 	sqlite3_finalize(stmt_of(q));
+	free(q);
 }
 
 void sqlite_reset(struct store_query *q)
@@ -109,18 +139,19 @@ void sqlite_reset(struct store_query *q)
 void sqlite_clear(struct store_query *q)
 {
 	sqlite3_clear_bindings(stmt_of(q));
+	q->turn = 0;
 }
 
 bool sqlite_bind_i64(struct store_query *q, const char *name, int64_t v)
 {
-	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+	int i = place_of(q, name);
 
 	return i > 0 && sqlite3_bind_int64(stmt_of(q), i, v) == SQLITE_OK;
 }
 
 bool sqlite_bind_text(struct store_query *q, const char *name, struct str v)
 {
-	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+	int i = place_of(q, name);
 
 	return i > 0 && sqlite3_bind_text64(
 			    stmt_of(q), i, v.p, v.n, SQLITE_TRANSIENT, SQLITE_UTF8) == SQLITE_OK;
@@ -128,14 +159,14 @@ bool sqlite_bind_text(struct store_query *q, const char *name, struct str v)
 
 bool sqlite_bind_blob(struct store_query *q, const char *name, struct str v)
 {
-	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+	int i = place_of(q, name);
 
 	return i > 0 && sqlite3_bind_blob64(stmt_of(q), i, v.p, v.n, SQLITE_TRANSIENT) == SQLITE_OK;
 }
 
 bool sqlite_bind_null(struct store_query *q, const char *name)
 {
-	int i = sqlite3_bind_parameter_index(stmt_of(q), name);
+	int i = place_of(q, name);
 
 	return i > 0 && sqlite3_bind_null(stmt_of(q), i) == SQLITE_OK;
 }
