@@ -5,7 +5,7 @@
 #include "queue/queue.h"
 #include "store/journal.h"
 
-#define DRAIN_BATCH_MAX 1024u
+#define DRAIN_BATCH_MAX 2048u
 
 struct drain_batch {
 	struct arena a; /* the strings of what was read */

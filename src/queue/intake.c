@@ -19,6 +19,7 @@
 #define IDLE_US 20000	     /* nothing came for so long: draining need not stand back */
 #define PAUSE_FACTOR 2	     /* of a batch's own time, while something comes */
 #define PAUSE_LEAST_US 50000 /* the same: few large commits beside the journal's own syncs */
+#define BEHIND (2 * DRAIN_BATCH_MAX) /* so many may wait meanwhile: the journal has them in memory */
 #define RETRY_US 500000	     /* after a batch that could not be applied */
 #define KEEP_MS (90ll * 24 * 3600 * 1000)
 #define SWEEP_MS (3600ll * 1000)
@@ -152,15 +153,14 @@ static void batch_end(struct intake *in, int64_t pause_us)
 
 static bool stands_back(const struct journal_level *l)
 {
-	if (l->bytes > l->bytes_max / 2 || l->count > l->count_max / 2)
+	if (l->bytes > l->bytes_max / 2 || l->count > l->count_max / 2 || l->count > BEHIND)
 		return false;
 	return l->busy || clock_mono_us() - (int64_t)l->last_us < IDLE_US;
 }
 
 static void batch_applied(struct intake *in)
 {
-	for (size_t i = 0; i < in->batch.n; i++)
-		journal_drained(in->journal, &in->batch.records[i]);
+	journal_drained(in->journal, in->batch.records, in->batch.n);
 	counter_add(COUNTER_JOURNAL_DRAINED, in->batch.n);
 	if (in->batch.n > 0) {
 		in->from = in->batch.records[in->batch.n - 1].next;

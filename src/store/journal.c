@@ -209,7 +209,7 @@ static int write_entry(struct journal *j, struct journal_entry *en, struct err *
 	static const char zeros[8];
 	struct pen *p = &j->pen;
 	uint8_t head[RECORD_HEAD_BYTES];
-	uint64_t sequence = ++p->sequence;
+	uint64_t sequence = en->sequence = ++p->sequence;
 	if (en->verdict == JOURNAL_NEW)
 		en->id = sequence;
 	struct record_head h =
@@ -218,7 +218,8 @@ static int write_entry(struct journal *j, struct journal_entry *en, struct err *
 	pthread_mutex_lock(&j->keys_lock);
 	pending_put(j->keys, en->hash, en->id);
 	pthread_mutex_unlock(&j->keys_lock);
-	if (put(j, zeros, (size_t)(pen_end(p) - p->group_at - p->filled), e) < 0 ||
+	en->at_bytes = pen_end(p);
+	if (put(j, zeros, (size_t)(en->at_bytes - p->group_at - p->filled), e) < 0 ||
 	    put(j, head, sizeof(head), e) < 0 || put(j, en->key.p, en->key.n, e) < 0 ||
 	    put(j, en->meta.p, en->meta.n, e) < 0)
 		return -1;
@@ -327,6 +328,8 @@ static struct journal_entry *write_group(struct journal *j, struct journal_entry
 		rc = sync_group(j, &e);
 	if (rc < 0)
 		give_up(j, first, en);
+	else
+		lately_put(j->lately, p->head.number, first, en);
 	answer(j, first, en, rc < 0 ? &e : NULL);
 	if (p->at > p->head.size_bytes / 4)
 		make_ahead(j);
@@ -410,6 +413,7 @@ int journal_append(struct journal *j, struct journal_entry *en, struct err *e)
 	en->verdict = JOURNAL_NEW;
 	en->id = 0;
 	en->other = 0;
+	en->sequence = 0;
 	en->next = NULL;
 	pthread_mutex_lock(&j->lock);
 	bool room = !j->closing && j->undrained_count < j->o.undrained_count_max &&
@@ -514,6 +518,7 @@ static void journal_drop(struct journal *j)
 		(void)io_get()->close(j->dir);
 	free(j->pen.group);
 	pending_free(j->keys);
+	lately_free(j->lately);
 	pthread_cond_destroy(&j->work);
 	pthread_cond_destroy(&j->make);
 	pthread_cond_destroy(&j->made);
@@ -549,6 +554,7 @@ static struct journal *journal_new(const struct journal_options *o, const struct
 	j->last = &j->first;
 	j->wake_us = 0; /* whatever was found is drained at once */
 	j->keys = pending_new();
+	j->lately = lately_new();
 	j->pen.fd = j->dir = -1;
 	return j;
 }

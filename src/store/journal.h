@@ -60,6 +60,7 @@ struct journal_entry {
 	struct journal_entry *next;
 	struct sip_hash hash;
 	uint32_t length;
+	uint64_t sequence, at_bytes; /* where it was written */
 };
 
 struct journal_options {
@@ -115,12 +116,13 @@ struct journal_reader;
 /* Goes on at the mark that journal_open was given. One at a time. */
 struct journal_reader *journal_reader_new(struct journal *j);
 void journal_reader_free(struct journal_reader *r); /* NULL is fine */
-/* 1: the next one, whole by its checksum; 0: nothing more is durable; -1. Reads the disk. */
+/* 1: the next one; 0: nothing more is durable; -1. One of the last few thousand comes from memory, any other from the disk,
+ * whole by its checksum. */
 int journal_read(struct journal_reader *r, struct journal_record *ret, struct err *e) WARN_UNUSED;
 /* Back to a place, when what was read could not be applied; `sequence` is of the last that was. */
 void journal_reader_seek(struct journal_reader *r, struct journal_place to, uint64_t sequence);
-/* It was applied, durably, and the mark with it: its key is the store's to know from now on. */
-void journal_drained(struct journal *j, const struct journal_record *r);
+/* These n in order were applied, durably, and the mark with them: their keys are the store's to know from now on. */
+void journal_drained(struct journal *j, const struct journal_record *r, size_t n);
 
 /* The body of the record at a place, whole by its checksum; in the arena. 1, 0: the segment is
  * gone, -1 (ERR_INVALID: it is damaged). Any thread; reads the disk. */

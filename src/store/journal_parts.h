@@ -1,6 +1,7 @@
 /* What the journal's files share. Not for other rooms. */
 #pragma once
 
+#include "store/lately.h"
 #include "store/pending.h"
 #include "store/segment.h"
 
@@ -46,6 +47,7 @@ struct journal {
 
 	pthread_mutex_t keys_lock;
 	struct pending *keys;
+	struct lately *lately;
 };
 
 /* Finds what stands behind the mark, durably. *ret_at: where writing may go on, or segment 0: in a

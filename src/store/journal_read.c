@@ -78,6 +78,7 @@ int journal_recover(
 struct journal_reader {
 	struct journal *j;
 	struct walk w;
+	char text[LATELY_TEXT_BYTES];
 };
 
 struct journal_reader *journal_reader_new(struct journal *j)
@@ -98,6 +99,10 @@ void journal_reader_free(struct journal_reader *r)
 
 int journal_read(struct journal_reader *r, struct journal_record *ret, struct err *e)
 {
+	if (lately_get(r->j->lately, r->w.sequence + 1, r->text, ret)) {
+		walk_seek(&r->w, ret->next, ret->sequence);
+		return 1;
+	}
 	pthread_mutex_lock(&r->j->lock);
 	r->w.end = r->j->durable;
 	pthread_mutex_unlock(&r->j->lock);
@@ -112,15 +117,20 @@ void journal_reader_seek(struct journal_reader *r, struct journal_place to, uint
 	walk_seek(&r->w, to, sequence);
 }
 
-void journal_drained(struct journal *j, const struct journal_record *r)
+void journal_drained(struct journal *j, const struct journal_record *r, size_t n)
 {
+	uint64_t bytes = 0;
 	pthread_mutex_lock(&j->keys_lock);
-	pending_drop(j->keys, r->hash);
+	for (size_t i = 0; i < n; i++) {
+		pending_drop(j->keys, r[i].hash);
+		bytes += r[i].length_bytes;
+	}
 	pthread_mutex_unlock(&j->keys_lock);
 	pthread_mutex_lock(&j->lock);
-	j->undrained_bytes -= r->length_bytes;
-	j->undrained_count--;
-	j->drained_segment = r->next.segment;
+	j->undrained_bytes -= bytes;
+	j->undrained_count -= (uint32_t)n;
+	if (n > 0)
+		j->drained_segment = r[n - 1].next.segment;
 	pthread_mutex_unlock(&j->lock);
 }
 

@@ -233,13 +233,81 @@ static void test_repeats(void **state)
 	assert_int_equal(o[1].en.id, o[0].en.id);
 	struct journal_reader *r = journal_reader_new(j);
 	assert_int_equal(journal_read(r, &rec, &e), 1);
-	journal_drained(j, &rec);
+	journal_drained(j, &rec, 1);
 	assert_int_equal(journal_read(r, &rec, &e), 0);
 	assert_int_equal(journal_level(j).count, 0);
 	assert_int_equal(append(j, &o[2], 7, &told, &e), 0);
 	sem_wait(&told);
 	assert_int_equal(o[2].en.verdict, JOURNAL_NEW);
 	journal_reader_free(r);
+	journal_close(j);
+	sem_destroy(&told);
+}
+
+/* Everything that a reader says of the first `max` records. */
+static unsigned read_all(
+    struct journal *j, struct journal_record *v, char (*text)[512], unsigned max)
+{
+	struct err e = {0};
+	struct journal_reader *r = journal_reader_new(j);
+	unsigned n = 0;
+	while (n < max && journal_read(r, &v[n], &e) == 1) {
+		assert_true(v[n].key.n + v[n].meta.n <= sizeof(*text));
+		memcpy(text[n], v[n].key.p, v[n].key.n);
+		memcpy(text[n] + v[n].key.n, v[n].meta.p, v[n].meta.n);
+		v[n].key.p = text[n];
+		v[n].meta.p = text[n] + v[n].key.n;
+		n++;
+	}
+	journal_reader_free(r);
+	return n;
+}
+
+/* What is read soon after it was written comes from memory, but for what is too long or was
+ * forgotten; a later life reads the same from the disk. */
+static void test_lately(void **state)
+{
+	(void)state;
+	enum { MANY = 300, GROUP = 5 };
+	static struct journal_record v[2][MANY + 1];
+	static char text[2][MANY + 1][512];
+	struct err e = {0};
+	static struct one o[GROUP];
+	sem_t told;
+	fresh("lately");
+	sem_init(&told, 0, 0);
+	struct journal *j = open_at(&nothing, &e);
+	for (unsigned n = 0; n < MANY; n++) {
+		struct one *one = &o[n % GROUP];
+		*one = (struct one){.n = n, .told = &told};
+		(void)snprintf(one->key, sizeof(one->key), "key-%u", n - (n % 50 == 49));
+		one->en.key = str_c(one->key); /* a repeat now and then */
+		one->en.meta = (struct str){bodies, n % 7 == 6 ? 400 : n % 11};
+		one->en.body = body_of(n);
+		one->en.done = on_done;
+		assert_int_equal(journal_append(j, &one->en, &e), 0);
+		if (n % GROUP < GROUP - 1)
+			continue;
+		journal_go(j);
+		for (unsigned i = 0; i < GROUP; i++)
+			sem_wait(&told);
+		for (unsigned i = 0; i < GROUP; i++)
+			assert_int_equal(o[i].rc, 0);
+	}
+	assert_int_equal(read_all(j, v[0], text[0], MANY + 1), MANY - MANY / 50);
+	journal_close(j);
+	j = open_at(&nothing, &e);
+	assert_int_equal(read_all(j, v[1], text[1], MANY + 1), MANY - MANY / 50);
+	for (unsigned i = 0; i < MANY - MANY / 50; i++) {
+		const struct journal_record *a = &v[0][i], *b = &v[1][i];
+		assert_true(a->sequence == b->sequence && a->id == b->id);
+		assert_true(str_eq(a->key, b->key) && str_eq(a->meta, b->meta));
+		assert_true(a->place.segment == b->place.segment &&
+			    a->place.at_bytes == b->place.at_bytes &&
+			    a->length_bytes == b->length_bytes);
+		assert_true(
+		    a->next.segment == b->next.segment && a->next.at_bytes == b->next.at_bytes);
+	}
 	journal_close(j);
 	sem_destroy(&told);
 }
@@ -280,7 +348,7 @@ static void test_forget(void **state)
 		if (!first.segment)
 			first = rec.place;
 		last = rec.place.segment;
-		journal_drained(j, &rec);
+		journal_drained(j, &rec, 1);
 	}
 	assert_true(last > 3);
 	journal_forget(j, 1, 3);
@@ -815,6 +883,7 @@ int main(void)
 	    cmocka_unit_test(test_pending),
 	    cmocka_unit_test(test_lives),
 	    cmocka_unit_test(test_repeats),
+	    cmocka_unit_test(test_lately),
 	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_forget),
 	    cmocka_unit_test(test_bit_flips),
