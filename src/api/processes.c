@@ -65,7 +65,7 @@ static int wanted_read(struct api_call *c, struct listing *l, struct err *e)
 static const char *state_name(uint8_t state)
 {
 	static const char *const names[PRIV_STATE_COUNT] = {
-	    "", "starting", "running", "backoff", "stopping", "ended"};
+	    "", "starting", "running", "backoff", "stopping", "ended", "asleep"};
 	return state < PRIV_STATE_COUNT ? names[state] : "";
 }
 

@@ -274,6 +274,16 @@ static void print_task(struct cli *c, const json_t *t)
 		(void)printf("%-12s %s\n", "", message);
 }
 
+static size_t in_state(const json_t *instances, const char *state)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < json_array_size(instances); i++) {
+		const char *s = cli_raw(json_array_get(instances, i), "state");
+		n += s && strcmp(s, state) == 0;
+	}
+	return n;
+}
+
 int cmd_status(struct cli *c)
 {
 	int code = 0;
@@ -297,13 +307,9 @@ int cmd_status(struct cli *c)
 	print_requests(c, json_object_get(p, "requests"));
 	for (size_t i = 0; i < json_array_size(items); i++) {
 		const json_t *x = json_array_get(items, i), *list = json_object_get(x, "instances");
-		size_t running = 0;
-		for (size_t k = 0; k < json_array_size(list); k++) {
-			const char *s = cli_raw(json_array_get(list, k), "state");
-			running += s && strcmp(s, "running") == 0;
-		}
-		(void)printf("%-12s %zu of %s running\n", cli_text(c, x, "name"), running,
-		    cli_num(c, x, "count"));
+		size_t running = in_state(list, "running"), asleep = in_state(list, "asleep");
+		(void)printf("%-12s %zu of %s running%s\n", cli_text(c, x, "name"), running,
+		    cli_num(c, x, "count"), asleep > 0 ? ", asleep until the next request" : "");
 	}
 	print_task(c, json_object_get(p, "task"));
 	return 0;

@@ -453,6 +453,7 @@ void deploy_free(struct deploy *d)
 	if (!d)
 		return;
 	d->closing = true;
+	sleep_close(d);
 	bool idle = !d->works;
 	for (struct work *w = d->works, *next; w; w = next) {
 		next = w->next;

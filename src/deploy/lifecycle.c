@@ -76,6 +76,7 @@ void close_start(struct work *w)
 	if (w->has_plan && w->st.flow == DEPLOY_FLOW_STOP)
 		vhost_set(w, &w->plan, true);
 	else if (w->st.flow == DEPLOY_FLOW_DESTROY) {
+		sleep_note(w->d, w->project.name, 0);
 		work_op_add(w);
 		edge_vhost_remove(w->d->o.edge, w->project.name, work_op_done, w);
 	}
@@ -179,6 +180,7 @@ static const struct priv_status *roll_pick(struct work *w)
 	for (size_t i = 0; i < n; i++) {
 		bool wanted = instance_of(w, all[i]) && all[i]->program == PRIV_PROGRAM_TENANT &&
 			      all[i]->release == (uint32_t)w->release.number &&
+			      all[i]->state != PRIV_ASLEEP &&
 			      (w->in.process.n == 0 || str_eq_c(w->in.process, all[i]->process));
 		if (wanted && all[i]->id > w->roll_last && (!next || all[i]->id < next->id))
 			next = all[i];

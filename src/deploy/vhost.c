@@ -113,6 +113,7 @@ void vhost_set(struct work *w, const struct plan *p, bool maintenance)
 	struct err e;
 	struct render_vhost *v = mem_alloc(sizeof(*v));
 	work_op_add(w);
+	sleep_note(w->d, w->project.name, maintenance ? 0 : p->sleep_ms);
 	if (vhost_fill(w, p, maintenance, v, &e) != 0)
 		work_op_back(w, &e);
 	else

@@ -34,6 +34,7 @@
 
 struct work;
 struct reconcile;
+struct sleeper;
 
 struct deploy {
 	struct deploy_options o;
@@ -41,9 +42,11 @@ struct deploy {
 	struct work *works;
 	struct reconcile
 	    *reconcile; /* under way; what is left of it at the end goes with the process */
-	bool ready;	/* reconciled: tasks may go on */
-	bool quiet;	/* the daemon ends: no task takes another step */
-	bool closing;	/* works are freed as soon as nothing of theirs can call back */
+	struct sleeper *sleepers;	/* projects that sleep when nobody asks */
+	struct loop_timer *sleep_timer; /* NULL until there is one */
+	bool ready;			/* reconciled: tasks may go on */
+	bool quiet;			/* the daemon ends: no task takes another step */
+	bool closing; /* works are freed as soon as nothing of theirs can call back */
 };
 
 struct work_input {
@@ -123,7 +126,7 @@ struct work {
 	size_t prove_at;
 	int64_t limited_ms;
 	struct model_certificate certificate, fresh; /* as the store has it; as it will be */
-	struct buf chain, key; /* the key is wiped */
+	struct buf chain, key;			     /* the key is wiped */
 
 	struct source_spec source;
 	struct source_result fetched;
@@ -300,6 +303,11 @@ int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
 /* The links `live` and `previous`, as edge_switch has it, on a pool thread because it syncs; as an
  * operation of the group. Leaves in switch_us how long it took. */
 void work_switch(struct work *w, uint32_t release, uint32_t previous);
+
+/* sleep.c: a project is open to visitors and sleeps after so long without any; 0: it does not, or is
+ * closed. */
+void sleep_note(struct deploy *d, struct str project, int64_t sleep_ms);
+void sleep_close(struct deploy *d);
 
 /* A request to the helper for this project, as an operation of the group. */
 void helper_request(struct work *w, enum priv_op op, uint32_t release, int fd);

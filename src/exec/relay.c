@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #define PIECE_BYTES 16384u
-#define CONNECT_WAIT_MS 10000
+#define CONNECT_WAIT_MS 30000 /* a program that was woken, or failed, may need a while */
 #define RETRY_MS 50
 #define EVENTS_MAX 128
 

@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -28,6 +29,7 @@ struct instances *instances_open(const struct instances_options *o)
 {
 	table.o = *o;
 	table.next_serial = 1;
+	table.knocks = epoll_create1(EPOLL_CLOEXEC); /* -1: then nobody can sleep */
 	if (o->units) {
 		units_clear();
 		table.groups = (struct cgroup_base){.v2 = -1, .memory = -1, .cpu = -1, .pids = -1};
@@ -43,6 +45,7 @@ struct instances *instances_open(const struct instances_options *o)
 
 void instances_close(struct instances *t)
 {
+	fs_close_fd(&t->knocks);
 	if (t->o.units)
 		units_clear();
 	else
@@ -365,6 +368,16 @@ static void kill_all(struct instances *t, struct instance *in, pid_t pid)
 
 static void finish(struct instances *t, struct instance *in);
 
+void instance_ask_end(struct instance *in, int64_t kill_ms)
+{
+	in->kill_ms = kill_ms;
+	if (in->st.pid == 0)
+		units_stop(in);
+	else
+		(void)kill(-in->st.pid, SIGTERM);
+	instance_set_state(in, PRIV_STOPPING);
+}
+
 void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_ms)
 {
 	if (in->st.state == PRIV_ENDED)
@@ -380,13 +393,8 @@ void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_m
 	int64_t kill_ms = clock_mono_ms() + timeout_ms;
 	if (in->st.state != PRIV_STOPPING || kill_ms < in->kill_ms)
 		in->kill_ms = kill_ms;
-	if (in->st.state == PRIV_STOPPING)
-		return;
-	if (in->st.pid == 0)
-		units_stop(in);
-	else
-		(void)kill(-in->st.pid, SIGTERM);
-	instance_set_state(in, PRIV_STOPPING);
+	if (in->st.state != PRIV_STOPPING)
+		instance_ask_end(in, in->kill_ms);
 }
 
 int instances_signal(struct instances *t, struct instance *in, int signal, struct err *e)
@@ -460,6 +468,7 @@ static void finish(struct instances *t, struct instance *in)
 {
 	char name[24], tmp[GUEST_TMP_MAX];
 	group_name(in, name);
+	instance_forget_knock(t, in);
 	instance_close_kept(in);
 	if (in->group)
 		in->group_left = !cgroup_remove(&t->groups, name);
@@ -530,7 +539,9 @@ void instance_ended(
 	in->st.pid = 0;
 	in->unit = false;
 	in->supply_ms = in->gone_ms = 0;
-	if (in->st.class == PRIV_SERVICE && !in->stopping)
+	if (in->st.class == PRIV_SERVICE && in->sleeping && !in->stopping)
+		instance_fall_asleep(t, in);
+	else if (in->st.class == PRIV_SERVICE && !in->stopping)
 		back_off(in, now_ms);
 	else
 		finish_job(t, in, now_ms);
@@ -556,7 +567,7 @@ bool instances_reaped(struct instances *t, pid_t pid, int status, int64_t now_ms
 
 /* ---- what is due ---- */
 
-static void restart(struct instances *t, struct instance *in, int64_t now_ms)
+void instance_restart(struct instances *t, struct instance *in, int64_t now_ms)
 {
 	struct err e = {0};
 	if (spawn(t, in, &e) == 0)
@@ -587,7 +598,7 @@ static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms
 		instance_look_after_unit(t, in, now_ms);
 	if (in->st.state == PRIV_BACKOFF && now_ms >= in->restart_ms) {
 		in->restart_ms = 0;
-		restart(t, in, now_ms);
+		instance_restart(t, in, now_ms);
 	}
 	if (in->st.state == PRIV_RUNNING && in->term_ms != 0 && now_ms >= in->term_ms)
 		time_is_up(t, in);

@@ -7,6 +7,9 @@
  * --forget--> (free)
  *                      \___________________ exit, job ____________________________________/
  *
+ * A service that is put to sleep ends into ASLEEP instead; a knock at its socket, or at that of
+ * another of its release, starts it again. What stands behind a relay sleeps once the relay does.
+ *
  * Kept for a service between runs: the lists, the secret, the listening socket and both ends of the
  * output pipe. */
 #pragma once
@@ -50,6 +53,7 @@ struct instance {
 	int64_t term_ms;    /* the time limit of a job, 0: none */
 	int64_t kill_ms;    /* STOPPING: when SIGKILL follows */
 	bool stopping;	    /* somebody asked for the end */
+	bool sleeping;	    /* at its end it is asleep */
 	bool changed;	    /* the daemon has not heard of it yet */
 	bool purged;	    /* its project is being removed: the record goes once it has ended */
 	bool output_taken;  /* by the daemon that is connected */
@@ -93,6 +97,12 @@ size_t instances_alive(const struct instances *t); /* that have a process, or wi
 /* SIGTERM to all its processes, SIGKILL after timeout_ms (0: its own, or 10 s). Ended already:
  * nothing. */
 void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_ms);
+/* Puts a service that listens to sleep; asleep already: nothing. ERR_CONFLICT when it does not
+ * listen, or does not run. */
+int instances_sleep(struct instances *t, struct instance *in, struct err *e) WARN_UNUSED;
+/* Readable when somebody knocks at a sleeper's socket; then instances_knocked wakes it. */
+int instances_knock_fd(const struct instances *t);
+void instances_knocked(struct instances *t);
 int instances_signal(
     struct instances *t, struct instance *in, int signal, struct err *e) WARN_UNUSED;
 /* Drops the record of an instance that has ended. ERR_CONFLICT otherwise. */

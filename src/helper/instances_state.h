@@ -12,6 +12,7 @@ struct instances {
 	size_t used_end; /* no used slot at or above */
 	size_t count;
 	int64_t output_ms; /* next look at the pipes */
+	int knocks;	   /* epoll of sleepers' sockets */
 	struct instance v[INSTANCES_MAX];
 };
 
@@ -24,6 +25,15 @@ void instance_count_start(struct instance *in, pid_t pid);
 /* Nothing of it is left: it starts again after a pause, or is at its end. */
 void instance_ended(
     struct instances *t, struct instance *in, int status, struct cgroup_events now, int64_t now_ms);
+
+/* It starts again; when that fails, after a pause. */
+void instance_restart(struct instances *t, struct instance *in, int64_t now_ms);
+/* Asks it to end. */
+void instance_ask_end(struct instance *in, int64_t kill_ms);
+
+/* instances_sleep.c: it has ended to sleep; nobody may wake it any more. */
+void instance_fall_asleep(struct instances *t, struct instance *in);
+void instance_forget_knock(struct instances *t, const struct instance *in);
 
 /* Sets the quota of its tenant's user, where there are quotas: the greatest limit that a living
  * process of his was started with. When none is alive it stays. */

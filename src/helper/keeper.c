@@ -21,7 +21,7 @@
 #define WORKER_POLL_MS 100
 #define SEND_BUFFER_BYTES (1 << 20)
 
-enum tag { TAG_LISTEN, TAG_SIGNALS, TAG_DAEMON, TAG_DOOR };
+enum tag { TAG_LISTEN, TAG_SIGNALS, TAG_DAEMON, TAG_DOOR, TAG_KNOCK };
 
 /* ---- setting up ---- */
 
@@ -102,6 +102,8 @@ int keeper_open(struct keeper *k, const struct keeper_options *o, struct err *e)
 	k->o.instances.roots = &k->o.roots;
 	k->o.instances.incarnation = k->incarnation;
 	k->instances = instances_open(&k->o.instances);
+	if (watch(k, EPOLL_CTL_ADD, instances_knock_fd(k->instances), TAG_KNOCK, EPOLLIN) != 0)
+		return err_sys(e, ERR_INTERNAL, errno, "could not watch for knocks");
 	worker_init(&k->worker, &k->o.roots);
 	k->o.edge.done = on_edge_done;
 	k->o.edge.ctx = k;
@@ -456,6 +458,8 @@ void keeper_run(struct keeper *k)
 				accept_daemon(k);
 			else if (tag == TAG_DOOR)
 				door_serve(&k->door, k->instances);
+			else if (tag == TAG_KNOCK)
+				instances_knocked(k->instances);
 		}
 		flush(k);
 		read_requests(k);

@@ -281,6 +281,11 @@ static int op_stop(struct call *c, struct err *e)
 	return 0;
 }
 
+static int op_sleep(struct call *c, struct err *e)
+{
+	return instances_sleep(c->k->instances, c->in, e);
+}
+
 static int op_signal(struct call *c, struct err *e)
 {
 	if (c->q->signal < 1 || c->q->signal > 31)
@@ -344,6 +349,7 @@ static const struct op_row {
     [PRIV_LIST] = {"list", OP_ENDING, op_list},
     [PRIV_TAKE_OUTPUT] = {"take-output", OP_INSTANCE | OP_ENDING, op_take_output},
     [PRIV_FORGET] = {"forget", OP_INSTANCE | OP_ENDING, op_forget},
+    [PRIV_SLEEP] = {"sleep", OP_INSTANCE, op_sleep},
     [PRIV_SHUTDOWN] = {"shutdown", OP_ENDING, op_shutdown},
 };
 

@@ -167,8 +167,7 @@ static void merge_manifest(struct kind_work *w)
 	w->p->keep_releases = m->keep_releases;
 	w->p->body_max_bytes = m->body_max_bytes;
 	w->p->request_timeout_ms = m->request_timeout_ms;
-	if (m->sleep_ms)
-		kind_note(w, "sleep is not supported yet: the project stays awake");
+	w->p->sleep_ms = m->sleep_ms;
 }
 
 static void add_checks(struct kind_work *w)

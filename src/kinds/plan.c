@@ -126,6 +126,7 @@ int plan_pack(const struct plan *p, struct buf *json, struct err *e)
 	put_pairs(&w, "env", p->env, p->env_count);
 	put_limits(&w, &p->limits);
 	json_put_i64(&w, "drain_ms", p->drain_ms);
+	json_put_i64(&w, "sleep_ms", p->sleep_ms);
 	json_put_i64(&w, "keep_releases", p->keep_releases);
 	json_put_i64(&w, "body_max_bytes", (int64_t)p->body_max_bytes);
 	json_put_i64(&w, "request_timeout_ms", p->request_timeout_ms);
@@ -327,6 +328,7 @@ static void take_plan(struct taker *t, const json_t *o, struct plan *p)
 	take_pairs(t, o, "env", &p->env, &p->env_count);
 	take_limits(t, json_object_get(o, "limits"), &p->limits);
 	p->drain_ms = take_i64(t, o, "drain_ms", INT64_MAX);
+	p->sleep_ms = take_i64(t, o, "sleep_ms", INT64_MAX);
 	p->keep_releases = (uint32_t)take_i64(t, o, "keep_releases", UINT32_MAX);
 	p->body_max_bytes = (uint64_t)take_i64(t, o, "body_max_bytes", INT64_MAX);
 	p->request_timeout_ms = take_i64(t, o, "request_timeout_ms", INT64_MAX);

@@ -47,6 +47,7 @@ struct plan {
 	size_t env_count;
 	struct manifest_limits limits;
 	int64_t drain_ms;
+	int64_t sleep_ms; /* without a request for so long: it sleeps; 0: never */
 	uint32_t keep_releases;
 	uint64_t body_max_bytes;
 	int64_t request_timeout_ms;

@@ -32,7 +32,7 @@ struct requests {
 	struct loop *loop;
 	const char *log;
 	struct loop_timer *timer;
-	bool looking, closing;
+	bool looking, closing, has_log;
 
 	/* the look's own */
 	int fd;
@@ -179,6 +179,11 @@ static void add(struct requests *r, struct str project, const struct requests_su
 	sum_add(&(*at)->sum, more);
 }
 
+bool requests_has_log(const struct requests *r)
+{
+	return r->has_log;
+}
+
 bool requests_of(struct requests *r, struct str project, struct requests_sum *ret)
 {
 	(void)pthread_mutex_lock(&r->lock);
@@ -301,6 +306,7 @@ static void looked(void *ctx)
 {
 	struct requests *r = ctx;
 	r->looking = false;
+	r->has_log = r->fd >= 0;
 	if (r->closing)
 		release(r);
 	else

@@ -33,6 +33,8 @@ struct requests *requests_open(struct loop *l, const char *log);
 /* On the loop thread; a look that is under way is waited for by loop_run. NULL is fine. */
 void requests_close(struct requests *r);
 
+/* Whether there is a log that can be read, as of the last look. On the loop thread. */
+bool requests_has_log(const struct requests *r);
 /* From any thread. False: nobody asked anything of it. */
 bool requests_of(struct requests *r, struct str project, struct requests_sum *ret);
 void requests_forget(struct requests *r, struct str project);

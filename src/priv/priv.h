@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#define PRIV_VERSION 2u
+#define PRIV_VERSION 3u
 #define PRIV_MAGIC 0x51495057u
 #define PRIV_FDS_MAX 6
 
@@ -39,6 +39,7 @@ enum priv_op {
 	PRIV_TAKE_OUTPUT,     /* -> fd: read end of the instance's output pipe (a duplicate) */
 	PRIV_FORGET,	      /* drops the record of an instance that has ended, and its sockets */
 	PRIV_SHUTDOWN,	      /* ends everything, the keeper too */
+	PRIV_SLEEP,	      /* of a service with a listening socket: ends, and starts again when somebody knocks there */
 	PRIV_OP_COUNT
 };
 
@@ -96,7 +97,7 @@ struct priv_request {
 	struct priv_start start;
 };
 
-enum priv_state { PRIV_STARTING = 1, PRIV_RUNNING, PRIV_BACKOFF, PRIV_STOPPING, PRIV_ENDED, PRIV_STATE_COUNT };
+enum priv_state { PRIV_STARTING = 1, PRIV_RUNNING, PRIV_BACKOFF, PRIV_STOPPING, PRIV_ENDED, PRIV_ASLEEP, PRIV_STATE_COUNT };
 enum priv_limit_hit { PRIV_LIMIT_NONE, PRIV_LIMIT_MEMORY, PRIV_LIMIT_TIME, PRIV_LIMIT_TASKS, PRIV_LIMIT_DISK, PRIV_LIMIT_COUNT };
 
 /* One status record per instance. */

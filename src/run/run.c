@@ -621,3 +621,9 @@ void run_signal(struct run *r, uint64_t id, int signal)
 	struct priv_request q = {.op = PRIV_SIGNAL, .id = id, .signal = signal};
 	run_request(r, &q, NULL, 0, NULL, NULL);
 }
+
+void run_sleep(struct run *r, uint64_t id)
+{
+	struct priv_request q = {.op = PRIV_SLEEP, .id = id};
+	run_request(r, &q, NULL, 0, NULL, NULL);
+}

@@ -68,6 +68,9 @@ void run_start(struct run *r, const struct run_spec *s, run_done_fn *fn, void *c
 void run_stop(struct run *r, uint64_t id, uint32_t stop_timeout_ms, run_done_fn *fn,
     void *ctx); /* done when it has ended */
 void run_signal(struct run *r, uint64_t id, int signal);
+/* A service that listens ends, and is started again by the keeper as soon as somebody knocks; the
+ * program behind a relay likewise. */
+void run_sleep(struct run *r, uint64_t id);
 /* The records as last heard; NULL-safe iteration: returns the count, *ret points at internal
  * storage until the next event. */
 size_t run_statuses(struct run *r, const struct priv_status *const **ret);

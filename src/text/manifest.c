@@ -78,7 +78,7 @@ static const struct manifest_field manifest_table[] = {
     {"release", manifest_value_argv, AT(release), NULL, 0, 0},
     {"release_timeout", manifest_value_duration, AT(release_timeout_ms), NULL, 1, DAY_MS},
     {"drain", manifest_value_duration, AT(drain_ms), NULL, 1, DAY_MS},
-    {"sleep", manifest_value_duration, AT(sleep_ms), NULL, MINUTE_MS, 30 * (int64_t)DAY_MS},
+    {"sleep", manifest_value_duration, AT(sleep_ms), NULL, 1000, 30 * (int64_t)DAY_MS},
     {"keep_releases", manifest_value_u32, AT(keep_releases), NULL, 1, 100},
     {"body_max", manifest_value_size, AT(body_max_bytes), NULL, 1, TIB},
     {"request_timeout", manifest_value_duration, AT(request_timeout_ms), NULL, 1000, DAY_MS},
