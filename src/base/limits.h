@@ -25,6 +25,7 @@
 #define LIMIT_STATICS 16u
 #define LIMIT_DOMAINS 64u
 #define LIMIT_CHECKS 32u
+#define LIMIT_SITE_RULES 64u
 #define LIMIT_BUILD_COMMANDS 32u
 #define LIMIT_LOG_LINE_BYTES (16u << 10)
 #define LIMIT_LOG_BYTES (16u << 20) /* kept per process of a project */

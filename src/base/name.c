@@ -259,3 +259,30 @@ int name_url_prefix(struct str s, struct err *e)
 			    "has a segment that is not of letters, digits, '.', '_', '~', '-'");
 	return 0;
 }
+
+static int file_word(struct str s, size_t max, const char *what, struct err *e)
+{
+	if (s.n == 0)
+		return err_set(e, ERR_INVALID, "%s is empty", what);
+	if (s.n > max)
+		return refuse(e, what, s, "is too long");
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		bool word = is_lower(c) || is_upper(c) || is_digit(c) || c == '_';
+		if (!word && !(i > 0 && (c == '.' || c == '-')))
+			return refuse(e, what, s,
+			    "is not of letters, digits, '.', '_' and '-', beginning with one of "
+			    "the first two or '_'");
+	}
+	return str_contains(s, STR("..")) ? refuse(e, what, s, "holds '..'") : 0;
+}
+
+int name_site(struct str s, struct err *e)
+{
+	return file_word(s, NAME_SITE_MAX, "site name", e);
+}
+
+int name_snippet(struct str s, struct err *e)
+{
+	return file_word(s, NAME_SNIPPET_MAX, "snippet", e);
+}

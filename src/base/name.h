@@ -8,6 +8,8 @@
 #define NAME_PROJECT_MAX 29
 #define NAME_PROCESS_MAX 16
 #define NAME_DOMAIN_MAX 253
+#define NAME_SITE_MAX 200
+#define NAME_SNIPPET_MAX 100
 
 /* [a-z]([a-z0-9-]{0,27}[a-z0-9])?, no "--", not reserved. */
 int name_project(struct str s, struct err *e) WARN_UNUSED;
@@ -28,3 +30,7 @@ int name_commit(struct str s, struct err *e) WARN_UNUSED; /* 40 or 64 lower-case
 int name_subpath(struct str s, struct err *e) WARN_UNUSED;
 /* A URL path prefix such as /static: starts with '/', segments of [A-Za-z0-9._~-], at most 200. */
 int name_url_prefix(struct str s, struct err *e) WARN_UNUSED;
+/* A site of an nginx-site project, as its file is called: [NAME].nginxconf. [A-Za-z0-9_][A-Za-z0-9._-]{0,199}, no "..". */
+int name_site(struct str s, struct err *e) WARN_UNUSED;
+/* A file of its snippets: as a site's name, at most 100. */
+int name_snippet(struct str s, struct err *e) WARN_UNUSED;

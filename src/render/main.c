@@ -190,10 +190,12 @@ static void put_platform(struct out *o, const struct render_edge *v)
 		   "\t\t\tproxy_pass http://slipway;\n\t\t}\n\t}\n");
 }
 
-static void put_top(struct out *o, const struct render_edge *v)
+static void put_top(struct out *o, const struct render_edge *v, bool test)
 {
 	const char *edge = v->roots->edge;
-	out_put(o, "daemon off;\npid %s/nginx.pid;\n", edge);
+	out_put(o,
+	    test ? "daemon off;\npid %s/whole/nginx.pid;\n" : "daemon off;\npid %s/nginx.pid;\n",
+	    edge);
 	if (v->user)
 		out_put(o, "user %s;\n", v->user);
 	/* an old worker waits for its WebSockets after a reload; not for ever */
@@ -215,13 +217,13 @@ static void put_self_signed(struct out *o, const struct render_edge *v)
 	out_put(o, "\t\tssl_certificate_key %s/certs/self/$server_name;\n", v->roots->edge);
 }
 
-long render_nginx_main(const struct render_edge *v, char *out, size_t size, struct err *e)
+static long main_conf(const struct render_edge *v, bool test, char *out, size_t size, struct err *e)
 {
 	struct out o;
 	out_init(&o, out, size);
 	if (check(v, e) < 0)
 		return -1;
-	put_top(&o, v);
+	put_top(&o, v, test);
 	out_put(&o, "http {\n");
 	put_paths(&o, v->roots->edge, false);
 	out_put(&o, log_format);
@@ -235,9 +237,39 @@ long render_nginx_main(const struct render_edge *v, char *out, size_t size, stru
 	out_put(&o, "\t\tinclude pages.conf;\n\t\tserver_name _;\n\t\tlocation / {\n\t\t\treturn "
 		    "404;\n\t\t}\n\t}\n");
 	put_platform(&o, v);
-	/* last: nginx opens sockets in this order, so when this one answers all do */
-	out_put(&o, "\tinclude vhosts/*.conf;\n\tinclude generation.conf;\n}\n");
+	/* last: nginx opens sockets in this order, so when this one answers all do. Of two servers
+	 * with one name the first has it: a project's own before a site's. */
+	out_put(&o, "\tinclude vhosts/*.conf;\n\tinclude sites/*/enabled/*;\n");
+	out_put(&o, test ? "}\n" : "\tinclude generation.conf;\n}\n");
 	return out_end(&o, "nginx.conf", e);
+}
+
+long render_nginx_main(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	return main_conf(v, false, out, size, e);
+}
+
+long render_nginx_whole(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	return main_conf(v, true, out, size, e);
+}
+
+/* In every server block of a site, first of all: so an authority is answered also where the block
+ * does nothing but redirect. The path is one that nobody can ask for. */
+long render_nginx_challenge(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check(v, e) < 0)
+		return -1;
+	out_put(&o,
+	    "rewrite ^/\\.well-known/acme-challenge/([A-Za-z0-9_-]+)$ /.slipway-acme/$1 break;\n"
+	    "location ^~ /.slipway-acme/ {\n\tinternal;\n");
+	out_put(&o, "\talias %s/.acme/.well-known/acme-challenge/;\n", v->roots->run);
+	out_put(
+	    &o, "\tdisable_symlinks on from=%s;\n\tauth_basic off;\n\tallow all;\n", v->roots->run);
+	out_put(&o, "\ttypes {\n\t}\n\tdefault_type text/plain;\n}\n");
+	return out_end(&o, "challenge.conf", e);
 }
 
 /* A client's own claim about itself is believed only when it comes from a trusted proxy. */

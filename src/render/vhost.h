@@ -89,6 +89,10 @@ struct render_edge {
 /* nginx.conf: workers, temp paths, logs, common.conf, generation.conf, the default server (404), the platform's host,
  * vhosts/NAME.conf. */
 long render_nginx_main(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* The same in whole/: with sites that are to be tested in the place of those that are served, and no socket of a generation. */
+long render_nginx_whole(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* challenge.conf: what a site's server block answers an authority with (RFC 8555, 8.3). */
+long render_nginx_challenge(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* common.conf: the http-level directives and maps that every vhost relies on; the same in the skeleton. */
 long render_nginx_common(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* server.conf: what every server block includes: where it listens, the plain pages. */

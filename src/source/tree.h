@@ -6,7 +6,7 @@
  *   "D " path-length "\n" path "\n"                                        a directory
  *   "E " files " " bytes "\n"                                              the end: totals; anything after it is an error
  * Only names down to depth 3 are listed, at most 4,096, lock files always; the contents of known small files only (manifest, Procfile,
- * requirements, package.json, pyproject.toml, runtime.txt, app.json, .env.example, manage.py, settings, wsgi). */
+ * requirements, package.json, pyproject.toml, runtime.txt, app.json, .env.example, manage.py, settings, wsgi, sites and snippets of nginx). */
 #pragma once
 
 #include "base/arena.h"

@@ -19,10 +19,11 @@ static const char *const kind_names[MANIFEST_KIND_COUNT] = {[MANIFEST_KIND_AUTO]
     [MANIFEST_KIND_ASGI] = "asgi",
     [MANIFEST_KIND_DJANGO] = "django",
     [MANIFEST_KIND_NODE] = "node",
-    [MANIFEST_KIND_MAKE] = "make"};
+    [MANIFEST_KIND_MAKE] = "make",
+    [MANIFEST_KIND_NGINX_SITE] = "nginx-site"};
 
 static manifest_value_fn read_kind, read_listen, read_build, read_checks, read_processes,
-    read_statics, read_domains, read_env, read_services, read_schedule, read_version;
+    read_statics, read_domains, read_env, read_services, read_schedule, read_version, read_rules;
 
 #define AT(member) offsetof(struct manifest, member)
 
@@ -57,6 +58,11 @@ static const struct manifest_field limits_table[] = {
     {"build", manifest_value_map, 0, build_limits_table, 0, 0},
     {NULL, NULL, 0, NULL, 0, 0},
 };
+static const struct manifest_field sites_table[] = {
+    {"folder", manifest_value_subpath, AT(sites.folder), NULL, 0, 0},
+    {"rules", read_rules, AT(sites), NULL, 0, 0},
+    {NULL, NULL, 0, NULL, 0, 0},
+};
 
 /* The manifest: every key there is, what reads it and where it goes. */
 static const struct manifest_field manifest_table[] = {
@@ -71,6 +77,7 @@ static const struct manifest_field manifest_table[] = {
     {"health", manifest_value_map, 0, health_table, 0, 0},
     {"static", read_statics, 0, NULL, 0, 0},
     {"domains", read_domains, 0, NULL, 0, 0},
+    {"sites", manifest_value_map, 0, sites_table, 0, 0},
     {"env", read_env, 0, NULL, 0, 0},
     {"services", read_services, 0, NULL, 0, 0},
     {"limits", manifest_value_map, 0, limits_table, 0, 0},
@@ -119,12 +126,13 @@ int manifest_kind_parse(struct str s, enum manifest_kind *ret, struct err *e)
 	}
 	char shown[80];
 	log_escape(s, shown, sizeof(shown));
-	bool planned = str_eq_c(s, "nginx-site") || str_eq_c(s, "llm");
+	bool planned = str_eq_c(s, "llm");
 	if (planned)
 		err_set(e, ERR_UNSUPPORTED, "kind '%s' is not supported yet", shown);
 	else
 		err_set(e, ERR_INVALID, "unknown kind '%s'", shown);
-	return err_hint(e, "a kind is static, command, wsgi, asgi, django, node or make");
+	return err_hint(
+	    e, "a kind is static, command, wsgi, asgi, django, node, make or nginx-site");
 }
 
 int manifest_read(
@@ -317,6 +325,54 @@ static int read_domains(
 			return -1;
 		m->domains.v[i++] = c->text;
 	}
+	return 0;
+}
+
+/* {include: [a, b]} or {exclude: "*"}. */
+static int read_rule(
+    struct manifest_reader *r, const struct yaml_node *n, struct manifest_site_rule *ret)
+{
+	static const char example[] =
+	    "sites: {rules: [{include: \"*\"}, {exclude: [old.example.org]}]}";
+	const struct yaml_node *one = n->first;
+	if (manifest_value_is(r, "a rule", n, YAML_MAP, example))
+		return -1;
+	bool include = one && str_eq_c(one->key, "include");
+	if (n->count != 1 || (!include && !str_eq_c(one->key, "exclude"))) {
+		manifest_value_fault(r, n, "a rule is one of include and exclude");
+		return err_hint(r->e, "write %s", example);
+	}
+	ret->include = include;
+	size_t count = one->type == YAML_LIST ? one->count : 1;
+	ret->names.v = arena_array(r->a, count + 1, sizeof(struct str));
+	if (!ret->names.v)
+		return manifest_value_no_room(r);
+	for (const struct yaml_node *c = one->type == YAML_LIST ? one->first : one; c;
+	     c = one->type == YAML_LIST ? c->next : NULL) {
+		if (manifest_value_is(r, "a rule's site", c, YAML_SCALAR, example) ||
+		    (!str_eq_c(c->text, "*") &&
+			manifest_value_named(r, c, c->text, false, name_site)))
+			return -1;
+		ret->names.v[ret->names.n++] = c->text;
+	}
+	return 0;
+}
+
+static int read_rules(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	struct manifest_sites *s = at;
+	void *v;
+	if (manifest_value_is(r, f->key, n, YAML_LIST, "rules: [{include: \"*\"}]") ||
+	    manifest_value_array(r, f->key, n, LIMIT_SITE_RULES, sizeof(struct manifest_site_rule),
+		&v, &s->rule_count))
+		return -1;
+	s->rules = v;
+	s->has_rules = true;
+	struct manifest_site_rule *rule = s->rules;
+	for (const struct yaml_node *c = n->first; c; c = c->next)
+		if (read_rule(r, c, rule++))
+			return -1;
 	return 0;
 }
 

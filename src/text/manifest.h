@@ -19,6 +19,7 @@ enum manifest_kind {
 	MANIFEST_KIND_DJANGO,
 	MANIFEST_KIND_NODE,
 	MANIFEST_KIND_MAKE,
+	MANIFEST_KIND_NGINX_SITE,
 	MANIFEST_KIND_COUNT
 };
 const char *manifest_kind_name(enum manifest_kind k); /* "auto", "static", … */
@@ -65,6 +66,18 @@ struct manifest_health {
 	int64_t interval_ms;	  /* 0: 1 s */
 };
 
+/* Which sites of a repository are served here: the last rule that speaks of a site decides. */
+struct manifest_site_rule {
+	bool include;	   /* else: exclude */
+	struct args names; /* "*" among them: every site */
+};
+struct manifest_sites {
+	struct str folder; /* empty: production */
+	bool has_rules;	   /* without any: every site; with a list: those that it includes */
+	struct manifest_site_rule *rules;
+	size_t rule_count;
+};
+
 struct manifest_limits { /* 0: unset */
 	uint64_t memory_bytes, disk_bytes, build_memory_bytes;
 	uint32_t cpu_milli, tasks, files;
@@ -92,6 +105,7 @@ struct manifest {
 	struct manifest_static *statics;
 	size_t static_count;
 	struct args domains;
+	struct manifest_sites sites; /* kind nginx-site */
 	struct manifest_pair *env;
 	size_t env_count;
 	struct manifest_service *services;

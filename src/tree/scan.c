@@ -1,6 +1,7 @@
 #include "tree/scan.h"
 #include "base/fs.h"
 #include "base/name.h"
+#include "base/site.h"
 #include "tree/say.h"
 
 #include <dirent.h>
@@ -50,12 +51,26 @@ static bool in_list(const char *name, const char *const *list, size_t count)
 	return false;
 }
 
+/* Right below a folder `snippets`: text that sites of an nginx-site project share. */
+static bool is_snippet(struct str path)
+{
+	size_t slash = path.n;
+	while (slash > 0 && path.p[slash - 1] != '/')
+		slash--;
+	struct str folder = str_slice(path, 0, slash);
+	return str_eq_c(folder, "snippets/") || str_ends(folder, STR("/snippets/"));
+}
+
 static bool interesting(struct str path, const char *name)
 {
 	struct str s = str_c(name);
 	if (in_list(name, interests, sizeof(interests) / sizeof(*interests)))
 		return true;
 	if (str_starts(s, STR("requirements")) && str_ends(s, STR(".txt")))
+		return true;
+	struct str site;
+	bool disabled;
+	if ((site_file(s, &site, &disabled) && !disabled) || is_snippet(path))
 		return true;
 	return str_ends(s, STR(".py")) && str_contains(path, STR("/settings/"));
 }
