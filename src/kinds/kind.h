@@ -34,7 +34,8 @@ struct kind {
 	/* Adds build commands, the default processes, statics and the release command. */
 	void (*plan)(struct kind_work *w);
 };
-extern const struct kind kind_static, kind_command, kind_wsgi, kind_asgi, kind_django, kind_node, kind_make;
+extern const struct kind kind_static, kind_command, kind_wsgi, kind_asgi, kind_django, kind_node, kind_make,
+    kind_nginx_site;
 
 /* Files, by their path below root. */
 const struct tree_entry *kind_file(struct kind_work *w, const char *path); /* NULL when absent */

@@ -12,8 +12,8 @@
 #define RELEASE_TIMEOUT_MS (15 * 60 * 1000)
 
 /* In the order they are tried: what says most about a project comes first. */
-static const struct kind *const kinds[] = {
-    &kind_django, &kind_node, &kind_asgi, &kind_wsgi, &kind_command, &kind_make, &kind_static};
+static const struct kind *const kinds[] = {&kind_django, &kind_node, &kind_asgi, &kind_wsgi,
+    &kind_command, &kind_make, &kind_static, &kind_nginx_site};
 #define KINDS (sizeof(kinds) / sizeof(*kinds))
 
 static int read_manifest(struct kind_work *w)
@@ -73,6 +73,13 @@ static const struct kind *choose(struct kind_work *w)
 	if (said && w->m.kind != MANIFEST_KIND_AUTO && w->m.kind != k)
 		kind_note(w, "slipway.yaml says kind %s; the project's setting %s is used",
 		    manifest_kind_name(w->m.kind), manifest_kind_name(k));
+	if (k == MANIFEST_KIND_NGINX_SITE && !said) {
+		/* what such a project says becomes the edge's own configuration */
+		kind_fail(w, ERR_FORBIDDEN,
+		    "an owner or admin makes one that is: slipway create NAME --kind nginx-site",
+		    "slipway.yaml says kind nginx-site, but the project was not made as one");
+		return NULL;
+	}
 	if (k != MANIFEST_KIND_AUTO) {
 		kind_reason(w, "kind %s, as %s says", manifest_kind_name(k),
 		    said ? "the project's setting" : "slipway.yaml");
@@ -290,6 +297,8 @@ static int merge_limits(struct kind_work *w)
 
 static void check_result(struct kind_work *w)
 {
+	if (w->p->kind == MANIFEST_KIND_NGINX_SITE)
+		return;
 	bool front = false;
 	for (size_t i = 0; i < w->p->static_count; i++)
 		front = front || str_eq_c(w->statics[i].url, "/");
@@ -322,6 +331,11 @@ static void fill(struct kind_work *w, const struct kind *k)
 	read_app_json(w);
 	read_env_example(w);
 	k->plan(w);
+	if (w->p->kind == MANIFEST_KIND_NGINX_SITE) {
+		w->p->keep_releases = w->m.keep_releases;
+		add_checks(w);
+		return;
+	}
 	if (w->failed || merge_procfile(w)) {
 		w->failed = true;
 		return;
@@ -357,7 +371,8 @@ int kinds_plan(const struct kinds_input *in, struct arena *a, struct plan *ret, 
 	const struct kind *k = choose(w);
 	if (k && !w->failed) {
 		fill(w, k);
-		order_build(w);
+		if (k->kind != MANIFEST_KIND_NGINX_SITE)
+			order_build(w);
 	}
 	if (w->failed || !k || merge_limits(w))
 		return -1;

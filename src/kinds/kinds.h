@@ -11,6 +11,7 @@ struct kinds_input {
 	const struct manifest_limits *limits; /* the operator's; a manifest may lower, never raise: ERR_FORBIDDEN */
 	struct str first_domain;
 	struct str project;
+	const struct manifest_sites *sites;   /* what the operator said of its sites; wins over the manifest's; NULL: nothing */
 	bool index_reachable_hint;	      /* reserved for notes */
 };
 

@@ -1,5 +1,6 @@
 #include "kinds/plan.h"
 #include "base/limits.h"
+#include "kinds/plan_sites.h"
 #include "text/json.h"
 
 #include <string.h>
@@ -130,6 +131,7 @@ int plan_pack(const struct plan *p, struct buf *json, struct err *e)
 	json_put_i64(&w, "keep_releases", p->keep_releases);
 	json_put_i64(&w, "body_max_bytes", (int64_t)p->body_max_bytes);
 	json_put_i64(&w, "request_timeout_ms", p->request_timeout_ms);
+	plan_sites_put(&w, p);
 	put_args(&w, "notes", &p->notes);
 	json_close_object(&w);
 	return buf_check(json, "the plan", e);
@@ -333,6 +335,8 @@ static void take_plan(struct taker *t, const json_t *o, struct plan *p)
 	p->body_max_bytes = (uint64_t)take_i64(t, o, "body_max_bytes", INT64_MAX);
 	p->request_timeout_ms = take_i64(t, o, "request_timeout_ms", INT64_MAX);
 	take_args(t, o, "notes", &p->notes);
+	if (!t->failed && plan_sites_take(o, t->a, p, t->e) != 0)
+		t->failed = true;
 }
 
 int plan_unpack(struct str json, struct arena *a, struct plan *ret, struct err *e)

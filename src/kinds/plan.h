@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/site.h"
 #include "text/manifest.h"
 
 struct plan_command {
@@ -26,6 +27,17 @@ struct plan_process {
 	int64_t stop_timeout_ms;
 };
 
+/* A site or snippet of kind nginx-site: its text as it was read, by what must be put into it. */
+struct plan_site {
+	struct str name; /* "example.org"; of a snippet its file's */
+	struct str file; /* "[example.org].nginxconf" */
+	struct args domains; /* what its certificate is for; snippets have none */
+	bool certified;	     /* it names a certificate */
+	uint32_t bytes, crc32c;
+	struct site_edit *edits;
+	size_t edit_count;
+};
+
 struct plan {
 	enum manifest_kind kind;
 	struct str reason;  /* "manage.py, shop/settings.py" */
@@ -42,6 +54,9 @@ struct plan {
 					    front already; empty: all of it), or from data/ */
 	size_t static_count;
 	struct args domains;
+	struct str sites_folder, snippets_folder; /* kind nginx-site: of the release */
+	struct plan_site *sites, *snippets;
+	size_t site_count, snippet_count;
 	struct manifest_pair *env; /* for processes and, before a command's own, for commands. PATH is slipway-exec's business:
 				      it puts .venv/bin and node_modules/.bin of the working directory first */
 	size_t env_count;
