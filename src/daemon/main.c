@@ -36,7 +36,7 @@ enum {
 	DRAIN_MS = 5000,
 	LOST_MS = 1000,
 	IDLE_MS = 20,
-	HELPER_ARGS = 40
+	HELPER_ARGS = 42
 };
 
 /* The same that the edge says of its own answers there (render/main.c). */
@@ -207,7 +207,7 @@ static int keeper_open(struct daemon *d, struct err *e)
 	    "--daemon-uid", uid, "--daemon-gid", gid, "--web-group", web_gid, "--web-user",
 	    s->web_user, "--nginx", s->nginx, "--address", s->edge_address, "--http-port", port,
 	    "--orphan-ms", orphan, "--api-socket", l->edge_api_socket, "--https-port", https,
-	    "--cert", cert, "--tls", s->tls ? s->tls : "intermediate"};
+	    "--cert", cert, "--tls", s->tls ? s->tls : "intermediate", "--nginx-sites", "yes"};
 	const struct run_options o = {.loop = d->api.loop,
 	    .helper_path = s->system ? NULL : helper,
 	    .helper_args = args,

@@ -107,6 +107,21 @@ void edge_certificate_set(struct edge *g, const struct render_vhost *v, bool tru
 		fs_close_fd(&fds[i]);
 }
 
+void edge_sites_set(struct edge *g, struct str project, uint32_t release, struct str packed,
+    run_done_fn *fn, void *ctx)
+{
+	struct priv_request q;
+	struct err e;
+	CLEANUP_FD int fd = -1;
+	if (vhost_request(&q, PRIV_SITES_SET, project, &e) == 0)
+		fd = fs_memfd("sites", packed.p, packed.n, &e);
+	q.release = release;
+	if (fd < 0)
+		refuse(g, fn, ctx, &e);
+	else
+		run_request(g->o.run, &q, &fd, 1, fn, ctx);
+}
+
 void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx)
 {
 	struct priv_request q;

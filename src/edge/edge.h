@@ -22,6 +22,10 @@ void edge_vhost_set(struct edge *g, const struct render_vhost *v, run_done_fn *f
 void edge_certificate_set(struct edge *g, const struct render_vhost *v, bool trusted, struct str chain, struct str key,
     run_done_fn *fn, void *ctx);
 void edge_certificate_remove(struct edge *g, const struct render_vhost *v, run_done_fn *fn, void *ctx);
+/* Sites of an nginx-site project: `packed` is render/sites.h's, of a sealed release. Tested with everything else that is
+ * served, then in the place of those before, all at once. value: helper/sites.h's changes; 0: it was so already, and nothing
+ * was reloaded. edge_vhost_remove takes them away. */
+void edge_sites_set(struct edge *g, struct str project, uint32_t release, struct str packed, run_done_fn *fn, void *ctx);
 void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx);
 
 /* projects/NAME/live -> RUN/NAME/N by one rename(2), directory synced; `previous` first set to the release before, when

@@ -34,6 +34,11 @@ static struct edge the_edge = {.dir = -1,
     .certs = -1,
     .self = -1,
     .test_certs = -1,
+    .sites = -1,
+    .staged = -1,
+    .site_certs = -1,
+    .whole = -1,
+    .whole_sites = -1,
     .maker_answer = -1};
 
 struct edge *edge_open(const struct edge_options *o)
@@ -56,6 +61,8 @@ static void job_done(struct edge *g, unsigned slot, const struct err *e)
 		fs_close_fd(&j->in[i]);
 	if (j->remove && !e)
 		edge_cert_forget(g, j->project);
+	if (j->remove && !e)
+		edge_sites_forget(g, j->project);
 	*j = (struct edge_job){.state = EDGE_JOB_FREE};
 	g->o.done(g->o.ctx, seq, e);
 }
@@ -167,7 +174,8 @@ static void start_test(struct edge *g)
 		j->state = EDGE_JOB_TESTED;
 		return;
 	}
-	g->tester = edge_files_try(g, (unsigned)slot, &e) < 0 ? -1 : edge_nginx_spawn_test(g, &e);
+	g->tester =
+	    edge_files_try(g, (unsigned)slot, &e) < 0 ? -1 : edge_nginx_spawn_test(g, j->sites, &e);
 	if (g->tester < 0) {
 		g->tester = 0;
 		job_done(g, (unsigned)slot, &e);
@@ -192,7 +200,10 @@ static void test_ended(struct edge *g, int wait_status)
 	}
 	if (!edge_files_complaint(g, true, said, sizeof(said)))
 		(void)snprintf(said, sizeof(said), "its test ended without a message");
-	err_set(&e, ERR_FAILED, "nginx refused the vhost of '%s': %s", j->project, said);
+	if (j->sites)
+		err_set(&e, ERR_FAILED, "nginx refuses it: %s", said);
+	else
+		err_set(&e, ERR_FAILED, "nginx refused the vhost of '%s': %s", j->project, said);
 	job_done(g, slot, &e);
 }
 
@@ -433,7 +444,7 @@ static void master_ended(struct edge *g, pid_t pid, int64_t now_ms)
 		(void)snprintf(said, sizeof(said), "it ended at once without a message");
 	err_set(&e, ERR_FAILED, "nginx did not start: %s", said);
 	refuse_batch(g, &e);
-	if (edge_files_set_aside(g, said)) {
+	if (edge_files_set_aside(g, said) || edge_sites_set_aside(g, said)) {
 		g->phase = EDGE_PORT;
 		g->phase_deadline = now_ms + PORT_WAIT_MS;
 		return;

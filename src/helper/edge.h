@@ -8,6 +8,7 @@
  *   certs/self/  02750 root:web group   _ HOST NAME.localhost  0640  key and chain, which sign themselves; made by slipway-cert
  *   certs/  0711  NAME.pem  0600  an installed key and chain (edge_vhost.c)
  *   vhosts/NAME.conf    installed      undo/NAME.conf  what it replaced, until its reload has taken effect
+ *   sites/NAME/ staged/ whole/ certbot/ certs/sites/   of nginx-site projects (edge_sites.c)
  *   test/               the skeleton in which a vhost is tested alone     pages/  plain pages
  *   log/  0751 root  access.log error.log  0640 web user:log_gid (at 64 MB renamed to .1)     tmp/
  *   edge.G.sock         only generation G's configuration listens on it: a reload has taken effect when the old one refuses
@@ -75,6 +76,15 @@ int edge_certificate_set(struct edge *g, uint64_t seq, const struct render_vhost
     struct err *e) WARN_UNUSED;
 /* PRIV_CERT_REMOVE: the vhost without it; 0 when there is none. */
 int edge_certificate_remove(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e) WARN_UNUSED;
+
+/* PRIV_SITES_SET, once helper/sites.h has staged them: always pending. The whole configuration is tested with what waits in
+ * staged/PROJECT, which then takes the place of sites/PROJECT, and is reloaded; when nginx refuses, what was served stays, and
+ * `done` says what it said of which file and line. */
+int edge_sites_set(struct edge *g, uint64_t seq, struct str project, struct err *e) WARN_UNUSED;
+/* What was staged is not wanted: it goes, with certificates of sites that are not served. */
+void edge_sites_drop(struct edge *g, const char *project);
+/* Whether what is staged for this project is still in use: then nothing may be staged anew. */
+bool edge_sites_wait(const struct edge *g, const char *project);
 
 #define EDGE_JOBS_MAX 256u
 

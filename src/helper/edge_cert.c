@@ -74,10 +74,10 @@ struct str edge_cert_names(const struct render_vhost *v, char out[EDGE_NAMES_SIZ
 
 /* With in[0] as its input, in[1] and in[2] as descriptors 3 and 4 (-1: none). */
 static pid_t spawn(
-    struct edge *g, const char *what, const int in[3], int *ret_answer, struct err *e)
+    const char *program, const char *what, const int in[3], int *ret_answer, struct err *e)
 {
 	const char *const argv[] = {"slipway-cert", what, NULL};
-	struct launch_spec s = {.path = g->o.cert,
+	struct launch_spec s = {.path = program,
 	    .argv = argv,
 	    .drop = geteuid() == 0,
 	    .uid = NOBODY,
@@ -169,9 +169,12 @@ pid_t edge_cert_start(struct edge *g, unsigned slot, struct err *e)
 	g->maker_job = slot;
 	g->maker_order = j->order;
 	if (j->pair)
-		return spawn(g, "pair", (const int[]){-1, j->in[1], j->in[2]}, &g->maker_answer, e);
+		return spawn(
+		    g->o.cert, "pair", (const int[]){-1, j->in[1], j->in[2]}, &g->maker_answer, e);
 	CLEANUP_FD int names = edge_files_names_open(g, slot, e);
-	return names < 0 ? -1 : spawn(g, "self", (const int[]){names, -1, -1}, &g->maker_answer, e);
+	return names < 0
+		   ? -1
+		   : spawn(g->o.cert, "self", (const int[]){names, -1, -1}, &g->maker_answer, e);
 }
 
 int edge_cert_take(struct edge *g, const char *project, int wait_status, struct err *e)
@@ -194,16 +197,27 @@ void edge_cert_forget(struct edge *g, const char *project)
 
 /* ---- the edge's own ---- */
 
-/* Waits for it: once in the life of an installation, before anybody is served. */
-static int make_now(struct edge *g, const char *file, const char *name, struct err *e)
+/* One from outside has a mark as its second line. */
+static bool is_done(int dir, const char *file, struct str names)
 {
-	char head[NAME_DOMAIN_MAX + 8];
+	static char head[EDGE_NAMES_SIZE + 64];
+	CLEANUP_FD int fd = openat(dir, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
+	struct str rest = {head, n < 0 ? 0 : (size_t)n}, line = STR_NONE;
+	if (rest.n == 0 || !str_next(&rest, '\n', &line))
+		return false;
+	return str_starts(rest, STR("# ")) ||
+	       (str_starts(line, STR("# ")) && str_eq(str_from(line, 2), names));
+}
+
+/* Waits for it. */
+static int make_now(const char *program, int dir, const char *file, struct str name, struct err *e)
+{
 	int status = 0;
-	if (str_eq_c(head_of(g->self, file, head, sizeof(head)), name))
-		return 0;
-	CLEANUP_FD int names = fs_memfd("names", name, strlen(name), e);
+	CLEANUP_FD int names = fs_memfd("names", name.p, name.n, e);
 	CLEANUP_FD int answer = -1;
-	pid_t pid = names < 0 ? -1 : spawn(g, "self", (const int[]){names, -1, -1}, &answer, e);
+	pid_t pid =
+	    names < 0 ? -1 : spawn(program, "self", (const int[]){names, -1, -1}, &answer, e);
 	if (pid < 0)
 		return -1;
 	CLEANUP_FD int ended = pidfd_open(pid, 0);
@@ -215,7 +229,13 @@ static int make_now(struct edge *g, const char *file, const char *name, struct e
 	struct edge_answer c;
 	return edge_cert_answer(answer, status, &c, e) < 0
 		   ? -1
-		   : edge_cert_write(g->self, file, &c, "", 0640, e);
+		   : edge_cert_write(dir, file, &c, "", 0640, e);
+}
+
+int edge_cert_make_self(
+    const char *program, int dir, const char *file, struct str names, struct err *e)
+{
+	return is_done(dir, file, names) ? 0 : make_now(program, dir, file, names, e);
 }
 
 int edge_cert_prepare(struct edge *g, struct err *e)
@@ -228,7 +248,8 @@ int edge_cert_prepare(struct edge *g, struct err *e)
 	/* Strictly, who asks for an unknown name gets no certificate, and the handshake ends. */
 	if (g->o.preset == RENDER_PRESET_STRICT)
 		(void)unlinkat(g->self, "_", 0);
-	else if (make_now(g, "_", "default.invalid", e) < 0)
+	else if (edge_cert_make_self(g->o.cert, g->self, "_", STR("default.invalid"), e) < 0)
 		return -1;
-	return make_now(g, g->fields.platform_host, g->fields.platform_host, e);
+	return edge_cert_make_self(
+	    g->o.cert, g->self, g->fields.platform_host, str_c(g->fields.platform_host), e);
 }

@@ -189,6 +189,8 @@ static int make_dirs(struct edge *g, struct err *e)
 	}
 	if (make_cert_dirs(g, e) < 0)
 		return -1;
+	if (edge_sites_prepare(g, e) < 0)
+		return -1;
 	CLEANUP_FD int page_dir = fs_dir(g->dir, "pages", 0755, e);
 	return page_dir < 0 || write_pages(page_dir, e) < 0 ? -1 : make_logs(g, e);
 }
@@ -264,7 +266,8 @@ int edge_files_prepare(struct edge *g, struct err *e)
 {
 	if (g->dir < 0 && (make_dirs(g, e) < 0 || make_paths(g, e) < 0)) {
 		int *const fds[] = {&g->dir, &g->run, &g->vhosts, &g->undo, &g->test, &g->certs,
-		    &g->self, &g->test_certs};
+		    &g->self, &g->test_certs, &g->sites, &g->staged, &g->site_certs, &g->whole,
+		    &g->whole_sites};
 		for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 			fs_close_fd(fds[i]);
 		return -1;
@@ -290,6 +293,8 @@ int edge_files_prepare(struct edge *g, struct err *e)
 	    {g->dir, "plain.conf", render_nginx_plain},
 	    {g->dir, "secure.conf", render_nginx_secure},
 	    {g->dir, "pages.conf", render_nginx_pages},
+	    {g->dir, "challenge.conf", render_nginx_challenge},
+	    {g->whole, "nginx.conf", render_nginx_whole},
 	    {g->test, "nginx.conf", render_nginx_skeleton},
 	    {g->test, "server.conf", render_nginx_skeleton_server},
 	    {g->test, "plain.conf", render_nginx_skeleton_server},
@@ -357,6 +362,8 @@ int edge_files_names_open(struct edge *g, unsigned slot, struct err *e)
 int edge_files_try(struct edge *g, unsigned slot, struct err *e)
 {
 	char name[24];
+	if (g->jobs[slot].sites)
+		return edge_sites_try(g, &g->jobs[slot], e);
 	if (edge_pair_try(g, &g->jobs[slot], e) < 0)
 		return -1;
 	slot_name(name, slot);
@@ -370,6 +377,8 @@ int edge_files_install(struct edge *g, unsigned slot, struct err *e)
 {
 	struct edge_job *j = &g->jobs[slot];
 	char from[24], to[CONF_NAME_SIZE];
+	if (j->sites)
+		return edge_sites_install(g, j, e);
 	slot_name(from, slot);
 	conf_name(to, j->project);
 	(void)unlinkat(g->undo, to, 0);
@@ -400,6 +409,10 @@ void edge_files_put_back(struct edge *g, unsigned slot)
 {
 	struct edge_job *j = &g->jobs[slot];
 	char candidate[24], name[CONF_NAME_SIZE];
+	if (j->sites) {
+		edge_sites_put_back(g, j);
+		return;
+	}
 	slot_name(candidate, slot);
 	conf_name(name, j->project);
 	edge_pair_put_back(g, j);
@@ -414,6 +427,10 @@ void edge_files_settle(struct edge *g, unsigned slot)
 {
 	char candidate[24], name[CONF_NAME_SIZE];
 	char names[32];
+	if (g->jobs[slot].sites) {
+		edge_sites_settle(g, &g->jobs[slot]);
+		return;
+	}
 	slot_name(candidate, slot);
 	names_name(names, slot);
 	conf_name(name, g->jobs[slot].project);

@@ -115,11 +115,12 @@ pid_t edge_nginx_spawn_master(struct edge *g, struct err *e)
 	    out, e);
 }
 
-pid_t edge_nginx_spawn_test(struct edge *g, struct err *e)
+pid_t edge_nginx_spawn_test(struct edge *g, bool whole, struct err *e)
 {
 	char conf[320], prefix[320];
-	if (join(conf, sizeof(conf), g->roots.edge, "/test/nginx.conf") < 0 ||
-	    join(prefix, sizeof(prefix), g->roots.edge, "/test") < 0)
+	if (join(conf, sizeof(conf), g->roots.edge,
+		whole ? "/whole/nginx.conf" : "/test/nginx.conf") < 0 ||
+	    join(prefix, sizeof(prefix), g->roots.edge, whole ? "/whole" : "/test") < 0)
 		return err_set(e, ERR_SETTINGS, "edge directory is too long");
 	(void)unlinkat(g->test, "test.sock", 0);
 	CLEANUP_FD int out =

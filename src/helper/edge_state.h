@@ -34,6 +34,7 @@ struct edge_job {
 	uint64_t seq, order;
 	char project[NAME_PROJECT_MAX + 1];
 	bool remove;
+	bool sites;	   /* of an nginx-site project, in staged/NAME */
 	bool alone;	   /* its batch was refused: once more, by itself */
 	bool had_previous; /* undo/NAME.conf holds what was there */
 	bool needs_self;   /* job.N.names says for which names; not installed before it is made */
@@ -50,7 +51,8 @@ struct edge {
 	struct edge_options o;
 	enum edge_phase phase;
 	int dir, vhosts, undo, test, run, certs, self,
-	    test_certs; /* directories, -1 until prepared */
+	    test_certs, sites, staged, site_certs, whole,
+	    whole_sites; /* directories, -1 until prepared */
 	char edge_path[256], projects_path[64], api_socket[128];
 	struct render_roots roots;
 	struct render_edge fields;
@@ -116,6 +118,9 @@ struct edge_answer { /* slipway-cert's; points into storage that the next one ta
 int edge_cert_answer(
     int answer, int wait_status, struct edge_answer *ret, struct err *e) WARN_UNUSED;
 /* mark: the second line, or "". */
+/* dir/file, unless there is one for these names; or one from outside, with a mark. Waits for it. */
+int edge_cert_make_self(const char *program, int dir, const char *file, struct str names,
+    struct err *e) WARN_UNUSED;
 int edge_cert_write(int dir, const char *file, const struct edge_answer *a, const char *mark,
     mode_t mode, struct err *e) WARN_UNUSED;
 
@@ -126,6 +131,20 @@ int edge_pair_try(struct edge *g, const struct edge_job *j, struct err *e) WARN_
 int edge_pair_install(struct edge *g, struct edge_job *j, struct err *e) WARN_UNUSED;
 void edge_pair_put_back(struct edge *g, const struct edge_job *j);
 void edge_pair_settle(struct edge *g, const char *project, bool gone);
+
+/* edge_sites.c: sites of nginx-site projects */
+int edge_sites_prepare(struct edge *g, struct err *e) WARN_UNUSED;
+bool edge_sites_installed(struct edge *g, const char *project);
+/* What is staged into the whole configuration, to be tested; in the place of what is served; out
+ * again; what is left of both; and all that is not in use any more. */
+int edge_sites_try(struct edge *g, const struct edge_job *j, struct err *e) WARN_UNUSED;
+int edge_sites_install(struct edge *g, struct edge_job *j, struct err *e) WARN_UNUSED;
+void edge_sites_put_back(struct edge *g, const struct edge_job *j);
+void edge_sites_settle(struct edge *g, const struct edge_job *j);
+void edge_sites_forget(struct edge *g, const char *project);
+/* nginx could not start for what this line says: whether sites were to blame, and are out of the
+ * way now. */
+bool edge_sites_set_aside(struct edge *g, const char *line);
 
 /* edge.c, for edge_vhost.c */
 int edge_must_run(const struct edge *g, struct err *e) WARN_UNUSED;
@@ -138,6 +157,7 @@ bool edge_busy(
 int edge_nginx_port_free(const struct edge *g, struct err *e) WARN_UNUSED;
 bool edge_nginx_has_ipv6(void);
 pid_t edge_nginx_spawn_master(struct edge *g, struct err *e);
-pid_t edge_nginx_spawn_test(struct edge *g, struct err *e);
+/* `nginx -t`: of one vhost alone, or of everything. */
+pid_t edge_nginx_spawn_test(struct edge *g, bool whole, struct err *e);
 bool edge_nginx_answers(
     struct edge *g, const char *socket_name); /* somebody listens on edge_dir/socket_name */

@@ -125,11 +125,16 @@ int edge_vhost_remove(struct edge *g, uint64_t seq, struct str project, struct e
 		return -1;
 	if (!str_copy(project, name, sizeof(name)))
 		return err_set(e, ERR_INVALID, "project name is too long");
-	if (!edge_busy(g, name, UINT64_MAX) && !edge_files_installed(g, name)) {
+	bool sites = edge_sites_installed(g, name);
+	if (!edge_busy(g, name, UINT64_MAX) && !edge_files_installed(g, name) && !sites) {
 		edge_cert_forget(g, name);
+		edge_sites_forget(g, name);
 		return 0;
 	}
-	return edge_job_new(g, seq, name, true, e) < 0 ? -1 : 1;
+	int slot = edge_job_new(g, seq, name, true, e);
+	if (slot >= 0)
+		g->jobs[slot].sites = sites;
+	return slot < 0 ? -1 : 1;
 }
 
 /* ---- certificates ---- */

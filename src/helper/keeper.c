@@ -307,7 +307,7 @@ static void settle(struct keeper *k, uint64_t token, uint64_t value, const struc
 		lose_daemon(k);
 		return;
 	}
-	struct priv_reply r = {.seq = p->seq, .value = value};
+	struct priv_reply r = {.seq = p->seq, .value = value ? value : p->value};
 	put_reply(k, &r, -1, e);
 }
 
@@ -351,6 +351,25 @@ static void read_requests(struct keeper *k)
 
 /* ---- children ---- */
 
+/* Sites that were staged are the edge's to judge. */
+static void worked(struct keeper *k, uint64_t token, const struct worker_result *result)
+{
+	const struct worker_job *j = &k->worker.now;
+	struct err e = {.code = (enum err_code)result->code, .sys = result->sys};
+	memcpy(e.msg, result->msg, sizeof(e.msg));
+	memcpy(e.hint, result->hint, sizeof(e.hint));
+	int rc = result->code == 0 ? 0 : -1;
+	if (rc == 0 && j->op == PRIV_SITES_SET && result->value != 0)
+		rc = edge_sites_set(k->edge, token, str_c(j->project), &e);
+	if (rc != 1) {
+		if (j->op == PRIV_SITES_SET)
+			edge_sites_drop(k->edge, j->project);
+		settle(k, token, result->value, rc == 0 ? NULL : &e);
+		return;
+	}
+	k->pending[token % KEEPER_PENDING_MAX].value = result->value;
+}
+
 static void reap(struct keeper *k)
 {
 	int status;
@@ -363,10 +382,7 @@ static void reap(struct keeper *k)
 			continue;
 		if (!worker_reaped(&k->worker, pid, status, &token, &result))
 			continue;
-		struct err e = {.code = (enum err_code)result.code, .sys = result.sys};
-		memcpy(e.msg, result.msg, sizeof(e.msg));
-		memcpy(e.hint, result.hint, sizeof(e.hint));
-		settle(k, token, result.value, result.code == 0 ? NULL : &e);
+		worked(k, token, &result);
 	}
 }
 
@@ -411,13 +427,23 @@ static bool has_ended(struct keeper *k, int64_t now_ms)
 	return false;
 }
 
+/* Sites that are staged may have to come back while their reload is under way. */
+static bool must_wait(const struct keeper *k)
+{
+	const struct worker *w = &k->worker;
+	const struct worker_job *next = &w->waiting[w->first];
+	return w->pid == 0 && w->count > 0 && next->op == PRIV_SITES_SET &&
+	       edge_sites_wait(k->edge, next->project);
+}
+
 static int64_t tick(struct keeper *k)
 {
 	int64_t now = clock_mono_ms();
 	int64_t due = instances_tick(k->instances, now, k->daemon >= 0);
 	int64_t edge_due = edge_tick(k->edge, now);
 	due = edge_due < due ? edge_due : due;
-	worker_tick(&k->worker, now);
+	if (!must_wait(k))
+		worker_tick(&k->worker, now);
 	if (k->worker.pid != 0 || k->worker.count > 0 || k->ending)
 		due = now + WORKER_POLL_MS < due ? now + WORKER_POLL_MS : due;
 	if (k->daemon < 0 && !k->ending) {

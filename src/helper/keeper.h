@@ -23,6 +23,7 @@ struct keeper_options {
 	uid_t daemon_uid;
 	gid_t daemon_gid;
 	const char *supply; /* path of the socket for units; NULL: instances are ours */
+	bool sites;	    /* text of nginx-site projects is taken: root said so */
 	int64_t orphan_ms;  /* without a daemon for so long: the end */
 	struct tenant_roots roots;
 	struct instances_options instances;
@@ -38,7 +39,7 @@ struct keeper_pending {
 	bool used;
 	uint32_t connection; /* which one asked */
 	uint32_t op;
-	uint64_t seq, token;
+	uint64_t seq, token, value; /* value: what its answer says besides success */
 	char project[NAME_PROJECT_MAX + 3];
 	uint32_t release;
 };

@@ -25,7 +25,7 @@ static const char usage[] =
     "PROGRAM\n"
     "           --tree PROGRAM --daemon-uid N [--daemon-gid N] [--web-group GID] [--state DIR]\n"
     "           [--web-user NAME] [--nginx PROGRAM] [--address A] [--http-port N]\n"
-    "           [--https-port N --cert PROGRAM] [--tls intermediate|strict]\n"
+    "           [--https-port N --cert PROGRAM] [--tls intermediate|strict] [--nginx-sites yes]\n"
     "           [--trusted-proxies LIST] [--platform-host NAME] [--api-socket PATH]\n"
     "           [--uid-base N] [--orphan-ms N] [--units SOCKET]\n"
     "Started by slipwayd; not meant to be run by hand.\n";
@@ -33,7 +33,7 @@ static const char usage[] =
 struct settings {
 	bool keeper, help, version;
 	const char *socket, *projects, *run, *edge, *exec, *tree, *state, *nginx, *address,
-	    *proxies, *host, *api_socket, *web_user, *supply, *cert, *tls;
+	    *proxies, *host, *api_socket, *web_user, *supply, *cert, *tls, *sites;
 	uint64_t daemon_uid, daemon_gid, web_group, http_port, https_port, uid_base, orphan_ms;
 };
 
@@ -82,6 +82,7 @@ static int read_options(int argc, char **argv, struct settings *s)
 	    {"--units", .text = &s->supply},
 	    {"--cert", .text = &s->cert},
 	    {"--tls", .text = &s->tls},
+	    {"--nginx-sites", .text = &s->sites},
 	    {"--daemon-uid", .number = &s->daemon_uid, .max = UINT32_MAX - 1},
 	    {"--daemon-gid", .number = &s->daemon_gid, .max = UINT32_MAX - 1},
 	    {"--web-group", .number = &s->web_group, .max = UINT32_MAX - 1},
@@ -192,6 +193,8 @@ static int fill_options(
 	    .orphan_ms = (int64_t)s->orphan_ms};
 	o->roots = (struct tenant_roots){.projects = s->projects,
 	    .run = s->run,
+	    .edge = s->edge,
+	    .cert = s->cert,
 	    .root = root,
 	    .uid_base = (uid_t)s->uid_base,
 	    .daemon_uid = (uid_t)s->daemon_uid,
@@ -205,6 +208,7 @@ static int fill_options(
 		!is_below_tmp(s->projects) && !is_below_tmp(s->exec) && !is_below_tmp(s->tree)};
 	units = (struct render_unit_roots){s->projects, s->exec, s->supply};
 	o->supply = s->supply;
+	o->sites = s->sites && strcmp(s->sites, "yes") == 0;
 	o->instances.units = s->supply ? &units : NULL;
 	o->edge = (struct edge_options){.nginx = s->nginx,
 	    .edge_dir = s->edge,

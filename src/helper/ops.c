@@ -250,6 +250,21 @@ static int op_cert_remove(struct call *c, struct err *e)
 	return p ? settle(p, edge_certificate_remove(c->k->edge, p->token, v, e)) : -1;
 }
 
+/* Staged by the worker; what becomes of it then is the edge's (keeper.c). */
+static int op_sites_set(struct call *c, struct err *e)
+{
+	if (!c->k->o.sites) {
+		err_set(e, ERR_FORBIDDEN, "this server takes no nginx-site projects");
+		return err_hint(e, "root allows them: slipway setup --nginx-sites yes");
+	}
+	if (check_sealed(c->fds[0], "list of sites", e) != 0)
+		return -1;
+	int rc = defer_work(c, c->fds[0], 0, e);
+	if (rc == 1)
+		c->fds[0] = -1;
+	return rc;
+}
+
 static int op_vhost_remove(struct call *c, struct err *e)
 {
 	struct keeper_pending *p = keeper_defer(c->k, c->q, e);
@@ -341,6 +356,7 @@ static const struct op_row {
     [PRIV_VHOST_SET] = {"vhost-set", OP_PROJECT | OP_FD, op_vhost_set},
     [PRIV_VHOST_REMOVE] = {"vhost-remove", OP_PROJECT, op_vhost_remove},
     [PRIV_EDGE_CHECK] = {"edge-check", 0, op_edge_check},
+    [PRIV_SITES_SET] = {"sites-set", OP_PROJECT | OP_RELEASE | OP_FD, op_sites_set},
     [PRIV_CERT_SET] = {"certificate-set", OP_PROJECT | OP_FDS, op_cert_set},
     [PRIV_CERT_REMOVE] = {"certificate-remove", OP_PROJECT | OP_FD, op_cert_remove},
     [PRIV_START] = {"start", OP_PROJECT | OP_FDS, op_start},

@@ -20,6 +20,7 @@
 
 struct tenant_roots {
 	const char *projects, *run; /* absolute */
+	const char *edge, *cert;    /* the edge's folder, slipway-cert; for sites */
 	bool root;		    /* we are root: tenants have users of their own */
 	bool quota;		    /* and the file system of the projects a quota for each */
 	uid_t uid_base, daemon_uid;

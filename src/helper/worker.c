@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "helper/seal.h"
+#include "helper/sites.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,6 +58,8 @@ static int perform(
 		if (j->statics >= 0 && read_statics(statics, sizeof(statics), &list, e) != 0)
 			return -1;
 		return seal_release(t, project, j->release, list, e);
+	case PRIV_SITES_SET:
+		return sites_stage(t, project, j->release, FD_STATICS, ret_value, e);
 	default:
 		return err_set(e, ERR_INTERNAL, "operation %d is no work", j->op);
 	}

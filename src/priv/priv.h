@@ -40,6 +40,7 @@ enum priv_op {
 	PRIV_FORGET,	      /* drops the record of an instance that has ended, and its sockets */
 	PRIV_SHUTDOWN,	      /* ends everything, the keeper too */
 	PRIV_SLEEP,	      /* of a service with a listening socket: ends, and starts again when somebody knocks there */
+	PRIV_SITES_SET,	      /* the edge has these of the release, tested with everything else; fd0: render/sites.h -> changes (helper/sites.h) */
 	PRIV_OP_COUNT
 };
 

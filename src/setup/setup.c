@@ -126,10 +126,10 @@ static int settings_text(struct setup *s, struct err *e)
 	    "# Made by 'slipway setup', which reads it again; change it with that command.\n"
 	    "SLIPWAY_HOST=%s\nSLIPWAY_PUBLIC_URL=%s\nSLIPWAY_EDGE_ADDRESS=%s\nSLIPWAY_EDGE_PORT=%"
 	    "u\nSLIPWAY_HTTPS_PORT=%u\nSLIPWAY_TLS=%s\nSLIPWAY_ACME=%s\n"
-	    "SLIPWAY_ACME_MAIL=%s\n"
+	    "SLIPWAY_ACME_MAIL=%s\nSLIPWAY_NGINX_SITES=%s\n"
 	    "SLIPWAY_UID=%u\nSLIPWAY_GID=%u\nSLIPWAY_WEB_GID=%u\n",
 	    s->domain[0] ? s->domain : "slipway.localhost", url, s->address, s->http_port,
-	    s->https_port, s->tls, s->acme, s->acme_mail, uid, gid, web_gid);
+	    s->https_port, s->tls, s->acme, s->acme_mail, s->nginx_sites, uid, gid, web_gid);
 	return n > 0 && (size_t)n < sizeof(s->settings)
 		   ? 0
 		   : err_set(e, ERR_INTERNAL, "the settings are too long");
@@ -296,6 +296,8 @@ static void keep_settled(struct setup *s)
 		}
 		if (str_eq_c(key, "SLIPWAY_TLS") && !s->tls[0])
 			(void)!str_copy(value, s->tls, sizeof(s->tls));
+		if (str_eq_c(key, "SLIPWAY_NGINX_SITES") && !s->nginx_sites[0])
+			(void)!str_copy(value, s->nginx_sites, sizeof(s->nginx_sites));
 		if (str_eq_c(key, "SLIPWAY_ACME") && !s->acme[0])
 			(void)!str_copy(value, s->acme, sizeof(s->acme));
 		if (str_eq_c(key, "SLIPWAY_ACME_MAIL") && !s->acme_mail[0])
@@ -361,6 +363,10 @@ int setup_begin(struct setup *s, struct err *e)
 		return err_set(e, ERR_USAGE, "http and https cannot have the same port");
 	if (!s->tls[0])
 		(void)!str_copy(STR("intermediate"), s->tls, sizeof(s->tls));
+	if (!s->nginx_sites[0])
+		(void)!str_copy(STR("no"), s->nginx_sites, sizeof(s->nginx_sites));
+	if (strcmp(s->nginx_sites, "yes") != 0 && strcmp(s->nginx_sites, "no") != 0)
+		return err_set(e, ERR_USAGE, "--nginx-sites is yes or no");
 	if (strcmp(s->tls, "intermediate") != 0 && strcmp(s->tls, "strict") != 0)
 		return err_set(e, ERR_USAGE, "'%s' is not intermediate or strict", s->tls);
 	if (!s->address[0])
