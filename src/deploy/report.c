@@ -134,6 +134,12 @@ static void put_receipt(struct json_out *j, struct work *w)
 struct str report_url(const struct work *w, struct arena *a)
 {
 	const struct deploy_options *o = &w->d->o;
+	if (plan_is_sites(&w->plan)) /* where its sites listen is their own affair */
+		return w->plan.site_count > 0 && w->plan.sites[0].domains.n > 0
+			   ? str_c(arena_printf(a, "http%s://%.*s",
+				 w->plan.sites[0].certified ? "s" : "",
+				 STR_ARG(w->plan.sites[0].domains.v[0])))
+			   : STR("");
 	if (w->first_domain.n == 0)
 		return STR("");
 	bool secure =

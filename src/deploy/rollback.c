@@ -130,7 +130,10 @@ static void new_workers_stopped(struct work *w)
 {
 	work_ops_begin(w, unswitched);
 	if (!w->old.has_plan) {
-		if (w->has_plan)
+		if (w->has_plan && plan_is_sites(&w->plan)) {
+			work_op_add(w);
+			edge_vhost_remove(w->d->o.edge, w->project.name, work_op_done, w);
+		} else if (w->has_plan)
 			vhost_set(w, &w->plan, true);
 	} else {
 		work_switch(w, w->from_release, 0);

@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/limits.h"
 #include "base/name.h"
+#include "kinds/site_filter.h"
 #include "launch/sandbox.h"
 #include "model/place.h"
 #include "model/release_made.h"
@@ -411,6 +412,7 @@ static int plan_unit(struct work *w, struct store_db *db, struct err *e)
 {
 	if (model_release_set_plan(
 		db, w->project.id, w->release.number, buf_view(&w->plan_json), e) < 0 ||
+	    sites_check_names(w, db, e) != 0 ||
 	    (w->st.flow != DEPLOY_FLOW_CHECK && claim_domains(w, db, e) != 0))
 		return -1;
 	struct model_release keep = w->release;
@@ -436,13 +438,16 @@ void plan_start(struct work *w)
 {
 	struct err e;
 	struct manifest_limits limits;
+	struct manifest_sites sites;
 	struct kinds_input in = {.tree = &w->fetched.tree,
 	    .root = w->project.root,
 	    .limits = &limits,
+	    .sites = &sites,
 	    .first_domain = w->first_domain,
 	    .project = w->project.name};
 	notify_kick(w->d->o.notify); /* the start of it is told by now */
 	if (work_own_limits(w, &limits, &e) != 0 ||
+	    site_settings_read(w->project.sites, &w->a, &sites, &e) != 0 ||
 	    (w->project.kind.n > 0 && manifest_kind_parse(w->project.kind, &in.kind, &e) != 0) ||
 	    kinds_plan(&in, &w->a, &w->plan, &e) != 0) {
 		work_fail(w, &e);

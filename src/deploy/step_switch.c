@@ -19,6 +19,8 @@ static int live_unit(struct work *w, struct store_db *db, struct err *e)
 
 static void switch_done(struct work *w)
 {
+	if (plan_is_sites(&w->plan))
+		sites_tell(w);
 	if (w->switch_us >= 1000)
 		buf_printf(&w->detail, "%.1f ms", (double)w->switch_us / 1000.0);
 	else

@@ -111,6 +111,12 @@ void work_switch(struct work *w, uint32_t release, uint32_t previous)
 void vhost_set(struct work *w, const struct plan *p, bool maintenance)
 {
 	struct err e;
+	if (plan_is_sites(p)) {
+		uint32_t release =
+		    p == &w->old.plan ? w->from_release : (uint32_t)w->release.number;
+		sites_set(w, p, release, maintenance);
+		return;
+	}
 	struct render_vhost *v = mem_alloc(sizeof(*v));
 	work_op_add(w);
 	sleep_note(w->d, w->project.name, maintenance ? 0 : p->sleep_ms);

@@ -153,6 +153,8 @@ struct work {
 	int64_t switch_us;
 	struct requests_sum asked; /* by visitors, before it began */
 	bool counts_asked;
+	uint64_t site_changes; /* helper/sites.h's, once the edge has them */
+	bool sites_told;
 	uint32_t from_release; /* what was live before */
 	bool was_running;  /* then; a project that was stopped is stopped again by switching back */
 	int64_t had_count; /* scale: instances before; -1 unknown */
@@ -300,6 +302,14 @@ int news_certificate(
     struct work *w, struct store_db *db, const char *event, struct err *e) WARN_UNUSED;
 int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
     struct render_vhost *ret, struct err *e) WARN_UNUSED;
+/* sites.c: the same for kind nginx-site. */
+void sites_set(struct work *w, const struct plan *p, uint32_t release, bool closed);
+/* Which of its names belong to another project, by what the store knows. */
+int sites_check_names(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+/* "2 sites: 1 file changed; reloaded, " into the step's detail. */
+void sites_tell(struct work *w);
+bool plan_is_sites(const struct plan *p);
+
 /* The links `live` and `previous`, as edge_switch has it, on a pool thread because it syncs; as an
  * operation of the group. Leaves in switch_us how long it took. */
 void work_switch(struct work *w, uint32_t release, uint32_t previous);

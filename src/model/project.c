@@ -48,9 +48,9 @@ int model_project_add(
 	struct store_stmt *q = store_prepare(db,
 	    "INSERT INTO project(name, kind, source_type, source_url, source_ref, root, user_no, "
 	    "desired_running,"
-	    " limits, settings, known_hosts, created_ms) VALUES ($name, $kind, $source, $url, "
+	    " limits, settings, known_hosts, sites, created_ms) VALUES ($name, $kind, $source, $url, "
 	    "$ref, $root, $user,"
-	    " $running, $limits, $settings, $known, $now) ON CONFLICT DO NOTHING RETURNING id",
+	    " $running, $limits, $settings, $known, $sites, $now) ON CONFLICT DO NOTHING RETURNING id",
 	    e);
 	int rc;
 
@@ -67,6 +67,7 @@ int model_project_add(
 	store_bind_text(q, "$limits", p->limits.p ? p->limits : STR("{}"));
 	store_bind_text(q, "$settings", p->settings.p ? p->settings : STR("{}"));
 	row_bind_text(q, "$known", p->known_hosts);
+	row_bind_text(q, "$sites", p->sites);
 	store_bind_i64(q, "$now", p->created_ms);
 	rc = row_number(q, ret_id, e);
 	if (rc == 0) {
@@ -83,7 +84,7 @@ int model_project_add(
 	" p.desired_running, p.limits, p.settings, p.deploy_key, p.known_hosts, p.https_token IS " \
 	"NOT NULL,"                                                                                \
 	" coalesce(b.block, -1), coalesce(l.number, 0), coalesce(l.previous, 0), p.version, "      \
-	"p.created_ms, p.poll_ms"                                                                             \
+	"p.created_ms, p.poll_ms, p.sites"                                                                             \
 	" FROM project p LEFT JOIN port_block b ON b.project_id = p.id LEFT JOIN live l ON "       \
 	"l.project_id = p.id"                                                                      \
 	" WHERE p.removed_ms = 0 AND " ROW_SEES("p", "id")
@@ -114,6 +115,7 @@ static void fill_project(struct row *r, void *ret)
 	    .version = row_i64(r, 17),
 	    .created_ms = row_i64(r, 18),
 	    .poll_ms = row_i64(r, 19),
+	    .sites = row_str(r, 20),
 	};
 }
 
@@ -176,7 +178,7 @@ int model_project_update(struct store_db *db, int64_t id, int64_t if_version,
 	    "source_url),"
 	    " source_ref = coalesce($ref, source_ref), root = coalesce($root, root),"
 	    " limits = coalesce($limits, limits), settings = coalesce($settings, settings),"
-	    " known_hosts = coalesce($known, known_hosts), source_type = coalesce($source, "
+	    " known_hosts = coalesce($known, known_hosts), sites = coalesce($sites, sites), source_type = coalesce($source, "
 	    "source_type),"
 	    " version = version + 1"
 	    " WHERE id = $id AND removed_ms = 0 AND ($version = 0 OR version = $version)",
@@ -191,6 +193,7 @@ int model_project_update(struct store_db *db, int64_t id, int64_t if_version,
 	store_bind_text(q, "$limits", c->limits);
 	store_bind_text(q, "$settings", c->settings);
 	store_bind_text(q, "$known", c->known_hosts);
+	store_bind_text(q, "$sites", c->sites);
 	store_bind_text(
 	    q, "$source", c->set_source ? str_c(model_source_name(c->source)) : STR_NONE);
 	store_bind_i64(q, "$id", id);

@@ -29,6 +29,7 @@ struct model_project {
 	bool has_https_token;
 	int64_t first_port;	/* of ten; 0 when all blocks were taken */
 	int64_t live, previous; /* release numbers as the store believes; 0: none */
+	struct str sites; /* JSON of kinds/site_filter.h; empty: as the manifest says */
 	int64_t poll_ms; /* how often its branch is looked at; 0: never by itself */
 	int64_t version;	/* of the row, for ETag: +1 by each update */
 	int64_t created_ms;
@@ -40,7 +41,7 @@ struct model_projects {
 };
 
 /* Adds a project and gives it ports. Uses name, kind, source, source_url, source_ref, root,
- * user_no, desired_running, limits, settings (NULL: "{}"), created_ms. ERR_CONFLICT when the name
+ * user_no, desired_running, limits, settings (NULL: "{}"), sites, created_ms. ERR_CONFLICT when the name
  * is taken. */
 int model_project_add(
     struct store_db *db, const struct model_project *p, int64_t *ret_id, struct err *e) WARN_UNUSED;
@@ -56,7 +57,7 @@ int model_project_count(struct store_db *db, int64_t *ret, struct err *e) WARN_U
 
 /* What to change: a NULL text stays as it is. */
 struct model_project_change {
-	struct str kind, source_url, source_ref, root, limits, settings, known_hosts;
+	struct str kind, source_url, source_ref, root, limits, settings, known_hosts, sites;
 	bool set_source;
 	enum model_source source;
 };

@@ -250,9 +250,13 @@ static const char schema_9[] =
     " hook_id @i64 NOT NULL REFERENCES hook(id) ON DELETE CASCADE, guid TEXT NOT NULL,"
     " gap @i64 NOT NULL, at_ms @i64 NOT NULL, PRIMARY KEY (hook_id, guid)) @strict;\n";
 
+/* Which sites of an nginx-site project are served here, as JSON; empty: as its manifest says. */
+static const char schema_10[] = "ALTER TABLE project ADD COLUMN sites TEXT NOT NULL DEFAULT '';\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {
-    schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8, schema_9};
+    schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8, schema_9,
+    schema_10};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)
