@@ -1,6 +1,7 @@
 #include "api/input.h"
 
 #include "base/name.h"
+#include "kinds/site_filter.h"
 #include "source/address.h"
 #include "source/source.h"
 
@@ -221,4 +222,44 @@ int api_json_member(
 		*ret = arena_str(c->r->arena, str_c(text));
 	free(text);
 	return ret->p ? 0 : err_set(e, ERR_TOO_LARGE, "the request needs too much memory");
+}
+
+static bool is_site_kind(struct str kind)
+{
+	return str_eq_c(kind, "nginx-site");
+}
+
+int api_site_kind_check(
+    const struct api_call *c, const struct model_project *p, struct str kind, struct err *e)
+{
+	bool wanted = is_site_kind(kind);
+	if (!kind.p || (p && wanted == is_site_kind(p->kind)))
+		return 0;
+	if (p) {
+		err_set(
+		    e, ERR_CONFLICT, "a project is of kind nginx-site from its making, or never");
+		err_hint(e, "make another: slipway create NAME --kind nginx-site");
+		return err_at(e, "/kind");
+	}
+	return wanted && !trusted(c) ? only_admin("a project of kind nginx-site", "/kind", e) : 0;
+}
+
+int api_site_owner_check(
+    const struct api_call *c, const struct model_project *p, const char *what, struct err *e)
+{
+	if (!is_site_kind(p->kind) || trusted(c))
+		return 0;
+	err_set(e, ERR_FORBIDDEN,
+	    "%s of an nginx-site project needs admin on this platform: it becomes the web server's "
+	    "configuration",
+	    what);
+	return err_hint(e, "push to its repository, or ask an admin");
+}
+
+int api_sites_read(const struct api_call *c, struct str *ret, struct err *e)
+{
+	struct manifest_sites ignored;
+	if (api_json_member(c, c->body, "sites", ret, e) < 0)
+		return -1;
+	return ret->p ? site_settings_read(*ret, c->r->arena, &ignored, e) : 0;
 }

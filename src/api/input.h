@@ -30,6 +30,12 @@ int api_token_check(struct str token, const char *pointer, struct err *e) WARN_U
  */
 int api_domain_check(
     const struct api_call *c, struct str project, struct str host, struct err *e) WARN_UNUSED;
+/* What becomes the edge's own configuration is an operator's of the whole platform. p: the project as it is; NULL: it is being
+ * made. kind: what it is to be; p NULL for the same. `what` for the message: "its source". */
+int api_site_kind_check(const struct api_call *c, const struct model_project *p, struct str kind, struct err *e) WARN_UNUSED;
+int api_site_owner_check(const struct api_call *c, const struct model_project *p, const char *what, struct err *e) WARN_UNUSED;
+/* The member "sites" as JSON; NULL text: it was not said. */
+int api_sites_read(const struct api_call *c, struct str *ret, struct err *e) WARN_UNUSED;
 /* The project's settings as JSON for such a source. */
 struct str api_source_settings(const struct api_source *s);
 /* A member as compact JSON in the arena; STR_NONE when absent. */

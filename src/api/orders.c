@@ -78,12 +78,14 @@ struct deploy_order {
 	struct api_order order;
 	struct buf input;
 	struct str archive;
+	bool from_elsewhere;
 };
 
 static int deploy_read(struct api_call *c, struct deploy_order *d, bool plan_only, struct err *e)
 {
 	struct str ref = api_str(c->body, "ref"), url = api_str(c->body, "url");
 	d->archive = api_str(c->body, "archive");
+	d->from_elsewhere = url.n > 0;
 	if (ref.n && api_ref_check(ref, "/ref", e) < 0)
 		return -1;
 	if (url.n && api_source_url_check(c, url, "/url", e) < 0)
@@ -119,6 +121,9 @@ static int deploy_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
 	if (found <= 0)
 		return found < 0 ? -1 : api_absent("project", c->who->project, e);
+	if ((d->archive.n || d->from_elsewhere) &&
+	    api_site_owner_check(c, &p, "an archive or another address", e) < 0)
+		return -1;
 	if (p.source == MODEL_SOURCE_ARCHIVE && !d->archive.n) {
 		err_set(e, ERR_INVALID, "'%.*s' is deployed from archives, and none was given",
 		    STR_ARG(p.name));

@@ -50,6 +50,8 @@ static int create_read(struct api_call *c, struct create *n, struct err *e)
 		return err_at(e, "/name");
 	if (manifest_kind_parse(p->kind, &kind, e) < 0)
 		return err_at(e, "/kind");
+	if (api_site_kind_check(c, NULL, p->kind, e) < 0 || api_sites_read(c, &p->sites, e) < 0)
+		return -1;
 	if (p->root.n && name_subpath(p->root, e) < 0)
 		return err_at(e, "/root");
 	if (api_source_read(c, json_object_get(c->body, "source"), "/source", &n->source, e) < 0 ||

@@ -135,7 +135,8 @@ static int change_read(struct api_call *c, struct change *ch, struct err *e)
 	ch->token = api_str(c->body, "https_token");
 	if (api_token_check(ch->token, "/https_token", e) < 0)
 		return -1;
-	if (api_json_member(c, c->body, "limits", &row->limits, e) < 0 ||
+	if (api_sites_read(c, &row->sites, e) < 0 ||
+	    api_json_member(c, c->body, "limits", &row->limits, e) < 0 ||
 	    api_poll_read(c->body, &ch->poll_ms, e) < 0)
 		return -1;
 	return api_if_match(c, &ch->if_version, e);
@@ -184,10 +185,26 @@ static int change_secrets(struct api_call *c, struct store_db *db, struct change
 	    db, id, MODEL_PROJECT_DEPLOY_KEY, sealed, str_trim(buf_view(&ch->public_line)), e);
 }
 
+static int change_allowed(
+    struct api_call *c, struct store_db *db, const struct change *ch, struct err *e)
+{
+	struct model_project p;
+	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
+	if (found <= 0)
+		return found < 0 ? -1 : api_absent("project", c->who->project, e);
+	if (api_site_kind_check(c, &p, ch->row.kind, e) < 0)
+		return -1;
+	return ch->new_source || ch->row.sites.p || ch->row.root.p
+		   ? api_site_owner_check(c, &p, "what is deployed", e)
+		   : 0;
+}
+
 static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
 	struct change *ch = ctx;
 	struct str changed;
+	if (change_allowed(c, db, ch, e) < 0)
+		return -1;
 	int rc = model_project_update(
 	    db, c->who->project_id, ch->if_version < 0 ? 0 : ch->if_version, &ch->row, e);
 	if (rc < 0)

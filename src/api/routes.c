@@ -69,6 +69,7 @@ static const struct api_route table[] = {
 	DELETE(DEPLOY, PROJECT, "env.unset", PROJECT "/env/{key}", api_env_delete, "env", "Unset a variable", "EnvChanged", 200),
 	GET(VIEW, PROJECT, PROJECT "/domains", api_domain_list, "domains", "Host names", NULL, "DomainList"),
 	POST(ADMIN, PROJECT, "domain.add", PROJECT "/domains", api_domain_add, "domains", "Claim a host name", "DomainCreate", "Domain", 201),
+	GET(VIEW, PROJECT, PROJECT "/sites", api_site_list, "projects", "Sites of an nginx-site project, as the live release has them", NULL, "SiteList"),
 	GET(LOGIN, GLOBAL, P "/certificates", api_certificate_list, "certificates", "Certificates from outside, of all projects that you may see", NULL, "CertificateList"),
 	GET(VIEW, PROJECT, PROJECT "/certificate", api_certificate_get, "certificates", "What serves it, and how the last try went", NULL, "Certificate"),
 	POST(ADMIN, PROJECT, "certificate.issue", PROJECT "/certificate", api_certificate_issue, "certificates", "Order one from the authority, for all its domains", "CertificateIssue", "TaskRef", 202),

@@ -2,6 +2,7 @@
 #include "api/schema.h"
 
 #include "base/limits.h"
+#include "base/site.h"
 
 #define REQ API_REQUIRED
 #define NUL API_NULL
@@ -68,22 +69,40 @@ static const struct api_field limits[] = {
 #define POLL                                                                                       \
 	INT("poll_ms", 0, 0, LIMIT_POLL_MAX_MS,                                                    \
 	    "git: how often the branch is looked at without a hook, at least 10000; 0: never")
+static const struct api_field site_rule[] = {
+    LIST("include", 0, "string", 256, "sites, or *"),
+    LIST("exclude", 0, "string", 256, "instead of include"),
+};
+static const struct api_field sites[] = {
+    STRING("folder", 0, 200, "where the files are; absent: production"),
+    LIST("rules", 0, "SiteRule", LIMIT_SITE_RULES,
+	"the last one that names a site, or *, decides; without a list every site is served"),
+};
+static const struct api_field site_item[] = {
+    TEXT("name", REQ, "between the brackets of its file's name"),
+    TEXT("file", REQ, "its file"),
+    LIST("domains", REQ, "string", SITE_DOMAINS_MAX, "of its first server_name line"),
+    TEXT("certificate", REQ, "self-signed; or none: its text names no certificate"),
+};
+static const struct api_field site_list[] = {LIST("items", REQ, "Site", 0, "all of them")};
 static const struct api_field project_create[] = {
     STRING("name", REQ, 64, "a-z, 0-9 and single '-', at most 29, beginning with a letter"),
-    STRING("kind", 0, 16, "auto, static, command, wsgi, asgi, django, node or make"),
+    STRING("kind", 0, 16, "auto, static, command, wsgi, asgi, django, node, make or nginx-site"),
     OBJECT("source", REQ, "SourceInput", "where the code comes from"),
     STRING("root", NUL, 1024, "subdirectory of a monorepo"),
     LIST("domains", 0, "string", LIMIT_DOMAINS, "host names; one belongs to one project"),
     OBJECT("limits", 0, "Limits", "a manifest may lower, never raise them"),
+    OBJECT("sites", 0, "Sites", "kind nginx-site: which are served here; wins over slipway.yaml"),
     STRING("https_token", NUL, 4096, "for fetching over HTTPS; sealed, never shown again"),
     POLL,
 };
 static const struct api_field project_update[] = {
-    STRING("kind", 0, 16, "auto, static, command, wsgi, asgi, django, node or make"),
+    STRING("kind", 0, 16, "auto, static, command, wsgi, asgi, django, node, make or nginx-site"),
     OBJECT("source", 0, "SourceInput", "replaces the source"),
     STRING("branch", NUL, 255, "the source's ref alone"),
     STRING("root", NUL, 1024, "subdirectory of a monorepo; null: the top"),
     OBJECT("limits", 0, "Limits", "replaces all limits"),
+    OBJECT("sites", 0, "Sites", "replaces what was said of sites; {}: as slipway.yaml says"),
     STRING("https_token", NUL, 4096, "null takes it away"),
     POLL,
 };
@@ -108,6 +127,7 @@ static const struct api_field project[] = {
     NUMBER("live", REQ | NUL, "release that serves"),
     NUMBER("previous", REQ | NUL, "release that served before"),
     OBJECT("limits", REQ, "Limits", "set by the operator"),
+    OBJECT("sites", NUL, "Sites", "kind nginx-site: as set; absent: as slipway.yaml says"),
     BOOL("disk_quota", REQ,
 	"the kernel holds the disk limit for all files of the project's user; false: each file is "
 	"bounded, and what a build holds is measured"),
@@ -593,6 +613,10 @@ static const struct api_field problem[] = {
 static const struct api_schema table[] = {
     SCHEMA("SourceInput", source_input, "Where code comes from."),
     SCHEMA("Source", source, "Where code comes from."),
+    SCHEMA("Site", site_item, "A site that is served."),
+    SCHEMA("SiteList", site_list, "Sites."),
+    SCHEMA("SiteRule", site_rule, "One of include and exclude."),
+    SCHEMA("Sites", sites, "Which sites of an nginx-site project's repository are served."),
     SCHEMA("Limits", limits, "What a project may use; absent: the platform's default."),
     SCHEMA("ProjectCreate", project_create, "A new project."),
     SCHEMA("ProjectUpdate", project_update, "What to change; absent stays."),

@@ -54,7 +54,7 @@ static void urls_json(
 {
 	json_open_array(&c->w, "urls");
 	char local[64];
-	bool listed = !c->cx->edge_localhost;
+	bool listed = !c->cx->edge_localhost || str_eq_c(p->kind, "nginx-site");
 	snprintf(local, sizeof(local), "%.*s.localhost", STR_ARG(p->name));
 	for (size_t i = 0; x->domains && i < x->domain_count; i++) {
 		url_put(c, &x->certificate, x->domains[i]);
@@ -93,6 +93,8 @@ void api_project_json(
 	api_put_i64_or_null(w, "live", p->live);
 	api_put_i64_or_null(w, "previous", p->previous);
 	json_put_raw(w, "limits", p->limits.n ? p->limits : STR("{}"));
+	if (p->sites.n)
+		json_put_raw(w, "sites", p->sites);
 	json_put_bool(w, "disk_quota", c->cx->run && run_has_quota(c->cx->run));
 	api_put_text(w, "deploy_key", p->deploy_key);
 	api_put_text(

@@ -24,6 +24,9 @@ static int read_flags(struct cli *c, struct setup *s, struct err *e)
 	if ((acme && !str_copy(str_c(acme), s->acme, sizeof(s->acme))) ||
 	    (mail && !str_copy(str_c(mail), s->acme_mail, sizeof(s->acme_mail))))
 		return err_set(e, ERR_USAGE, "an address that long cannot be one");
+	const char *sites = cli_flag(c, "nginx-sites");
+	if (sites && !str_copy(str_c(sites), s->nginx_sites, sizeof(s->nginx_sites)))
+		return err_set(e, ERR_USAGE, "--nginx-sites is yes or no");
 	if (tls && !str_copy(str_c(tls), s->tls, sizeof(s->tls)))
 		return err_set(e, ERR_USAGE, "--tls is intermediate or strict");
 	if ((domain && !str_copy(str_c(domain), s->domain, sizeof(s->domain))) ||

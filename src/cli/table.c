@@ -48,7 +48,7 @@ static const struct cli_flag create[] = {
     {"git", "URL", "code comes from this repository", 0},
     {"path", "DIR", "code comes from this directory on the server", 0},
     {"branch", "B", "branch, tag or commit (the repository's HEAD)", 'b'},
-    {"kind", "K", "static, command, wsgi, asgi, django, node or make (found out)", 0},
+    {"kind", "K", "static, command, wsgi, asgi, django, node or make (found out); or nginx-site", 0},
     {"root", "DIR", "subdirectory of a monorepo", 0},
     {"domain", "D", "a host name; may be repeated", 'd'},
     {"token-stdin", NULL, "read an HTTPS token for the repository from standard input", 0},
@@ -57,6 +57,9 @@ static const struct cli_flag create[] = {
     {"here", NULL, "write .slipway here, so that the name can be left out", 0},
     END,
 };
+static const struct cli_flag sites[] = {
+    {"rule", "RULE", "include=A,B or exclude=A,B, * is every site; the last that names one decides; repeat it; none: slipway.yaml's", 0},
+    {"folder", "DIR", "where their files are (production)", 0}, END};
 static const struct cli_flag deploy[] = {
     {"ref", "REF", "branch, tag or commit (the project's branch)", 'r'},
     {"url", "URL", "another address of the repository, for this deploy only", 0},
@@ -193,6 +196,7 @@ static const struct cli_flag setup[] = {
     {"http", "PORT", "where projects are served (80)", 0},
     {"https", "PORT", "and over HTTPS; none (443 beside 80)", 0},
     {"tls", "PRESET", "intermediate or strict (intermediate)", 0},
+    {"nginx-sites", "YES", "yes: a project may be the web server's configuration; read SECURITY.md first (no)", 0},
     {"acme", "URL", "the authority that certificates come from (Let's Encrypt)", 0},
     {"acme-mail", "ADDRESS", "where it may write to", 0},
     {"address", "A", "on which address of this machine (0.0.0.0: all)", 0},
@@ -228,6 +232,7 @@ static const struct cli_command table[] = {
 	{"domains add", "[NAME] DOMAIN", "claim a host name", "slipway domains add shop shop.example.org", follow, 1, 2, false, cmd_domains_add},
 	{"domains remove", "[NAME] DOMAIN", "give a host name up", "slipway domains remove shop shop.example.org", follow, 1, 2, false, cmd_domains_remove},
 	{"certs list", "", "certificates from outside, and when each is tried again", "slipway certs list", none, 0, 0, false, cmd_certs_list},
+	{"sites", "[NAME]", "sites of an nginx-site project; with flags: which of them are served here", "slipway sites web\nslipway sites web --rule 'exclude=*' --rule include=a.example.org,b.example.org", sites, 0, 1, false, cmd_sites},
 	{"certs show", "[NAME]", "the certificate that serves a project", "slipway certs show shop", none, 0, 1, false, cmd_certs_show},
 	{"certs issue", "[NAME]", "order a certificate for the project's domains; http then leads to https", "slipway certs issue shop --staging\nslipway certs issue shop", certs_issue, 0, 1, false, cmd_certs_issue},
 	{"certs renew", "[NAME]", "order another now; by itself at two thirds of its life", "slipway certs renew shop", follow, 0, 1, false, cmd_certs_renew},
