@@ -769,6 +769,15 @@ static void hostile_requests_are_refused(void **state)
 	assert_int_equal(f.e.code, ERR_INVALID);
 	request(&nobody, NULL);
 	assert_int_equal(f.e.code, ERR_NOT_FOUND);
+	/* text of nginx's, which only root lets in */
+	struct err e = {0};
+	int fd = fs_memfd("sites", "", 0, &e);
+	struct priv_request sites = {.op = PRIV_SITES_SET, .release = 1, .project = "swt-shop"};
+	f.done = false;
+	run_request(f.run, &sites, &fd, 1, on_done, NULL);
+	assert_true(wait_for(is_done, 5000));
+	assert_int_equal(f.e.code, ERR_FORBIDDEN);
+	close(fd);
 	struct run_spec s = spec("worker", SH("true"));
 	f.done = false;
 	run_start(f.run, &s, on_done, NULL);
