@@ -28,6 +28,7 @@ static void channel_json(struct api_call *c, const struct model_channel *h, stru
 	json_put_str(w, "type", str_c(model_channel_type_name(h->type)));
 	api_put_text(w, "target", h->target);
 	json_put_str(w, "events", h->events);
+	json_put_bool(w, "deployments", h->deployments);
 	json_put_bool(w, "paused", h->paused);
 	api_put_text(w, "disabled", h->disabled);
 	json_put_time(w, "created_at", h->created_ms);
@@ -117,6 +118,14 @@ static int events_read(const struct api_call *c, struct str *ret, struct err *e)
 	return ret->p && message_patterns_check(*ret, e) < 0 ? err_at(e, "/events") : 0;
 }
 
+static int deployments_check(const struct api_call *c, enum model_channel_type type, struct err *e)
+{
+	if (!api_bool(c->body, "deployments", false) || type == MODEL_CHANNEL_GITHUB)
+		return 0;
+	(void)err_set(e, ERR_INVALID, "only GitHub hears of deployments");
+	return err_at(e, "/deployments");
+}
+
 int api_channel_create(struct api_call *c, struct err *e)
 {
 	struct channel_new n = {
@@ -126,11 +135,13 @@ int api_channel_create(struct api_call *c, struct err *e)
 		return err_at(e, "/name");
 	if (model_channel_type_parse(api_str(c->body, "type"), &n.row.type, e) < 0)
 		return err_at(e, "/type");
-	if (events_read(c, &n.row.events, e) < 0 ||
+	n.row.deployments = api_bool(c->body, "deployments", false);
+	if (events_read(c, &n.row.events, e) < 0 || deployments_check(c, n.row.type, e) < 0 ||
 	    shape_check(n.row.type, n.row.target, n.secret, e) < 0)
 		return -1;
 	if (!n.row.events.p)
-		n.row.events = n.row.type == MODEL_CHANNEL_GITHUB ? STR("deploy.*") : STR("*");
+		n.row.events =
+		    n.row.type == MODEL_CHANNEL_GITHUB ? STR("deploy.* rollback.*") : STR("*");
 	n.made = n.row.type == MODEL_CHANNEL_WEBHOOK && !n.secret.n;
 	if (n.made) {
 		shape_secret_make(n.text);
@@ -173,6 +184,11 @@ static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 		return -1;
 	if (api_has(c->body, "paused") &&
 	    model_channel_set_paused(db, h.id, api_bool(c->body, "paused", false), e) < 0)
+		return -1;
+	if (api_has(c->body, "deployments") &&
+	    (deployments_check(c, h.type, e) < 0 ||
+		model_channel_set_deployments(
+		    db, h.id, api_bool(c->body, "deployments", false), e) < 0))
 		return -1;
 	c->kick_notify = true;
 	if (channel_find(c, db, &h, e) < 0)

@@ -429,11 +429,13 @@ static const struct api_field channel_create[] = {
 	"github: a token"),
     STRING("events", NUL, 1024,
 	"such as deploy.failed, deploy.* or *, with blanks between; absent: *"),
+    BOOL("deployments", 0, "github: deploys and rollbacks become its deployments, too"),
 };
 static const struct api_field channel_update[] = {
     STRING("target", 0, 2048, ""),
     STRING("secret", 0, 4096, ""),
     STRING("events", 0, 1024, ""),
+    BOOL("deployments", 0, "github: deploys and rollbacks become its deployments, too"),
     BOOL("paused", 0, "false also lets one that was switched off go on"),
 };
 static const struct api_field channel[] = {
@@ -442,6 +444,7 @@ static const struct api_field channel[] = {
     TEXT("type", REQ, ""),
     TEXT("target", REQ | NUL, ""),
     TEXT("events", REQ, ""),
+    BOOL("deployments", REQ, "deploys and rollbacks become GitHub's deployments, too"),
     BOOL("paused", REQ, ""),
     TEXT("disabled", REQ | NUL, "why it was switched off"),
     TIME("created_at", REQ, ""),

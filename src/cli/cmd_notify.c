@@ -79,6 +79,7 @@ static int show_channel(struct cli *c, const json_t *h)
 	}
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
 		out_pair(keys[i], cli_text(c, h, keys[i]));
+	out_pair("deployments", cli_true(h, "deployments") ? "yes" : "");
 	out_pair("paused", cli_true(h, "paused") ? "yes" : "");
 	out_pair("made", cli_ago(c, h, "created_at"));
 	if (cli_text(c, h, "secret")[0])
@@ -93,6 +94,11 @@ static int put_flags(struct cli *c, json_t *body, struct err *e)
 {
 	source_put_flag(c, body, "target", "target");
 	source_put_flag(c, body, "events", "events");
+	const char *deployments = cli_flag(c, "deployments");
+	if (deployments && strcmp(deployments, "yes") != 0 && strcmp(deployments, "no") != 0)
+		return err_set(e, ERR_USAGE, "--deployments wants yes or no");
+	if (deployments)
+		(void)json_object_set_new(body, "deployments", json_boolean(deployments[0] == 'y'));
 	if (!cli_has(c, "secret-stdin"))
 		return 0;
 	const char *secret = cli_stdin(c, SECRET_MAX, e);

@@ -153,6 +153,7 @@ static const struct cli_flag notify_set[] = {
     PLATFORM,
     {"target", "T", "mail addresses, a URL, a Matrix room or a repository of GitHub's API", 0},
     {"events", "LIST", "such as deploy.failed or 'deploy.* rollback.*' (*)", 0},
+    {"deployments", "yes|no", "github: deploys and rollbacks become its deployments, too (no)", 0},
     {"secret-stdin", NULL, "read the secret, token or chat's address from standard input", 0},
     END,
 };
@@ -250,7 +251,7 @@ static const struct cli_command table[] = {
 	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one is good for a while", "slipway hooks rotate shop shop --keep 1h", hooks_rotate, 1, 2, false, cmd_hooks_rotate},
 	{"hooks delete", "[NAME] HOOK", "take a hook away, with its events", "slipway hooks delete shop shop --yes", yes, 1, 2, false, cmd_hooks_delete},
 	{"notify list", "[NAME]", "channels: whom a project tells of what happens", "slipway notify list shop\nslipway notify list --platform", notify, 0, 1, false, cmd_notify_list},
-	{"notify add", "[NAME] CHANNEL TYPE", "make a channel: mail, webhook, slack, discord, matrix or github", "slipway notify add shop team mail --target 'anna@example.org bo@example.org' --events 'deploy.failed rollback.*'\nslipway notify add shop state github --target https://api.github.com/repos/anna/shop --secret-stdin < token", notify_set, 2, 3, false, cmd_notify_add},
+	{"notify add", "[NAME] CHANNEL TYPE", "make a channel: mail, webhook, slack, discord, matrix or github", "slipway notify add shop team mail --target 'anna@example.org bo@example.org' --events 'deploy.failed rollback.*'\nslipway notify add shop state github --target https://api.github.com/repos/anna/shop --deployments yes --secret-stdin < token", notify_set, 2, 3, false, cmd_notify_add},
 	{"notify show", "[NAME] CHANNEL", "one channel", "slipway notify show shop team", notify, 1, 2, false, cmd_notify_show},
 	{"notify set", "[NAME] CHANNEL", "change a channel", "slipway notify set shop team --events '*'", notify_set, 1, 2, false, cmd_notify_set},
 	{"notify test", "[NAME] CHANNEL", "tell a test", "slipway notify test shop team", notify, 1, 2, false, cmd_notify_test},

@@ -39,8 +39,9 @@ int model_channel_add(
     struct store_db *db, const struct model_channel *c, int64_t *ret_id, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "INSERT INTO channel(project_id, name, type, target, secret, events, created_ms)"
-	    " VALUES ($project, $name, $type, $target, $secret, $events, $now)"
+	    "INSERT INTO channel(project_id, name, type, target, secret, events, deployments, "
+	    "created_ms)"
+	    " VALUES ($project, $name, $type, $target, $secret, $events, $deployments, $now)"
 	    " ON CONFLICT DO NOTHING RETURNING id",
 	    e);
 	if (!q)
@@ -52,6 +53,7 @@ int model_channel_add(
 	row_bind_text(q, "$target", c->target);
 	store_bind_blob(q, "$secret", c->secret);
 	row_bind_text(q, "$events", c->events);
+	store_bind_i64(q, "$deployments", c->deployments);
 	store_bind_i64(q, "$now", c->created_ms);
 	int rc = row_number(q, ret_id, e);
 	if (rc == 0) {
@@ -64,7 +66,7 @@ int model_channel_add(
 
 #define CHANNEL_COLUMNS(secret)                                                                    \
 	"SELECT c.id, c.project_id, c.name, c.type, c.target, " secret                             \
-	", c.events, c.paused, c.disabled, c.created_ms FROM channel c WHERE "
+	", c.events, c.paused, c.disabled, c.created_ms, c.deployments FROM channel c WHERE "
 #define OF_PROJECT "coalesce(c.project_id, 0) = $project AND "
 
 static void fill_channel(struct row *r, void *ret)
@@ -80,6 +82,7 @@ static void fill_channel(struct row *r, void *ret)
 	    .paused = row_bool(r, 7),
 	    .disabled = row_str(r, 8),
 	    .created_ms = row_i64(r, 9),
+	    .deployments = row_bool(r, 10),
 	};
 }
 
@@ -159,6 +162,17 @@ int model_channel_update(struct store_db *db, int64_t id, struct str target,
 	store_bind_text(q, "$target", target);
 	store_bind_blob(q, "$secret", sealed_secret);
 	store_bind_text(q, "$events", events);
+	store_bind_i64(q, "$id", id);
+	return row_change(db, q, e);
+}
+
+int model_channel_set_deployments(struct store_db *db, int64_t id, bool deployments, struct err *e)
+{
+	struct store_stmt *q =
+	    store_prepare(db, "UPDATE channel SET deployments = $deployments WHERE id = $id", e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$deployments", deployments);
 	store_bind_i64(q, "$id", id);
 	return row_change(db, q, e);
 }

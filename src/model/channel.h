@@ -24,6 +24,7 @@ struct model_channel {
 	struct str target;
 	struct str secret; /* sealed; only from model_channel_open */
 	struct str events; /* patterns separated by blanks: "deploy.failed", "deploy.*", "*" */
+	bool deployments;  /* GitHub: deploys are told as its deployments, too */
 	bool paused;
 	struct str disabled; /* why it was switched off; empty: it was not */
 	int64_t created_ms;
@@ -50,6 +51,9 @@ int model_channel_listening(struct store_db *db, struct arena *a, int64_t projec
 /* For sending: with the sealed secret. 1/0/-1. */
 int model_channel_open(struct store_db *db, struct arena *a, int64_t id, struct model_channel *ret,
     struct err *e) WARN_UNUSED;
+/* 1/0/-1. */
+int model_channel_set_deployments(
+    struct store_db *db, int64_t id, bool deployments, struct err *e) WARN_UNUSED;
 /* A NULL text stays. 1/0/-1. */
 int model_channel_update(struct store_db *db, int64_t id, struct str target,
     struct str sealed_secret, struct str events, struct err *e) WARN_UNUSED;

@@ -163,6 +163,20 @@ int model_delivery_outdated(struct store_db *db, const struct model_delivery *d,
 	return row_number(q, &newer, e) < 0 ? -1 : newer > 0;
 }
 
+int model_delivery_remote(
+    struct store_db *db, const struct model_delivery *d, int64_t *ret_id, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT remote_id FROM delivery WHERE channel_id = $channel AND series = $series"
+	    " AND series <> '' AND remote_id > 0 ORDER BY id DESC LIMIT 1",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$channel", d->channel_id);
+	store_bind_text(q, "$series", d->series);
+	return row_number(q, ret_id, e);
+}
+
 static int try_add(struct store_db *db, const struct model_delivery_try *t, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
@@ -184,7 +198,9 @@ int model_delivery_tried(struct store_db *db, const struct model_delivery_try *t
 	struct store_stmt *q = store_prepare(db,
 	    "UPDATE delivery SET state = $state, attempts = attempts + 1, due_ms = $due,"
 	    " ended_ms = CASE WHEN $state = 'waiting' THEN 0 ELSE $at END, last_status = $status,"
-	    " last_error = $error WHERE id = $id AND state = 'waiting'",
+	    " last_error = $error,"
+	    " remote_id = CASE WHEN $remote > 0 THEN $remote ELSE remote_id END"
+	    " WHERE id = $id AND state = 'waiting'",
 	    e);
 	if (!q)
 		return -1;
@@ -193,6 +209,7 @@ int model_delivery_tried(struct store_db *db, const struct model_delivery_try *t
 	store_bind_i64(q, "$at", t->at_ms);
 	store_bind_i64(q, "$status", t->status);
 	row_bind_text(q, "$error", t->error);
+	store_bind_i64(q, "$remote", t->remote_id);
 	store_bind_i64(q, "$id", t->delivery_id);
 	int rc = row_change(db, q, e);
 	return rc <= 0 ? rc : try_add(db, t, e) < 0 ? -1 : 1;

@@ -63,9 +63,14 @@ int model_delivery_due(struct store_db *db, struct arena *a, int64_t channel_id,
 int model_delivery_outdated(
     struct store_db *db, const struct model_delivery *d, struct err *e) WARN_UNUSED;
 
+/* What the receiver calls the series, as a try of it found out: 1/0/-1. */
+int model_delivery_remote(struct store_db *db, const struct model_delivery *d, int64_t *ret_id,
+    struct err *e) WARN_UNUSED;
+
 /* One try has ended. */
 struct model_delivery_try {
 	int64_t delivery_id, at_ms, ms, status;
+	int64_t remote_id; /* what the receiver calls the series; 0: nothing new is known */
 	struct str error;
 	enum model_delivery_state state; /* after it */
 	int64_t due_ms;			 /* of the next; state waiting */

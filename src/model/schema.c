@@ -253,10 +253,15 @@ static const char schema_9[] =
 /* Which sites of an nginx-site project are served here, as JSON; empty: as its manifest says. */
 static const char schema_10[] = "ALTER TABLE project ADD COLUMN sites TEXT NOT NULL DEFAULT '';\n";
 
+/* Deploys told to GitHub as its deployments: whether a channel wants that, and the number that GitHub
+ * gave. */
+static const char schema_11[] =
+    "ALTER TABLE channel ADD COLUMN deployments @i64 NOT NULL DEFAULT 0;\n"
+    "ALTER TABLE delivery ADD COLUMN remote_id @i64 NOT NULL DEFAULT 0;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
-static const char *const migrations[] = {
-    schema_1, schema_2, schema_3, schema_4, schema_5, schema_6, schema_7, schema_8, schema_9,
-    schema_10};
+static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,
+    schema_7, schema_8, schema_9, schema_10, schema_11};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

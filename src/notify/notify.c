@@ -14,6 +14,7 @@
 #include "model/channel.h"
 #include "model/delivery.h"
 #include "model/place.h"
+#include "notify/deployment.h"
 #include "notify/shape.h"
 #include "notify/verdict.h"
 
@@ -40,6 +41,8 @@ try {
 	struct model_delivery delivery;
 	struct model_channel channel;
 	struct outbound_request request;
+	bool deploys; /* `deployment` says what follows on what */
+	struct deployment deployment;
 	bool unsendable; /* never, or pointless: `record` says it */
 	struct model_delivery_try record;
 	struct verdict verdict;
@@ -208,14 +211,38 @@ static void record(struct try *t)
 		on_recorded(t, -1, &e);
 }
 
-static void on_answer(void *ctx, const struct outbound_answer *a)
+static void ask(struct try *t);
+
+/* One request of a deployment was answered: true when another is on its way. */
+static bool deploys_on(struct try *t, struct outbound_answer *a, struct err *e)
+{
+	int rc = a->outcome == OUTBOUND_ANSWERED && a->status / 100 == 2
+		     ? deployment_answered(&t->deployment, a, e)
+		     : 0;
+	if (t->deployment.id)
+		t->record.remote_id = t->deployment.id;
+	if (rc > 0)
+		rc = deployment_request(&t->deployment, &t->a, &t->request, e) == 0 ? 1 : -1;
+	if (rc < 0)
+		*a = (struct outbound_answer){
+		    .outcome = OUTBOUND_UNREACHABLE, .text = str_c(e->msg), .ms = a->ms};
+	if (rc > 0)
+		ask(t);
+	return rc > 0;
+}
+
+static void on_answer(void *ctx, const struct outbound_answer *given)
 {
 	struct try *t = ctx;
+	struct err e;
+	struct outbound_answer copy = *given, *a = &copy;
 	for (struct try **at = &t->n->asked; *at; at = &(*at)->next)
 		if (*at == t) {
 			*at = t->next;
 			break;
 		}
+	if (t->deploys && deploys_on(t, a, &e))
+		return;
 	const struct verdict_of v = {.schedule = t->n->o.schedule,
 	    .mail = t->request.kind == OUTBOUND_MAIL,
 	    .attempts = t->delivery.attempts,
@@ -230,9 +257,19 @@ static void on_answer(void *ctx, const struct outbound_answer *a)
 	record(t);
 }
 
-static void send_one(struct notify *n, struct try *t)
+static void ask(struct try *t)
 {
 	struct err e;
+	t->next = t->n->asked;
+	t->n->asked = t;
+	if (outbound_ask(t->n->o.outbound, &t->request, on_answer, t, &e) == 0)
+		return;
+	const struct outbound_answer a = {.outcome = OUTBOUND_UNREACHABLE, .text = str_c(e.msg)};
+	on_answer(t, &a);
+}
+
+static void send_one(struct notify *n, struct try *t)
+{
 	struct lane *l = lane_of(n, t->channel.id);
 	l->ids[l->busy++] = t->delivery.id;
 	n->in_flight++;
@@ -241,12 +278,7 @@ static void send_one(struct notify *n, struct try *t)
 		record(t);
 		return;
 	}
-	t->next = n->asked;
-	n->asked = t;
-	if (outbound_ask(n->o.outbound, &t->request, on_answer, t, &e) == 0)
-		return;
-	const struct outbound_answer a = {.outcome = OUTBOUND_UNREACHABLE, .text = str_c(e.msg)};
-	on_answer(t, &a);
+	ask(t);
 }
 
 /* --- a look at what is due; on the pool --- */
@@ -298,6 +330,15 @@ static int event_body(struct look *k, struct store_db *db, struct try *t, const 
 	return rc > 0 ? 0 : rc == 0 ? err_set(e, ERR_NOT_FOUND, "the event is gone") : -1;
 }
 
+static int deploy(struct store_db *db, struct try *t, const struct shape *s, struct err *e)
+{
+	int64_t id = 0;
+	return model_delivery_remote(db, &t->delivery, &id, e) < 0 ||
+		       deployment_begin(s, id, &t->a, &t->deployment, e) < 0
+		   ? -1
+		   : deployment_request(&t->deployment, &t->a, &t->request, e);
+}
+
 /* The request for it, or why there is none. */
 static void prepare(struct look *k, struct store_db *db, struct try *t)
 {
@@ -324,8 +365,9 @@ static void prepare(struct look *k, struct store_db *db, struct try *t)
 		s.mail_password = opened(k, &t->a, model_place_mail(place), mail.password, &e, &rc);
 	if (rc == 0)
 		rc = event_body(k, db, t, &m, &s.event, &e);
+	t->deploys = str_starts(t->delivery.key, STR(DEPLOYMENT_KEY));
 	if (rc == 0)
-		rc = shape_request(&s, &t->a, &t->request, &e);
+		rc = t->deploys ? deploy(db, t, &s, &e) : shape_request(&s, &t->a, &t->request, &e);
 	if (rc < 0)
 		give_up(t, e.msg, MODEL_DELIVERY_FAILED);
 }
@@ -344,6 +386,8 @@ static int take(struct look *k, struct store_db *db, const struct model_delivery
 	/* The look's own arena ends with it. */
 	t->delivery.message = arena_str(&t->a, d->message);
 	t->delivery.event = arena_str(&t->a, d->event);
+	t->delivery.key = arena_str(&t->a, d->key);
+	t->delivery.series = arena_str(&t->a, d->series);
 	t->channel.name = arena_str(&t->a, c->name);
 	t->channel.target = arena_str(&t->a, c->target);
 	int outdated = model_delivery_outdated(db, d, e);

@@ -4,7 +4,11 @@
 #include "base/num.h"
 #include "model/channel.h"
 #include "model/delivery.h"
+#include "notify/deployment.h"
 #include "notify/shape.h"
+
+#include <stdio.h>
+#include <string.h>
 
 const struct notify_schedule notify_schedule_default = {
     {0, 5000, 300000, 1800000, 7200000, 18000000, 36000000, 50400000, 72000000, 86400000}, 10};
@@ -27,8 +31,33 @@ static bool hears(const struct notify_news *n, const struct model_channel *c)
 {
 	if (n->only_channel)
 		return c->id == n->only_channel;
-	return c->id != n->not_channel && shape_tells(c->type, n->event) &&
-	       message_wanted(c->events, n->event);
+	return c->id != n->not_channel && message_wanted(c->events, n->event);
+}
+
+static int add(struct store_db *db, const struct notify_news *n, const struct model_channel *c,
+    struct str key, struct str series, struct str message, struct err *e)
+{
+	int64_t id = 0;
+	const struct model_delivery d = {.channel_id = c->id,
+	    .key = key,
+	    .event = n->event,
+	    .series = series,
+	    .message = message,
+	    .due_ms = n->now_ms,
+	    .created_ms = n->now_ms};
+	return model_delivery_add(db, &d, &id, e) < 0 ? -1 : 0;
+}
+
+/* Beside the commit's status, with a series of its own: the news of one task. */
+static int add_deployment(struct store_db *db, const struct notify_news *n,
+    const struct model_channel *c, struct str message, struct err *e)
+{
+	char key[128];
+	if (c->type != MODEL_CHANNEL_GITHUB || !c->deployments || !deployment_tells(n->event))
+		return 0;
+	(void)snprintf(key, sizeof(key), DEPLOYMENT_KEY "%.*s", STR_ARG(n->key));
+	const char *end = strrchr(key, '/');
+	return add(db, n, c, str_c(key), (struct str){key, (size_t)(end - key)}, message, e);
 }
 
 static int publish(struct store_db *db, struct arena *a, const struct notify_news *n, struct err *e)
@@ -39,20 +68,17 @@ static int publish(struct store_db *db, struct arena *a, const struct notify_new
 	if (model_channel_listening(db, a, n->project_id, &list, e) < 0)
 		return -1;
 	for (size_t i = 0; i < list.n; i++) {
-		int64_t id = 0;
 		if (!hears(n, &list.v[i]))
 			continue;
 		if (!message.n &&
 		    message_write(n->event, n->fields, n->field_count, n->now_ms, &message, e) < 0)
 			return -1;
-		const struct model_delivery d = {.channel_id = list.v[i].id,
-		    .key = n->key,
-		    .event = n->event,
-		    .series = list.v[i].type == MODEL_CHANNEL_GITHUB ? n->series : STR(""),
-		    .message = buf_view(&message),
-		    .due_ms = n->now_ms,
-		    .created_ms = n->now_ms};
-		if (model_delivery_add(db, &d, &id, e) < 0)
+		const struct model_channel *c = &list.v[i];
+		struct str series = c->type == MODEL_CHANNEL_GITHUB ? n->series : STR("");
+		if ((n->only_channel || shape_tells(c->type, n->event)) &&
+		    add(db, n, c, n->key, series, buf_view(&message), e) < 0)
+			return -1;
+		if (!n->only_channel && add_deployment(db, n, c, buf_view(&message), e) < 0)
 			return -1;
 	}
 	return 0;

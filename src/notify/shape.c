@@ -184,7 +184,7 @@ static void slack_escape(struct str s, struct buf *out)
 }
 
 /* Cut at a code point. */
-static struct str cut(struct str s, size_t most)
+struct str shape_cut(struct str s, size_t most)
 {
 	if (s.n <= most)
 		return s;
@@ -223,7 +223,7 @@ static int discord(
 	words(s->message, &text);
 	json_out_init(&w, &body);
 	json_open_object(&w, NULL);
-	json_put_str(&w, "content", cut(buf_view(&text), DISCORD_CHARS_MAX));
+	json_put_str(&w, "content", shape_cut(buf_view(&text), DISCORD_CHARS_MAX));
 	json_put_raw(&w, "allowed_mentions",
 	    STR("{\"parse\":[]}")); /* nobody is called by what a commit says */
 	json_close_object(&w);
@@ -291,6 +291,24 @@ static const char *github_state(struct str event)
 	return NULL;
 }
 
+int shape_github_request(const struct shape *s, struct arena *a, struct str url, struct str body,
+    struct outbound_request *ret, struct err *e)
+{
+	const char *bearer = arena_printf(a, "Bearer %.*s", STR_ARG(s->secret));
+	*ret = (struct outbound_request){.kind = OUTBOUND_HTTP,
+	    .method = body.p ? OUTBOUND_POST : OUTBOUND_GET,
+	    .timeout_ms = TIMEOUT_MS,
+	    .body_max = KEPT_ANSWER_BYTES,
+	    .url = url,
+	    .body = body};
+	if (!bearer || header(ret, a, e, "User-Agent", STR("Slipway/" SLIPWAY_VERSION)) != 0 ||
+	    header(ret, a, e, "Authorization", str_c(bearer)) != 0 ||
+	    header(ret, a, e, "Accept", STR("application/vnd.github+json")) != 0 ||
+	    header(ret, a, e, "X-GitHub-Api-Version", STR("2022-11-28")) != 0)
+		return room(e);
+	return body.p ? header(ret, a, e, "Content-Type", STR("application/json")) : 0;
+}
+
 static int github(const struct shape *s, struct arena *a, struct outbound_request *r, struct err *e)
 {
 	struct json_out w;
@@ -309,21 +327,16 @@ static int github(const struct shape *s, struct arena *a, struct outbound_reques
 	json_put_str(&w, "context",
 	    str_c(arena_printf(
 		a, "slipway/%.*s%s", STR_ARG(s->message->project), check ? "/checks" : "")));
-	json_put_str(&w, "description", cut(s->message->title, 140));
+	json_put_str(&w, "description", shape_cut(s->message->title, 140));
 	if (log.n)
 		json_put_str(&w, "target_url", log);
 	json_close_object(&w);
-	char *url = arena_printf(
-		 a, "%.*s/statuses/%.*s", STR_ARG(s->channel->target), STR_ARG(commit)),
-	     *bearer = arena_printf(a, "Bearer %.*s", STR_ARG(s->secret));
-	r->url = str_c(url);
-	if (!url || !bearer || json_post(r, a, &body, e) != 0)
+	struct str text;
+	char *url =
+	    arena_printf(a, "%.*s/statuses/%.*s", STR_ARG(s->channel->target), STR_ARG(commit));
+	if (!url || keep(a, &body, &text, e) != 0)
 		return room(e);
-	return header(r, a, e, "Authorization", str_c(bearer)) != 0 ||
-		       header(r, a, e, "Accept", STR("application/vnd.github+json")) != 0 ||
-		       header(r, a, e, "X-GitHub-Api-Version", STR("2022-11-28")) != 0
-		   ? -1
-		   : 0;
+	return shape_github_request(s, a, str_c(url), text, r, e);
 }
 
 /* --- mail: RFC 5322, RFC 2045, RFC 2047 --- */
@@ -341,11 +354,11 @@ static void subject(struct str s, struct buf *out)
 {
 	enum { WORD_BYTES = 42 };
 	if (is_ascii(s)) {
-		buf_str(out, cut(s, 200));
+		buf_str(out, shape_cut(s, 200));
 		return;
 	}
 	for (bool first = true; s.n; first = false) {
-		struct str word = cut(s, WORD_BYTES);
+		struct str word = shape_cut(s, WORD_BYTES);
 		buf_c(out, first ? "=?UTF-8?B?" : "\r\n =?UTF-8?B?");
 		base64_encode(word.p, word.n, out);
 		buf_c(out, "?=");

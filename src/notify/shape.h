@@ -21,6 +21,13 @@ struct shape {
 int shape_request(const struct shape *s, struct arena *a, struct outbound_request *ret,
     struct err *e) WARN_UNUSED;
 
+/* The beginning of `s`, cut at a character: at most so many bytes. */
+struct str shape_cut(struct str s, size_t most);
+/* A request of GitHub's API with the channel's token: POST with a body, else GET. The url is
+ * borrowed, the rest lives in the arena. */
+int shape_github_request(const struct shape *s, struct arena *a, struct str url, struct str body,
+    struct outbound_request *ret, struct err *e) WARN_UNUSED;
+
 /* Whether this kind of channel has words for the event: GitHub hears of deploys only. */
 bool shape_tells(enum model_channel_type type, struct str event);
 /* A channel's target and secret, as somebody entered them. ERR_INVALID at "/target" or "/secret".

@@ -116,7 +116,29 @@ class GitHub:
             self.statuses.append((path[1], said))
             made = {"url": "", "avatar_url": "", "id": 1, "node_id": "x", "created_at": stamp(0), "updated_at": stamp(0), "creator": NOBODY}
             return 201, {}, made | {k: said.get(k) for k in ("state", "description", "target_url", "context")}
+        if path[0] == "deployments":
+            return self.of_deployments(method, path, query, json.loads(body) if body else None)
         return 404, {}, {"message": "Not Found"}
+
+    def of_deployments(self, method, path, query, said):
+        if method == "GET":
+            wanted = {"sha": query.get("sha"), "task": query.get("task"), "environment": query.get("environment")}
+            fits = [d for d in reversed(self.deployments) if all(d[k] == v for k, v in wanted.items() if v)]
+            return 200, {}, [{k: v for k, v in d.items() if k != "states"} for d in fits[:int(query.get("per_page", 30))]]
+        at = {"created_at": stamp(0), "updated_at": stamp(0), "creator": NOBODY, "url": "https://api.github.com/x", "repository_url": "https://api.github.com/x", "node_id": "x"}
+        if len(path) == 1:
+            made = at | {
+                "id": next(self.ids), "sha": said["ref"], "ref": said["ref"], "task": said.get("task", "deploy"), "payload": {}, "original_environment": "x",
+                "environment": said.get("environment", "production"), "description": said.get("description"), "statuses_url": "https://api.github.com/x"}
+            self.deployments.append(made | {"states": []})
+            return 201, {}, made
+        found = next((d for d in self.deployments if str(d["id"]) == path[1]), None)
+        if not found:
+            return 404, {}, {"message": "Not Found"}
+        found["states"].append(said)
+        return 201, {}, at | {
+            "id": 1, "state": said["state"], "description": said.get("description", ""), "environment": found["environment"], "target_url": said.get("log_url", ""),
+            "log_url": said.get("log_url", ""), "deployment_url": "https://api.github.com/x"} | {k: said[k] for k in ("environment_url",) if k in said}
 
     def hook(self, url, secret):
         """A hook of anna/shop; returns its number."""

@@ -1,6 +1,8 @@
 """GitHub: what it could not deliver is asked for again. Every request of ours, and every answer of the test's GitHub, is checked against
 GitHub's published OpenAPI description (@octokit/openapi), by ajv."""
+import http.server
 import json
+import threading
 import time
 
 import pytest
@@ -14,7 +16,7 @@ PAGE = "index.html"
 @pytest.fixture(scope="module")
 def near():
     """A platform that may ask GitHub here."""
-    p = Platform(extra=["--outbound-allow", "127.0.0.0/8"])
+    p = Platform(extra=["--outbound-allow", "127.0.0.0/8", "--retries", "0s,300ms,500ms,1s,2s"])
     p.extra += ["--public-url", f"http://127.0.0.1:{p.http_port}"]
     try:
         p.start()
@@ -208,12 +210,107 @@ def test_nobody_inside_is_asked(platform, git, hub):
     assert not there.seen
 
 
+def told(near, name, count):
+    def look():
+        seen = near.api("GET", f"/projects/{name}/channels/hub/deliveries?limit=200")["items"]
+        return len(seen) >= count and all(d["state"] != "waiting" for d in seen) and seen
+
+    return wait_until(look, 60)
+
+
+def gate(receiver):
+    return f"kind: static\nbuild: [[python3, -c, 'import urllib.request; urllib.request.urlopen(\"{receiver}\").read()']]\n"
+
+
+@pytest.fixture
+def held():
+    """An address that answers when it is let go: a build waits for it."""
+    go = threading.Event()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            go.wait(60)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    go.url = f"http://127.0.0.1:{server.server_address[1]}/"
+    yield go
+    go.set()
+    server.shutdown()
+    server.server_close()
+
+
+def test_deploys_are_told_as_statuses_and_deployments(near, hub, git, held):
+    """pending and in_progress while it runs, then success or failure, with the log and the project's address."""
+    there = hub()
+    repo = git.repository("shown", {PAGE: "v1", "slipway.yaml": gate(held.url)})
+    near.create("shown", repo.url)
+    said = near.cli("notify", "add", "shown", "hub", "github", "--target", there.api + "/repos/anna/shop", "--deployments", "yes", "--secret-stdin", stdin=TOKEN)
+    assert "deployments" in said.stdout
+    first = repo.git("rev-parse", "HEAD")
+    task = near.api("POST", "/projects/shown/deploys", {})["task"]
+    wait_until(lambda: there.statuses and there.deployments and there.deployments[0]["states"], 60)
+    assert [(sha, s["state"]) for sha, s in there.statuses] == [(first, "pending")]
+    assert [s["state"] for s in there.deployments[0]["states"]] == ["in_progress"]
+    held.set()
+    assert near.wait_task(task)["state"] == "done"
+    told(near, "shown", 4)
+    assert [(sha, s["state"]) for sha, s in there.statuses] == [(first, "pending"), (first, "success")]
+    (one,) = there.deployments
+    assert (one["sha"], one["task"], one["environment"]) == (first, f"deploy:{task}", "shown"), one
+    assert [s["state"] for s in one["states"]] == ["in_progress", "success"], one
+    log = f"http://127.0.0.1:{near.http_port}/api/v1/tasks/{task}"
+    assert {s["log_url"] for s in one["states"]} == {log} == {s["target_url"] for _, s in there.statuses}
+    assert "shown.localhost" in one["states"][-1]["environment_url"] and "environment_url" not in one["states"][0]
+    made = json.loads(there.asked("POST", "/deployments")[0]["body"])
+    assert made["auto_merge"] is False and made["required_contexts"] == []
+
+    # a failure; of which the first answers are lost: one deployment all the same
+    broken = repo.commit({"slipway.yaml": "kind: static\nbuild: [[python3, -c, 'raise SystemExit(1)']]\n"})
+    real, lost = there.of_deployments, []
+
+    def losing(method, path, query, said):
+        status, headers, answer = real(method, path, query, said)
+        if method == "POST" and len(path) == 1 and not lost:
+            lost.append(answer)
+            return 502, {}, {"message": "lost"}
+        return status, headers, answer
+
+    there.of_deployments = losing
+    task = near.api("POST", "/projects/shown/deploys", {})["task"]
+    assert near.wait_task(task)["state"] == "failed"
+    told(near, "shown", 8)
+    assert there.statuses[-1][0] == broken and there.statuses[-1][1]["state"] == "failure"
+    second = there.deployments[1]
+    assert len(there.deployments) == 2 and lost and second["sha"] == broken and second["states"][-1]["state"] == "failure", there.deployments
+
+    # back to the first release, live already or not: its own deployment
+    repo.commit({PAGE: "v3", "slipway.yaml": "kind: static\n"})
+    near.deploy("shown")
+    near.wait_task(near.api("POST", "/projects/shown/rollback", {})["task"])
+    wait_until(lambda: there.deployments[-1]["sha"] == first and there.deployments[-1]["states"], 60)
+    assert [s["state"] for s in there.deployments[-1]["states"]] == ["success"]
+    near.cli("notify", "set", "shown", "hub", "--deployments", "no")
+    count = len(there.deployments)
+    near.deploy("shown")
+    wait_until(lambda: there.statuses[-1][1]["state"] == "success" and len(told(near, "shown", 1)), 30)
+    assert len(there.deployments) == count
+    refused = near.call("POST", "/api/v1/projects/shown/channels", {"name": "team", "type": "mail", "target": "a@example.org", "deployments": True})
+    assert refused.status == 400 and refused.json["errors"][0]["pointer"] == "/deployments", refused
+
+
 def test_each_request_is_as_described():
     """And the control: requests that GitHub would not understand, and answers that it would not give, are found."""
     if not DESCRIBED:
         pytest.skip("the libraries of tests/verifiers are not there (tools/install-verifiers)")
     headers = {"user-agent": "x", "accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28", "authorization": "Bearer x"}
     good = {"method": "GET", "path": "/repos/a/b/hooks/1/deliveries?per_page=100&status=failure", "headers": headers, "body": "", "status": 200, "answer": "[]"}
+    make = {"method": "POST", "path": "/repos/a/b/deployments", "headers": {**headers, "content-type": "application/json"}, "body": '{"ref": "main", "required_contexts": []}', "status": 201, "answer": ""}
     status = {"method": "POST", "path": "/repos/a/b/statuses/" + "1" * 40, "headers": {**headers, "content-type": "application/json"}, "body": '{"state": "success"}', "status": 201, "answer": ""}
     planted = [
         {**good, "path": "/repos/a/b/hooks/1/delivery"}, {**good, "method": "POST"}, {**good, "path": "/repos/a/b/hooks/one/deliveries"},
@@ -221,11 +318,12 @@ def test_each_request_is_as_described():
         {**good, "headers": {**headers, "authorization": ""}}, {**good, "headers": {**headers, "user-agent": ""}},
         {**good, "answer": '[{"id": 1}]'}, {**good, "status": 204}, {**good, "body": "{}"},
         {**status, "body": '{"state": "done"}'}, {**status, "body": '{"state": "success", "contxt": "x"}'}, {**status, "body": "{}"}, {**status, "body": ""},
-        {**status, "headers": headers}]
-    found = verdicts([good, status, *planted, *SEEN])
-    assert [v["wrong"] for v in found[:2]] == [[], []]
-    assert all(v["wrong"] for v in found[2:2 + len(planted)]), found[2:2 + len(planted)]
-    for one, verdict in zip(SEEN, found[2 + len(planted):], strict=True):
+        {**status, "headers": headers}, {**make, "body": '{"required_contexts": []}'}, {**make, "body": '{"ref": "main", "required_contexts": "none"}'},
+        {**make, "body": '{"ref": "main", "automerge": false}'}, {**make, "path": "/repos/a/b/deployments/1/status"}]
+    found = verdicts([good, status, make, *planted, *SEEN])
+    assert [v["wrong"] for v in found[:3]] == [[], [], []]
+    assert all(v["wrong"] for v in found[3:3 + len(planted)]), found[3:3 + len(planted)]
+    for one, verdict in zip(SEEN, found[3 + len(planted):], strict=True):
         assert not verdict["wrong"], (one, verdict)
-    of = sorted({v["operation"] for v in found[2 + len(planted):]})
+    of = sorted({v["operation"] for v in found[3 + len(planted):]})
     print(f"{len(SEEN)} requests of ours and their answers are as GitHub describes them ({', '.join(of)}); {len(planted)} planted faults found")

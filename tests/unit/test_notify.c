@@ -1,6 +1,7 @@
 /* rooms: base loop text crypto store model launch outbound notify */
 /* What people are told: words, patterns, the shape for each kind of channel, and news into
  * deliveries. */
+#include "notify/deployment.h"
 #include "notify/notify.h"
 #include "notify/shape.h"
 #include "notify/verdict.h"
@@ -224,6 +225,76 @@ static void test_github(void **state)
 	    .type = MODEL_CHANNEL_GITHUB, .target = STR("https://api.github.com/repos/a/b")};
 	const struct shape s = {.channel = &c, .message = &m, .id = STR("m")};
 	assert_int_equal(shape_request(&s, &a, &r, &e), -1);
+}
+
+#define COMMIT "6dcb09b5b57875f334f61aebed695e2e4193db5e"
+
+static void test_deployments(void **state)
+{
+	(void)state;
+	static const char *const states[][2] = {{"deploy.started", "in_progress"},
+	    {"deploy.succeeded", "success"}, {"deploy.failed", "failure"},
+	    {"deploy.cancelled", "error"}, {"rollback.succeeded", "success"},
+	    {"rollback.failed", "failure"}};
+	const struct message_field f[] = {{"project", STR("shop")}, {"commit", STR(COMMIT)},
+	    {"task", STR("12")}, {"url", STR("https://shop.example")}};
+	const struct model_channel c = {
+	    .type = MODEL_CHANNEL_GITHUB, .target = STR("https://api.github.com/repos/a/b")};
+	struct deployment d;
+	struct outbound_request r;
+	struct err e = {0};
+	for (size_t i = 0; i < 6; i++) {
+		CLEANUP_JSON json_t *o = written(states[i][0], f, 4);
+		struct message m = message(o);
+		const struct shape s = {.channel = &c, .message = &m, .secret = STR("t")};
+		assert_true(deployment_tells(str_c(states[i][0])));
+		assert_int_equal(deployment_begin(&s, 9, &a, &d, &e), 0); /* known: one request */
+		assert_int_equal(deployment_request(&d, &a, &r, &e), 0);
+		assert_true(
+		    str_eq_c(r.url, "https://api.github.com/repos/a/b/deployments/9/statuses"));
+		assert_true(has_header(&r, "Authorization: Bearer t"));
+		CLEANUP_JSON json_t *body = json_read(r.body, &e);
+		assert_string_equal(
+		    json_string_value(json_object_get(body, "state")), states[i][1]);
+	}
+	assert_false(deployment_tells(STR("check.started")));
+
+	/* found by our name for it, else made, and only by 201 */
+	static const char *const answers[][2] = {
+	    {"[]", "{\"id\":7}"}, {"[{\"id\":7}]", NULL}, {"{}", NULL}, {"[]", "{}"}};
+	for (size_t i = 0; i < 4; i++) {
+		CLEANUP_JSON json_t *o = written("deploy.started", f, 4);
+		struct message m = message(o);
+		const struct shape s = {.channel = &c, .message = &m, .secret = STR("t")};
+		assert_int_equal(deployment_begin(&s, 0, &a, &d, &e), 0);
+		assert_int_equal(deployment_request(&d, &a, &r, &e), 0);
+		assert_int_equal(r.method, OUTBOUND_GET);
+		assert_true(
+		    str_contains(r.url, STR("/deployments?sha=" COMMIT
+					    "&task=deploy%3A12&environment=shop&per_page=1")));
+		struct outbound_answer got = {.status = 200, .body = str_c(answers[i][0])};
+		assert_int_equal(deployment_answered(&d, &got, &e), i == 2 ? -1 : 1);
+		if (answers[i][1]) {
+			assert_int_equal(deployment_request(&d, &a, &r, &e), 0);
+			assert_true(str_contains(r.body, STR("\"auto_merge\":false")));
+			got = (struct outbound_answer){.status = 202, .body = STR("{\"id\":7}")};
+			assert_int_equal(deployment_answered(&d, &got, &e), -1);
+			d.id = 0;
+			d.stage = DEPLOYMENT_MAKE;
+			got = (struct outbound_answer){.status = 201, .body = str_c(answers[i][1])};
+			assert_int_equal(deployment_answered(&d, &got, &e), i == 3 ? -1 : 1);
+		}
+		if (i > 1)
+			continue;
+		assert_int_equal(d.id, 7);
+		assert_int_equal(d.stage, DEPLOYMENT_STATE);
+		assert_int_equal(deployment_answered(&d, &got, &e), 0);
+	}
+	const struct message_field bad[] = {{"project", STR("shop")}, {"commit", STR("../../x")}};
+	CLEANUP_JSON json_t *o = written("deploy.failed", bad, 2);
+	struct message m = message(o);
+	const struct shape s = {.channel = &c, .message = &m};
+	assert_int_equal(deployment_begin(&s, 0, &a, &d, &e), -1);
 }
 
 static void test_mail(void **state)
@@ -464,6 +535,43 @@ static void tries(struct store_db *db, const int64_t ids[CHANNELS], struct err *
 	assert_int_equal(d.attempts, 0);
 }
 
+/* Beside the statuses; what GitHub calls it is found out once, and kept through later tries. */
+static void deployments(struct store_db *db, const int64_t ids[CHANNELS], struct err *e)
+{
+	struct model_delivery_try t = {.at_ms = 600,
+	    .status = 502,
+	    .error = STR("no"),
+	    .state = MODEL_DELIVERY_WAITING,
+	    .due_ms = 700,
+	    .remote_id = 77};
+	int64_t id = 0;
+	struct notify_news n = {.event = STR("deploy.started"),
+	    .key = STR("task/9/start"),
+	    .series = STR("commit/y"),
+	    .now_ms = 600};
+	size_t before = listed(db, ids[STATE], e);
+	assert_int_equal(model_channel_set_deployments(db, ids[STATE], true, e), 1);
+	assert_int_equal(notify_unit_publish(db, &n, e), 0);
+	assert_int_equal(listed(db, ids[STATE], e), before + 2);
+	struct model_deliveries list = due(db, ids[STATE], 600, e);
+	struct model_delivery d = list.v[list.n - 1];
+	assert_true(str_eq_c(d.key, "deployment/task/9/start"));
+	assert_true(str_eq_c(d.series, "deployment/task/9"));
+	assert_int_equal(model_delivery_remote(db, &d, &id, e), 0);
+	t.delivery_id = d.id;
+	assert_int_equal(model_delivery_tried(db, &t, e), 1);
+	t.remote_id = 0;
+	assert_int_equal(model_delivery_tried(db, &t, e), 1);
+	n.event = STR("deploy.succeeded");
+	n.key = STR("task/9/end");
+	assert_int_equal(notify_unit_publish(db, &n, e), 0);
+	list = due(db, ids[STATE], 600, e);
+	d = list.v[list.n - 1];
+	assert_true(str_eq_c(d.key, "deployment/task/9/end"));
+	assert_int_equal(model_delivery_remote(db, &d, &id, e), 1);
+	assert_int_equal(id, 77);
+}
+
 static void receivers_go(struct store_db *db, const int64_t ids[CHANNELS], struct err *e)
 {
 	assert_int_equal(model_channel_disable(db, ids[STATE], STR("gone"), 500, e), 1);
@@ -482,6 +590,7 @@ static int publish_unit(void *ctx, struct store_db *db, struct err *e)
 		return -1;
 	who_was_told(db, ids, e);
 	tries(db, ids, e);
+	deployments(db, ids, e);
 	receivers_go(db, ids, e);
 	return 0;
 }
@@ -505,7 +614,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {T(test_words), T(test_titles_are_one_line),
 	    T(test_the_table), T(test_patterns), T(test_webhook), T(test_chat), T(test_github),
-	    T(test_mail), T(test_what_people_enter), T(test_schedules), T(test_verdicts),
-	    T(test_deliveries)};
+	    T(test_deployments), T(test_mail), T(test_what_people_enter), T(test_schedules),
+	    T(test_verdicts), T(test_deliveries)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
