@@ -22,6 +22,7 @@
 #include "store/store.h"
 
 struct catchup;
+struct ranges;
 
 /* What handlers use; the server's ctx. Everything is borrowed and outlives the server. */
 struct api_context {
@@ -36,6 +37,7 @@ struct api_context {
 	struct hooks *hooks;	/* NULL: nobody is told of changed hooks */
 	struct notify *notify;	/* NULL: nobody is woken for what is to be told */
 	struct catchup *catchup; /* NULL: nobody is woken to ask GitHub */
+	struct ranges *ranges;	/* NULL: GitHub's addresses are those built in */
 	const char *github_api;	/* of hooks that say no other: "https://api.github.com" */
 	struct run *run;	/* NULL: no instances are shown */
 	struct requests *requests; /* NULL: nobody counts what visitors ask */

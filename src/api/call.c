@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "crypto/hash.h"
 #include "github/catchup.h"
+#include "github/ranges.h"
 #include "model/idempotency.h"
 #include "model/place.h"
 
@@ -250,6 +251,8 @@ int api_write(struct api_call *c, api_unit_fn *fn, void *ctx, struct err *e)
 		api_task_changed(c->cx, c->changed_task);
 	if (c->changed_hook.p && c->cx->hooks)
 		hooks_changed(c->cx->hooks, c->changed_hook);
+	if (c->changed_hook.p)
+		ranges_kick(c->cx->ranges);
 	if (c->changed_branch && c->cx->hooks)
 		hooks_project_changed(c->cx->hooks, c->who->project_id);
 	return 0;

@@ -5,7 +5,9 @@
 
 #include "base/clock.h"
 #include "github/answer.h"
+#include "github/list.h"
 #include "model/catchup.h"
+#include "model/github.h"
 #include "model/place.h"
 #include "outbound/guard.h"
 #include "source/address.h"
@@ -123,6 +125,38 @@ int api_hook_github_json(struct api_call *c, struct store_db *db, int64_t hook_i
 	json_put_i64(w, "asked", m.asked);
 	api_put_text(w, "error", m.error);
 	json_close_object(w);
+	return 0;
+}
+
+static bool takes_from_github(struct str settings)
+{
+	struct err ignored;
+	CLEANUP_JSON json_t *o = json_read(settings.n ? settings : STR("{}"), &ignored);
+	const json_t *list = json_object_get(o, "from");
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const json_t *one = json_array_get(list, i);
+		if (json_is_string(one) && str_eq_c(STR("github"), json_string_value(one)))
+			return true;
+	}
+	return false;
+}
+
+int api_hook_addresses_json(
+    struct api_call *c, struct store_db *db, struct str settings, struct err *e)
+{
+	struct model_github g = {0};
+	struct github_list list;
+	struct err ignored;
+	if (!takes_from_github(settings))
+		return 0;
+	if (model_github_get(db, c->r->arena, &g, e) < 0)
+		return -1;
+	bool given = g.fetched_ms > 0 && github_list_parse(g.ranges, &list, &ignored) == 0;
+	json_open_object(&c->w, "github_addresses");
+	json_put_i64(&c->w, "ranges", (int64_t)(given ? list.n : github_list_built_in.n));
+	json_put_time(&c->w, "fetched_at", given ? g.fetched_ms : 0);
+	api_put_text(&c->w, "error", g.error);
+	json_close_object(&c->w);
 	return 0;
 }
 

@@ -105,9 +105,11 @@ static int hook_json(struct api_call *c, struct store_db *db, const struct model
 		json_put_str(w, "secret", secret);
 	if (page.n)
 		json_put_str(w, "page", page);
-	int rc = api_hook_github_json(c, db, h->id, e);
+	if (api_hook_addresses_json(c, db, h->settings, e) < 0 ||
+	    api_hook_github_json(c, db, h->id, e) < 0)
+		return -1;
 	json_close_object(w);
-	return rc < 0 ? -1 : 0;
+	return 0;
 }
 
 int api_hook_list(struct api_call *c, struct err *e)

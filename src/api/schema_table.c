@@ -341,6 +341,11 @@ static const struct api_field hook_catch_up[] = {
     INT("since_ms", NUL, 1, 259200000, "how far back, at most three days; absent: from where the last one ended"),
     BOOL("refused", 0, "what we refused ourselves, too"),
 };
+static const struct api_field github_addresses[] = {
+    NUMBER("ranges", REQ, "in GitHub's list"),
+    TIME("fetched_at", REQ | NUL, "when GitHub last said so; null: the list built in"),
+    TEXT("error", REQ | NUL, "why the last try changed nothing"),
+};
 static const struct api_field hook_caught_up[] = {
     TEXT("repository", REQ, "OWNER/REPOSITORY"),
     NUMBER("hook_id", REQ | NUL, "null: not known yet"),
@@ -402,6 +407,7 @@ static const struct api_field hook[] = {
     TEXT("url", REQ, "to give to the sender"),
     TIME("created_at", REQ, ""),
     HOOK_SETTINGS,
+    OBJECT("github_addresses", 0, "GithubAddresses", "where `from` names them"),
     OBJECT("github", NUL, "HookCaughtUp", "where GitHub is asked for what it could not deliver, and how that went"),
     TIME("old_secret_until", REQ | NUL, "how long the secret before is good, too"),
     TEXT("secret", 0, "shown once, when it is made"),
@@ -659,6 +665,7 @@ static const struct api_schema table[] = {
     SCHEMA("HookCreate", hook_create, "A new hook."),
     SCHEMA("HookTest", hook_test, "What became of a ping."),
     SCHEMA("HookUpdate", hook_update, "What changes; null takes a setting away."),
+    SCHEMA("GithubAddresses", github_addresses, "How fresh GitHub's list of addresses is."),
     SCHEMA("HookGithub", hook_github, "Where GitHub is asked."),
     SCHEMA("HookCatchUp", hook_catch_up, "What is asked for again."),
     SCHEMA("HookCaughtUp", hook_caught_up, "Where GitHub is asked, and how that went."),

@@ -28,6 +28,18 @@ void hook_github_print(struct cli *c, const json_t *github)
 		(void)printf("           asked next at %s\n", due);
 }
 
+void hook_addresses_print(struct cli *c, const json_t *known)
+{
+	const char *error = cli_text(c, known, "error");
+	if (!known)
+		return;
+	(void)printf("           github: %s ranges, %s", cli_num(c, known, "ranges"),
+	    cli_text(c, known, "fetched_at")[0] ? "as GitHub said" : "those built in");
+	if (cli_text(c, known, "fetched_at")[0])
+		(void)printf(" %s", cli_ago(c, known, "fetched_at"));
+	(void)printf("%s%s\n", error[0] ? "; the last try changed nothing: " : "", error);
+}
+
 int hook_github_put(struct cli *c, json_t *body, struct err *e)
 {
 	const char *repository = cli_flag(c, "github"), *hook = cli_flag(c, "github-hook"),

@@ -78,6 +78,7 @@ void hook_print(struct cli *c, const json_t *hook)
 		(void)printf("  secret   %s    (shown once)\n", secret);
 	(void)printf("  content  %s\n", cli_text(c, hook, "content_type"));
 	settings_print(c, hook);
+	hook_addresses_print(c, json_object_get(hook, "github_addresses"));
 	hook_github_print(c, json_object_get(hook, "github"));
 	(void)printf("\n  at the sender: %s\n", cli_text(c, hook, "steps"));
 	if (page[0])

@@ -39,6 +39,7 @@ void hook_print(struct cli *c, const json_t *hook);
 /* [NAME] THING: the last word is the thing; the project's name. */
 const char *hook_thing(struct cli *c, const char **ret_thing, struct err *e);
 /* Where GitHub is asked; and the flags for it, into the body of a request. */
+void hook_addresses_print(struct cli *c, const json_t *known); /* may be NULL */
 void hook_github_print(struct cli *c, const json_t *github);
 int hook_github_put(struct cli *c, json_t *body, struct err *e) WARN_UNUSED;
 /* A source as --git, --path and --branch say it; neither: uploads. NULL with e. */

@@ -15,6 +15,7 @@
 #include "deploy/renewal.h"
 #include "edge/acme.h"
 #include "github/catchup.h"
+#include "github/ranges.h"
 #include "hooks/advance.h"
 #include "hooks/classic.h"
 #include "model/schema.h"
@@ -277,7 +278,12 @@ static int notify_open(struct daemon *d, struct err *e)
 	    .seal = d->api.seal,
 	    .public_url = d->api.public_url};
 	d->api.catchup = catchup_new(&co);
-	return 0;
+	const struct ranges_options ro = {.loop = d->api.loop,
+	    .store = d->api.store,
+	    .outbound = d->outbound,
+	    .api = d->settings.github_api};
+	d->api.ranges = ranges_open(&ro, e);
+	return d->api.ranges ? 0 : -1;
 }
 
 static int acme_open(struct daemon *d, struct err *e)
@@ -352,7 +358,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	if (!(a->intake = intake_open(&io, e)))
 		return -1;
 	const struct hooks_options ho = {
-	    .loop = a->loop, .store = a->store, .intake = a->intake, .seal = a->seal};
+	    .loop = a->loop, .store = a->store, .intake = a->intake, .seal = a->seal, .github = a->ranges};
 	if (!(a->hooks = hooks_open(&ho, e)))
 		return -1;
 	const struct schedule_options so = {.store = a->store, .loop = a->loop, .queue = a->queue};
@@ -526,6 +532,7 @@ static void on_reconciled(void *ctx)
 	queue_kick(d->api.queue);
 	d->renewal = renewal_open(&ro);
 	catchup_begin(d->api.catchup);
+	ranges_begin(d->api.ranges);
 	log_event(LOG_INFO, "daemon", "ready", F_I64("ms", clock_wall_ms() - d->api.started_ms));
 }
 
@@ -580,6 +587,7 @@ static void daemon_close(struct daemon *d)
 	edge_free(d->edge);
 	notify_free(d->api.notify);
 	catchup_free(d->api.catchup);
+	ranges_free(d->api.ranges);
 	outbound_free(d->outbound);
 	requests_close(d->api.requests);
 	logs_close(d->api.logs);

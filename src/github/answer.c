@@ -46,7 +46,7 @@ int github_request(struct arena *a, struct str api, const char *path, struct str
 	*ret = (struct outbound_request){.kind = OUTBOUND_HTTP,
 	    .timeout_ms = TIMEOUT_MS,
 	    .method = method,
-	    .body_max = OUTBOUND_BODY_MAX,
+	    .body_max = GITHUB_ANSWER_MAX,
 	    .url = str_c(url)};
 	if (!url || !lines[0])
 		return err_set(e, ERR_TOO_LARGE, "a request to GitHub is too large");

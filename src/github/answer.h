@@ -5,7 +5,8 @@
 #include "base/arena.h"
 #include "outbound/frame.h"
 
-#define GITHUB_PAGE 100u	   /* deliveries of one answer: at most 65,536 bytes */
+#define GITHUB_ANSWER_MAX (64u << 10)
+#define GITHUB_PAGE 100u	   /* deliveries of one answer: at most GITHUB_ANSWER_MAX bytes */
 #define GITHUB_WAIT_MAX_MS 7200000 /* what it may make us wait */
 
 /* "anna/shop". NULL when good, else why not. */

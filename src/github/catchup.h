@@ -15,7 +15,7 @@
 
 #define CATCHUP_KEPT_MS (3LL * 86400000) /* GitHub's own limit */
 #define CATCHUP_MARGIN_MS 300000	 /* how far before its end a gap is looked at again */
-#define CATCHUP_PAUSE_MS 5000 		 /* between two starts */
+#define CATCHUP_PAUSE_MS 5000		 /* between two starts */
 #define CATCHUP_FOUND_MAX 1000u		 /* of one gap, the newest */
 #define CATCHUP_PAGES_MAX 100u
 #define CATCHUP_TRIES_MAX 10

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "crypto/hmac.h"
+#include "github/ranges.h"
 #include "hooks/action.h"
 #include "hooks/answer.h"
 #include "hooks/classic.h"
@@ -539,7 +540,8 @@ static int prove(struct reception *x, struct err *e)
 	struct sender_proof proof = {.v = hook ? hook->secrets : &x->h->nobody,
 	    .n = hook ? hook->secret_count : 1,
 	    .now_ms = clock_wall_ms()};
-	if (hook && !policy_admits(&hook->policy, x->from)) {
+	const struct ranges *known = x->h->o.github;
+	if (hook && !policy_admits(&hook->policy, known ? ranges_list(known) : NULL, x->from)) {
 		figures_failed(&x->span, FIGURES_ADDRESS);
 		return err_set(e, ERR_FORBIDDEN, "the hook takes nothing from this address");
 	}

@@ -14,12 +14,14 @@
 #include "queue/intake.h"
 #include "store/store.h"
 
+struct ranges;
 struct hooks;
 struct hooks_options {
 	struct loop *loop;
 	struct store *store;
 	struct intake *intake;
 	const struct seal_key *seal;
+	const struct ranges *github; /* its published addresses; NULL: those built in */
 };
 /* Reads every hook and its secret into memory; blocks; at start only. NULL on error. */
 struct hooks *hooks_open(const struct hooks_options *o, struct err *e);

@@ -1,6 +1,7 @@
 #include "hooks/policy.h"
 
 #include "base/num.h"
+#include "github/list.h"
 #include "hooks/sender_parts.h"
 
 #include <string.h>
@@ -10,10 +11,6 @@ enum {
 	BODY_COMMITS_MAX = 2048, /* GitHub lists no more */
 	STEPS_MAX = 20 << 20,
 };
-
-/* "hooks" of https://api.github.com/meta. */
-static const char *const github_ranges[] = {"192.30.252.0/22", "185.199.108.0/22",
-    "140.82.112.0/20", "143.55.64.0/20", "2a0a:a440::/29", "2606:50c0::/32"};
 
 /* Reading settings. */
 
@@ -146,24 +143,13 @@ void policy_fini(struct policy *p)
 
 /* Addresses. */
 
-static bool github_holds(const struct cidr_address *from)
-{
-	for (size_t i = 0; i < sizeof(github_ranges) / sizeof(*github_ranges); i++) {
-		struct cidr range;
-		struct err ignored;
-		if (cidr_parse(str_c(github_ranges[i]), &range, &ignored) == 0 &&
-		    cidr_holds(&range, from))
-			return true;
-	}
-	return false;
-}
-
-bool policy_admits(const struct policy *p, const struct cidr_address *from)
+bool policy_admits(
+    const struct policy *p, const struct github_list *github, const struct cidr_address *from)
 {
 	if (!p->narrowed)
 		return true;
-	return from &&
-	       (cidr_any_holds(p->from, p->from_count, from) || (p->github && github_holds(from)));
+	return from && (cidr_any_holds(p->from, p->from_count, from) ||
+			   (p->github && github_list_holds(github, from)));
 }
 
 /* Globs: all positions at once, so that no glob takes long. */

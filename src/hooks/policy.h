@@ -25,6 +25,7 @@
 #define POLICY_FIELDS_MAX 16
 #define POLICY_GLOB_MAX 200
 
+struct github_list;
 struct policy {
 	struct arena a;
 	struct cidr *from;
@@ -40,8 +41,9 @@ struct policy {
 int policy_init(
     struct policy *p, const json_t *settings, const struct sender *s, struct err *e) WARN_UNUSED;
 void policy_fini(struct policy *p);
-/* NULL: the address is not known. */
-bool policy_admits(const struct policy *p, const struct cidr_address *from);
+/* `github`: its published ranges, NULL: those built in. `from` NULL: the address is not known. */
+bool policy_admits(
+    const struct policy *p, const struct github_list *github, const struct cidr_address *from);
 /* Why nothing follows from a verified event, or NULL. */
 const char *policy_leaves_out(
     const struct policy *p, const struct sender *s, const struct sender_event *ev, struct arena *a);

@@ -259,9 +259,15 @@ static const char schema_11[] =
     "ALTER TABLE channel ADD COLUMN deployments @i64 NOT NULL DEFAULT 0;\n"
     "ALTER TABLE delivery ADD COLUMN remote_id @i64 NOT NULL DEFAULT 0;\n";
 
+/* GitHub's published list of addresses, as it was last seen. */
+static const char schema_12[] =
+    "CREATE TABLE github_list("
+    " one @i64 PRIMARY KEY CHECK (one = 1), etag TEXT NOT NULL, ranges TEXT NOT NULL,"
+    " fetched_ms @i64 NOT NULL, due_ms @i64 NOT NULL, error TEXT NOT NULL) @strict;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,
-    schema_7, schema_8, schema_9, schema_10, schema_11};
+    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-enum { DESCRIPTION_MAX = 140, BODY_MAX = 8 << 10 };
+enum { DESCRIPTION_MAX = 140, BODY_MAX = 8 << 10, ANSWER_MAX = 64 << 10 };
 
 static const struct {
 	const char *event, *state;
@@ -122,7 +122,7 @@ int deployment_request(
     struct deployment *d, struct arena *a, struct outbound_request *ret, struct err *e)
 {
 	*ret = d->request[d->stage];
-	ret->body_max = OUTBOUND_BODY_MAX;
+	ret->body_max = ANSWER_MAX;
 	if (d->stage != DEPLOYMENT_STATE)
 		return 0;
 	const char *url =

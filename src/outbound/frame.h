@@ -25,7 +25,7 @@
 #define OUTBOUND_HEADERS_MAX 32u
 #define OUTBOUND_RECIPIENTS_MAX 32u
 #define OUTBOUND_TEXT_MAX 512u	      /* of an error's words */
-#define OUTBOUND_BODY_MAX (64u << 10) /* of an answer that is kept */
+#define OUTBOUND_BODY_MAX (1u << 20) /* of an answer that is kept */
 #define OUTBOUND_HEADERS_KEPT_MAX 4096u
 
 enum outbound_kind { OUTBOUND_HTTP = 1, OUTBOUND_MAIL, OUTBOUND_ANSWER, OUTBOUND_KIND_COUNT };

@@ -1,14 +1,18 @@
 """GitHub: what it could not deliver is asked for again. Every request of ours, and every answer of the test's GitHub, is checked against
 GitHub's published OpenAPI description (@octokit/openapi), by ajv."""
+import hashlib
+import hmac
 import http.server
 import json
+import sqlite3
 import threading
 import time
+import uuid
 
 import pytest
 
 from github import DESCRIBED, GitHub, TOKEN, verdicts
-from harness import Platform, wait_until
+from harness import Platform, UnixConnection, wait_until
 
 PAGE = "index.html"
 
@@ -302,6 +306,85 @@ def test_deploys_are_told_as_statuses_and_deployments(near, hub, git, held):
     assert len(there.deployments) == count
     refused = near.call("POST", "/api/v1/projects/shown/channels", {"name": "team", "type": "mail", "target": "a@example.org", "deployments": True})
     assert refused.status == 400 and refused.json["errors"][0]["pointer"] == "/deployments", refused
+
+
+LISTED = ["192.30.252.0/22", "185.199.108.0/22", "2a0a:a440::/29"]
+
+
+def from_github(p, name, secret, address):
+    """A push that comes from there: the edge's socket says whom it has at its other end."""
+    body = push("1" * 40)
+    signature = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    connection = UnixConnection(p.run / "edge-api.sock")
+    connection.request("POST", "/hooks/" + name, body, {
+        "Content-Type": "application/json", "X-GitHub-Event": "push", "X-GitHub-Delivery": str(uuid.uuid4()), "X-Hub-Signature-256": signature,
+        "X-Forwarded-For": address})
+    return connection.getresponse().status
+
+
+def test_the_list_of_addresses_is_kept_fresh(hub, git):
+    """Asked for when a hook wants it, kept over a restart; a broken or hostile answer changes nothing."""
+    there = hub()
+    there.meta = {"verifiable_password_authentication": False, "hooks": LISTED, "web": ["192.30.252.0/22"] * 9000}
+    p = Platform(extra=["--outbound-allow", "127.0.0.0/8", "--github-api", there.api])
+    try:
+        p.start()
+        p.create("listed", git.repository("listed", {PAGE: "v1"}).url)
+        secret = p.hook("listed", "listed")
+        assert not there.asked("GET", "/meta")  # nobody wants it
+
+        def known():
+            return p.api("GET", "/projects/listed/hooks/listed").get("github_addresses")
+
+        assert known() is None
+        p.cli("hooks", "set", "listed", "listed", "--from", "github")
+        wait_until(lambda: known()["fetched_at"], 30)
+        assert known()["ranges"] == len(LISTED) and known()["error"] is None
+        assert f"github: {len(LISTED)} ranges, as GitHub said" in p.cli("hooks", "show", "listed", "listed").stdout
+        assert from_github(p, "listed", secret, "192.30.253.1") == 202
+        assert from_github(p, "listed", secret, "2a0a:a440::9") == 202
+        assert from_github(p, "listed", secret, "140.82.115.1") == 403  # of the list built in, not of this one
+        (asked,) = there.asked("GET", "/meta")
+        assert "authorization" not in asked["headers"] and len(asked["answer"]) > 100_000
+
+        # over a restart it is there before it is asked for again, which is not due
+        p.kill()
+        p.start()
+        assert from_github(p, "listed", secret, "192.30.253.1") == 202 and from_github(p, "listed", secret, "140.82.115.1") == 403
+
+        hostile = [
+            (200, {}, json.dumps({"hooks": ["140.82.112.0/20", "0.0.0.0/0"]})), (500, {}, ""), (302, {"Location": there.api + "/meta"}, ""),
+            (200, {}, json.dumps({"hooks": ["140.82.112.0/20"], "web": ["192.30.252.0/22"] * 80000}))]  # cut at 1 MB
+        for n, answer in enumerate(hostile):
+            there.answers["/meta"] = [answer]
+            due(p)
+            wait_until(lambda: len(there.asked("GET", "/meta")) == n + 2, 30)
+            wait_until(lambda: known()["error"], 30)
+            assert known()["ranges"] == len(LISTED), (answer[2][:80], known())
+            assert from_github(p, "listed", secret, "140.82.115.1") == 403 and from_github(p, "listed", secret, "192.30.253.1") == 202
+        assert "the last try changed nothing" in p.cli("hooks", "show", "listed", "listed").stdout
+
+        # not changed, and changed
+        due(p)
+        before = known()["fetched_at"]
+        wait_until(lambda: known()["fetched_at"] != before, 30)
+        assert known()["error"] is None and (there.seen[-1]["status"], there.seen[-1]["headers"].get("if-none-match")) == (304, there.etag)
+        there.meta, there.etag = {"verifiable_password_authentication": False, "hooks": ["140.82.112.0/20"]}, '"2"'
+        due(p)
+        wait_until(lambda: known()["ranges"] == 1, 30)
+        assert from_github(p, "listed", secret, "140.82.115.1") == 202 and from_github(p, "listed", secret, "192.30.253.1") == 403
+        there.seen = [s for s in there.seen if s["status"] not in (302, 500) and (s["status"] == 304 or "verifiable" in s["answer"])]
+    finally:
+        p.close()
+
+
+def due(p):
+    """A day later: the daemon is away, the row says that it is due."""
+    p.stop()
+    with sqlite3.connect(p.state / "slipway.db") as db:
+        db.execute("UPDATE github_list SET due_ms = 1, error = ''")
+    db.close()
+    p.start()
 
 
 def test_each_request_is_as_described():

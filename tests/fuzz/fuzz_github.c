@@ -1,8 +1,9 @@
 /* rooms: base loop text crypto store model launch outbound github */
-/* covers: github/answer.c */
+/* covers: github/answer.c github/list.c */
 /* Any bytes as what GitHub answers: as a body and as a Link header. What is taken over from them is
  * harmless, whatever they were. The first byte is the status' last digits. */
 #include "github/answer.h"
+#include "github/list.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,22 @@ static void lists(struct str body)
 				abort();
 		}
 	if (github_hook_find(body, STR("https://a.example/hooks/a"), &id, &e) > 0 && id < 1)
+		abort();
+}
+
+static void ranges(struct str body)
+{
+	struct github_list l, again;
+	struct buf b CLEANUP_BUF;
+	struct err e;
+	buf_init(&b, GITHUB_LIST_MAX * CIDR_TEXT_SIZE);
+	if (github_list_read(body, &l, &e) != 0)
+		return;
+	for (size_t i = 0; i < l.n; i++)
+		if (cidr_not_public(&l.v[i].base) || !github_list_holds(&l, &l.v[i].base))
+			abort();
+	github_list_write(&l, &b);
+	if (b.full || github_list_parse(buf_view(&b), &again, &e) != 0 || again.n != l.n)
 		abort();
 }
 
@@ -65,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    .headers = rest,
 	    .text = STR("x")};
 	lists(rest);
+	ranges(rest);
 	request(rest);
 	printable(github_next_cursor(rest));
 	enum github_verdict v = github_judge(&a, 1000, &wait, &e);

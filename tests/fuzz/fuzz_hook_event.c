@@ -111,8 +111,8 @@ static void check_settings(const struct sender *s, struct str body, struct arena
 		must(e.code == ERR_INVALID && str_utf8_ok(str_c(e.msg)));
 		return;
 	}
-	must(!p.github || policy_admits(&p, &from));
-	must(p.narrowed == !policy_admits(&p, NULL));
+	must(!p.github || policy_admits(&p, NULL, &from));
+	must(p.narrowed == !policy_admits(&p, NULL, NULL));
 	(void)policy_leaves_out(&p, s, &ev, a);
 	policy_fini(&p);
 }

@@ -2,11 +2,13 @@
 /* What GitHub's answers mean, and which deliveries are asked for again. */
 #include "github/answer.h"
 #include "github/catchup.h"
+#include "github/list.h"
 #include "model/catchup.h"
 
 #include "model_fixture.h"
 
 #include "model/event.h"
+#include "model/github.h"
 
 static struct outbound_answer answered(unsigned status, const char *body)
 {
@@ -120,6 +122,51 @@ static void test_which_are_missed(void **state)
 	}
 }
 
+static void test_lists_that_cannot_be_true(void **state)
+{
+	static const char good[] = "{\"a\":[1],\"hooks\":[\"192.30.252.0/22\",\"2a0a:a440::/29\"]}";
+	static const char *const bad[] = {"", "[]", "{}", "{\"hooks\":[]}", "{\"hooks\":{}}",
+	    "{\"hooks\":[7]}", "{\"hooks\":\"192.30.252.0/22\"}", "{\"hooks\":[\"0.0.0.0/0\"]}",
+	    "{\"hooks\":[\"192.30.252.0/22\",\"::/0\"]}", "{\"hooks\":[\"10.1.0.0/16\"]}",
+	    "{\"hooks\":[\"127.0.0.1\"]}", "{\"hooks\":[\"192.30.252.0/11\"]}",
+	    "{\"hooks\":[\"192.30.252.1/22\"]}", "{\"hooks\":[\"2a0a:a440::/29\"]}",
+	    "{\"hooks\":[\"192.30.252.0/22\",\"x\"]}", "{\"hooks\":[\"192.30.252.0/22\",\"\"]}",
+	    "{\"hooks\":[\"192.30.252.0/22\"],\"web\":[\"1"};
+	struct github_list l, again;
+	struct cidr_address in, out;
+	struct err e;
+	struct buf b CLEANUP_BUF;
+	(void)state;
+	buf_init(&b, 4096);
+	assert_true(cidr_address_parse(STR("192.30.253.9"), &in));
+	assert_true(cidr_address_parse(STR("140.82.115.1"), &out)); /* in the built-in one */
+	assert_int_equal(github_list_read(str_c(good), &l, &e), 0);
+	assert_int_equal(l.n, 2);
+	assert_true(github_list_holds(&l, &in) && !github_list_holds(&l, &out));
+	assert_true(github_list_holds(NULL, &in) && github_list_holds(NULL, &out));
+	github_list_write(&l, &b);
+	assert_true(str_eq_c(buf_view(&b), "192.30.252.0/22 2a0a:a440::/29"));
+	assert_int_equal(github_list_parse(buf_view(&b), &again, &e), 0);
+	assert_memory_equal(&l, &again, sizeof(l));
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		assert_int_equal(github_list_read(str_c(bad[i]), &l, &e), -1);
+	/* every shorter beginning of a good one, and one that is too long */
+	for (size_t n = 0; n + 1 < sizeof(good); n++)
+		assert_int_equal(github_list_read((struct str){good, n}, &l, &e), -1);
+	buf_clear(&b);
+	buf_c(&b, "{\"hooks\":[\"192.30.252.0/22\"");
+	for (size_t i = 0; i < GITHUB_LIST_MAX; i++)
+		buf_c(&b, ",\"192.30.252.0/22\"");
+	buf_c(&b, "]}");
+	assert_false(b.full);
+	assert_int_equal(github_list_read(buf_view(&b), &l, &e), -1);
+	/* the built-in one is as a good answer would be */
+	buf_clear(&b);
+	github_list_write(&github_list_built_in, &b);
+	assert_int_equal(github_list_parse(buf_view(&b), &l, &e), 0);
+	assert_int_equal(l.n, github_list_built_in.n);
+}
+
 static int hook_add(struct store_db *db, const char *name, int64_t *ret, struct err *e)
 {
 	int64_t project = fixture_project(db, name, e);
@@ -219,6 +266,26 @@ UNIT(arrived)
 }
 TEST_OF(arrived)
 
+UNIT(the_list)
+{
+	int64_t hook = 0;
+	struct model_github g = {
+	    .etag = STR("\"1\""), .ranges = STR("192.30.252.0/22"), .fetched_ms = 5, .due_ms = 9};
+	CHECK(model_github_wanted(db, e) == 0 && hook_add(db, "narrow", &hook, e) == 0);
+	CHECK(model_github_wanted(db, e) == 0);
+	CHECK(model_hook_update(db, hook, STR_NONE, STR("{\"from\":[\"github\"]}"), STR_NONE, e) ==
+	      1);
+	CHECK(model_github_wanted(db, e) == 1);
+	CHECK(model_hook_set_paused(db, hook, true, e) == 1 && model_github_wanted(db, e) == 0);
+	CHECK(model_github_get(db, a, &g, e) == 0 && model_github_set(db, &g, e) == 0);
+	g.etag = STR("\"2\"");
+	g.error = STR("no");
+	CHECK(model_github_set(db, &g, e) == 0 && model_github_get(db, a, &g, e) == 1);
+	CHECK(str_eq_c(g.etag, "\"2\"") && str_eq_c(g.error, "no") && g.fetched_ms == 5);
+	return 0;
+}
+TEST_OF(the_list)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -227,6 +294,8 @@ int main(void)
 	    cmocka_unit_test(test_cursors),
 	    cmocka_unit_test(test_repositories),
 	    cmocka_unit_test(test_which_are_missed),
+	    cmocka_unit_test(test_lists_that_cannot_be_true),
+	    cmocka_unit_test(test_the_list),
 	    cmocka_unit_test(test_gaps),
 	    cmocka_unit_test(test_arrived),
 	};

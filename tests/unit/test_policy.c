@@ -58,14 +58,14 @@ static void test_addresses(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct cidr_address at;
 		assert_true(cidr_address_parse(str_c(rows[i].address), &at));
-		assert_int_equal(policy_admits(&p, &at), rows[i].github);
-		assert_int_equal(policy_admits(&mine, &at), rows[i].mine);
+		assert_int_equal(policy_admits(&p, NULL, &at), rows[i].github);
+		assert_int_equal(policy_admits(&mine, NULL, &at), rows[i].mine);
 	}
-	assert_false(policy_admits(&p, NULL));
+	assert_false(policy_admits(&p, NULL, NULL));
 	policy_fini(&p);
 	policy_fini(&mine);
 	assert_int_equal(parsed("github", "{}"), 0);
-	assert_true(policy_admits(&p, NULL));
+	assert_true(policy_admits(&p, NULL, NULL));
 	policy_fini(&p);
 }
 

@@ -101,7 +101,13 @@ function answer(operation, where, request) {
   const at = operation.responses[String(request.status)].$ref
     ? operation.responses[String(request.status)].$ref.slice(2).split("/")
     : [...where, "responses", String(request.status)];
-  return check([...at, "content", "application/json", "schema"], JSON.parse(request.answer)).map((w) => "answer " + w);
+  let value;
+  try {
+    value = JSON.parse(request.answer);
+  } catch (e) {
+    return ["the answer is no JSON: " + e.message];
+  }
+  return check([...at, "content", "application/json", "schema"], value).map((w) => "answer " + w);
 }
 
 function verdict(request) {
