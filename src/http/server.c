@@ -13,6 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* What the system keeps of answers that a peer has no room for. It would take four megabytes for each
+ * connection, until all connections of the machine are short of memory. */
+#define UNSENT_BYTES_MAX (128 << 10)
 #define ACCEPT_BATCH 64
 
 static void on_tick(void *ctx);
@@ -214,15 +217,17 @@ static void on_listener(void *ctx)
 
 int http_server_listen(struct http_server *s, int fd, struct err *e)
 {
-	int family = 0, one = 1;
+	int family = 0, one = 1, unsent = UNSENT_BYTES_MAX;
 	socklen_t len = sizeof family;
 	if (s->listener_count == HTTP_LISTENERS_MAX)
 		return err_set(e, ERR_TOO_LARGE, "a server cannot listen on more than %u sockets",
 		    HTTP_LISTENERS_MAX);
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) != 0)
 		return err_sys(e, ERR_IO, errno, "cannot listen on descriptor %d", fd);
-	if (family != AF_UNIX) /* inherited by what is accepted */
+	if (family != AF_UNIX) { /* inherited by what is accepted */
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+		(void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof unsent);
+	}
 	struct http_listener *l = &s->listeners[s->listener_count];
 	*l = (struct http_listener){.server = s, .fd = fd, .is_unix = family == AF_UNIX};
 	l->watch = loop_watch_new(s->o.loop, fd, on_listener, l);

@@ -116,6 +116,14 @@ static void on_big(struct http_call *c, struct http_request *r, void *ctx)
 	free(p);
 }
 
+static void on_some(struct http_call *c, struct http_request *r, void *ctx)
+{
+	static const char some[60000];
+	(void)r, (void)ctx;
+	atomic_fetch_add(&w.handled, 1);
+	http_reply(c, 200, "text/plain", (struct str){some, sizeof some});
+}
+
 static void on_fail(struct http_call *c, struct http_request *r, void *ctx)
 {
 	(void)r, (void)ctx;
@@ -191,6 +199,7 @@ static const struct http_route routes[] = {
     {HTTP_GET, "/t/{rest...}", &w, on_tail, HTTP_ON_LOOP, 0, false},
     {HTTP_GET, "/empty", &w, on_empty, HTTP_ON_LOOP, 0, false},
     {HTTP_GET, "/big", &w, on_big, HTTP_ON_POOL, 0, false},
+    {HTTP_GET, "/some", &w, on_some, HTTP_ON_LOOP, 0, false},
     {HTTP_GET, "/fail", &w, on_fail, HTTP_ON_LOOP, 0, false},
     {HTTP_GET, "/who", &w, on_who, HTTP_ON_LOOP, 0, false},
     {HTTP_GET, "/events", &w, on_events, HTTP_ON_LOOP, 0, false},

@@ -103,6 +103,28 @@ static void test_crowd(void **state)
 	stop();
 }
 
+/* Who asks for much and reads nothing keeps neither the system's memory nor the loop. */
+static void test_unread_answers(void **state)
+{
+	(void)state;
+	struct client slow, good;
+	start(NULL);
+	atomic_store(&w.handled, 0);
+	client_open(&slow);
+	client_open(&good);
+	for (int i = 0; i < 60; i++) /* 3.6 MB of answers */
+		say_c(&slow, GET("/some"));
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(ask(&good, GET("/hello")), 200);
+	assert_in_range(atomic_load(&w.handled), 1, 12);
+	for (int i = 0; i < 60; i++)
+		assert_int_equal(answer(&slow), 200);
+	assert_int_equal(atomic_load(&w.handled), 60);
+	client_close(&slow);
+	client_close(&good);
+	stop();
+}
+
 static void test_gone_clients(void **state)
 {
 	(void)state;
@@ -324,6 +346,7 @@ int main(void)
 	    cmocka_unit_test(test_timeouts),
 	    cmocka_unit_test(test_budget),
 	    cmocka_unit_test(test_crowd),
+	    cmocka_unit_test(test_unread_answers),
 	    cmocka_unit_test(test_gone_clients),
 	    cmocka_unit_test(test_streams),
 	    cmocka_unit_test(test_hijack),
