@@ -63,6 +63,10 @@ int model_event_known(struct store_db *db, int64_t hook_id, struct str key,
 /* The project whose the hook is: 1, 0: there is no such hook, -1. */
 int model_event_owner(struct store_db *db, int64_t hook_id, int64_t *ret_project_id,
     struct err *e) WARN_UNUSED;
+/* Calls fn for at most `limit` events behind that number, in ascending order; how many, or -1. The key ends with the call. */
+typedef void model_event_key_fn(void *ctx, int64_t event_id, int64_t hook_id, struct str key);
+int model_event_keys(struct store_db *db, int64_t after, uint32_t limit, model_event_key_fn *fn, void *ctx,
+    struct err *e) WARN_UNUSED;
 /* Stores an event that the journal has, under the journal's number for it: uses id, task_id and body_… besides what
  * model_event_add does; project_id is what model_event_owner says of its hook. 1: stored, or its failed first attempt waits
  * again; 0: the key is there. */

@@ -25,6 +25,25 @@ int model_event_known(
 	return rc;
 }
 
+int model_event_keys(struct store_db *db, int64_t after, uint32_t limit, model_event_key_fn *fn,
+    void *ctx, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT id, hook_id, delivery_key FROM event WHERE id > $after ORDER BY id LIMIT "
+	    "$limit",
+	    e);
+	int rc, n = 0;
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$after", after);
+	store_bind_i64(q, "$limit", limit);
+	for (; (rc = store_step(q, e)) > 0; n++)
+		fn(ctx, store_col_i64(q, 0), store_col_i64(q, 1), store_col_text(q, 2));
+	store_reset(q);
+	return rc < 0 ? -1 : n;
+}
+
 static void bind(struct store_stmt *q, const struct model_event *ev)
 {
 	store_bind_i64(q, "$id", ev->id);

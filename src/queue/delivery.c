@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#define KEY_HEAD 8u
 #define META_HEAD 18u
 #define VERSION 1u
 enum { TRIGGERS = 1, ACTS = 2, PULL = 4, STRANGER = 8, FLAGS = 15 };
@@ -34,6 +33,14 @@ struct model_event delivery_event(const struct queue_delivery *d)
 	    .after = d->after};
 }
 
+struct str delivery_key(
+    int64_t hook_id, struct str key, char to[DELIVERY_KEY_HEAD + DELIVERY_KEY_MAX])
+{
+	put(to, DELIVERY_KEY_HEAD, (uint64_t)hook_id);
+	memcpy(to + DELIVERY_KEY_HEAD, key.p, key.n);
+	return (struct str){to, DELIVERY_KEY_HEAD + key.n};
+}
+
 int delivery_pack(
     const struct queue_delivery *d, struct arena *a, struct delivery_packed *ret, struct err *e)
 {
@@ -41,13 +48,13 @@ int delivery_pack(
 	size_t n = META_HEAD;
 	for (int i = 0; i < PARTS; i++)
 		n += 2 + parts[i].n;
-	char *to = n <= 4096 && d->key.n <= 256 ? arena_alloc(a, n + KEY_HEAD + d->key.n) : NULL;
+	char *to = n <= 4096 && d->key.n <= DELIVERY_KEY_MAX
+		       ? arena_alloc(a, n + DELIVERY_KEY_HEAD + d->key.n)
+		       : NULL;
 	if (!to)
 		return err_set(
 		    e, ERR_TOO_LARGE, "the delivery says more of itself than can be kept");
-	ret->key = (struct str){to, KEY_HEAD + d->key.n};
-	put(to, 8, (uint64_t)d->hook_id);
-	memcpy(to + KEY_HEAD, d->key.p, d->key.n);
+	ret->key = delivery_key(d->hook_id, d->key, to);
 	to += ret->key.n;
 	ret->meta = (struct str){to, n};
 	put(to, 1, VERSION);
@@ -80,12 +87,12 @@ int delivery_unpack(struct str key, struct str meta, struct queue_delivery *ret,
 {
 	*ret = (struct queue_delivery){0};
 	struct str *parts[PARTS] = {&ret->kind, &ret->ref, &ret->before, &ret->after};
-	bool ok = key.n > KEY_HEAD && meta.n >= META_HEAD && get(meta.p, 1) == VERSION &&
+	bool ok = key.n > DELIVERY_KEY_HEAD && meta.n >= META_HEAD && get(meta.p, 1) == VERSION &&
 		  (get(meta.p + 1, 1) & ~(uint64_t)FLAGS) == 0;
 	if (!ok)
 		return err_set(e, ERR_INVALID, "a record of the journal holds no delivery");
 	ret->hook_id = (int64_t)get(key.p, 8);
-	ret->key = (struct str){key.p + KEY_HEAD, key.n - KEY_HEAD};
+	ret->key = (struct str){key.p + DELIVERY_KEY_HEAD, key.n - DELIVERY_KEY_HEAD};
 	uint64_t flags = get(meta.p + 1, 1);
 	ret->triggers = flags & TRIGGERS;
 	ret->acts = flags & ACTS;

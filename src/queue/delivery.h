@@ -16,11 +16,16 @@
 #include "base/arena.h"
 #include "model/event.h"
 
+#define DELIVERY_KEY_HEAD 8u
+#define DELIVERY_KEY_MAX 256u /* bytes of a delivery's own key */
+
 struct delivery_packed {
 	struct str key, meta;
 };
 /* The event that it becomes, but for its id, outcome, task and body. Borrows the strings. */
 struct model_event delivery_event(const struct queue_delivery *d);
+/* The record's key of that delivery, in `to`. */
+struct str delivery_key(int64_t hook_id, struct str key, char to[DELIVERY_KEY_HEAD + DELIVERY_KEY_MAX]);
 /* In the arena. -1 (ERR_TOO_LARGE) when a part does not fit. */
 int delivery_pack(const struct queue_delivery *d, struct arena *a, struct delivery_packed *ret,
     struct err *e) WARN_UNUSED;

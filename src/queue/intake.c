@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "queue/delivery.h"
 #include "queue/drain.h"
+#include "queue/keys.h"
 
 #include <assert.h>
 #include <pthread.h>
@@ -19,8 +20,9 @@
 #define IDLE_US 20000	     /* nothing came for so long: draining need not stand back */
 #define PAUSE_FACTOR 2	     /* of a batch's own time, while something comes */
 #define PAUSE_LEAST_US 50000 /* the same: few large commits beside the journal's own syncs */
-#define BEHIND (2 * DRAIN_BATCH_MAX) /* so many may wait meanwhile: the journal has them in memory */
-#define RETRY_US 500000	     /* after a batch that could not be applied */
+#define BEHIND                                                                                     \
+	(2 * DRAIN_BATCH_MAX) /* so many may wait meanwhile: the journal has them in memory */
+#define RETRY_US 500000	      /* after a batch that could not be applied */
 #define KEEP_MS (90ll * 24 * 3600 * 1000)
 #define SWEEP_MS (3600ll * 1000)
 #define SWEEP_EVENTS 2000u
@@ -38,7 +40,10 @@ struct intake {
 	bool sweeping;		       /* under lock */
 	struct loop_timer *sweep_timer;
 	struct loop_turn *turn;
-	atomic_uint queued; /* and the journal not told yet */
+	atomic_uint queued;	  /* and the journal not told yet */
+	struct keys *keys;	  /* with `written` of the journal's thread */
+	uint64_t written;	  /* sequence of the last entry that was */
+	_Atomic uint64_t drained; /* of the last that is in the store */
 
 	pthread_mutex_t lock;
 	pthread_cond_t rested; /* a batch has ended */
@@ -74,6 +79,8 @@ static void entry_done(struct journal_entry *en, int rc, const struct err *e)
 {
 	struct intake_ask *ask =
 	    (struct intake_ask *)(void *)((char *)en - offsetof(struct intake_ask, entry));
+	if (rc == 0 && en->verdict != JOURNAL_REPEAT)
+		ask->in->written = en->sequence;
 	ask->got = (struct queue_accepted){.event_id = (int64_t)en->id,
 	    .task_id = en->other,
 	    .repeated = en->verdict == JOURNAL_REPEAT};
@@ -98,11 +105,19 @@ static int known_one(struct store_db *db, struct journal_entry *en, struct err *
 static int known(void *ctx, struct journal_entry *first, struct err *e)
 {
 	struct intake *in = ctx;
-	struct store_db *db = store_read_begin(in->o.store, clock_mono_ms() + LOOKUP_MS, e);
-	int rc = db ? 0 : -1;
-	for (struct journal_entry *en = first; en && rc == 0; en = en->next)
-		if (en->verdict == JOURNAL_NEW)
-			rc = known_one(db, en, e);
+	struct store_db *db = NULL;
+	size_t group = 0;
+	int rc = 0;
+	for (const struct journal_entry *en = first; en; en = en->next)
+		group++;
+	keys_go_on(in->keys, group, in->written, atomic_load(&in->drained));
+	for (struct journal_entry *en = first; en && rc == 0; en = en->next) {
+		if (en->verdict != JOURNAL_NEW || !keys_may_have(in->keys, en->key))
+			continue;
+		if (!db)
+			db = store_read_begin(in->o.store, clock_mono_ms() + LOOKUP_MS, e);
+		rc = db ? known_one(db, en, e) : -1;
+	}
 	store_read_end(in->o.store, db);
 	return rc;
 }
@@ -165,6 +180,7 @@ static void batch_applied(struct intake *in)
 	if (in->batch.n > 0) {
 		in->from = in->batch.records[in->batch.n - 1].next;
 		in->from_sequence = in->last_sequence;
+		atomic_store(&in->drained, in->last_sequence);
 	}
 	if (in->batch.applied < in->batch.n)
 		log_event(LOG_WARN, "intake", "not_stored",
@@ -331,6 +347,7 @@ static int journal_start(struct intake *in, struct err *e)
 	    .oldest = (uint32_t)m.oldest};
 	in->from = mark.next;
 	in->from_sequence = mark.sequence;
+	in->keys = keys_new(in->o.store); /* before the journal's thread runs */
 	in->journal = journal_open(&jo, &mark, (uint64_t)last, e);
 	if (!in->journal)
 		return -1;
@@ -372,6 +389,7 @@ void intake_close(struct intake *in)
 	pthread_mutex_unlock(&in->lock);
 	journal_close(in->journal);
 	journal_reader_free(in->reader);
+	keys_free(in->keys);
 	drain_fini(&in->batch);
 	pthread_cond_destroy(&in->rested);
 	pthread_mutex_destroy(&in->lock);

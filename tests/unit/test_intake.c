@@ -11,6 +11,7 @@
 #include "model/task.h"
 #include "queue/delivery.h"
 #include "queue/intake.h"
+#include "queue/keys.h"
 
 #include <fcntl.h>
 #include <semaphore.h>
@@ -394,6 +395,47 @@ static void test_kills(void **state)
 	intake_close(looking);
 }
 
+/* A filter of keys, asked as the journal's thread does: no is an answer only when it has all that is
+ * stored, and never one for what is. */
+static void test_which_keys_are_known(void **state)
+{
+	(void)state;
+	enum { STORED = 3000, NEW = 2000 };
+	char key[32], to[DELIVERY_KEY_HEAD + DELIVERY_KEY_MAX];
+	struct intake *in = open_intake(0);
+	send_all(in, 0, STORED, 1000);
+	intake_settle(in, clock_mono_ms() + 30000);
+	intake_close(in);
+	struct keys *k = keys_new(store);
+#define MAY(...)                                                                                   \
+	((void)snprintf(key, sizeof(key), __VA_ARGS__),                                            \
+	    keys_may_have(k, delivery_key(hook, str_c(key), to)))
+	keys_go_on(k, KEYS_BUSY - 1, 5, 5); /* not busy */
+	assert_true(MAY("new-0") && MAY("new-0"));
+	keys_go_on(k, KEYS_BUSY, 0, 0); /* nothing was written: an earlier life's may wait */
+	keys_go_on(k, KEYS_BUSY, 5, 4);
+	for (int i = 0; i < 5; i++)
+		keys_go_on(k, KEYS_BUSY, 9, 4); /* one may be on its way into the store */
+	assert_false(keys_ready(k));
+	assert_true(MAY("late"));
+	keys_go_on(k, 1, 9, 5);
+	assert_false(keys_ready(k)); /* a slice, and there are more */
+	assert_true(MAY("later"));
+	keys_go_on(k, 1, 9, 5);
+	assert_true(keys_ready(k));
+	for (int i = 0; i < STORED; i++)
+		assert_true(MAY("d-%d", i));
+	assert_true(MAY("late") && MAY("later"));
+	unsigned wrong = 0;
+	for (int i = 0; i < NEW; i++)
+		wrong += MAY("new-%d", i);
+	assert_in_range(wrong, 0, 3);
+	for (int i = 0; i < NEW; i++)
+		assert_true(MAY("new-%d", i));
+#undef MAY
+	keys_free(k);
+}
+
 static void test_packing(void **state)
 {
 	(void)state;
@@ -432,6 +474,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_packing),
 	    WITH(test_a_branch_is_one_task),
+	    WITH(test_which_keys_are_known),
 	    WITH(test_a_repeat_of_what_is_stored),
 	    WITH(test_a_batch_is_applied_once),
 	    WITH(test_a_hook_of_another_is_left_alone),
