@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PORT_WAIT_MS 8000 /* nginx of a killed helper needs a moment to go */
+#define PORT_WAIT_MS 8000 /* the server of a killed helper needs a moment to go */
 #define START_LIMIT_MS 10000
 #define RELOAD_LIMIT_MS 15000
 #define RELOAD_EVERY_MS 200
@@ -39,6 +39,7 @@ static struct edge the_edge = {.dir = -1,
     .site_certs = -1,
     .whole = -1,
     .whole_sites = -1,
+    .gate = {-1, -1},
     .maker_answer = -1};
 
 struct edge *edge_open(const struct edge_options *o)
@@ -47,6 +48,9 @@ struct edge *edge_open(const struct edge_options *o)
 	g->o = *o;
 	if (!g->o.nginx)
 		g->o.nginx = "/usr/sbin/nginx";
+	if (!g->o.apache)
+		g->o.apache = "/usr/sbin/apache2";
+	g->server = g->o.kind == EDGE_APACHE ? &edge_apache : &edge_nginx;
 	return g;
 }
 
@@ -76,13 +80,19 @@ bool edge_busy(const struct edge *g, const char *project, uint64_t before)
 	return false;
 }
 
+/* A test that reads certificates comes after they are made, another beside that. */
+static bool waits_for_self(const struct edge *g, enum edge_job_state state)
+{
+	return state == EDGE_JOB_TESTED || (state == EDGE_JOB_QUEUED && g->server->master_reads);
+}
+
 /* The oldest job in this state that no older job of its project holds up; -1 none. */
 static int oldest(const struct edge *g, enum edge_job_state state)
 {
 	int best = -1;
 	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
 		if (g->jobs[i].state == state &&
-		    (state != EDGE_JOB_TESTED || !g->jobs[i].needs_self) && !g->jobs[i].pair &&
+		    !(g->jobs[i].needs_self && waits_for_self(g, state)) && !g->jobs[i].pair &&
 		    (best < 0 || g->jobs[i].order < g->jobs[best].order) &&
 		    !edge_busy(g, g->jobs[i].project, g->jobs[i].order))
 			best = (int)i;
@@ -174,8 +184,9 @@ static void start_test(struct edge *g)
 		j->state = EDGE_JOB_TESTED;
 		return;
 	}
-	g->tester =
-	    edge_files_try(g, (unsigned)slot, &e) < 0 ? -1 : edge_nginx_spawn_test(g, j->sites, &e);
+	g->tester = edge_files_try(g, (unsigned)slot, &e) < 0
+			? -1
+			: g->server->test(g, j->sites ? EDGE_TEST_SITES : EDGE_TEST_ONE, &e);
 	if (g->tester < 0) {
 		g->tester = 0;
 		job_done(g, (unsigned)slot, &e);
@@ -183,28 +194,6 @@ static void start_test(struct edge *g)
 	}
 	g->tester_job = (unsigned)slot;
 	j->state = EDGE_JOB_TESTING;
-}
-
-static void test_ended(struct edge *g, int wait_status)
-{
-	unsigned slot = g->tester_job;
-	struct edge_job *j = &g->jobs[slot];
-	struct err e;
-	char said[400];
-	g->tester = 0;
-	if (j->state != EDGE_JOB_TESTING)
-		return;
-	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
-		j->state = EDGE_JOB_TESTED;
-		return;
-	}
-	if (!edge_files_complaint(g, true, said, sizeof(said)))
-		(void)snprintf(said, sizeof(said), "its test ended without a message");
-	if (j->sites)
-		err_set(&e, ERR_FAILED, "nginx refuses it: %s", said);
-	else
-		err_set(&e, ERR_FAILED, "nginx refused the vhost of '%s': %s", j->project, said);
-	job_done(g, slot, &e);
 }
 
 /* ---- reload ---- */
@@ -254,39 +243,24 @@ static void refuse_batch(struct edge *g, const struct err *e)
 	}
 }
 
-static void socket_name(char out[40], uint32_t generation)
-{
-	(void)snprintf(out, 40, "edge.%u.sock", generation);
-}
-
 static off_t log_end(const struct edge *g)
 {
 	struct stat st;
 	return fstatat(g->dir, "log/error.log", &st, 0) == 0 ? st.st_size : 0;
 }
 
-static void start_reload(struct edge *g, int64_t now_ms)
+static void end_reload(struct edge *g)
+{
+	g->reloading = false;
+	g->server->forget_old(g);
+}
+
+static void tell_master(struct edge *g, int64_t now_ms)
 {
 	struct err e;
-	char active[40];
-	if (now_ms < g->reload_at || oldest(g, EDGE_JOB_TESTED) < 0 || !install_batch(g))
-		return;
-	g->log_offset = log_end(g);
-	socket_name(active, g->active);
-	(void)unlinkat(g->dir, "edge.old.sock", 0);
-	/* the master removes the old socket's name; by a second one the old workers can still be
-	 * asked */
-	int rc = linkat(g->dir, active, g->dir, "edge.old.sock", 0);
-	if (rc < 0 && errno == ENOENT)
-		rc = 0;
-	else if (rc < 0)
-		err_sys(&e, ERR_IO, errno, "could not keep sight of the workers before");
-	if (rc == 0)
-		rc = edge_files_generation(g, &e);
-	if (rc == 0 && kill(g->master, SIGHUP) < 0)
-		rc = err_sys(&e, ERR_INTERNAL, errno, "could not signal nginx");
-	if (rc < 0) {
-		err_prefix(&e, "could not reload the edge");
+	if (kill(g->master, g->server->reload) < 0) {
+		err_sys(&e, ERR_INTERNAL, errno, "could not signal %s", g->server->name);
+		end_reload(g);
 		refuse_batch(g, &e);
 		return;
 	}
@@ -295,19 +269,62 @@ static void start_reload(struct edge *g, int64_t now_ms)
 	g->reload_deadline = now_ms + edge_files_patience_ms(g, RELOAD_LIMIT_MS);
 }
 
-static void end_reload(struct edge *g)
+static bool may_reload(const struct edge *g)
 {
-	g->reloading = false;
-	(void)unlinkat(g->dir, "edge.old.sock", 0);
+	return !g->reloading && !(g->server->tests_all && g->tester > 0);
+}
+
+static void start_reload(struct edge *g, int64_t now_ms)
+{
+	struct err e;
+	if (!may_reload(g) || now_ms < g->reload_at || oldest(g, EDGE_JOB_TESTED) < 0 ||
+	    !install_batch(g))
+		return;
+	g->log_offset = log_end(g);
+	int rc = g->server->keep_old(g, &e) < 0 ? -1 : edge_files_generation(g, &e);
+	if (rc == 0 && g->server->tests_all) {
+		g->tester = g->server->test(g, EDGE_TEST_ALL, &e);
+		rc = g->tester < 0 ? -1 : 0;
+		g->tester = rc < 0 ? 0 : g->tester;
+		g->testing_all = rc == 0;
+	}
+	if (rc < 0) {
+		err_prefix(&e, "could not reload the edge");
+		end_reload(g);
+		refuse_batch(g, &e);
+	} else if (!g->testing_all) {
+		tell_master(g, now_ms);
+	}
+}
+
+/* Of a master that would not outlive a configuration that it cannot read. */
+static void all_tested(struct edge *g, int wait_status)
+{
+	struct err e;
+	char said[400];
+	g->tester = 0;
+	g->testing_all = false;
+	if (g->phase != EDGE_UP)
+		return; /* its start reads what is installed */
+	bool fits = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+	if (fits) {
+		tell_master(g, clock_mono_ms());
+		return;
+	}
+	if (!edge_files_complaint(g, true, said, sizeof(said)))
+		(void)snprintf(said, sizeof(said), "its test ended without a message");
+	err_set(&e, ERR_FAILED, "%s refused to reload: %s", g->server->name, said);
+	g->server->drop_new(g);
+	end_reload(g);
+	refuse_batch(g, &e);
 }
 
 static void poll_reload(struct edge *g, int64_t now_ms)
 {
 	struct err e;
-	char said[400], fresh[40];
-	socket_name(fresh, g->generation);
-	bool is_new = edge_nginx_answers(g, fresh);
-	if (is_new && (!edge_nginx_answers(g, "edge.old.sock") || now_ms >= g->reload_deadline)) {
+	char said[400];
+	bool is_new = g->server->is_new(g);
+	if (is_new && (!g->server->is_old(g) || now_ms >= g->reload_deadline)) {
 		g->active = g->generation;
 		end_reload(g);
 		finish_batch(g, NULL);
@@ -319,10 +336,37 @@ static void poll_reload(struct edge *g, int64_t now_ms)
 	if (!refused)
 		(void)snprintf(said, sizeof(said), "it did not take effect in %lld s",
 		    (long long)(edge_files_patience_ms(g, RELOAD_LIMIT_MS) / 1000));
-	err_set(&e, ERR_FAILED, "nginx refused to reload: %s", said);
+	err_set(&e, ERR_FAILED, "%s refused to reload: %s", g->server->name, said);
+	g->server->drop_new(g);
 	end_reload(g);
-	(void)unlinkat(g->dir, fresh, 0);
 	refuse_batch(g, &e);
+}
+
+static void test_ended(struct edge *g, int wait_status)
+{
+	if (g->testing_all) {
+		all_tested(g, wait_status);
+		return;
+	}
+	unsigned slot = g->tester_job;
+	struct edge_job *j = &g->jobs[slot];
+	struct err e;
+	char said[400];
+	g->tester = 0;
+	if (j->state != EDGE_JOB_TESTING)
+		return;
+	if (WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0) {
+		j->state = EDGE_JOB_TESTED;
+		return;
+	}
+	if (!edge_files_complaint(g, true, said, sizeof(said)))
+		(void)snprintf(said, sizeof(said), "its test ended without a message");
+	if (j->sites)
+		err_set(&e, ERR_FAILED, "nginx refuses it: %s", said);
+	else
+		err_set(&e, ERR_FAILED, "%s refused the vhost of '%s': %s", g->server->name,
+		    j->project, said);
+	job_done(g, slot, &e);
 }
 
 /* ---- the master ---- */
@@ -363,13 +407,13 @@ static void start_failed(struct edge *g, const struct err *e, int64_t now_ms)
 static void try_port(struct edge *g, int64_t now_ms)
 {
 	struct err e;
-	if (edge_nginx_port_free(g, &e) < 0) {
+	if (edge_port_free(g, &e) < 0) {
 		if (now_ms >= g->phase_deadline || e.code != ERR_CONFLICT)
 			start_failed(g, &e, now_ms);
 		return;
 	}
 	g->log_offset = log_end(g);
-	pid_t pid = edge_files_prepare(g, &e) < 0 ? -1 : edge_nginx_spawn_master(g, &e);
+	pid_t pid = edge_files_prepare(g, &e) < 0 ? -1 : g->server->start(g, &e);
 	if (pid < 0) {
 		start_failed(g, &e, now_ms);
 		return;
@@ -381,9 +425,7 @@ static void try_port(struct edge *g, int64_t now_ms)
 
 static void poll_start(struct edge *g, int64_t now_ms)
 {
-	char fresh[40];
-	socket_name(fresh, g->generation);
-	if (edge_nginx_answers(g, fresh)) {
+	if (g->server->is_new(g)) {
 		g->phase = EDGE_UP;
 		g->active = g->generation;
 		g->up_since = now_ms;
@@ -401,10 +443,8 @@ int edge_start(struct edge *g, uint64_t seq, struct err *e)
 		return 0;
 	if (g->waiter_count == EDGE_WAITERS_MAX)
 		return err_set(e, ERR_UNAVAILABLE, "too many wait for the edge to start already");
-	if (access(g->o.nginx, X_OK) < 0) {
-		err_set(e, ERR_UNAVAILABLE, "could not find nginx at '%s'", g->o.nginx);
-		return err_hint(e, "apt install nginx-light");
-	}
+	if (edge_program_check(g, e) < 0)
+		return -1;
 	if (g->phase == EDGE_STOPPING)
 		return err_set(e, ERR_UNAVAILABLE, "the edge is being stopped");
 	/* bad settings are told at once, not when the port turns out to be free */
@@ -423,16 +463,21 @@ static void master_ended(struct edge *g, pid_t pid, int64_t now_ms)
 	struct err e;
 	char said[400];
 	enum edge_phase was = g->phase;
-	/* workers of a killed master would go on holding the port: they finish what they serve and
-	 * go */
-	(void)kill(-pid, SIGQUIT);
+	/* workers of a killed master would go on holding the port */
+	(void)kill(-pid, g->server->orphans);
 	g->master = 0;
-	if (g->reloading)
+	bool reloading = g->reloading && g->server->tests_all;
+	if (g->reloading || g->testing_all)
 		end_reload(g);
 	if (was == EDGE_STOPPING) {
 		g->phase = EDGE_DOWN;
 		edge_files_clean_sockets(g);
 		return;
+	}
+	if (reloading && edge_files_complaint(g, false, said, sizeof(said))) {
+		/* what its test could not see: as it was before, at once */
+		err_set(&e, ERR_FAILED, "%s refused to reload: %s", g->server->name, said);
+		refuse_batch(g, &e);
 	}
 	if (was == EDGE_UP) {
 		if (now_ms - g->up_since > STEADY_MS)
@@ -442,7 +487,7 @@ static void master_ended(struct edge *g, pid_t pid, int64_t now_ms)
 	}
 	if (!edge_files_complaint(g, false, said, sizeof(said)))
 		(void)snprintf(said, sizeof(said), "it ended at once without a message");
-	err_set(&e, ERR_FAILED, "nginx did not start: %s", said);
+	err_set(&e, ERR_FAILED, "%s did not start: %s", g->server->name, said);
 	refuse_batch(g, &e);
 	if (edge_files_set_aside(g, said) || edge_sites_set_aside(g, said)) {
 		g->phase = EDGE_PORT;
@@ -481,7 +526,7 @@ void edge_stop(struct edge *g, bool graceful)
 	g->phase_deadline = clock_mono_ms() + STOP_LIMIT_MS;
 	g->active = 0;
 	if (g->master > 0)
-		(void)kill(g->master, graceful ? SIGQUIT : SIGTERM);
+		(void)kill(g->master, graceful ? g->server->quit : SIGTERM);
 	err_set(&e, ERR_CANCELLED, "the edge was stopped");
 	answer_waiters(g, &e);
 	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)
@@ -497,12 +542,11 @@ bool edge_running(const struct edge *g)
 static void tick_up(struct edge *g, int64_t now_ms)
 {
 	start_making(g);
-	start_test(g);
 	if (g->reloading)
 		poll_reload(g, now_ms);
-	if (!g->reloading)
-		start_reload(g, now_ms);
-	if (!g->reloading && now_ms >= g->rotate_at) {
+	start_reload(g, now_ms); /* before a test that would hold its own up */
+	start_test(g);
+	if (may_reload(g) && now_ms >= g->rotate_at) {
 		edge_files_rotate(g);
 		g->rotate_at = now_ms + ROTATE_EVERY_MS;
 	}
@@ -551,7 +595,7 @@ int64_t edge_tick(struct edge *g, int64_t now_ms)
 	case EDGE_UP:
 		if (g->reloading || (oldest(g, EDGE_JOB_QUEUED) >= 0 && g->tester == 0))
 			return now_ms + POLL_MS;
-		if (oldest(g, EDGE_JOB_TESTED) >= 0)
+		if (may_reload(g) && oldest(g, EDGE_JOB_TESTED) >= 0)
 			return g->reload_at > now_ms ? g->reload_at : now_ms;
 		return g->rotate_at;
 	case EDGE_DOWN:

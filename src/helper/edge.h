@@ -1,17 +1,19 @@
-/* The helper's own web server in embedded mode: its directory, its configuration, its master process. Nothing here
+/* The helper's own web server, nginx or Apache: its directory, its configuration, its master process. Nothing here
  * blocks: a call answers at once (0 already so, -1 refused) or says "pending" (1), and `done` follows from edge_tick or
  * edge_reaped with the same seq. One instance per process; no allocation. All calls from the helper's one thread.
  *
  * What is kept below edge_dir (0755, the helper's; root's when root):
- *   nginx.conf common.conf server.conf generation.conf   rendered at start and at each reload
+ *   nginx.conf common.conf server.conf generation.conf   rendered at start and at each reload (Apache: apache.conf …)
  *   plain.conf secure.conf   one listener alone, with HTTPS
  *   certs/self/  02750 root:web group   _ HOST NAME.localhost  0640  key and chain, which sign themselves; made by slipway-cert
  *   certs/  0711  NAME.pem  0600  an installed key and chain (edge_vhost.c)
- *   vhosts/NAME.conf    installed      undo/NAME.conf  what it replaced, until its reload has taken effect
+ *   vhosts/NAME.conf    installed (Apache: apache/NAME.conf; what the other server had is forgotten)
+ *                         undo/NAME.conf  what it replaced, until its reload has taken effect
  *   sites/NAME/ staged/ whole/ certbot/ certs/sites/   of nginx-site projects (edge_sites.c)
  *   test/               the skeleton in which a vhost is tested alone     pages/  plain pages
- *   log/  0751 root  access.log error.log  0640 web user:log_gid (at 64 MB renamed to .1)     tmp/
+ *   log/  0751 root  access.log error.log  0640 web user:log_gid (Apache: root:log_gid; at 64 MB renamed to .1)     tmp/
  *   edge.G.sock         only generation G's configuration listens on it: a reload has taken effect when the old one refuses
+ *                       (Apache, which listens on no such socket: a port of 127.0.0.1, which is kept from others meanwhile)
  * In run_dir: `p` -> projects_dir, so that socket paths stay below 108 bytes; and, when not root and edge_dir is long or not
  * plain, `e` -> edge_dir. Nothing else: run_dir is the daemon's, and nginx's master, which is root, must find neither its
  * configuration nor its sockets (which it chmods by name) where the daemon could put a link. For the same reason edge_dir
@@ -32,8 +34,12 @@ struct edge;
  * never from inside the call that returned 1. */
 typedef void edge_done_fn(void *ctx, uint64_t seq, const struct err *e);
 
+enum edge_kind { EDGE_NGINX, EDGE_APACHE, EDGE_KIND_COUNT };
+
 struct edge_options { /* strings are borrowed for the life of the process */
+	enum edge_kind kind;
 	const char *nginx;	  /* NULL: /usr/sbin/nginx */
+	const char *apache;	  /* NULL: /usr/sbin/apache2 */
 	const char *edge_dir, *run_dir, *projects_dir; /* absolute; run_dir at most 40 bytes of [A-Za-z0-9._/-] */
 	const char *address;	  /* "127.0.0.1" or "0.0.0.0"; IPv6 is added where the machine has it */
 	uint16_t http_port, https_port; /* https_port 0: no HTTPS */
@@ -54,9 +60,9 @@ struct edge_options { /* strings are borrowed for the life of the process */
 struct edge *edge_open(const struct edge_options *o);
 
 /* PRIV_EDGE_CHECK: 0 it runs; 1 it is being started, and `done` comes when it answers, or with ERR_CONFLICT when the port
- * (or https's) stays taken for 8 s, or ERR_FAILED with what nginx said; -1: nginx is not installed (ERR_UNAVAILABLE, hint), a path
+ * (or https's) stays taken for 8 s, or ERR_FAILED with what the server said; -1: it is not installed (ERR_UNAVAILABLE, hint), a path
  * or setting cannot be used (ERR_SETTINGS), or the directory cannot be made. Once it ran it is started again, with a
- * growing pause, whenever it ends by itself. A vhost that keeps nginx from starting is set aside. */
+ * growing pause, whenever it ends by itself. A vhost that keeps it from starting is set aside. */
 int edge_start(struct edge *g, uint64_t seq, struct err *e) WARN_UNUSED;
 
 /* PRIV_VHOST_SET: 0 it is already so; 1 pending: given a certificate that signs itself for its domains (with HTTPS, and
@@ -93,6 +99,6 @@ bool edge_sites_wait(const struct edge *g, const char *project);
 int64_t edge_tick(struct edge *g, int64_t now_ms);
 /* A child of the helper was reaped: true when it was one of the edge's. */
 bool edge_reaped(struct edge *g, pid_t pid, int wait_status);
-/* Ends nginx: gracefully (open requests complete) or at once. It has ended when edge_running says false. */
+/* Ends the server: gracefully (open requests complete) or at once. It has ended when edge_running says false. */
 void edge_stop(struct edge *g, bool graceful);
 bool edge_running(const struct edge *g);

@@ -245,8 +245,9 @@ int edge_cert_prepare(struct edge *g, struct err *e)
 	if (!g->o.cert || access(g->o.cert, X_OK) < 0)
 		return err_set(e, ERR_SETTINGS, "could not find slipway-cert at '%s'",
 		    g->o.cert ? g->o.cert : "");
-	/* Strictly, who asks for an unknown name gets no certificate, and the handshake ends. */
-	if (g->o.preset == RENDER_PRESET_STRICT)
+	/* Strictly, who asks for an unknown name gets no certificate, and the handshake ends. Apache
+	 * cannot do that: it has one for the server that answers 404. */
+	if (g->o.preset == RENDER_PRESET_STRICT && !g->server->master_reads)
 		(void)unlinkat(g->self, "_", 0);
 	else if (edge_cert_make_self(g->o.cert, g->self, "_", STR("default.invalid"), e) < 0)
 		return -1;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define VHOST_MS 10 /* nginx reads one in 0.2 ms, when nobody else wants the processor */
+#define VHOST_MS 10 /* one is read in 0.2 ms, when nobody else wants the processor */
 #define CONF_NAME_SIZE (NAME_PROJECT_MAX + sizeof(".conf"))
 
 static void conf_name(char out[CONF_NAME_SIZE], const char *project)
@@ -61,10 +61,8 @@ static int write_pages(int dir, struct err *e)
 	return 0;
 }
 
-typedef long render_fn(const struct render_edge *v, char *out, size_t size, struct err *e);
-
 static int write_rendered(
-    struct edge *g, int dir, const char *name, render_fn *render, struct err *e)
+    struct edge *g, int dir, const char *name, edge_render_fn *render, struct err *e)
 {
 	static char text[RENDER_MAIN_TEXT_MAX];
 	long n = render(&g->fields, text, sizeof(text), e);
@@ -73,9 +71,8 @@ static int write_rendered(
 
 int edge_files_generation(struct edge *g, struct err *e)
 {
-	char text[512];
-	long n = render_nginx_generation(&g->fields, ++g->generation, text, sizeof(text), e);
-	return n < 0 ? -1 : fs_write_atomic(g->dir, "generation.conf", text, (size_t)n, 0644, e);
+	g->generation++;
+	return g->server->write_generation(g, e);
 }
 
 void edge_files_clean_sockets(struct edge *g)
@@ -92,15 +89,16 @@ void edge_files_clean_sockets(struct edge *g)
 static const char *const log_names[] = {"log/access.log", "log/error.log"};
 #define LOG_COUNT (sizeof(log_names) / sizeof(*log_names))
 
-/* The folder is the helper's: a taken-over worker must not put a link where root's nginx opens a
- * log. The files are made here, the worker's to append to and the daemon's to read, and nobody
- * else's. */
+/* The folder is the helper's: a taken-over worker must not put a link where root's master opens a
+ * log. The files are made here, nginx's worker's to append to (Apache's get them from the master),
+ * the daemon's to read, and nobody else's. */
 static int make_log(struct edge *g, const char *name, struct err *e)
 {
 	CLEANUP_FD int fd =
 	    openat(g->dir, name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0640);
+	uid_t owner = g->server->master_reads ? 0 : g->o.web_uid;
 	if (fd < 0 || fchmod(fd, 0640) < 0 ||
-	    (g->o.web_user && fchown(fd, g->o.web_uid, g->o.log_gid) < 0))
+	    (g->o.web_user && fchown(fd, owner, g->o.log_gid) < 0))
 		return err_sys(e, ERR_IO, errno, "could not make '%s' of the edge", name);
 	return 0;
 }
@@ -150,18 +148,42 @@ static int check_ownership(const struct edge *g, struct err *e)
 	return err_set(e, ERR_SETTINGS, "edge directory lies too deep");
 }
 
-/* What nginx's workers read when somebody comes is theirs to read; installed keys are not. New
- * files in self/ take its group. */
+/* What nginx's workers read when somebody comes is theirs to read; installed keys are not, and none
+ * is Apache's workers'. New files in self/ take its group. The test of a vhost that names one finds
+ * it by a link. */
 static int make_cert_dirs(struct edge *g, struct err *e)
 {
+	mode_t mode = g->server->master_reads ? 02700 : 02750;
 	g->certs = fs_dir(g->dir, "certs", 0711, e);
 	g->self = g->certs < 0 ? -1 : fs_dir(g->certs, "self", 02750, e);
 	g->test_certs = g->self < 0 ? -1 : fs_dir(g->test, "certs", 0700, e);
 	if (g->test_certs < 0)
 		return -1;
-	if ((g->o.web_user && fchown(g->self, 0, g->o.web_gid) < 0) || fchmod(g->self, 02750) < 0)
+	if ((g->o.web_user && fchown(g->self, 0, g->o.web_gid) < 0) || fchmod(g->self, mode) < 0)
 		return err_sys(e, ERR_IO, errno, "could not give the edge's certificates away");
-	return 0;
+	return fs_link_swap(g->test_certs, "self", "../../certs/self", e);
+}
+
+static void forget_leftovers(int dir)
+{
+	struct dir d CLEANUP_DIR;
+	dir_open(&d, dir);
+	for (const struct dirent64 *at; (at = dir_next(&d));)
+		if (at->d_type == DT_REG)
+			(void)unlinkat(dir, at->d_name, 0);
+}
+
+/* Vhosts of the server that was chosen before: this one cannot read them, and the daemon names each
+ * project's again. */
+static void forget_others(struct edge *g)
+{
+	const struct edge_server *other = g->server == &edge_nginx ? &edge_apache : &edge_nginx;
+	CLEANUP_FD int dir =
+	    openat(g->dir, other->vhosts, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return;
+	forget_leftovers(dir);
+	(void)unlinkat(g->dir, other->vhosts, AT_REMOVEDIR);
 }
 
 static int make_dirs(struct edge *g, struct err *e)
@@ -177,7 +199,8 @@ static int make_dirs(struct edge *g, struct err *e)
 		return -1;
 	if (fchmod(g->dir, 0755) < 0)
 		return err_sys(e, ERR_IO, errno, "could not set the mode of the edge's directory");
-	g->vhosts = fs_dir(g->dir, "vhosts", 0755, e);
+	forget_others(g);
+	g->vhosts = fs_dir(g->dir, g->server->vhosts, 0755, e);
 	g->undo = g->vhosts < 0 ? -1 : fs_dir(g->dir, "undo", 0755, e);
 	g->test = g->undo < 0 ? -1 : fs_dir(g->dir, "test", 0755, e);
 	if (g->test < 0)
@@ -244,22 +267,13 @@ static void make_fields(struct edge *g)
 	    .https_port = g->o.https_port,
 	    .preset = g->o.preset,
 	    .address = g->o.address,
-	    .ipv6 = edge_nginx_has_ipv6(),
+	    .ipv6 = edge_has_ipv6(),
 	    .user = g->o.web_user,
 	    .workers = workers,
 	    .trusted_proxies = g->o.trusted_proxies ? g->o.trusted_proxies : "",
 	    .platform_host = g->o.platform_host ? g->o.platform_host : "slipway.localhost",
 	    .api_socket = g->api_socket,
 	};
-}
-
-static void forget_leftovers(int dir)
-{
-	struct dir d CLEANUP_DIR;
-	dir_open(&d, dir);
-	for (const struct dirent64 *at; (at = dir_next(&d));)
-		if (at->d_type == DT_REG)
-			(void)unlinkat(dir, at->d_name, 0);
 }
 
 int edge_files_prepare(struct edge *g, struct err *e)
@@ -283,24 +297,11 @@ int edge_files_prepare(struct edge *g, struct err *e)
 	}
 	if (edge_cert_prepare(g, e) < 0)
 		return -1;
-	const struct {
-		int dir;
-		const char *name;
-		render_fn *render;
-	} files[] = {{g->dir, "nginx.conf", render_nginx_main},
-	    {g->dir, "common.conf", render_nginx_common},
-	    {g->dir, "server.conf", render_nginx_server},
-	    {g->dir, "plain.conf", render_nginx_plain},
-	    {g->dir, "secure.conf", render_nginx_secure},
-	    {g->dir, "pages.conf", render_nginx_pages},
-	    {g->dir, "challenge.conf", render_nginx_challenge},
-	    {g->whole, "nginx.conf", render_nginx_whole},
-	    {g->test, "nginx.conf", render_nginx_skeleton},
-	    {g->test, "server.conf", render_nginx_skeleton_server},
-	    {g->test, "plain.conf", render_nginx_skeleton_server},
-	    {g->test, "secure.conf", render_nginx_skeleton_server}};
-	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
-		if (write_rendered(g, files[i].dir, files[i].name, files[i].render, e) < 0)
+	const int dirs[] = {
+	    [EDGE_IN_TOP] = g->dir, [EDGE_IN_TEST] = g->test, [EDGE_IN_WHOLE] = g->whole};
+	for (const struct edge_file *f = g->server->files;
+	     f < g->server->files + EDGE_FILES_MAX && f->name; f++)
+		if (write_rendered(g, dirs[f->where], f->name, f->render, e) < 0)
 			return -1;
 	edge_files_clean_sockets(g);
 	/* A master that is still ending removes its own socket's name; so no two masters of one
@@ -442,10 +443,10 @@ void edge_files_settle(struct edge *g, unsigned slot)
 
 bool edge_files_set_aside(struct edge *g, const char *line)
 {
-	const char *at = strstr(line, "/vhosts/"), *cert = strstr(line, "/certs/");
-	struct str name = str_c(at     ? at + strlen("/vhosts/")
-				: cert ? cert + strlen("/certs/")
-				       : "");
+	char vhosts[24];
+	(void)snprintf(vhosts, sizeof(vhosts), "/%s/", g->server->vhosts);
+	const char *at = strstr(line, vhosts), *cert = strstr(line, "/certs/");
+	struct str name = str_c(at ? at + strlen(vhosts) : cert ? cert + strlen("/certs/") : "");
 	size_t end = str_find(name, '.', 0);
 	struct err ignored;
 	char conf[CONF_NAME_SIZE], project[NAME_PROJECT_MAX + 1];
@@ -470,24 +471,7 @@ void edge_files_rotate(struct edge *g)
 		moved = make_log(g, log_names[i], &ignored) == 0 || moved;
 	}
 	if (moved)
-		(void)kill(g->master, SIGUSR1);
-}
-
-/* "… [emerg] 12#12: unknown directive …" -> "unknown directive …" */
-static struct str complaint_text(struct str line)
-{
-	size_t at = 0;
-	while (at < line.n && !str_starts(str_from(line, at), STR("[emerg]")))
-		at++;
-	struct str text = str_trim(str_from(line, at + strlen("[emerg]")));
-	size_t colon = str_find(text, ':', 0);
-	size_t digits = 0;
-	while (digits < text.n &&
-	       ((text.p[digits] >= '0' && text.p[digits] <= '9') || text.p[digits] == '#'))
-		digits++;
-	return colon != SIZE_MAX && colon > 0 && digits == colon
-		   ? str_trim(str_from(text, colon + 1))
-		   : text;
+		(void)kill(g->master, g->server->reopen);
 }
 
 bool edge_files_complaint(struct edge *g, bool tester, char *out, size_t size)
@@ -496,12 +480,5 @@ bool edge_files_complaint(struct edge *g, bool tester, char *out, size_t size)
 	CLEANUP_FD int fd = openat(tester ? g->test : g->dir, tester ? "output" : "log/error.log",
 	    O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text), tester ? 0 : g->log_offset);
-	struct str rest = {text, n < 0 ? 0 : (size_t)n}, line;
-	while (rest.n > 0 && str_next(&rest, '\n', &line)) {
-		if (!str_contains(line, STR("[emerg]")))
-			continue;
-		log_escape(complaint_text(line), out, size);
-		return true;
-	}
-	return false;
+	return g->server->complaint((struct str){text, n < 0 ? 0 : (size_t)n}, out, size);
 }

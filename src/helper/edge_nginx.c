@@ -1,139 +1,24 @@
-/* nginx as a process: found, started, tested, probed. */
+/* nginx. Its master keeps the old configuration when it cannot read the new one. A generation is a
+ * socket in the edge's directory: the master takes the old one's name away, so a second name is kept
+ * by which the old workers can still be asked. */
 #include "helper/edge_state.h"
 
 #include "base/fs.h"
+#include "base/log.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL};
-
-bool edge_nginx_has_ipv6(void)
+static void socket_name(char out[40], uint32_t generation)
 {
-	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-	CLEANUP_FD int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	return fd >= 0 && bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
+	(void)snprintf(out, 40, "edge.%u.sock", generation);
 }
 
-static int port_free(const struct edge *g, uint16_t port, struct err *e)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons(port)};
-	int on = 1;
-	if (inet_pton(AF_INET, g->o.address, &a.sin_addr) != 1)
-		return err_set(e, ERR_SETTINGS, "the edge's address is not an IPv4 address");
-	CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make a socket");
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 1) == 0)
-		return 0;
-	int sys = errno;
-	if (sys == EADDRINUSE) {
-		err_set(e, ERR_CONFLICT, "could not listen on %s:%u: another program already does",
-		    g->o.address, port);
-		return err_hint(
-		    e, "choose another port for the edge, or end that program (ss -ltnp shows it)");
-	}
-	err_sys(e, ERR_SETTINGS, sys, "could not listen on %s:%u", g->o.address, port);
-	return sys == EACCES ? err_hint(e, "ports below 1024 need root; choose a higher one") : -1;
-}
-
-int edge_nginx_port_free(const struct edge *g, struct err *e)
-{
-	return port_free(g, g->o.http_port, e) < 0 ? -1
-	       : g->o.https_port == 0		   ? 0
-						   : port_free(g, g->o.https_port, e);
-}
-
-/* Everything between fork and exec is async-signal-safe. */
-static void become(const char *const argv[], int out, pid_t parent)
-{
-	struct sigaction normal = {.sa_handler = SIG_DFL};
-	sigset_t none;
-	sigemptyset(&none);
-	for (int s = 1; s < NSIG; s++)
-		(void)sigaction(s, &normal, NULL);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)setpgid(0, 0); /* a Ctrl-C at the keeper's terminal is the keeper's to handle */
-	(void)umask(022);
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a killed keeper leaves nobody on the port */
-	if (getppid() != parent)
-		_exit(127);
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
-	    close_range(3, ~0u, 0) < 0)
-		_exit(127);
-	execve(argv[0], (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)environment);
-	_exit(127);
-}
-
-static pid_t spawn(struct edge *g, const char *const argv[], int out, struct err *e)
-{
-	if (access(g->o.nginx, X_OK) < 0) {
-		err_set(e, ERR_UNAVAILABLE, "could not find nginx at '%s'", g->o.nginx);
-		return err_hint(e, "apt install nginx-light");
-	}
-	pid_t parent = getpid(), pid = fork();
-	if (pid == 0)
-		become(argv, out, parent);
-	if (pid < 0)
-		return err_sys(e, ERR_UNAVAILABLE, errno, "could not start nginx");
-	(void)setpgid(pid, pid);
-	return pid;
-}
-
-static int join(char *out, size_t size, const char *a, const char *b)
-{
-	size_t n = strlen(a), m = strlen(b);
-	if (n + m >= size)
-		return -1;
-	memcpy(out, a, n);
-	memcpy(out + n, b, m + 1);
-	return 0;
-}
-
-pid_t edge_nginx_spawn_master(struct edge *g, struct err *e)
-{
-	char conf[320], log[320];
-	if (join(conf, sizeof(conf), g->roots.edge, "/nginx.conf") < 0 ||
-	    join(log, sizeof(log), g->roots.edge, "/log/error.log") < 0)
-		return err_set(e, ERR_SETTINGS, "edge directory is too long");
-	CLEANUP_FD int out =
-	    openat(g->dir, "log/error.log", O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-	if (out < 0)
-		return err_sys(e, ERR_IO, errno, "could not open the edge's error log");
-	return spawn(g,
-	    (const char *const[]){g->o.nginx, "-e", log, "-p", g->roots.edge, "-c", conf, NULL},
-	    out, e);
-}
-
-pid_t edge_nginx_spawn_test(struct edge *g, bool whole, struct err *e)
-{
-	char conf[320], prefix[320];
-	if (join(conf, sizeof(conf), g->roots.edge,
-		whole ? "/whole/nginx.conf" : "/test/nginx.conf") < 0 ||
-	    join(prefix, sizeof(prefix), g->roots.edge, whole ? "/whole" : "/test") < 0)
-		return err_set(e, ERR_SETTINGS, "edge directory is too long");
-	(void)unlinkat(g->test, "test.sock", 0);
-	CLEANUP_FD int out =
-	    openat(g->test, "output", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (out < 0)
-		return err_sys(e, ERR_IO, errno, "could not write below the edge's test directory");
-	return spawn(g,
-	    (const char *const[]){
-		g->o.nginx, "-q", "-t", "-e", "stderr", "-p", prefix, "-c", conf, NULL},
-	    out, e);
-}
-
-bool edge_nginx_answers(struct edge *g, const char *socket_name)
+static bool answers(struct edge *g, const char *socket_name)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/%s", g->roots.edge, socket_name);
@@ -144,3 +29,131 @@ bool edge_nginx_answers(struct edge *g, const char *socket_name)
 	return fd >= 0 &&
 	       (connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 || errno == EAGAIN);
 }
+
+static int write_generation(struct edge *g, struct err *e)
+{
+	char text[512];
+	long n = render_nginx_generation(&g->fields, g->generation, text, sizeof(text), e);
+	return n < 0 ? -1 : fs_write_atomic(g->dir, "generation.conf", text, (size_t)n, 0644, e);
+}
+
+static int keep_old(struct edge *g, struct err *e)
+{
+	char active[40];
+	socket_name(active, g->active);
+	(void)unlinkat(g->dir, "edge.old.sock", 0);
+	if (linkat(g->dir, active, g->dir, "edge.old.sock", 0) == 0 || errno == ENOENT)
+		return 0;
+	return err_sys(e, ERR_IO, errno, "could not keep sight of the workers before");
+}
+
+static void forget_old(struct edge *g)
+{
+	(void)unlinkat(g->dir, "edge.old.sock", 0);
+}
+
+static bool is_new(struct edge *g)
+{
+	char fresh[40];
+	socket_name(fresh, g->generation);
+	return answers(g, fresh);
+}
+
+static bool is_old(struct edge *g)
+{
+	return answers(g, "edge.old.sock");
+}
+
+static void drop_new(struct edge *g)
+{
+	char fresh[40];
+	socket_name(fresh, g->generation);
+	(void)unlinkat(g->dir, fresh, 0);
+}
+
+static pid_t start(struct edge *g, struct err *e)
+{
+	char conf[320], log[320];
+	if (edge_join(conf, sizeof(conf), g->roots.edge, "/nginx.conf") < 0 ||
+	    edge_join(log, sizeof(log), g->roots.edge, "/log/error.log") < 0)
+		return err_set(e, ERR_SETTINGS, "edge directory is too long");
+	CLEANUP_FD int out = edge_log_open(g, e);
+	const char *const argv[] = {
+	    edge_program(g), "-e", log, "-p", g->roots.edge, "-c", conf, NULL};
+	return out < 0 ? -1 : edge_spawn(g, argv, out, e);
+}
+
+static pid_t test(struct edge *g, enum edge_test what, struct err *e)
+{
+	static const char *const below[] = {
+	    [EDGE_TEST_ONE] = "/test", [EDGE_TEST_SITES] = "/whole", [EDGE_TEST_ALL] = ""};
+	char conf[320], prefix[320];
+	if (edge_join(conf, sizeof(conf), g->roots.edge, all ? "/nginx.conf" : "/test/nginx.conf") <
+		0 ||
+	    edge_join(prefix, sizeof(prefix), g->roots.edge, all ? "" : "/test") < 0)
+		return err_set(e, ERR_SETTINGS, "edge directory is too long");
+	(void)unlinkat(g->test, "test.sock", 0);
+	CLEANUP_FD int out = edge_output_open(g, e);
+	const char *const argv[] = {
+	    edge_program(g), "-q", "-t", "-e", "stderr", "-p", prefix, "-c", conf, NULL};
+	return out < 0 ? -1 : edge_spawn(g, argv, out, e);
+}
+
+/* "… [emerg] 12#12: unknown directive …" -> "unknown directive …" */
+static struct str complaint_text(struct str line)
+{
+	size_t at = 0;
+	while (at < line.n && !str_starts(str_from(line, at), STR("[emerg]")))
+		at++;
+	struct str text = str_trim(str_from(line, at + strlen("[emerg]")));
+	size_t colon = str_find(text, ':', 0);
+	size_t digits = 0;
+	while (digits < text.n &&
+	       ((text.p[digits] >= '0' && text.p[digits] <= '9') || text.p[digits] == '#'))
+		digits++;
+	return colon != SIZE_MAX && colon > 0 && digits == colon
+		   ? str_trim(str_from(text, colon + 1))
+		   : text;
+}
+
+static bool complaint(struct str text, char *out, size_t size)
+{
+	struct str line;
+	while (text.n > 0 && str_next(&text, '\n', &line)) {
+		if (!str_contains(line, STR("[emerg]")))
+			continue;
+		log_escape(complaint_text(line), out, size);
+		return true;
+	}
+	return false;
+}
+
+const struct edge_server edge_nginx = {
+    .name = "nginx",
+    .package = "nginx-light",
+    .vhosts = "vhosts",
+    .sites = true,
+    .reload = SIGHUP,
+    .reopen = SIGUSR1,
+    .quit = SIGQUIT,
+    .orphans = SIGQUIT, /* they finish what they serve and go */
+    .files = {{"nginx.conf", render_nginx_main, EDGE_IN_TOP}, {"common.conf", render_nginx_common, EDGE_IN_TOP},
+	{"server.conf", render_nginx_server, EDGE_IN_TOP}, {"plain.conf", render_nginx_plain, EDGE_IN_TOP},
+	{"secure.conf", render_nginx_secure, EDGE_IN_TOP}, {"pages.conf", render_nginx_pages, EDGE_IN_TOP},
+	{"challenge.conf", render_nginx_challenge, EDGE_IN_TOP},
+	{"nginx.conf", render_nginx_whole, EDGE_IN_WHOLE},
+	{"nginx.conf", render_nginx_skeleton, EDGE_IN_TEST},
+	{"server.conf", render_nginx_skeleton_server, EDGE_IN_TEST},
+	{"plain.conf", render_nginx_skeleton_server, EDGE_IN_TEST},
+	{"secure.conf", render_nginx_skeleton_server, EDGE_IN_TEST}},
+    .vhost = render_nginx_vhost,
+    .write_generation = write_generation,
+    .keep_old = keep_old,
+    .forget_old = forget_old,
+    .is_new = is_new,
+    .is_old = is_old,
+    .drop_new = drop_new,
+    .start = start,
+    .test = test,
+    .complaint = complaint,
+};

@@ -1,4 +1,4 @@
-/* What the three files of the helper's edge share. Private to them. */
+/* What the files of the helper's edge share. Private to them. */
 #pragma once
 
 #include "helper/edge.h"
@@ -47,8 +47,59 @@ struct edge_job {
 	int in[3];     /* while pair */
 };
 
+typedef long edge_render_fn(const struct render_edge *v, char *out, size_t size, struct err *e);
+
+enum edge_where { EDGE_IN_TOP, EDGE_IN_TEST, EDGE_IN_WHOLE, EDGE_WHERE_COUNT };
+struct edge_file { /* rendered at start; the vhosts and the generation apart */
+	const char *name;
+	edge_render_fn *render;
+	enum edge_where where;
+};
+#define EDGE_FILES_MAX 12
+
+/* A candidate alone; all that is served with what is staged of nginx-site projects; what is
+ * installed. */
+enum edge_test { EDGE_TEST_ONE, EDGE_TEST_SITES, EDGE_TEST_ALL, EDGE_TEST_COUNT };
+
+/* A web server. Everything that differs between nginx and Apache; one table each, both run through
+ * the same tests. */
+struct edge_server {
+	const char *name;    /* as it is called in messages */
+	const char *package; /* where it comes from */
+	const char *vhosts;  /* below edge_dir */
+	/* Signals to the master: read everything again; open the logs again; end when what is being
+	 * served is done. To what a master that died has left. */
+	int reload, reopen, quit, orphans;
+	/* A master that cannot read its configuration ends instead of keeping the old one: so all of
+	 * it is tested before each reload. */
+	bool tests_all;
+	/* The master alone reads certificates and opens logs, as root; its tests read them as well.
+	 * Else workers do, whenever somebody comes. */
+	bool master_reads;
+	bool sites; /* it serves nginx-site projects */
+	struct edge_file files[EDGE_FILES_MAX]; /* to the first without a name */
+	long (*vhost)(const struct render_vhost *v, const struct render_tls *tls,
+	    const struct render_roots *r, char *out, size_t size, struct err *e);
+	/* Writes generation.conf for g->generation, which nobody serves yet. */
+	int (*write_generation)(struct edge *g, struct err *e);
+	/* Before a reload: the generation of before can still be asked for once the next one is
+	 * served. After it: no longer. */
+	int (*keep_old)(struct edge *g, struct err *e);
+	void (*forget_old)(struct edge *g);
+	bool (*is_new)(struct edge *g); /* somebody serves g->generation */
+	bool (*is_old)(struct edge *g); /* somebody still serves the one of before */
+	/* It did not come; is_new is false from now on. */
+	void (*drop_new)(struct edge *g);
+	pid_t (*start)(struct edge *g, struct err *e);
+	pid_t (*test)(struct edge *g, enum edge_test what, struct err *e);
+	/* What of these words of its own (a log, a test's output) says why it failed, made fit to
+	 * show. */
+	bool (*complaint)(struct str text, char *out, size_t size);
+};
+
 struct edge {
 	struct edge_options o;
+	const struct edge_server *server;
 	enum edge_phase phase;
 	int dir, vhosts, undo, test, run, certs, self,
 	    test_certs, sites, staged, site_certs, whole,
@@ -64,7 +115,9 @@ struct edge {
 	uint32_t generation, active; /* written last; what the workers serve */
 	int64_t phase_deadline, retry_at, up_since;
 	unsigned failures;
-	bool reloading;
+	bool reloading, testing_all;
+	int gate[2]; /* Apache's generations: sockets that hold their ports, -1 none */
+	uint16_t gate_port[2];
 	int64_t reload_at, reload_deadline, rotate_at; /* reload_at: not before */
 	off_t log_offset; /* of error.log, before the start or reload under way */
 
@@ -94,10 +147,10 @@ int edge_files_install(struct edge *g, unsigned slot, struct err *e) WARN_UNUSED
 void edge_files_put_back(struct edge *g, unsigned slot); /* the candidate is a candidate again */
 void edge_files_settle(struct edge *g, unsigned slot);	 /* forgets candidate and undo */
 bool edge_files_set_aside(
-    struct edge *g, const char *line); /* the vhost that nginx's error line names */
+    struct edge *g, const char *line); /* the vhost that the server's error line names */
 void edge_files_rotate(struct edge *g);
-/* An nginx message of the tester (from 0) or of error.log (from log_offset): the first [emerg]
- * line, made fit to show. False when there is none. */
+/* Why the tester (its output) or the master (error.log from log_offset on) failed, made fit to show.
+ * False when it does not say. */
 bool edge_files_complaint(struct edge *g, bool tester, char *out, size_t size);
 
 /* edge_cert.c: certificates */
@@ -153,11 +206,16 @@ int edge_job_new(struct edge *g, uint64_t seq, const char *project, bool remove,
 bool edge_busy(
     const struct edge *g, const char *project, uint64_t before); /* jobs older than that */
 
-/* edge_nginx.c: processes and sockets */
-int edge_nginx_port_free(const struct edge *g, struct err *e) WARN_UNUSED;
-bool edge_nginx_has_ipv6(void);
-pid_t edge_nginx_spawn_master(struct edge *g, struct err *e);
-/* `nginx -t`: of one vhost alone, or of everything. */
-pid_t edge_nginx_spawn_test(struct edge *g, bool whole, struct err *e);
-bool edge_nginx_answers(
-    struct edge *g, const char *socket_name); /* somebody listens on edge_dir/socket_name */
+/* edge_process.c: processes and ports, whatever the server */
+int edge_port_free(const struct edge *g, struct err *e) WARN_UNUSED;
+bool edge_has_ipv6(void);
+const char *edge_program(const struct edge *g);
+int edge_program_check(const struct edge *g, struct err *e) WARN_UNUSED; /* it is installed */
+/* With the arguments' first as its program; its words go to `out`. */
+pid_t edge_spawn(struct edge *g, const char *const argv[], int out, struct err *e);
+int edge_join(char *out, size_t size, const char *a, const char *b); /* -1: does not fit */
+int edge_log_open(struct edge *g, struct err *e);	/* error.log, to be written */
+int edge_output_open(struct edge *g, struct err *e);	/* what a test says */
+
+/* edge_nginx.c, edge_apache.c */
+extern const struct edge_server edge_nginx, edge_apache;

@@ -2,7 +2,7 @@
  * becomes a job of edge.c's.
  *
  * A certificate that came from outside is judged by slipway-cert first; then its vhost is rendered
- * anew, both are tested together, and both are put back when nginx refuses. It stands in
+ * anew, both are tested together, and both are put back when the server refuses. It stands in
  * certs/NAME.pem, 0600, with "# trusted" or "# untrusted" as its second line. */
 #include "helper/edge_state.h"
 
@@ -53,7 +53,7 @@ static int prepare(struct edge *g, unsigned slot, const struct render_vhost *v,
     const struct render_tls *tls, struct err *e)
 {
 	static char text[RENDER_VHOST_TEXT_MAX], names_text[EDGE_NAMES_SIZE];
-	long n = render_nginx_vhost(v, tls, &g->roots, text, sizeof(text), e);
+	long n = g->server->vhost(v, tls, &g->roots, text, sizeof(text), e);
 	if (n < 0 || edge_files_candidate(g, slot, text, (size_t)n, e) < 0)
 		return -1;
 	if (!tls)
@@ -75,7 +75,7 @@ static int is_same(struct edge *g, const struct render_vhost *v, const struct re
     bool *ret, struct err *e)
 {
 	static char text[RENDER_VHOST_TEXT_MAX], names[EDGE_NAMES_SIZE];
-	long n = render_nginx_vhost(v, tls, &g->roots, text, sizeof(text), e);
+	long n = g->server->vhost(v, tls, &g->roots, text, sizeof(text), e);
 	if (n < 0 || (tls && edge_cert_check(v, e) < 0))
 		return -1;
 	*ret = !edge_busy(g, v->project, UINT64_MAX) &&

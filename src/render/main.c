@@ -2,6 +2,7 @@
 #include "render/vhost.h"
 
 #include "base/num.h"
+#include "render/check.h"
 #include "render/out.h"
 
 #include <arpa/inet.h>
@@ -26,7 +27,7 @@ static int check_socket(const char *what, const char *path, struct err *e)
 }
 
 /* One address or CIDR of the list of trusted proxies, copied into out. */
-static int check_proxy(struct str item, char *out, size_t size, struct err *e)
+int check_proxy(struct str item, char *out, size_t size, struct err *e)
 {
 	unsigned char bytes[16];
 	char address[INET6_ADDRSTRLEN];
@@ -48,7 +49,7 @@ int render_path_check(const char *what, const char *path, struct err *e)
 	return out_path_check(what, path, e);
 }
 
-static int check(const struct render_edge *v, struct err *e)
+int check_edge(const struct render_edge *v, struct err *e)
 {
 	if (check_address(v->address, e) < 0)
 		return -1;
@@ -221,7 +222,7 @@ static long main_conf(const struct render_edge *v, bool test, char *out, size_t 
 {
 	struct out o;
 	out_init(&o, out, size);
-	if (check(v, e) < 0)
+	if (check_edge(v, e) < 0)
 		return -1;
 	put_top(&o, v, test);
 	out_put(&o, "http {\n");
@@ -373,7 +374,7 @@ long render_nginx_common(const struct render_edge *v, char *out, size_t size, st
 {
 	struct out o;
 	out_init(&o, out, size);
-	if (check(v, e) < 0 || put_proxies(&o, v, e) < 0)
+	if (check_edge(v, e) < 0 || put_proxies(&o, v, e) < 0)
 		return -1;
 	out_put(&o, maps);
 	out_put(&o, http_part);
@@ -400,7 +401,7 @@ static long server_file(const struct render_edge *v, bool plain, bool secure, co
 {
 	struct out o;
 	out_init(&o, out, size);
-	if (check(v, e) < 0)
+	if (check_edge(v, e) < 0)
 		return -1;
 	if (plain)
 		put_listen(&o, v, LISTEN_PLAIN, false);
@@ -431,7 +432,7 @@ long render_nginx_pages(const struct render_edge *v, char *out, size_t size, str
 {
 	struct out o;
 	out_init(&o, out, size);
-	if (check(v, e) < 0)
+	if (check_edge(v, e) < 0)
 		return -1;
 	put_pages(&o, v);
 	return out_end(&o, "pages.conf", e);
@@ -441,7 +442,7 @@ long render_nginx_skeleton(const struct render_edge *v, char *out, size_t size, 
 {
 	struct out o;
 	out_init(&o, out, size);
-	if (check(v, e) < 0)
+	if (check_edge(v, e) < 0)
 		return -1;
 	out_put(&o, "pid %s/test/nginx.pid;\nerror_log stderr error;\nevents {\n}\nhttp {\n",
 	    v->roots->edge);
@@ -455,7 +456,7 @@ long render_nginx_skeleton_server(
 {
 	struct out o;
 	out_init(&o, out, size);
-	if (check(v, e) < 0)
+	if (check_edge(v, e) < 0)
 		return -1;
 	out_put(&o, "\tlisten unix:%s/test/test.sock;\n", v->roots->edge);
 	put_pages(&o, v);
@@ -467,7 +468,7 @@ long render_nginx_generation(
 {
 	struct out o;
 	out_init(&o, out, size);
-	if (check(v, e) < 0)
+	if (check_edge(v, e) < 0)
 		return -1;
 	out_put(&o,
 	    "server {\n\tlisten unix:%s/edge.%llu.sock;\n\taccess_log off;\n\treturn 444;\n}\n",

@@ -82,6 +82,24 @@ void out_put(struct out *o, const char *fmt, ...)
 	va_end(ap);
 }
 
+void out_text(struct out *o, const char *text)
+{
+	put_bytes(o, text, strlen(text));
+}
+
+void out_put_regex(struct out *o, const char *value)
+{
+	if (!out_inert(value)) {
+		o->bad = true;
+		return;
+	}
+	for (const char *at = value; *at; at++) {
+		if (strchr(".[]", *at))
+			put_bytes(o, "\\", 1);
+		put_bytes(o, at, 1);
+	}
+}
+
 long out_end(struct out *o, const char *what, struct err *e)
 {
 	if (!o->full && !o->bad) {

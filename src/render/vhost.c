@@ -4,6 +4,7 @@
 #include "render/vhost.h"
 
 #include "base/log.h"
+#include "render/check.h"
 #include "render/out.h"
 
 #include <string.h>
@@ -116,8 +117,11 @@ static int check_roots(const struct render_roots *r, struct err *e)
 	return 0;
 }
 
-static int check(const struct render_vhost *v, const struct render_roots *r, struct err *e)
+int check_vhost(const struct render_vhost *v, const struct render_tls *tls,
+    const struct render_roots *r, struct err *e)
 {
+	if (tls && tls->https_port == 0)
+		return err_set(e, ERR_SETTINGS, "the port for https is 0");
 	if (v->version != RENDER_VHOST_VERSION)
 		return err_set(
 		    e, ERR_INVALID, "vhost version %u is not %u", v->version, RENDER_VHOST_VERSION);
@@ -251,25 +255,30 @@ static void put_content(struct out *o, const struct render_vhost *v, const struc
 	}
 }
 
+bool is_covered(const struct render_tls *tls, unsigned domain)
+{
+	return tls && tls->installed && tls->covered[domain];
+}
+
+unsigned count_covered(const struct render_vhost *v, const struct render_tls *tls)
+{
+	unsigned n = 0;
+	for (unsigned i = 0; i < v->domain_count; i++)
+		n += is_covered(tls, i);
+	return n;
+}
+
 /* Of the domains that the installed certificate covers, or of the others. */
 static void put_names(
     struct out *o, const struct render_vhost *v, const struct render_tls *tls, bool covered)
 {
 	unsigned n = 0;
 	for (unsigned i = 0; i < v->domain_count; i++) {
-		if ((tls && tls->installed && tls->covered[i]) != covered)
+		if (is_covered(tls, i) != covered)
 			continue;
 		out_put(o, n++ ? " %s" : "\tserver_name %s", v->domains[i]);
 	}
 	out_put(o, ";\n");
-}
-
-static unsigned count_covered(const struct render_vhost *v, const struct render_tls *tls)
-{
-	unsigned n = 0;
-	for (unsigned i = 0; tls && tls->installed && i < v->domain_count; i++)
-		n += tls->covered[i] != 0;
-	return n;
 }
 
 /* What asked for http is told where https is; an authority's question is answered all the same. */
@@ -303,10 +312,8 @@ long render_nginx_vhost(const struct render_vhost *v, const struct render_tls *t
 {
 	struct out o;
 	out_init(&o, out, size);
-	if (check(v, r, e) < 0)
+	if (check_vhost(v, tls, r, e) < 0)
 		return -1;
-	if (tls && tls->https_port == 0)
-		return err_set(e, ERR_SETTINGS, "the port for https is 0");
 	unsigned covered = count_covered(v, tls);
 	if (v->web_instances && !v->maintenance)
 		put_upstream(&o, v, r);

@@ -1,4 +1,4 @@
-/* Configuration text for nginx from typed fields of fixed size. No allocation, no I/O: the text goes into the caller's
+/* Configuration text for nginx and for Apache httpd 2.4 from typed fields of fixed size. No allocation, no I/O: the text goes into the caller's
  * buffer. Every field is validated here again, and the writer itself refuses each byte of a value that is not one of
  * [A-Za-z0-9._~:/@[]-]; so nothing can end a directive (line break, blank, ; { } % quote backslash $ #) and the result
  * has exactly the directives of the template.
@@ -108,3 +108,22 @@ long render_nginx_skeleton(const struct render_edge *v, char *out, size_t size, 
 long render_nginx_skeleton_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* generation.conf: EDGE/edge.G.sock, which no other generation listens on; every request is closed unanswered. */
 long render_nginx_generation(const struct render_edge *v, uint32_t generation, char *out, size_t size, struct err *e) WARN_UNUSED;
+
+/* The same for Apache (2.4.47 and later; its modules are those of apache2-bin). Two things are told by variables that
+ * apache.conf and the skeleton define: SLIPWAY_HTTP and SLIPWAY_HTTPS, the ports. Limits, errors and the two roots are as
+ * above; `run` is also where the releases' static files are reached, RUN/NAME/N/public, N from PROJECTS/NAME/live/number. */
+long render_apache_vhost(const struct render_vhost *v, const struct render_tls *tls, const struct render_roots *r, char *out, size_t size,
+    struct err *e) WARN_UNUSED;
+/* apache.conf: modules, workers, logs, the default server (404), the platform's host, apache/NAME.conf, generation.conf. */
+long render_apache_main(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* common.conf: what every vhost inherits; the same in the skeleton. */
+long render_apache_common(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* server.conf, of every vhost: the plain pages, what an authority asks for. */
+long render_apache_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* tls.conf and secure.conf, of every vhost with HTTPS; the second tells browsers to stay with it. */
+long render_apache_tls(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+long render_apache_secure(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* test/apache.conf: candidate.conf alone. */
+long render_apache_skeleton(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* generation.conf: a port of the loopback address, which no other generation listens on; every request there is refused. */
+long render_apache_generation(const struct render_edge *v, uint16_t port, char *out, size_t size, struct err *e) WARN_UNUSED;

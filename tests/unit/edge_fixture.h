@@ -1,5 +1,5 @@
-/* What the tests of the helper's edge share: a real nginx on a free port below a temporary
- * directory, a visitor, projects on disk. Include once per program. */
+/* What the tests of the helper's edge share: a real nginx, or with FIXTURE_APACHE a real Apache, on a
+ * free port below a temporary directory, a visitor, projects on disk. Include once per program. */
 #pragma once
 
 #include "helper/edge.h"
@@ -27,6 +27,12 @@
 #include <cmocka.h>
 
 #define SEQ_MAX 4096
+
+#ifdef FIXTURE_APACHE
+static const bool apache = true;
+#else
+static const bool apache = false;
+#endif
 
 static char top[20], edge_dir[32], run_dir[32], projects[160];
 static uint16_t port, https_port;
@@ -204,7 +210,7 @@ static inline void put_link(const char *project, const char *name, const char *t
 
 static inline void make_release(const char *project, unsigned n)
 {
-	char dir[320], target[320], text[64];
+	char dir[320], target[320], text[64], number[12];
 	struct err e;
 	(void)snprintf(dir, sizeof(dir), "%s/%s/%u", run_dir, project, n);
 	assert_int_equal(fs_mkdirs(dir, 0755, &e), 0);
@@ -212,6 +218,8 @@ static inline void make_release(const char *project, unsigned n)
 	CLEANUP_FD int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(fs_link_swap(fd, "public", target, &e), 0);
 	(void)snprintf(text, sizeof(text), "release %u\n", n);
+	(void)snprintf(number, sizeof(number), "%u", n);
+	put_file(number, "%s/number", dir);
 	put_file(text, "%s/index.html", target);
 	put_file(text, "%s/asset-%u.txt", target, n);
 	put_file(text, "%s/static/asset-%u.txt", target, n);
@@ -273,6 +281,8 @@ static inline enum err_code set(const struct render_vhost *v)
 	if (rc == 0)
 		return ERR_NONE;
 	pump_until(seq);
+	if (results[seq].code)
+		print_message("%s\n", results[seq].msg);
 	return results[seq].code;
 }
 
@@ -295,7 +305,8 @@ static inline int group_up(void **state)
 	assert_int_equal(fs_mkdirs(projects, 0755, &e), 0);
 	port = free_port();
 	https_port = free_port();
-	options = (struct edge_options){.edge_dir = edge_dir,
+	options = (struct edge_options){.kind = apache ? EDGE_APACHE : EDGE_NGINX,
+	    .edge_dir = edge_dir,
 	    .run_dir = run_dir,
 	    .projects_dir = projects,
 	    .address = "127.0.0.1",
@@ -357,9 +368,9 @@ static inline void make_site(void)
 	assert_int_equal(set(&v), ERR_NONE);
 }
 
-/* Non-zero: nginx is not installed, nothing can be tested. */
+/* Non-zero: the server is not installed, nothing can be tested. */
 static inline int fixture_main(void)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
-	return access("/usr/sbin/nginx", X_OK);
+	return access(apache ? "/usr/sbin/apache2" : "/usr/sbin/nginx", X_OK);
 }

@@ -1,9 +1,15 @@
 /* rooms: base render helper */
-/* The helper's edge with the real nginx: reloads, refusals, ends. */
+/* The helper's edge with the real server: reloads, refusals, ends. */
 #include "edge_fixture.h"
 #include "helper/edge_state.h"
 
 #include <dirent.h>
+
+#ifdef FIXTURE_APACHE
+static const char vhosts[] = "apache";
+#else
+static const char vhosts[] = "vhosts";
+#endif
 
 static void test_reload_loses_nothing(void **state)
 {
@@ -32,18 +38,14 @@ static void test_reload_loses_nothing(void **state)
 
 static unsigned generation(void)
 {
-	char path[128], text[256] = "";
-	(void)snprintf(path, sizeof(path), "%s/generation.conf", edge_dir);
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	assert_true(read(fd, text, sizeof(text) - 1) > 0);
-	return (unsigned)strtoul(strstr(text, "/edge.") + 6, NULL, 10);
+	return edge->generation;
 }
 
 static int installed_count(void)
 {
 	char path[64];
 	int count = 0;
-	(void)snprintf(path, sizeof(path), "%s/vhosts", edge_dir);
+	(void)snprintf(path, sizeof(path), "%s/%s", edge_dir, vhosts);
 	DIR *d = opendir(path);
 	assert_non_null(d);
 	for (const struct dirent *at; (at = readdir(d));)
@@ -70,7 +72,7 @@ static void test_reloads_are_coalesced(void **state)
 		pump_until(first + i);
 	for (unsigned i = 0; i < 60; i++)
 		assert_int_equal(results[first + i].code, ERR_NONE);
-	/* However slow nginx's tests are today: no more than five reloads a second. */
+	/* However slow its tests are today: no more than five reloads a second. */
 	int64_t took = clock_mono_ms() - from;
 	print_message(
 	    "60 vhosts took %u reloads, %lld ms\n", generation() - before, (long long)took);
@@ -78,7 +80,7 @@ static void test_reloads_are_coalesced(void **state)
 	/* More vhosts are waited for longer: a reload of thousands is no refusal. */
 	assert_int_equal(edge_files_patience_ms(edge, 15000), 15000 + 10 * installed_count());
 	assert_true(installed_count() >= 60);
-	/* What needs no test of nginx waits together. */
+	/* What needs no test waits together. */
 	before = generation();
 	for (unsigned i = 0; i < 60; i++) {
 		char name[16];
@@ -101,7 +103,8 @@ static void test_refused_reload(void **state)
 	struct err e;
 	char path[160];
 	uint64_t first = next_seq;
-	put_file("server { nonsense; }\n", "%s/vhosts/zzz.conf", edge_dir);
+	put_file(
+	    apache ? "Nonsense\n" : "server { nonsense; }\n", "%s/%s/zzz.conf", edge_dir, vhosts);
 	vhost(&v, "one");
 	assert_int_equal(edge_vhost_set(edge, next_seq++, &v, &e), 1);
 	vhost(&v, "two");
@@ -109,10 +112,11 @@ static void test_refused_reload(void **state)
 	pump_until(first);
 	pump_until(first + 1);
 	assert_int_equal(results[first].code, ERR_FAILED);
-	assert_non_null(strstr(results[first].msg, "unknown directive"));
+	assert_non_null(strstr(
+	    results[first].msg, apache ? "Invalid command 'Nonsense'" : "unknown directive"));
 	assert_int_equal(results[first + 1].code, ERR_FAILED);
 	assert_get("site.localhost", "/", 200, "release 1");
-	(void)snprintf(path, sizeof(path), "%s/vhosts/one.conf", edge_dir);
+	(void)snprintf(path, sizeof(path), "%s/%s/one.conf", edge_dir, vhosts);
 	assert_int_equal(access(path, F_OK), -1);
 	/* a start sets it aside */
 	stop_edge();
@@ -123,16 +127,16 @@ static void test_refused_reload(void **state)
 	assert_int_equal(set(&v), ERR_NONE);
 }
 
-/* nginx refuses a candidate in the skeleton: nothing of it is installed. */
+/* The server refuses a candidate in the skeleton: nothing of it is installed. */
 static void test_refused_test(void **state)
 {
 	(void)state;
 	struct render_vhost v;
 	char path[160];
-	put_file("listen 1.2.3:x;\n", "%s/test/server.conf", edge_dir);
+	put_file(apache ? "Listen x\n" : "listen 1.2.3:x;\n", "%s/test/server.conf", edge_dir);
 	vhost(&v, "three");
 	assert_int_equal(set(&v), ERR_FAILED);
-	(void)snprintf(path, sizeof(path), "%s/vhosts/three.conf", edge_dir);
+	(void)snprintf(path, sizeof(path), "%s/%s/three.conf", edge_dir, vhosts);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_get("site.localhost", "/", 200, "release 1");
 }
@@ -141,7 +145,7 @@ static void test_refused_test(void **state)
 static pid_t master_pid(void)
 {
 	char path[128], text[32] = "";
-	(void)snprintf(path, sizeof(path), "%s/nginx.pid", edge_dir);
+	(void)snprintf(path, sizeof(path), apache ? "%s/apache.pid" : "%s/nginx.pid", edge_dir);
 	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
 	return fd < 0 || read(fd, text, sizeof(text) - 1) <= 0 ? 0 : (pid_t)strtol(text, NULL, 10);
 }
@@ -185,7 +189,7 @@ static void test_log(void **state)
 	assert_null(strstr(text, "hidden"));
 }
 
-static void test_port_taken_and_no_nginx(void **state)
+static void test_port_taken_and_no_server(void **state)
 {
 	(void)state;
 	struct err e;
@@ -204,11 +208,11 @@ static void test_port_taken_and_no_nginx(void **state)
 	assert_non_null(strstr(results[seq].msg, "another program already does"));
 	(void)close(fd);
 	struct edge_options none = options;
-	none.nginx = "/nonexistent/nginx";
+	none.nginx = none.apache = "/nonexistent/server";
 	edge = edge_open(&none);
 	assert_int_equal(edge_start(edge, next_seq++, &e), -1);
 	assert_int_equal(e.code, ERR_UNAVAILABLE);
-	assert_string_equal(e.hint, "apt install nginx-light");
+	assert_string_equal(e.hint, apache ? "apt install apache2-bin" : "apt install nginx-light");
 	edge = edge_open(&options);
 	start_edge();
 	assert_get("site.localhost", "/", 200, "release 1");
@@ -281,7 +285,7 @@ int main(void)
 	    cmocka_unit_test(test_log),
 	    cmocka_unit_test(test_trusted_proxy),
 	    cmocka_unit_test(test_killed_helper),
-	    cmocka_unit_test(test_port_taken_and_no_nginx),
+	    cmocka_unit_test(test_port_taken_and_no_server),
 	};
 	return fixture_main() ? 77 : cmocka_run_group_tests(tests, up_with_site, group_down);
 }

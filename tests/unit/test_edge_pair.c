@@ -1,5 +1,5 @@
 /* rooms: base crypto render launch helper */
-/* A certificate from outside, with the real nginx and the real slipway-cert: judged, installed with
+/* A certificate from outside, with the real server and the real slipway-cert: judged, installed with
  * its vhost, kept when the next one does not fit, taken away. */
 #include "edge_fixture.h"
 
@@ -77,7 +77,8 @@ static void test_life(void **state)
 	assert_int_equal(give(&a, &a, false), ERR_NONE);
 	assert_true(
 	    says("certs/shop.pem", "# shop.example.org\n# untrusted\n-----BEGIN PRIVATE KEY"));
-	assert_true(says("vhosts/shop.conf", "ssl_certificate certs/shop.pem;"));
+	assert_true(apache ? says("apache/shop.conf", "SSLCertificateFile certs/shop.pem")
+			   : says("vhosts/shop.conf", "ssl_certificate certs/shop.pem;"));
 	assert_int_equal(status_of("shop.example.org"), 200);
 	assert_int_equal(give(&b, &b, true), ERR_NONE);
 	assert_true(says("certs/shop.pem", "# shop.example.org\n# trusted\n"));
@@ -107,7 +108,7 @@ static void test_life(void **state)
 	certificate_fini(&c);
 }
 
-/* nginx refuses what is tested with it: the certificate before stays, and so does the vhost. */
+/* The server refuses what is tested with it: the certificate before stays, and so does the vhost. */
 static void test_refused_together(void **state)
 {
 	(void)state;

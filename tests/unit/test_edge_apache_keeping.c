@@ -1,0 +1,4 @@
+/* rooms: base render helper */
+/* The same with the real Apache. */
+#define FIXTURE_APACHE
+#include "test_edge_keeping.c"
