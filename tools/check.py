@@ -17,7 +17,7 @@ environment = dict(
     CMOCKA_MESSAGE_OUTPUT="STDOUT",
 )
 # These start an edge or a keeper with processes of their own, and wait for them by the clock: no other test runs beside them.
-ALONE = {"test_keeper", "test_launch", "test_edge_nginx", "test_edge_keeping", "test_relay", "test_supply", "test_helper_users"}
+ALONE = {"test_keeper", "test_launch", "test_edge_nginx", "test_edge_keeping", "test_edge_apache", "test_edge_apache_keeping", "test_relay", "test_supply", "test_helper_users"}
 times = []  # (seconds, name)
 passed = failed = skipped = 0
 

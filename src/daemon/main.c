@@ -37,7 +37,7 @@ enum {
 	DRAIN_MS = 5000,
 	LOST_MS = 1000,
 	IDLE_MS = 20,
-	HELPER_ARGS = 42
+	HELPER_ARGS = 48
 };
 
 /* The same that the edge says of its own answers there (render/main.c). */
@@ -208,7 +208,8 @@ static int keeper_open(struct daemon *d, struct err *e)
 	    "--daemon-uid", uid, "--daemon-gid", gid, "--web-group", web_gid, "--web-user",
 	    s->web_user, "--nginx", s->nginx, "--address", s->edge_address, "--http-port", port,
 	    "--orphan-ms", orphan, "--api-socket", l->edge_api_socket, "--https-port", https,
-	    "--cert", cert, "--tls", s->tls ? s->tls : "intermediate", "--nginx-sites", "yes"};
+	    "--cert", cert, "--tls", s->tls ? s->tls : "intermediate", "--nginx-sites", "yes",
+	    "--edge-server", s->apache ? "apache" : "nginx"};
 	const struct run_options o = {.loop = d->api.loop,
 	    .helper_path = s->system ? NULL : helper,
 	    .helper_args = args,

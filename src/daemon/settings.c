@@ -20,7 +20,7 @@ enum { RUN_DIR_MAX = 40 };
 
 static const char help_text[] =
     "usage: slipwayd [OPTION...]\n"
-    "Runs the platform in the foreground, with processes and an nginx of its own (embedded).\n"
+    "Runs the platform in the foreground, with processes and a web server of its own (embedded).\n"
     "\n"
     "  --state DIR           what lasts: store, keys, releases, logs (var)\n"
     "  --run DIR             sockets, on a tmpfs if there is one; at most 40 bytes (STATE/run)\n"
@@ -37,7 +37,8 @@ static const char help_text[] =
     "  --acme-http-port N    where it looks for its answers (80)\n"
     "  --certbot FILE        (/usr/bin/certbot)\n"
     "  --user NAME           whom to run as when started as root (slipway)\n"
-    "  --web-user NAME       whom nginx's workers run as when started as root (www-data)\n"
+    "  --edge-server NAME    nginx or apache (nginx)\n"
+    "  --web-user NAME       whom its workers run as when started as root (www-data)\n"
     "  --libexec DIR         where slipway's other programs are (beside slipwayd)\n"
     "  --nginx FILE          (/usr/sbin/nginx)\n"
     "  --parallel N          tasks that run at once, 1 to 64 (4)\n"
@@ -66,6 +67,7 @@ enum option_id {
 	OPT_RUN,
 	OPT_HTTP,
 	OPT_EDGE,
+	OPT_EDGE_SERVER,
 	OPT_HTTPS,
 	OPT_TLS,
 	OPT_ACME,
@@ -97,6 +99,7 @@ static const struct option options[] = {
     {"run", required_argument, NULL, OPT_RUN},
     {"http", required_argument, NULL, OPT_HTTP},
     {"edge", required_argument, NULL, OPT_EDGE},
+    {"edge-server", required_argument, NULL, OPT_EDGE_SERVER},
     {"https", required_argument, NULL, OPT_HTTPS},
     {"tls", required_argument, NULL, OPT_TLS},
     {"acme", required_argument, NULL, OPT_ACME},
@@ -308,6 +311,11 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return 0;
 	case OPT_USER:
 		return set_text(s->user, sizeof(s->user), value, e);
+	case OPT_EDGE_SERVER:
+		s->apache = strcmp(value, "apache") == 0;
+		return s->apache || strcmp(value, "nginx") == 0
+			   ? 0
+			   : wrong(e, "nginx or apache", value);
 	case OPT_WEB_USER:
 		return set_text(s->web_user, sizeof(s->web_user), value, e);
 	case OPT_NGINX:

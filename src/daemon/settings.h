@@ -27,7 +27,8 @@ struct settings {
 	uint16_t acme_http_port;	 /* where they look for their answers */
 	const char *certbot;
 	char user[33];	   /* the daemon's own, when started as root */
-	char web_user[33]; /* nginx's workers, when started as root */
+	char web_user[33]; /* the web server's workers, when started as root */
+	bool apache;	   /* that server is Apache, not nginx */
 	char nginx[SETTINGS_PATH_MAX];
 	unsigned parallel; /* tasks at once */
 	enum log_level log_level;

@@ -108,8 +108,8 @@ static pid_t start(struct edge *g, struct err *e)
 static pid_t test(struct edge *g, enum edge_test what, struct err *e)
 {
 	char conf[320];
-	if (edge_join(
-		conf, sizeof(conf), g->roots.edge, what == EDGE_TEST_ALL ? "/apache.conf" : "/test/apache.conf") < 0)
+	if (edge_join(conf, sizeof(conf), g->roots.edge,
+		what == EDGE_TEST_ALL ? "/apache.conf" : "/test/apache.conf") < 0)
 		return err_set(e, ERR_SETTINGS, "edge directory is too long");
 	CLEANUP_FD int out = edge_output_open(g, e);
 	const char *const argv[] = {edge_program(g), "-t", "-f", conf, NULL};
@@ -163,10 +163,14 @@ const struct edge_server edge_apache = {
     .tests_all = true,
     .master_reads = true,
     .files = {{"apache.conf", render_apache_main, EDGE_IN_TOP},
-	{"common.conf", render_apache_common, EDGE_IN_TOP}, {"server.conf", render_apache_server, EDGE_IN_TOP},
-	{"tls.conf", render_apache_tls, EDGE_IN_TOP}, {"secure.conf", render_apache_secure, EDGE_IN_TOP},
-	{"apache.conf", render_apache_skeleton, EDGE_IN_TEST}, {"server.conf", render_apache_server, EDGE_IN_TEST},
-	{"tls.conf", render_apache_tls, EDGE_IN_TEST}, {"secure.conf", render_apache_secure, EDGE_IN_TEST}},
+	{"common.conf", render_apache_common, EDGE_IN_TOP},
+	{"server.conf", render_apache_server, EDGE_IN_TOP},
+	{"tls.conf", render_apache_tls, EDGE_IN_TOP},
+	{"secure.conf", render_apache_secure, EDGE_IN_TOP},
+	{"apache.conf", render_apache_skeleton, EDGE_IN_TEST},
+	{"server.conf", render_apache_server, EDGE_IN_TEST},
+	{"tls.conf", render_apache_tls, EDGE_IN_TEST},
+	{"secure.conf", render_apache_secure, EDGE_IN_TEST}},
     .vhost = render_apache_vhost,
     .write_generation = write_generation,
     .keep_old = keep_old,

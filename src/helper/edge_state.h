@@ -76,7 +76,6 @@ struct edge_server {
 	/* The master alone reads certificates and opens logs, as root; its tests read them as well.
 	 * Else workers do, whenever somebody comes. */
 	bool master_reads;
-	bool sites; /* it serves nginx-site projects */
 	struct edge_file files[EDGE_FILES_MAX]; /* to the first without a name */
 	long (*vhost)(const struct render_vhost *v, const struct render_tls *tls,
 	    const struct render_roots *r, char *out, size_t size, struct err *e);

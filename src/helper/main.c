@@ -24,7 +24,8 @@ static const char usage[] =
     "usage: slipway-helper --keeper --socket PATH --projects DIR --run DIR --edge DIR --exec "
     "PROGRAM\n"
     "           --tree PROGRAM --daemon-uid N [--daemon-gid N] [--web-group GID] [--state DIR]\n"
-    "           [--web-user NAME] [--nginx PROGRAM] [--address A] [--http-port N]\n"
+    "           [--edge-server nginx|apache] [--web-user NAME] [--nginx PROGRAM] [--address A]\n"
+    "           [--http-port N]\n"
     "           [--https-port N --cert PROGRAM] [--tls intermediate|strict] [--nginx-sites yes]\n"
     "           [--trusted-proxies LIST] [--platform-host NAME] [--api-socket PATH]\n"
     "           [--uid-base N] [--orphan-ms N] [--units SOCKET]\n"
@@ -33,7 +34,7 @@ static const char usage[] =
 struct settings {
 	bool keeper, help, version;
 	const char *socket, *projects, *run, *edge, *exec, *tree, *state, *nginx, *address,
-	    *proxies, *host, *api_socket, *web_user, *supply, *cert, *tls, *sites;
+	    *proxies, *host, *api_socket, *web_user, *supply, *cert, *tls, *sites, *server;
 	uint64_t daemon_uid, daemon_gid, web_group, http_port, https_port, uid_base, orphan_ms;
 };
 
@@ -83,6 +84,7 @@ static int read_options(int argc, char **argv, struct settings *s)
 	    {"--cert", .text = &s->cert},
 	    {"--tls", .text = &s->tls},
 	    {"--nginx-sites", .text = &s->sites},
+	    {"--edge-server", .text = &s->server},
 	    {"--daemon-uid", .number = &s->daemon_uid, .max = UINT32_MAX - 1},
 	    {"--daemon-gid", .number = &s->daemon_gid, .max = UINT32_MAX - 1},
 	    {"--web-group", .number = &s->web_group, .max = UINT32_MAX - 1},
@@ -136,6 +138,12 @@ static int check_settings(struct settings *s)
 		}
 	if (s->tls && strcmp(s->tls, "strict") != 0 && strcmp(s->tls, "intermediate") != 0) {
 		(void)fputs("slipway-helper: --tls is intermediate or strict\n", stderr);
+		return -1;
+	}
+	/* empty: settings of before there was a choice */
+	if (s->server && s->server[0] && strcmp(s->server, "nginx") != 0 &&
+	    strcmp(s->server, "apache") != 0) {
+		(void)fputs("slipway-helper: --edge-server is nginx or apache\n", stderr);
 		return -1;
 	}
 	if (!s->keeper || s->uid_base < 1000) {
@@ -210,7 +218,9 @@ static int fill_options(
 	o->supply = s->supply;
 	o->sites = s->sites && strcmp(s->sites, "yes") == 0;
 	o->instances.units = s->supply ? &units : NULL;
-	o->edge = (struct edge_options){.nginx = s->nginx,
+	bool apache = s->server && strcmp(s->server, "apache") == 0;
+	o->edge = (struct edge_options){.kind = apache ? EDGE_APACHE : EDGE_NGINX,
+	    .nginx = s->nginx,
 	    .edge_dir = s->edge,
 	    .run_dir = s->run,
 	    .projects_dir = s->projects,

@@ -253,6 +253,12 @@ static int op_cert_remove(struct call *c, struct err *e)
 /* Staged by the worker; what becomes of it then is the edge's (keeper.c). */
 static int op_sites_set(struct call *c, struct err *e)
 {
+	if (c->k->o.edge.kind != EDGE_NGINX) {
+		err_set(e, ERR_UNSUPPORTED,
+		    "nginx-site projects need nginx, and this server's edge is Apache");
+		return err_hint(e, "make it a project of another kind, or go back to nginx: "
+				   "slipway setup --edge nginx");
+	}
 	if (!c->k->o.sites) {
 		err_set(e, ERR_FORBIDDEN, "this server takes no nginx-site projects");
 		return err_hint(e, "root allows them: slipway setup --nginx-sites yes");

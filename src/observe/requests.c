@@ -116,6 +116,14 @@ static bool seconds(struct str *s, struct str key, uint64_t max_s, uint64_t *ret
 	return true;
 }
 
+/* nginx says it in seconds, Apache in milliseconds. */
+static bool duration(struct str *s, uint64_t *ret_ms)
+{
+	return str_starts(*s, STR("\"duration_ms\""))
+		   ? number(s, STR("\"duration_ms\""), INT32_MAX * 1000ull, ret_ms)
+		   : seconds(s, STR("\"duration\""), INT32_MAX, ret_ms);
+}
+
 int requests_read_line(struct str line, struct str *ret_project, struct requests_sum *ret)
 {
 	struct str s = line, ignored, server;
@@ -125,8 +133,7 @@ int requests_read_line(struct str line, struct str *ret_project, struct requests
 		    text(&s, STR("\"host\""), &ignored) && text(&s, STR("\"method\""), &ignored) &&
 		    text(&s, STR("\"uri\""), &ignored) &&
 		    number(&s, STR("\"status\""), 999, &status) &&
-		    number(&s, STR("\"bytes\""), INT64_MAX, &bytes) &&
-		    seconds(&s, STR("\"duration\""), INT32_MAX, &took_ms) &&
+		    number(&s, STR("\"bytes\""), INT64_MAX, &bytes) && duration(&s, &took_ms) &&
 		    text(&s, STR("\"request_id\""), &ignored) &&
 		    text(&s, STR("\"remote\""), &ignored) && text(&s, STR("\"server\""), &server);
 	if (!fits)

@@ -1,5 +1,5 @@
 /* What visitors asked of projects, counted from the edge's log (one line of JSON for each request,
- * render/main.c writes its format). Read once a second on a pool thread, from where the log ended
+ * render/main.c and render/apache_main.c write its format). Read once a second on a pool thread, from where the log ended
  * when the daemon started; a log that was turned over is read to its end first. A line of another
  * shape is passed over and counted.
  *

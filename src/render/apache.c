@@ -233,16 +233,16 @@ static void put_missing(struct out *o, const struct render_vhost *v, const struc
 	    v->project);
 }
 
-/* Of the domains that the installed certificate covers, or of the others. */
+/* Of the domains that the installed certificate covers, or of the others. Every server is called by
+ * the project's own name, as the log has it: a visitor who asks for that is the first one's, of the
+ * others. */
 static void put_names(
     struct out *o, const struct render_vhost *v, const struct render_tls *tls, bool covered)
 {
-	unsigned n = 0;
-	for (unsigned i = 0; i < v->domain_count; i++) {
-		if (is_covered(tls, i) != covered)
-			continue;
-		out_put(o, n++ ? "\tServerAlias %s\n" : "\tServerName %s\n", v->domains[i]);
-	}
+	out_put(o, "\tServerName %s\n", v->domains[0]);
+	for (unsigned i = 1; i < v->domain_count; i++)
+		if (is_covered(tls, i) == covered)
+			out_put(o, "\tServerAlias %s\n", v->domains[i]);
 }
 
 static void begin(struct out *o, const struct render_vhost *v, const struct render_tls *tls,

@@ -59,15 +59,15 @@ static void put_workers(struct out *o, const struct render_edge *v)
 	out_put(o, "MaxConnectionsPerChild 0\nListenBacklog 4096\nGracefulShutdownTimeout 10\n");
 }
 
-/* One line of JSON for each request, without the query: it may hold a secret. */
+/* One line of JSON for each request, without the query: it may hold a secret. In the order that
+ * observe/requests.c reads. */
+#define MEMBER(name, value) "\\\"" name "\\\":" value
+#define TEXT(name, value) MEMBER(name, "\\\"" value "\\\"")
 static const char log_format[] =
-    "LogFormat "
-    "\"{\\\"time\\\":%{sec}t.%{msec_frac}t,\\\"host\\\":\\\"%V\\\",\\\"method\\\":\\\"%m\\\","
-    "\\\"uri\\\":\\\"%<{SLIPWAY_URI}e\\\",\\\"status\\\":%>s,\\\"bytes\\\":%B,\\\"duration_us\\\":%"
-    "D,"
-    "\\\"request_id\\\":\\\"%<{UNIQUE_ID}e\\\",\\\"remote\\\":\\\"%a\\\",\\\"server\\\":\\\"%v\\\"}"
-    "\" "
-    "slipway\n";
+    "LogFormat \"{" MEMBER("time", "%{end:sec}t.%{end:msec_frac}t") "," TEXT("host", "%V") "," TEXT(
+	"method", "%m") "," TEXT("uri", "%<{SLIPWAY_URI}e") "," MEMBER("status",
+	"%>s") "," MEMBER("bytes", "%B") "," MEMBER("duration_ms", "%{ms}T") "," TEXT("request_id",
+	"%<{UNIQUE_ID}e") "," TEXT("remote", "%a") "," TEXT("server", "%v") "}\" slipway\n";
 
 /* What the daemon says with its answers (daemon/main.c), said by the edge with each of its own, and
  * once. */

@@ -261,7 +261,7 @@ long render_nginx_challenge(const struct render_edge *v, char *out, size_t size,
 {
 	struct out o;
 	out_init(&o, out, size);
-	if (check(v, e) < 0)
+	if (check_edge(v, e) < 0)
 		return -1;
 	out_put(&o,
 	    "rewrite ^/\\.well-known/acme-challenge/([A-Za-z0-9_-]+)$ /.slipway-acme/$1 break;\n"

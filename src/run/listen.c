@@ -58,6 +58,9 @@ int run_dir_make(const char *run_dir, const char *projects_dir, struct str proje
 	    target, sizeof(target), "%s/%.*s/public/%u", projects_dir, STR_ARG(project), release);
 	if (len < 0 || (size_t)len >= sizeof(target))
 		return err_set(e, ERR_SETTINGS, "'%s' is too long", projects_dir);
+	/* Apache asks once which release is live, and then names its files by this */
+	if (fs_write_atomic(own, "number", n, strlen(n), 0640, e) != 0)
+		return -1;
 	return fs_link_swap(own, "public", target, e);
 }
 

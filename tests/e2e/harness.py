@@ -23,6 +23,7 @@ TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SLIPWAY_BUILD", TOP / "build"))
 SANITIZED = Path(os.environ.get("SLIPWAY_SANITIZED", BUILD))
 ROOT = os.geteuid() == 0
+EDGE_SERVER = os.environ.get("SLIPWAY_EDGE_SERVER", "nginx")  # the same tests against Apache, by hand or by test_apache.py
 
 
 def free_port():
@@ -67,7 +68,8 @@ class Answer:
 
 
 class Platform:
-    def __init__(self, build=SANITIZED, extra=(), prefix=()):
+    def __init__(self, build=SANITIZED, extra=(), prefix=(), edge_server=None):
+        self.edge_server = edge_server or EDGE_SERVER
         self.build, self.extra, self.prefix = Path(build), list(extra), list(prefix)
         self.dir = Path(tempfile.mkdtemp(prefix="slipway-e2e-", dir="/var/lib" if ROOT else "/tmp"))
         self.dir.chmod(0o755)
@@ -96,7 +98,7 @@ class Platform:
                     self.build / "src" / "slipwayd",
                     *("--state", self.state, "--run", self.run, "--libexec", self.libexec),
                     *("--http", f"127.0.0.1:{self.http_port}", "--edge", f"127.0.0.1:{self.edge_port}"),
-                    *("--https", str(self.https_port)),
+                    *("--https", str(self.https_port), "--edge-server", self.edge_server),
                     *self.extra,
                 ],
                 stdin=subprocess.DEVNULL,

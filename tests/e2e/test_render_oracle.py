@@ -1,5 +1,6 @@
-"""The renderer's text as a parser that nobody here wrote reads it: augeas' lens for nginx finds exactly the tree that
-the template promises, for ordinary values and for hostile ones, or the value was refused."""
+"""The renderers' text as a parser that nobody here wrote reads it: augeas' lenses for nginx and for Apache find exactly the
+tree that the template promises, for ordinary values and for hostile ones, or the value was refused."""
+import re
 import subprocess
 
 import pytest
@@ -23,9 +24,9 @@ HOSTILE = [
 FIELDS = {"project": "shop", "domain": "shop.example.org", "url": "/assets", "data": "media"}
 
 
-def render(fields):
+def render(fields, *server):
     text = b"".join(k.encode() + b"\0" + v.encode() + b"\0" for k, v in fields)
-    done = subprocess.run([TOOL], input=text, capture_output=True, timeout=10)
+    done = subprocess.run([TOOL, *server], input=text, capture_output=True, timeout=10)
     assert done.returncode in (0, 65), done
     assert (done.returncode == 0) == bool(done.stdout)
     return done.stdout.decode("ascii") if done.stdout else None
@@ -35,6 +36,7 @@ def render(fields):
 def aug():
     a = augeas.Augeas(root="/nonexistent", flags=augeas.Augeas.NO_LOAD | augeas.Augeas.NO_MODL_AUTOLOAD)
     a.add_transform("Nginx.lns", "/none")
+    a.add_transform("Httpd.lns", "/never")
     a.load()
     yield a
     a.close()
@@ -49,10 +51,10 @@ def children(aug, path):
     return out
 
 
-def parse(aug, text):
+def parse(aug, text, lens="Nginx.lns"):
     aug.set("/in", text)
     aug.remove("/out")
-    aug.text_store("Nginx.lns", "/in", "/out")
+    aug.text_store(lens, "/in", "/out")
     assert not aug.match("/augeas//text//error") and not aug.match("/augeas/text//error")
     return children(aug, "/out")
 
@@ -98,6 +100,95 @@ def expected_tls(project="shop", domain="shop.example.org", url="/assets", data=
     return [upstream, ("server", None, first), ("server", None, second)] + ([("server", None, way)] if trusted else [])
 
 
+# Apache's: placeholders become values only after the line was taken apart. U is the URL inside a regular expression.
+LOOK = """
+RewriteCond {R}/{P}/%{ENV:SW_N}/public%{REQUEST_URI} -f
+RewriteRule ^ {R}/{P}/%{ENV:SW_N}/public%{REQUEST_URI} [L]
+RewriteCond {R}/{P}/%{ENV:SW_N}/public%{REQUEST_URI}index.html -f
+RewriteRule /$ {R}/{P}/%{ENV:SW_N}/public%{REQUEST_URI}index.html [L]"""
+NUMBER = """
+RewriteCond {T}/{P}/LINK/number -f
+RewriteCond expr "file('{T}/{P}/LINK/number') =~ m#^([0-9]+)$#"
+RewriteRule ^ - [E=SW_N:%1]"""
+APACHE = """
+LimitRequestBody 1000
+RewriteCond expr "req_novary('Content-Length') -gt 1000"
+RewriteRule ^ - [R=413,L]
+RewriteCond expr "-n req_novary('Transfer-Encoding') || (%{SERVER_PROTOCOL} == 'HTTP/2.0' && %{REQUEST_METHOD} in {'POST','PUT','PATCH'} && -z req_novary('Content-Length'))"
+RewriteRule ^ - [R=411,L]
+CHOICE
+<Directory {T}/{P}/data>
+Options None
+</Directory>
+RewriteCond %{ENV:SW_AT} =data1
+RewriteCond {T}/{P}/data/{A}$1 -f
+RewriteCond {T}/{P}/data/{A}$1 !-l
+RewriteRule ^/media(/.*)$ {T}/{P}/data/{A}$1 [L]
+RewriteCond %{ENV:SW_AT} =data1
+RewriteCond {T}/{P}/data/{A}$1index.html -f
+RewriteCond {T}/{P}/data/{A}$1index.html !-l
+RewriteRule ^/media(/(?:.*/)?)$ {T}/{P}/data/{A}$1index.html [L]
+RewriteCond %{ENV:SW_AT} =data1
+RewriteRule ^ - [R=404,L]
+RewriteCond %{ENV:SW_AT}:%{REQUEST_METHOD} !^(public:|root:(GET|HEAD)$)
+RewriteRule ^ - [S=10]""" + NUMBER.replace("LINK", "live") + LOOK + """
+RewriteCond {R}/{P}/%{ENV:SW_N}/public%{REQUEST_URI} -d
+RewriteRule [^/]$ %{ENV:SLIPWAY_PROTO}://%{HTTP_HOST}%{REQUEST_URI}/ [R=301,L]""" + NUMBER.replace("LINK", "previous") + LOOK + NUMBER.replace("LINK", "live") + LOOK + """
+RewriteCond %{ENV:SW_AT} =public
+RewriteRule ^ - [R=404,L]
+ProxyTimeout 60
+ErrorDocument 503 /.slipway/502.html
+<Proxy balancer://slipway-{P}>
+BalancerMember unix:{T}/{P}/live/web.1.sock|http://web1.{P}.invalid upgrade=websocket enablereuse=off retry=0 connectiontimeout=5
+BalancerMember unix:{T}/{P}/live/web.2.sock|http://web2.{P}.invalid upgrade=websocket enablereuse=off retry=0 connectiontimeout=5
+ProxySet lbmethod=byrequests
+</Proxy>
+ProxyPass / balancer://slipway-{P}/ nocanon
+</VirtualHost>"""
+CHOICES = ("RewriteCond %{ENV:SW_AT} ^$\nRewriteRule ^{U}(/|$) - [E=SW_AT:public]", "RewriteCond %{ENV:SW_AT} ^$\nRewriteRule ^/media/ - [E=SW_AT:data1]")
+HEAD = "<VirtualHost *:${SLIPWAY_%s}>\nServerName shop.localhost%s\nRewriteEngine on\nInclude server.conf\n"
+PEM = "Include %s.conf\nSSLCertificateFile certs/%s"
+
+
+def apache_tree(template, values):
+    """Sections nest by their lines; every word of a line is one node."""
+    top, stack = [], []
+    here = top
+    for line in filter(None, template.splitlines()):
+        words = re.findall(r'"[^"]*"|[^\s"]+', line)
+        for mark, value in values.items():
+            words = [w.replace(mark, value) for w in words]
+        if words[0].startswith("</"):
+            here = stack.pop()
+        elif words[0].startswith("<"):
+            words[-1] = words[-1][:-1]
+            inside = [("arg", w, []) for w in words[1:]]
+            here.append((words[0][1:], None, inside))
+            stack.append(here)
+            here = inside
+        else:
+            here.append(("directive", words[0], [("arg", w, []) for w in words[1:]]))
+    return top
+
+
+def expected_apache(tls=None, **values):
+    f = {**FIELDS, **values}
+    marks = {"{P}": f["project"], "{D}": f["domain"], "{U}": f["url"].replace(".", "\\."), "{A}": f["data"], "{T}": TOP, "{R}": "/srv/slipway/run"}
+    # the longer URL is judged first
+    choice = "\n".join(CHOICES if len(f["url"]) >= len("/media") else CHOICES[::-1])
+    content = APACHE.replace("CHOICE", choice)
+    alias = "\nServerAlias {D}"
+    if not tls:
+        return apache_tree(HEAD % ("HTTP", alias) + content, marks)
+    own = HEAD % ("HTTP", "") + content + "\n" + HEAD % ("HTTPS", "") + PEM % ("tls", "self/shop.localhost") + content + "\n"
+    if tls == "trusted":
+        plain = HEAD % ("HTTP", alias) + "RewriteRule ^ https://%{SERVER_NAME}:8443%{REQUEST_URI} [R=308,L]\n</VirtualHost>\n"
+    else:
+        plain = HEAD % ("HTTP", alias) + content + "\n"
+    secure = HEAD % ("HTTPS", alias) + PEM % ("secure" if tls == "trusted" else "tls", "{P}.pem") + content
+    return apache_tree(own + plain + secure, marks)
+
+
 def fields_with(tls=(), **values):
     f = {**FIELDS, **values}
     return [("project", f["project"]), ("domain", "shop.localhost"), ("domain", f["domain"]), ("url", f["url"]),
@@ -114,6 +205,13 @@ def test_ordinary_values(aug):
         assert parse(aug, render(fields_with([("https", "8443")], **values))) == expected(**values)
         assert parse(aug, render(fields_with(CERTIFICATE, **values))) == expected_tls(**values, trusted=False)
         assert parse(aug, render(fields_with([*CERTIFICATE, ("trusted", "1")], **values))) == expected_tls(**values)
+
+
+def test_ordinary_values_for_apache(aug):
+    for values in ORDINARY:
+        for more, tls in (([], None), (CERTIFICATE, "untrusted"), ([*CERTIFICATE, ("trusted", "1")], "trusted")):
+            text = render(fields_with(more, **values), "apache")
+            assert parse(aug, text, "Httpd.lns") == expected_apache(tls, **values)
 
 
 def hostile_values(good):
@@ -139,6 +237,31 @@ def test_hostile_values(aug, field):
         text = render(fields_with([*CERTIFICATE, ("trusted", "1")], **{field: value}))
         assert parse(aug, text) == expected_tls(**{field: value}), repr(value)
     assert refused >= 300 and accepted >= 20, (refused, accepted)
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_hostile_values_for_apache(aug, field):
+    """What one renderer refuses the other does; and what is taken has the tree of the template."""
+    refused = accepted = 0
+    for value in hostile_values(FIELDS[field]):
+        if field == "url" and value == "/":
+            continue
+        fields = fields_with(**{field: value})  # with TLS it is the same content twice, and augeas slow
+        text = render(fields, "apache")
+        assert (text is None) == (render(fields) is None)
+        if text is None:
+            refused += 1
+            continue
+        accepted += 1
+        assert parse(aug, text, "Httpd.lns") == expected_apache(**{field: value}), repr(value)
+    assert refused >= 300 and accepted >= 20, (refused, accepted)
+
+
+def test_the_oracle_sees_an_injection_into_apache(aug):
+    text = render(fields_with(), "apache").replace("shop.example.org", "x\n\tRedirect / http://evil.example/")
+    tree = parse(aug, text, "Httpd.lns")
+    assert tree != expected_apache(domain="x")
+    assert ("directive", "Redirect", [("arg", "/", []), ("arg", "http://evil.example/", [])]) in tree[0][2]
 
 
 def test_the_oracle_sees_an_injection(aug):

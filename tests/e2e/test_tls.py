@@ -136,7 +136,8 @@ def test_strict():
         assert handshake(p, "slipway.localhost", "-groups", "X25519:P-256")[1] == []
         assert "Cipher is ECDHE-ECDSA-AES256-GCM-SHA384" in handshake(p, "slipway.localhost", "-tls1_2")[0]
         assert handshake(p, "slipway.localhost", "-tls1_2", "-cipher", "ECDHE-ECDSA-AES128-GCM-SHA256")[1] == []
-        assert handshake(p, "nobody.example.org")[1] == []
+        # Apache cannot end the handshake of a name that nobody has: it shows a certificate of nobody's
+        assert handshake(p, "nobody.example.org")[1] == (["default.invalid"] if p.edge_server == "apache" else [])
         assert p.stop() == 0
         p.extra = ["--https", "none"]
         p.start()

@@ -1,4 +1,4 @@
-/* render-vhost: fields as "key\0value\0" pairs on standard input, the vhost's text on standard
+/* render-vhost [apache]: fields as "key\0value\0" pairs on standard input, the vhost's text on standard
  * output. For the test that has a foreign parser read it. Exit 0 with the text, 65 with the refusal
  * on standard error. */
 #include "render/vhost.h"
@@ -63,8 +63,9 @@ static int take(struct str key, struct str value)
 	return 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	bool apache = argc > 1 && strcmp(argv[1], "apache") == 0;
 	static char in[1 << 17], out[RENDER_VHOST_TEXT_MAX];
 	struct str rest = {in, fread(in, 1, sizeof(in), stdin)}, key, value;
 	struct err e;
@@ -74,8 +75,9 @@ int main(void)
 			return 64;
 		}
 	}
-	if (render_nginx_vhost(&v, tls.https_port ? &tls : NULL, &roots, out, sizeof(out), &e) <
-	    0) {
+	const struct render_tls *with = tls.https_port ? &tls : NULL;
+	if ((apache ? render_apache_vhost(&v, with, &roots, out, sizeof(out), &e)
+		    : render_nginx_vhost(&v, with, &roots, out, sizeof(out), &e)) < 0) {
 		(void)fprintf(stderr, "%s\n", e.msg);
 		return 65;
 	}

@@ -148,6 +148,17 @@ static void test_a_request_is_read(void **state)
 	assert_int_equal(
 	    requests_read_line(STR(LINE_OF("/", "499", "shop.localhost")), &project, &s), 1);
 	assert_int_equal(s.count[0], 1);
+	/* Apache's has milliseconds, and ends earlier */
+	assert_int_equal(
+	    requests_read_line(
+		STR("{\"time\":1764188.123,\"host\":\"shop.localhost\",\"method\":\"GET\",\"uri\":"
+		    "\"/\",\"status\":404,\"bytes\":12,\"duration_ms\":250,\"request_id\":\"0\","
+		    "\"remote\":\"127.0.0.1\",\"server\":\"shop.localhost\"}"),
+		&project, &s),
+	    1);
+	assert_int_equal(s.count[4], 1);
+	assert_int_equal(s.duration_us, 250000);
+	assert_int_equal(s.last_ms, 1764188123);
 	/* what a visitor wrote decides nothing */
 	assert_int_equal(requests_read_line(STR(LINE_OF("/\\\",\\\"status\\\":502,\\\"x\\\":\\\"",
 						"200", "shop.localhost")),
