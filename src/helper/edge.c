@@ -115,14 +115,6 @@ int edge_job_new(struct edge *g, uint64_t seq, const char *project, bool remove,
 	    e, ERR_UNAVAILABLE, "the edge has %u changes waiting already", EDGE_JOBS_MAX);
 }
 
-int edge_must_run(const struct edge *g, struct err *e)
-{
-	if (g->phase != EDGE_DOWN && g->phase != EDGE_STOPPING)
-		return 0;
-	err_set(e, ERR_UNAVAILABLE, "the edge does not run");
-	return err_hint(e, "the daemon starts it when it starts");
-}
-
 /* ---- test ---- */
 
 /* A pair's candidate has the project's name: not while an older job of that project has one there.

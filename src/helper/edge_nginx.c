@@ -88,9 +88,8 @@ static pid_t test(struct edge *g, enum edge_test what, struct err *e)
 	static const char *const below[] = {
 	    [EDGE_TEST_ONE] = "/test", [EDGE_TEST_SITES] = "/whole", [EDGE_TEST_ALL] = ""};
 	char conf[320], prefix[320];
-	if (edge_join(conf, sizeof(conf), g->roots.edge, all ? "/nginx.conf" : "/test/nginx.conf") <
-		0 ||
-	    edge_join(prefix, sizeof(prefix), g->roots.edge, all ? "" : "/test") < 0)
+	if (edge_join(prefix, sizeof(prefix), g->roots.edge, below[what]) < 0 ||
+	    edge_join(conf, sizeof(conf), prefix, "/nginx.conf") < 0)
 		return err_set(e, ERR_SETTINGS, "edge directory is too long");
 	(void)unlinkat(g->test, "test.sock", 0);
 	CLEANUP_FD int out = edge_output_open(g, e);

@@ -198,8 +198,9 @@ void edge_sites_forget(struct edge *g, const char *project);
  * way now. */
 bool edge_sites_set_aside(struct edge *g, const char *line);
 
-/* edge.c, for edge_vhost.c */
 int edge_must_run(const struct edge *g, struct err *e) WARN_UNUSED;
+
+/* edge.c, for edge_vhost.c */
 /* A free slot, or -1. */
 int edge_job_new(struct edge *g, uint64_t seq, const char *project, bool remove, struct err *e);
 bool edge_busy(

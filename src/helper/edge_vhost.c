@@ -96,6 +96,14 @@ static int check_pairs(const struct edge *g, const char *project, struct err *e)
 	return 0;
 }
 
+int edge_must_run(const struct edge *g, struct err *e)
+{
+	if (g->phase != EDGE_DOWN && g->phase != EDGE_STOPPING)
+		return 0;
+	err_set(e, ERR_UNAVAILABLE, "the edge does not run");
+	return err_hint(e, "the daemon starts it when it starts");
+}
+
 int edge_vhost_set(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e)
 {
 	struct render_tls installed = {.https_port = g->o.https_port},
