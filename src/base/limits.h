@@ -4,6 +4,7 @@
 #define LIMIT_HOOK_BODY_BYTES (25u << 20) /* GitHub's own limit */
 #define LIMIT_API_BODY_BYTES (1u << 20)
 #define LIMIT_ARCHIVE_BYTES (512ull << 20) /* an uploaded archive, compressed */
+#define LIMIT_BACKUP_BYTES (256ull << 30)  /* an uploaded backup */
 #define LIMIT_TREE_BYTES (4ull << 30)	   /* an unpacked source tree */
 #define LIMIT_TREE_FILES 200000u
 #define LIMIT_FETCH_MEMORY_BYTES (1ull << 30) /* git, ssh and slipway-tree together */
