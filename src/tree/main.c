@@ -8,6 +8,8 @@
 #include "tree/login.h"
 #include "tree/node.h"
 #include "tree/options.h"
+#include "tree/pack.h"
+#include "tree/place.h"
 #include "tree/python.h"
 #include "tree/say.h"
 #include "tree/scan.h"
@@ -78,6 +80,12 @@ static const struct {
     {"python-env", python_env},
     {"need-node", node_need},
     {"node-install", node_install},
+    {"pack", pack_project},
+    {"restore-release", place_release},
+    {"data-stage", place_stage},
+    {"data-swap", place_swap},
+    {"data-back", place_back},
+    {"data-drop", place_drop},
 };
 
 static int run(size_t command, int argc, char **argv)

@@ -6,6 +6,7 @@
 #include "tree/copy.h"
 #include "tree/lock.h"
 #include "tree/say.h"
+#include "tree/script.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -20,7 +21,6 @@
 #define INSTALL_MS (28 * 60 * 1000)
 #define INCLUDE_DEPTH_MAX 4u
 #define FILE_MAX_BYTES (8u << 20)
-#define SCRIPT_MAX_BYTES (256u << 10)
 #define KEPT_MAX 4u /* environments in the cache */
 #define ENV_FILES_MAX 500000u
 #define ENV_BYTES_MAX (8ull << 30)
@@ -370,32 +370,6 @@ static int build(struct work *w)
 	return rc ? -1 : fd < 0 ? err_sys(w->e, ERR_IO, errno, "could not write '%s'", mark) : 0;
 }
 
-/* Replaces every `from` in a script by `to`. */
-static int rewrite(struct work *w, int dir, const char *name, struct str from, struct str to)
-{
-	struct buf text CLEANUP_BUF, out CLEANUP_BUF;
-	struct stat st;
-	buf_init(&text, SCRIPT_MAX_BYTES);
-	buf_init(&out, 2 * SCRIPT_MAX_BYTES);
-	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
-	    st.st_size >= SCRIPT_MAX_BYTES)
-		return 0;
-	if (fs_read(dir, name, &text, w->e))
-		return -1;
-	struct str rest = buf_view(&text);
-	if (!str_contains(rest, from))
-		return 0;
-	while (rest.n) {
-		bool hit = str_starts(rest, from);
-		buf_str(&out, hit ? to : str_slice(rest, 0, 1));
-		rest = str_from(rest, hit ? from.n : 1);
-	}
-	int fd CLEANUP_FD = openat(dir, name, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0 || buf_check(&out, "a script", w->e))
-		return fd < 0 ? err_sys(w->e, ERR_IO, errno, "could not write '%s'", name) : -1;
-	return fs_write_all(fd, out.p, out.n, w->e);
-}
-
 static int rewrite_scripts(struct work *w, int venv)
 {
 	char path[1100];
@@ -408,7 +382,7 @@ static int rewrite_scripts(struct work *w, int venv)
 	}
 	int rc = 0;
 	for (struct dirent *entry; rc == 0 && (entry = readdir(d));)
-		rc = rewrite(w, bin, entry->d_name, str_c(w->env), str_c(path));
+		rc = script_rewrite(bin, entry->d_name, str_c(w->env), str_c(path), w->e);
 	closedir(d);
 	return rc;
 }
