@@ -86,7 +86,7 @@ static int make_dirs(const struct settings *s, struct layout *l, struct err *e)
 		uid_t uid;
 		mode_t mode;
 	} below[] = {{"logs", l->uid, 0750}, {"spool", l->uid, 0700}, {"journal", l->uid, 0700},
-	    {"projects", top, 0711}, {"edge", top, 0755}};
+	    {"backups", l->uid, 0700}, {"projects", top, 0711}, {"edge", top, 0755}};
 	for (size_t i = 0; i < sizeof(below) / sizeof(below[0]); i++) {
 		CLEANUP_FD int fd = make_dir(state, below[i].name, below[i].uid,
 		    below[i].uid == top && l->root ? 0 : l->gid, below[i].mode, e);
@@ -109,7 +109,8 @@ static int find_dirs(const struct settings *s, struct layout *l, struct err *e)
 		const char *name;
 		uid_t uid;
 	} below[] = {
-	    {"logs", l->uid}, {"spool", l->uid}, {"journal", l->uid}, {"projects", 0}, {"edge", 0}};
+	    {"logs", l->uid}, {"spool", l->uid}, {"journal", l->uid}, {"backups", l->uid},
+	    {"projects", 0}, {"edge", 0}};
 	if (l->root)
 		return err_set(
 		    e, ERR_SETTINGS, "--system is for the daemon's own user, not for root");
@@ -143,7 +144,7 @@ int layout_make(const struct settings *s, struct layout *l, struct err *e)
 		const char *dir, *name;
 	} paths[] = {{l->projects, s->state, "projects"}, {l->edge, s->state, "edge"},
 	    {l->logs, s->state, "logs"}, {l->spool, s->state, "spool"},
-	    {l->journal, s->state, "journal"}, {l->store, s->state, "slipway.db"},
+	    {l->journal, s->state, "journal"}, {l->backups, s->state, "backups"}, {l->store, s->state, "slipway.db"},
 	    {l->keeper_socket, s->run, "keeper.sock"}, {l->api_socket, s->run, "api.sock"},
 	    {l->edge_api_socket, s->run, "edge-api.sock"}};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)

@@ -16,7 +16,7 @@ struct layout {
 	int keys; /* STATE/keys, 0700 */
 	char projects[SETTINGS_PATH_MAX + 32], edge[SETTINGS_PATH_MAX + 32],
 	    logs[SETTINGS_PATH_MAX + 32], spool[SETTINGS_PATH_MAX + 32],
-	    journal[SETTINGS_PATH_MAX + 32];
+	    journal[SETTINGS_PATH_MAX + 32], backups[SETTINGS_PATH_MAX + 32];
 	char store[SETTINGS_PATH_MAX + 32], keeper_socket[SETTINGS_PATH_MAX + 32],
 	    api_socket[SETTINGS_PATH_MAX + 32];
 	char edge_api_socket[SETTINGS_PATH_MAX + 32];
@@ -29,7 +29,8 @@ struct layout {
  * ours, 0751
  * - STATE/projects: root 0711, the helper's; STATE/edge: root 0755, the helper's; both ours when
  * not root
- * - STATE/keys: slipway 0700; STATE/logs: slipway 0750; STATE/spool, STATE/journal: slipway 0700
+ * - STATE/keys: slipway 0700; STATE/logs: slipway 0750; STATE/spool, STATE/journal,
+ * STATE/backups: slipway 0700
  * - RUN: slipway 0755; sockets in it as each says
  */
 int layout_make(const struct settings *s, struct layout *ret, struct err *e) WARN_UNUSED;

@@ -4,6 +4,7 @@
  * root), then the daemon drops to its own user for good and opens store, queue, engine, hooks and
  * API. */
 #include "api/api.h"
+#include "backup/shelf.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
@@ -13,6 +14,7 @@
 #include "daemon/settings.h"
 #include "daemon/system.h"
 #include "deploy/renewal.h"
+#include "deploy/tidy.h"
 #include "edge/acme.h"
 #include "github/catchup.h"
 #include "github/ranges.h"
@@ -61,6 +63,7 @@ struct daemon {
 	struct outbound *outbound;
 	struct acme *acme;
 	struct renewal *renewal;
+	struct tidy *tidy;
 	char acme_dir[SETTINGS_PATH_MAX + 8], acme_webroot[SETTINGS_PATH_MAX + 8];
 	struct schedule *schedule;
 	char outbound_program[SETTINGS_PATH_MAX + 32], url[128];
@@ -326,6 +329,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .projects_dir = d->layout.projects,
 	    .run_dir = d->settings.run,
 	    .spool_dir = d->layout.spool,
+	    .backups_dir = d->layout.backups,
 	    .edge_port = d->settings.edge_port,
 	    .edge_https_port = d->settings.https_port,
 	    .edge_scheme = "http",
@@ -530,6 +534,7 @@ static void on_reconciled(void *ctx)
 	    .store = d->api.store,
 	    .queue = d->api.queue,
 	    .notify = d->api.notify};
+	d->tidy = tidy_open(d->api.loop, d->layout.backups);
 	queue_kick(d->api.queue);
 	d->renewal = renewal_open(&ro);
 	catchup_begin(d->api.catchup);
@@ -552,11 +557,14 @@ static int daemon_open(struct daemon *d, struct err *e)
 		return -1;
 	d->api.loop = loop_new(POOL_THREADS);
 	d->api.spool_dir = d->layout.spool;
+	d->api.backups_dir = d->layout.backups;
 	d->api.edge_scheme = "http";
 	d->api.edge_port = d->settings.edge_port;
 	d->api.edge_https_port = d->settings.https_port;
 	d->api.edge_localhost = true;
+	size_t removed;
 	if (keeper_open(d, e) != 0 || layout_drop(&d->layout, &d->settings, e) != 0 ||
+	    shelf_tidy(d->layout.backups, clock_wall_ms(), true, &removed, e) != 0 ||
 	    store_parts_open(d, e) != 0 || engine_open(d, e) != 0)
 		return -1;
 	d->signal_watch = loop_watch_new(d->api.loop, d->signals, on_signal, d);
@@ -579,6 +587,7 @@ static void daemon_close(struct daemon *d)
 	http_server_free(d->metrics_server);
 	schedule_close(d->schedule);
 	renewal_close(d->renewal);
+	tidy_close(d->tidy);
 	intake_close(d->api.intake);
 	store_close(d->api.store);
 	hooks_close(d->api.hooks);

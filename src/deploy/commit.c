@@ -29,8 +29,23 @@ int work_fence(const struct work *w, struct store_db *db, struct err *e)
 		       : (rc < 0 ? -1 : 0);
 }
 
-static int64_t seq_of(enum deploy_phase p)
+/* In the order in which they come; a restore starts late what a deploy starts early. */
+static int64_t seq_of_restore(enum deploy_phase p)
 {
+	static const enum deploy_phase order[] = {DEPLOY_READ, DEPLOY_UNPACK, DEPLOY_CLOSE,
+	    DEPLOY_HALT, DEPLOY_SWAP, DEPLOY_START, DEPLOY_VERIFY, DEPLOY_HANDOVER, DEPLOY_OPEN,
+	    DEPLOY_DROP};
+	const char *step = deploy_phase_step(p);
+	for (size_t i = 0; i < sizeof(order) / sizeof(order[0]); i++)
+		if (deploy_phase_step(order[i]) == step)
+			return (int64_t)i;
+	return DEPLOY_UNSWITCH;
+}
+
+static int64_t seq_of(enum deploy_flow f, enum deploy_phase p)
+{
+	if (f == DEPLOY_FLOW_RESTORE)
+		return seq_of_restore(p);
 	const char *step = deploy_phase_step(p);
 	for (unsigned i = 0; i < p; i++)
 		if (deploy_phase_step((enum deploy_phase)i) == step)
@@ -48,10 +63,10 @@ static int commit_unit(void *ctx, struct store_db *db, struct err *e)
 		return -1;
 	if (c->also && c->also(c->w, db, e) != 0)
 		return -1;
-	if (c->end_step && model_step_end(db, &l, seq_of(c->end_phase), c->end_state,
+	if (c->end_step && model_step_end(db, &l, seq_of(c->w->st.flow, c->end_phase), c->end_state,
 			       buf_view(&c->detail), c->now_ms, e) < 0)
 		return -1;
-	if (c->begin_step && model_step_begin(db, &l, seq_of(c->begin_phase), str_c(c->begin_step),
+	if (c->begin_step && model_step_begin(db, &l, seq_of(c->w->st.flow, c->begin_phase), str_c(c->begin_step),
 				 c->now_ms, e) < 0)
 		return -1;
 	const char *current = deploy_phase_step(c->begin_phase);

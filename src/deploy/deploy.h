@@ -6,7 +6,7 @@
  *
  * What a task's `input` says is in queue/queue.h.
  * What it leaves in `result`: {"release", "commit", "subject", "url", "ms", "switch_us", "warning",
- * "plan" (plan_only), "receipt": [{"what", "outcome", "why"}]}, and in `error`: {"step", "code",
+ * "backup", "plan" (plan_only), "receipt": [{"what", "outcome", "why"}]}, and in `error`: {"step", "code",
  * "message", "hint", "lines": ["…"], "serving"}. Messages of the feed's topic "task/ID": "step"
  * {"step", "state", "ms", "detail"}, "line" {"step", "text"}, "end" {"state", "result" | "error"}.
  */
@@ -37,6 +37,7 @@ struct deploy_options {
 	const struct seal_key *seal;
 	const char *projects_dir, *run_dir,
 	    *spool_dir; /* spool: uploaded archives, ARCHIVE-ID.tar */
+	const char *backups_dir; /* backup/shelf.h */
 	uint16_t
 	    edge_port; /* of the addresses shown, unless it is the scheme's own; 0: not shown */
 	uint16_t edge_https_port;   /* the same of projects with a certificate that browsers trust */

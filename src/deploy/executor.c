@@ -30,8 +30,16 @@ const struct work_phase work_phases[DEPLOY_PHASE_COUNT] = {
     [DEPLOY_PROVE] = {prove_start, NULL, NULL, NULL},
     [DEPLOY_ORDER] = {order_start, order_abort, order_tick, NULL},
     [DEPLOY_INSTALL] = {install_start, NULL, NULL, NULL},
+    [DEPLOY_PACK] = {pack_start, keep_abort, NULL, NULL},
+    [DEPLOY_KEEP] = {keep_start, keep_abort, NULL, NULL},
+    [DEPLOY_READ] = {read_start, keep_abort, NULL, NULL},
+    [DEPLOY_UNPACK] = {unpack_start, keep_abort, NULL, NULL},
+    [DEPLOY_SWAP] = {swap_start, job_abort, NULL, NULL},
+    [DEPLOY_SETTLE] = {settle_start, keep_abort, NULL, NULL},
+    [DEPLOY_DROP] = {drop_start, job_abort, NULL, NULL},
     [DEPLOY_UNSWITCH] = {unswitch_start, NULL, NULL, NULL},
     [DEPLOY_UNDO_START] = {undo_start_start, NULL, NULL, NULL},
+    [DEPLOY_UNSWAP] = {unswap_start, job_abort, NULL, NULL},
     [DEPLOY_UNDO_RELEASE] = {undo_release_start, NULL, NULL, NULL},
     [DEPLOY_FINISH] = {finish_start, NULL, NULL, NULL},
 };
@@ -60,6 +68,7 @@ void work_free(struct work *w)
 	buf_fini(&w->plan_json);
 	buf_fini(&w->chain);
 	buf_wipe(&w->key);
+	keep_free(w->keep);
 	arena_fini(&w->a);
 	mem_free_ptr(&w);
 }
@@ -334,6 +343,8 @@ static enum deploy_flow flow_of(enum model_task_kind k)
 	    [MODEL_TASK_RUN] = DEPLOY_FLOW_RUN,
 	    [MODEL_TASK_CHECK] = DEPLOY_FLOW_CHECK,
 	    [MODEL_TASK_CERTIFICATE] = DEPLOY_FLOW_CERTIFICATE,
+	    [MODEL_TASK_BACKUP] = DEPLOY_FLOW_BACKUP,
+	    [MODEL_TASK_RESTORE] = DEPLOY_FLOW_RESTORE,
 	};
 	return of[k];
 }
@@ -446,6 +457,8 @@ void deploy_bind_queue(struct deploy *d, struct queue *q)
 void deploy_quiesce(struct deploy *d)
 {
 	d->quiet = true;
+	for (struct work *w = d->works; w; w = w->next)
+		keep_stop(w->keep);
 }
 
 void deploy_free(struct deploy *d)
@@ -454,6 +467,8 @@ void deploy_free(struct deploy *d)
 		return;
 	d->closing = true;
 	sleep_close(d);
+	for (struct work *w = d->works; w; w = w->next)
+		keep_stop(w->keep);
 	bool idle = !d->works;
 	for (struct work *w = d->works, *next; w; w = next) {
 		next = w->next;

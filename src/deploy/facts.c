@@ -144,7 +144,8 @@ int facts_input(struct work *w, struct err *e)
 		const char *key;
 		struct str *into;
 	} const texts[] = {{"ref", &w->in.ref}, {"url", &w->in.url}, {"archive", &w->in.archive},
-	    {"process", &w->in.process}, {"action", &w->in.action}};
+	    {"process", &w->in.process}, {"action", &w->in.action}, {"backup", &w->in.backup},
+	    {"key", &w->in.key}, {"slot", &w->in.slot}};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct str v;
 		int rc = json_get_str(o, texts[i].key, &v, e);
@@ -157,6 +158,8 @@ int facts_input(struct work *w, struct err *e)
 	    json_get_bool(o, "plan_only", &w->in.plan_only, e) < 0 ||
 	    json_get_bool(o, "staging", &w->in.staging, e) < 0 ||
 	    json_get_bool(o, "look", &w->in.look, e) < 0 ||
+	    json_get_bool(o, "purge", &w->in.purge, e) < 0 ||
+	    json_get_bool(o, "data_only", &w->in.data_only, e) < 0 ||
 	    json_get_bool(o, "stranger", &w->in.stranger, e) < 0 ||
 	    json_get_i64(o, "release", 1, INT32_MAX, &w->in.release, e) < 0 ||
 	    json_get_i64(o, "timeout_ms", 1, INT32_MAX, &w->in.timeout_ms, e) < 0 ||
@@ -187,6 +190,8 @@ void facts_progress_write(const struct work *w, const struct deploy_state *st, s
 		json_put_str(&j, "hint", str_c(w->failure.hint));
 		json_put_str(&j, "lines", str_c(w->failure_lines ? w->failure_lines : ""));
 	}
+	if (w->backup_id.n > 0)
+		json_put_str(&j, "backup", w->backup_id);
 	if (w->warning.n > 0)
 		json_put_str(&j, "warning", buf_view(&w->warning));
 	json_close_object(&j);
@@ -250,6 +255,8 @@ void facts_progress_read(struct work *w)
 	w->was_running = read_i64(o, "was_running", 0) != 0;
 	w->had_count = read_i64(o, "had", -1);
 	w->switch_us = read_i64(o, "switch_us", 0);
+	if (json_get_str(o, "backup", &v, &e) == 1)
+		w->backup_id = arena_str(&w->a, v);
 	if (json_get_str(o, "warning", &v, &e) == 1)
 		buf_str(&w->warning, v);
 	read_failure(w, o);

@@ -15,13 +15,18 @@ static int running_unit(struct work *w, struct store_db *db, struct err *e)
 	return model_project_set_desired(db, w->project.id, true, e) < 0 ? -1 : 0;
 }
 
+static bool starts_anew(const struct work *w)
+{
+	return w->st.flow == DEPLOY_FLOW_START || w->st.flow == DEPLOY_FLOW_RESTORE;
+}
+
 static void linked(struct work *w)
 {
 	if (w->op_failed) {
 		work_fail(w, &w->op_err);
 		return;
 	}
-	if (w->st.flow == DEPLOY_FLOW_START)
+	if (starts_anew(w))
 		w->also = running_unit;
 	work_done(w);
 }
@@ -30,12 +35,12 @@ static void opened(struct work *w)
 {
 	struct err e;
 	uint32_t live = (uint32_t)w->project.live,
-		 link = w->st.flow == DEPLOY_FLOW_START ? 0 : live;
+		 link = starts_anew(w) ? 0 : live;
 	if (w->op_failed) {
 		work_fail(w, &w->op_err);
 		return;
 	}
-	if (w->st.flow == DEPLOY_FLOW_START &&
+	if (starts_anew(w) &&
 	    edge_live(w->d->o.edge, w->project.name, &link, &e) < 0) {
 		work_fail(w, &e);
 		return;
@@ -73,7 +78,9 @@ static void closed(struct work *w)
 void close_start(struct work *w)
 {
 	work_ops_begin(w, closed);
-	if (w->has_plan && w->st.flow == DEPLOY_FLOW_STOP)
+	bool pauses = w->st.flow == DEPLOY_FLOW_STOP ||
+		      (w->st.flow == DEPLOY_FLOW_RESTORE && w->project.live > 0);
+	if (w->has_plan && pauses)
 		vhost_set(w, &w->plan, true);
 	else if (w->st.flow == DEPLOY_FLOW_DESTROY) {
 		sleep_note(w->d, w->project.name, 0);
@@ -116,7 +123,7 @@ void halt_start(struct work *w)
 {
 	work_ops_begin(w, halted);
 	size_t n = instance_stop(w, is_any);
-	if (w->st.flow == DEPLOY_FLOW_DESTROY)
+	if (w->st.flow == DEPLOY_FLOW_DESTROY || w->st.flow == DEPLOY_FLOW_RESTORE)
 		jobs_stop(w);
 	buf_printf(&w->detail, "%zu %s stopped", n, n == 1 ? "process" : "processes");
 	work_ops_end(w);

@@ -24,7 +24,20 @@
 	{                                                                                          \
 		.move = {NO, AGAIN, NO, done, back, back, back, back, back}, .limit_s = (limit)    \
 	}
-/* The same; and where nothing has moved and what it was to switch to went with its keeper, that is
+/* The same; recovery begins with an earlier phase. */
+#define ONCE_MORE(first, done, back, limit)                                                        \
+	{                                                                                          \
+		.move = {NO, TO(first), NO, done, back, back, back, back, back},                   \
+		.limit_s = (limit)                                                                 \
+	}
+/* An archive of a project that had no release: nothing to start. */
+#define SETTLE_STEP                                                                                \
+	{                                                                                          \
+		.move = {NO, AGAIN, NO, TO(START), TO(FINISH), TO(UNSWAP), TO(UNSWAP), TO(UNSWAP), \
+		    TO(UNSWAP)},                                                                   \
+		.limit_s = 900                                                                     \
+	}
+/* The same as a firm step; and where nothing has moved and what it was to switch to went with its keeper, that is
  * started again. */
 #define SWITCH_STEP                                                                                \
 	{                                                                                          \
@@ -113,7 +126,9 @@ const struct deploy_table deploy_table = {.row = {
 	[DEPLOY_FLOW_DESTROY] = {
 		[DEPLOY_NEW] = START_WITH(CLOSE),
 		[DEPLOY_CLOSE] = BEST_STEP(TO(HALT), 120),
-		[DEPLOY_HALT] = FIRM_STEP(TO(ERASE), TO(FINISH), 900),
+		[DEPLOY_HALT] = FIRM_STEP(TO(PACK), TO(FINISH), 900),
+		[DEPLOY_PACK] = FIRM_STEP(TO(KEEP), TO(FINISH), 14400),
+		[DEPLOY_KEEP] = ONCE_MORE(PACK, TO(ERASE), TO(FINISH), 14400),
 		[DEPLOY_ERASE] = FIRM_STEP(TO(FINISH), TO(FINISH), 900),
 		[DEPLOY_FINISH] = FINISH_STEP,
 	},
@@ -139,6 +154,31 @@ const struct deploy_table deploy_table = {.row = {
 		[DEPLOY_PROVE] = OPEN_STEP(AGAIN, TO(ORDER), TO(FINISH), 120),
 		[DEPLOY_ORDER] = OPEN_STEP(AGAIN, TO(INSTALL), TO(FINISH), 900),
 		[DEPLOY_INSTALL] = FIRM_STEP(TO(FINISH), TO(FINISH), 120),
+		[DEPLOY_FINISH] = FINISH_STEP,
+	},
+	/* What was packed has no name in the spool, so it ends with the process. */
+	[DEPLOY_FLOW_BACKUP] = {
+		[DEPLOY_NEW] = START_WITH(PACK),
+		[DEPLOY_PACK] = OPEN_STEP(AGAIN, TO(KEEP), TO(FINISH), 14400),
+		[DEPLOY_KEEP] = OPEN_STEP(TO(PACK), TO(FINISH), TO(FINISH), 14400),
+		[DEPLOY_FINISH] = FINISH_STEP,
+	},
+	[DEPLOY_FLOW_RESTORE] = {
+		[DEPLOY_NEW] = START_WITH(READ),
+		[DEPLOY_READ] = OPEN_STEP(AGAIN, TO(UNPACK), TO(UNDO_RELEASE), 14400),
+		[DEPLOY_UNPACK] = OPEN_STEP(TO(READ), TO(CLOSE), TO(UNSWAP), 14400),
+		[DEPLOY_CLOSE] = FIRM_STEP(TO(HALT), TO(UNSWAP), 120),
+		[DEPLOY_HALT] = FIRM_STEP(TO(SWAP), TO(UNSWAP), 900),
+		[DEPLOY_SWAP] = FIRM_STEP(TO(SETTLE), TO(UNSWAP), 900),
+		[DEPLOY_SETTLE] = SETTLE_STEP,
+		[DEPLOY_START] = FIRM_STEP(TO(VERIFY), TO(UNDO_START), 300),
+		[DEPLOY_VERIFY] = ONCE_MORE(START, TO(HANDOVER), TO(UNDO_START), 900),
+		[DEPLOY_HANDOVER] = FIRM_STEP(TO(OPEN), TO(UNDO_START), 900),
+		[DEPLOY_OPEN] = FIRM_STEP(TO(DROP), TO(UNDO_START), 120),
+		[DEPLOY_DROP] = BEST_STEP(TO(FINISH), 900),
+		[DEPLOY_UNDO_START] = BEST_STEP(TO(UNSWAP), 900),
+		[DEPLOY_UNSWAP] = BEST_STEP(TO(UNDO_RELEASE), 900),
+		[DEPLOY_UNDO_RELEASE] = BEST_STEP(TO(FINISH), 900),
 		[DEPLOY_FINISH] = FINISH_STEP,
 	},
 }};
@@ -169,8 +209,16 @@ static const struct {
     [DEPLOY_PROVE] = {"prove", "prove"},
     [DEPLOY_ORDER] = {"order", "order"},
     [DEPLOY_INSTALL] = {"install", "install"},
+    [DEPLOY_PACK] = {"pack", "pack"},
+    [DEPLOY_KEEP] = {"keep", "keep"},
+    [DEPLOY_READ] = {"read", "read"},
+    [DEPLOY_UNPACK] = {"unpack", "unpack"},
+    [DEPLOY_SWAP] = {"swap", "restore"},
+    [DEPLOY_SETTLE] = {"settle", "restore"},
+    [DEPLOY_DROP] = {"drop", "tidy"},
     [DEPLOY_UNSWITCH] = {"unswitch", "undo"},
     [DEPLOY_UNDO_START] = {"undo-start", "undo"},
+    [DEPLOY_UNSWAP] = {"unswap", "undo"},
     [DEPLOY_UNDO_RELEASE] = {"undo-release", "undo"},
     [DEPLOY_FINISH] = {"finish", NULL},
     [DEPLOY_ENDED] = {"ended", NULL},

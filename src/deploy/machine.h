@@ -9,7 +9,7 @@
  *
  * The way forward of a deploy is FETCH … FINISH; what went wrong before the switch walks back over
  * UNDO_START and UNDO_RELEASE, after it over UNSWITCH. Until SWITCH a task can be cancelled; from
- * SWITCH on it completes. */
+ * SWITCH on it completes. A restore can be cancelled until it stops what serves. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,6 +27,8 @@ enum deploy_flow {
 	DEPLOY_FLOW_CHECK, /* a deploy up to its checks; then nothing is left of it */
 	DEPLOY_FLOW_RUN,   /* one command in the live release */
 	DEPLOY_FLOW_CERTIFICATE,
+	DEPLOY_FLOW_BACKUP,
+	DEPLOY_FLOW_RESTORE,
 	DEPLOY_FLOW_COUNT
 };
 
@@ -54,9 +56,17 @@ enum deploy_phase {
 	DEPLOY_PROVE,	/* the names lead here, and port 80 answers */
 	DEPLOY_ORDER,	/* the authority is asked */
 	DEPLOY_INSTALL, /* the edge has it, or has it no more */
+	DEPLOY_PACK,	/* settings, data and the live release, as one stream in the spool */
+	DEPLOY_KEEP,	/* that becomes an archive, sealed, under its name */
+	DEPLOY_READ,	/* an archive is proved to its end, its stream in the spool */
+	DEPLOY_UNPACK,	/* its release sealed, its data beside what serves */
+	DEPLOY_SWAP,	/* data/ is what the archive has, what was there lies beside */
+	DEPLOY_SETTLE,	/* settings, environment, live release in the store */
+	DEPLOY_DROP,	/* what lay beside data/ is gone */
 	/* back */
 	DEPLOY_UNSWITCH,
 	DEPLOY_UNDO_START,
+	DEPLOY_UNSWAP, /* data/ and the release of before, running again */
 	DEPLOY_UNDO_RELEASE,
 	/* the end */
 	DEPLOY_FINISH, /* the queue is told */

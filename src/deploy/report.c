@@ -166,21 +166,24 @@ void report_result(struct work *w, struct buf *out)
 	json_open_object(&j, NULL);
 	if (w->st.outcome == DEPLOY_OUT_UP_TO_DATE && !w->in.plan_only)
 		json_put_bool(&j, "up_to_date", true);
+	bool backup = w->st.flow == DEPLOY_FLOW_BACKUP;
 	if (w->release.number > 0 && w->st.outcome == DEPLOY_OUT_DONE &&
-	    w->st.flow != DEPLOY_FLOW_CHECK)
+	    w->st.flow != DEPLOY_FLOW_CHECK && !backup)
 		json_put_i64(&j, "release", w->release.number);
-	if (w->release.commit.n > 0) {
+	if (w->release.commit.n > 0 && !backup) {
 		json_put_str(&j, "commit", w->release.commit);
 		json_put_str(&j, "subject", w->release.subject);
 		json_put_str(&j, "author", w->release.author);
 		json_put_str(&j, "ref", w->release.ref);
 	}
 	if (w->st.flow != DEPLOY_FLOW_DESTROY && w->st.flow != DEPLOY_FLOW_STOP &&
-	    w->st.flow != DEPLOY_FLOW_CHECK && w->st.flow != DEPLOY_FLOW_RUN)
+	    w->st.flow != DEPLOY_FLOW_CHECK && w->st.flow != DEPLOY_FLOW_RUN && !backup)
 		put_url(&j, w);
 	json_put_i64(&j, "ms", clock_wall_ms() - w->begun_wall_ms);
 	if (w->switch_us > 0)
 		json_put_i64(&j, "switch_us", w->switch_us);
+	if (w->backup_id.n > 0)
+		json_put_str(&j, "backup", w->backup_id);
 	if (w->from_release > 0)
 		json_put_i64(&j, "from", w->from_release);
 	if (w->warning.n > 0)
@@ -255,7 +258,8 @@ void report_error(struct work *w, struct buf *out)
 		put_hint(&j, w);
 	put_lines(&j, w);
 	put_serving(&j, w);
-	if (w->release.number > 0 && w->st.flow != DEPLOY_FLOW_CHECK)
+	if (w->release.number > 0 && w->st.flow != DEPLOY_FLOW_CHECK &&
+	    w->st.flow != DEPLOY_FLOW_BACKUP)
 		json_put_i64(&j, "release", w->release.number);
 	put_receipt(&j, w);
 	json_close_object(&j);

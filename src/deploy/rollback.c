@@ -187,7 +187,7 @@ static void vhost_back(struct work *w)
 {
 	work_ops_begin(w, undone);
 	bool touched = w->st.failed_at == DEPLOY_SWITCH;
-	if (w->st.flow == DEPLOY_FLOW_START && w->has_plan)
+	if ((w->st.flow == DEPLOY_FLOW_START || w->st.flow == DEPLOY_FLOW_RESTORE) && w->has_plan)
 		vhost_set(w, &w->plan, true);
 	else if (touched && w->old.has_plan)
 		vhost_set(w, &w->old.plan, !w->project.desired_running);
@@ -219,6 +219,10 @@ static void ours_stopped(struct work *w)
 	} else
 		sockets_remove(w, release);
 	note(w, "a run directory stayed");
+	if (w->st.flow == DEPLOY_FLOW_RESTORE) { /* UNSWAP brings back what was before */
+		vhost_back(w);
+		return;
+	}
 	w->from_release = (uint32_t)w->project.live;
 	work_unit(w, old_release_load, old_known);
 }
@@ -276,7 +280,8 @@ void undo_release_start(struct work *w)
 		work_ops_end(w);
 		return;
 	}
-	if (w->release.number == 0 || w->release.number == w->project.live) {
+	bool own = w->st.flow != DEPLOY_FLOW_RESTORE || w->release.task_id == w->task.id;
+	if (w->release.number == 0 || w->release.number == w->project.live || !own) {
 		work_skip(w, "nothing to undo");
 		return;
 	}

@@ -122,7 +122,7 @@ static void static_path(const struct plan *p, struct str path, struct buf *out)
 
 /* The statics that the edge may read: URL and path, each ended by NUL, one pair after the other. A
  * folder of data/ has no URL here. */
-static void seal_start(struct work *w)
+void seal_request(struct work *w, work_then_fn *then)
 {
 	CLEANUP_BUF struct buf list;
 	struct err e;
@@ -146,7 +146,7 @@ static void seal_start(struct work *w)
 		work_fail(w, &e);
 		return;
 	}
-	work_ops_begin(w, sealed);
+	work_ops_begin(w, then);
 	helper_request(w, PRIV_RELEASE_SEAL, (uint32_t)w->release.number, fd);
 	work_ops_end(w);
 }
@@ -188,7 +188,7 @@ static void build_next(struct work *w)
 		return;
 	}
 	if (w->job_at >= w->plan.build_count) {
-		seal_start(w);
+		seal_request(w, sealed);
 		return;
 	}
 	if (command_start(w, &w->plan.build[w->job_at], "build", build_sandbox(w), ENV_BUILD,

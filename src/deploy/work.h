@@ -33,6 +33,7 @@
 #define WORK_VERIFY_MAX LIMIT_INSTANCES
 
 struct work;
+struct keep;
 struct reconcile;
 struct sleeper;
 
@@ -51,7 +52,8 @@ struct deploy {
 
 struct work_input {
 	struct str ref, url, archive, process, action;
-	bool force, plan_only, staging, look;
+	struct str backup, key, slot;
+	bool force, plan_only, staging, look, purge, data_only;
 	bool stranger; /* nothing of it is trusted: no secrets, no cache */
 	int64_t release;
 	struct args argv; /* of a command */
@@ -127,6 +129,9 @@ struct work {
 	int64_t limited_ms;
 	struct model_certificate certificate, fresh; /* as the store has it; as it will be */
 	struct buf chain, key;			     /* the key is wiped */
+
+	struct keep *keep;    /* of a backup or restore: deploy/keep.h */
+	struct str backup_id; /* that was made */
 
 	struct source_spec source;
 	struct source_result fetched;
@@ -267,6 +272,8 @@ void job_abort(struct work *w);
 /* True when the job ended with status 0; else fills e: "'npm ci' ended with status 1". */
 bool job_ok(struct work *w, const char *what, struct err *e);
 struct priv_limits job_limits(const struct work *w, bool build);
+/* PRIV_RELEASE_SEAL of the release with its plan's static paths, then `then`; made already, it is success. */
+void seal_request(struct work *w, work_then_fn *then);
 /* Jobs of this release that an earlier life left running are ended. */
 void job_stop_strays(struct work *w);
 
@@ -355,6 +362,17 @@ void order_start(struct work *w);
 void order_abort(struct work *w);
 void order_tick(struct work *w);
 void install_start(struct work *w);
+void pack_start(struct work *w);
+void keep_start(struct work *w);
+void keep_abort(struct work *w);
+void keep_stop(struct keep *k); /* what a pool thread does for it ends soon; NULL is fine */
+void keep_free(struct keep *k);
+void read_start(struct work *w);
+void unpack_start(struct work *w);
+void swap_start(struct work *w);
+void settle_start(struct work *w);
+void drop_start(struct work *w);
+void unswap_start(struct work *w);
 void unswitch_start(struct work *w);
 void undo_start_start(struct work *w);
 void undo_release_start(struct work *w);

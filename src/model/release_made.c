@@ -31,6 +31,49 @@ int model_release_discard(struct store_db *db, int64_t project_id, int64_t numbe
 	return store_exec(q, e) != 0 ? -1 : store_changes(db) > 0;
 }
 
+int model_release_take_in(struct store_db *db, const struct model_release *r, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO release(project_id, number, state, commit_id, ref, subject, author, "
+	    "env_version, plan, migrated, size_bytes, created_ms, task_id, attempt) VALUES "
+	    "($project, $number, 'building', $commit, $ref, $subject, $author, 0, $plan, "
+	    "$migrated, $size, $created, $task, $attempt) ON CONFLICT(project_id, number) DO "
+	    "UPDATE SET state = 'building', task_id = $task, attempt = $attempt, env_version = 0 "
+	    "WHERE release.state IN ('pruned', 'failed')",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$project", r->project_id);
+	store_bind_i64(q, "$number", r->number);
+	store_bind_text(q, "$commit", r->commit.p ? r->commit : STR(""));
+	store_bind_text(q, "$ref", r->ref.p ? r->ref : STR(""));
+	store_bind_text(q, "$subject", r->subject.p ? r->subject : STR(""));
+	store_bind_text(q, "$author", r->author.p ? r->author : STR(""));
+	store_bind_text(q, "$plan", r->plan.n ? r->plan : STR("{}"));
+	store_bind_i64(q, "$migrated", r->migrated);
+	store_bind_i64(q, "$size", r->size_bytes);
+	store_bind_i64(q, "$created", r->created_ms);
+	store_bind_i64(q, "$task", r->task_id);
+	store_bind_i64(q, "$attempt", r->attempt);
+	return store_exec(q, e) != 0 ? -1 : store_changes(db) > 0;
+}
+
+int model_release_take_env(struct store_db *db, int64_t project_id, int64_t number, int64_t task_id,
+    int64_t env_version, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE release SET env_version = $version WHERE project_id = $project AND number = "
+	    "$number AND task_id = $task",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$version", env_version);
+	store_bind_i64(q, "$project", project_id);
+	store_bind_i64(q, "$number", number);
+	store_bind_i64(q, "$task", task_id);
+	return store_exec(q, e) != 0 ? -1 : store_changes(db) > 0;
+}
+
 int model_release_migrated_between(struct store_db *db, int64_t project_id, int64_t from,
     int64_t to, int64_t *ret_number, struct err *e)
 {

@@ -10,6 +10,13 @@ int model_release_describe(
  * number is free again. Only in state building. 1/0/-1. */
 int model_release_discard(
     struct store_db *db, int64_t project_id, int64_t number, struct err *e) WARN_UNUSED;
+/* A release that comes from an archive, under its own number, in state building. Uses all but env_version. 1; 0: the
+ * project has one of that number that is neither pruned nor failed. */
+int model_release_take_in(
+    struct store_db *db, const struct model_release *r, struct err *e) WARN_UNUSED;
+/* The version of the environment that it runs with, when that task took it in. 1/0/-1. */
+int model_release_take_env(struct store_db *db, int64_t project_id, int64_t number, int64_t task_id,
+    int64_t env_version, struct err *e) WARN_UNUSED;
 /* 1: a release above `from` and up to `to` has run its release command; *ret_number is the newest
  * such. 0/-1. */
 int model_release_migrated_between(struct store_db *db, int64_t project_id, int64_t from,

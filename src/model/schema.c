@@ -208,7 +208,7 @@ static const char schema_6[] =
     "CREATE INDEX project_look ON project(look_due_ms) WHERE look_due_ms > 0;\n";
 
 /* What follows from events beyond a deploy. A task that only checks is stored as of kind run: the
- * list of kinds in schema_1 cannot grow. (checks_only 2: a task about a certificate.) */
+ * list of kinds in schema_1 cannot grow. (checks_only 2: a task about a certificate, 3: a backup, 4: a restore.) */
 static const char schema_7[] =
     "ALTER TABLE hook ADD COLUMN actions TEXT NOT NULL DEFAULT '';\n"
     "ALTER TABLE task ADD COLUMN checks_only @i64 NOT NULL DEFAULT 0;\n"

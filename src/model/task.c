@@ -134,6 +134,8 @@ static int insert(struct store_db *db, const struct model_task *t, int64_t *ret_
 	store_bind_i64(q, "$checks",
 	    t->kind == MODEL_TASK_CHECK		? 1
 	    : t->kind == MODEL_TASK_CERTIFICATE ? 2
+	    : t->kind == MODEL_TASK_BACKUP	? 3
+	    : t->kind == MODEL_TASK_RESTORE	? 4
 						: 0);
 	row_bind_text(q, "$ref", t->ref);
 	row_bind_text(q, "$head", t->head_commit);

@@ -25,6 +25,8 @@ enum model_task_kind {
 	MODEL_TASK_RUN,	  /* a hook's command in the live release */
 	MODEL_TASK_CHECK, /* the checks of a branch or pull request; nothing goes live */
 	MODEL_TASK_CERTIFICATE,
+	MODEL_TASK_BACKUP,
+	MODEL_TASK_RESTORE,
 	MODEL_TASK_KIND_COUNT
 };
 enum model_task_state {

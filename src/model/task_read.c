@@ -5,7 +5,8 @@
 #include <assert.h>
 
 static const char *const kind_names[MODEL_TASK_KIND_COUNT] = {
-    "deploy", "rollback", "stop", "start", "restart", "scale", "destroy", "run", "check", "certificate"};
+    "deploy", "rollback", "stop", "start", "restart", "scale", "destroy", "run", "check", "certificate",
+    "backup", "restore"};
 static const char *const state_names[MODEL_TASK_STATE_COUNT] = {
     "waiting", "running", "done", "failed", "cancelled", "superseded", "dead"};
 
@@ -43,7 +44,7 @@ int model_task_state_parse(struct str s, enum model_task_state *ret, struct err 
 
 #define TASK_COLUMNS                                                                               \
 	"SELECT t.id, t.project_id, p.name, CASE t.checks_only WHEN 1 THEN 'check' WHEN 2 THEN " \
-	"'certificate' ELSE t.kind END,"                                                                                     \
+	"'certificate' WHEN 3 THEN 'backup' WHEN 4 THEN 'restore' ELSE t.kind END,"                                                                                     \
 	" t.state, t.ref, t.head_commit, "                                                         \
 	"t.before_commit,"                                                                         \
 	" t.input, t.progress, t.result, t.error, t.from_push, t.priority, t.attempt, "            \

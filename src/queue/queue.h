@@ -43,7 +43,10 @@ int queue_unit_accept(struct store_db *db, const struct queue_delivery *d, struc
  *   rollback  release: number (the newest sealed one before the live one)
  *   restart   process: "web" (all)
  *   scale     process: "web", count: 0..10, which is in the store already; without a process only the vhost is set anew (domains changed)
- *   stop, start, destroy   {}
+ *   stop, start            {}
+ *   destroy   purge: bool, no archive is kept (false)
+ *   backup    key, slot: base64, what opens the archive (backup/archive.h; slot absent: no passphrase)
+ *   restore   backup: "ID", data_only: bool, nothing but data/ (false)
  *   check     stranger: bool, what is checked may not be trusted: no secrets, no cache (false); ref as of a fetch
  *   run       argv: ["…"], timeout_ms: number, event: ID whose body is the input
  *   certificate  action: "issue", "renew", "revoke", "delete" or "import" (what was given waits in the store), staging: bool (false) */

@@ -56,7 +56,7 @@ static const char *const mutant_names[MUTANT_COUNT] = {"none", "release twice", 
     "stale answer", "act first", "lost fold", "stale lease", "no recovery"};
 
 struct sim_work {
-	bool on, busy, applied, verified, cancel_heard, was_running;
+	bool on, busy, applied, verified, cancel_heard, was_running, packed;
 	struct model_task t;
 	struct queue_lease lease;
 	struct deploy_state st;
@@ -67,7 +67,7 @@ struct sim_work {
 
 struct sim_project {
 	int64_t id, hook;
-	bool gone, desired;
+	bool gone, desired, kept;
 	int64_t head, link; /* newest commit; what the link names */
 	bool runs[RELEASES], tree[RELEASES];
 	int commands[RELEASES];
@@ -204,12 +204,28 @@ static void apply(struct sim *s, struct sim_work *w)
 	case DEPLOY_UNDO_RELEASE:
 		p->tree[w->release] = false;
 		break;
+	case DEPLOY_PACK:
+		w->packed = true;
+		break;
+	case DEPLOY_KEEP:
+		if (!w->packed) /* it has no name, and went with the life that made it */
+			breaks(s, "KEEPS what is gone");
+		p->kept = true;
+		break;
 	case DEPLOY_ERASE:
+		if (!p->kept)
+			breaks(s, "ERASE without an archive");
 		must(model_project_remove(s->db, p->id, s->now, &e), &e);
 		p->gone = true;
 		p->link = 0;
 		memset(p->tree, 0, sizeof(p->tree));
 		break;
+	case DEPLOY_READ:
+	case DEPLOY_UNPACK:
+	case DEPLOY_SWAP:
+	case DEPLOY_SETTLE:
+	case DEPLOY_DROP:
+	case DEPLOY_UNSWAP:
 	case DEPLOY_PROVE:
 	case DEPLOY_ORDER:
 	case DEPLOY_INSTALL:

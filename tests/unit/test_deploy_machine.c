@@ -55,7 +55,12 @@ static const enum deploy_phase forward[DEPLOY_FLOW_COUNT][PATH_MAX_LEN] = {
     [DEPLOY_FLOW_RESTART] = {DEPLOY_ROLL, DEPLOY_FINISH, DEPLOY_ENDED},
     [DEPLOY_FLOW_SCALE] = {DEPLOY_PROVISION, DEPLOY_START, DEPLOY_VERIFY, DEPLOY_OPEN,
 	DEPLOY_SHRINK, DEPLOY_FINISH, DEPLOY_ENDED},
-    [DEPLOY_FLOW_DESTROY] = {DEPLOY_CLOSE, DEPLOY_HALT, DEPLOY_ERASE, DEPLOY_FINISH, DEPLOY_ENDED},
+    [DEPLOY_FLOW_DESTROY] = {DEPLOY_CLOSE, DEPLOY_HALT, DEPLOY_PACK, DEPLOY_KEEP, DEPLOY_ERASE,
+	DEPLOY_FINISH, DEPLOY_ENDED},
+    [DEPLOY_FLOW_BACKUP] = {DEPLOY_PACK, DEPLOY_KEEP, DEPLOY_FINISH, DEPLOY_ENDED},
+    [DEPLOY_FLOW_RESTORE] = {DEPLOY_READ, DEPLOY_UNPACK, DEPLOY_CLOSE, DEPLOY_HALT, DEPLOY_SWAP,
+	DEPLOY_SETTLE, DEPLOY_START, DEPLOY_VERIFY, DEPLOY_HANDOVER, DEPLOY_OPEN, DEPLOY_DROP,
+	DEPLOY_FINISH, DEPLOY_ENDED},
     [DEPLOY_FLOW_CHECK] = {DEPLOY_FETCH, DEPLOY_PLAN, DEPLOY_BUILD, DEPLOY_CHECK,
 	DEPLOY_UNDO_RELEASE, DEPLOY_FINISH, DEPLOY_ENDED},
     [DEPLOY_FLOW_RUN] = {DEPLOY_COMMAND, DEPLOY_FINISH, DEPLOY_ENDED},
@@ -116,6 +121,41 @@ static void failures_before_start_undo_the_release(void **state)
 	    DEPLOY_UNDO_RELEASE);
 	BACK(DEPLOY_FLOW_DEPLOY, DEPLOY_FETCH, DEPLOY_EV_UP_TO_DATE, DEPLOY_OUT_UP_TO_DATE,
 	    DEPLOY_UNDO_RELEASE);
+}
+
+static void a_restore_that_fails_brings_back_what_was(void **state)
+{
+	(void)state;
+	static const enum deploy_phase early[] = {DEPLOY_UNPACK, DEPLOY_CLOSE, DEPLOY_HALT,
+	    DEPLOY_SWAP, DEPLOY_SETTLE};
+	static const enum deploy_phase late[] = {
+	    DEPLOY_START, DEPLOY_VERIFY, DEPLOY_HANDOVER, DEPLOY_OPEN};
+	BACK(DEPLOY_FLOW_RESTORE, DEPLOY_READ, DEPLOY_EV_FAILED, DEPLOY_OUT_FAILED,
+	    DEPLOY_UNDO_RELEASE);
+	for (size_t i = 0; i < sizeof(early) / sizeof(early[0]); i++)
+		BACK(DEPLOY_FLOW_RESTORE, early[i], DEPLOY_EV_FAILED, DEPLOY_OUT_FAILED,
+		    DEPLOY_UNSWAP, DEPLOY_UNDO_RELEASE);
+	for (size_t i = 0; i < sizeof(late) / sizeof(late[0]); i++)
+		BACK(DEPLOY_FLOW_RESTORE, late[i], DEPLOY_EV_FAILED, DEPLOY_OUT_FAILED,
+		    DEPLOY_UNDO_START, DEPLOY_UNSWAP, DEPLOY_UNDO_RELEASE);
+	/* Heard until something is stopped, not from then on. */
+	assert_true(deploy_cancellable(DEPLOY_FLOW_RESTORE, DEPLOY_UNPACK));
+	for (size_t i = 1; i < sizeof(early) / sizeof(early[0]); i++)
+		assert_false(deploy_cancellable(DEPLOY_FLOW_RESTORE, early[i]));
+	/* What was packed has no name and is lost with the process. */
+	struct deploy_state s = walk(DEPLOY_FLOW_DESTROY, DEPLOY_KEEP);
+	other(&s, DEPLOY_EV_RECOVER);
+	assert_int_equal(s.phase, DEPLOY_PACK);
+	/* Without an archive nothing is erased. */
+	answer(&s, DEPLOY_EV_FAILED);
+	assert_int_equal(s.phase, DEPLOY_FINISH);
+	s = walk(DEPLOY_FLOW_DESTROY, DEPLOY_KEEP);
+	answer(&s, DEPLOY_EV_FAILED);
+	assert_int_equal(s.phase, DEPLOY_FINISH);
+	assert_int_equal(s.outcome, DEPLOY_OUT_FAILED);
+	s = walk(DEPLOY_FLOW_RESTORE, DEPLOY_UNPACK);
+	other(&s, DEPLOY_EV_RECOVER);
+	assert_int_equal(s.phase, DEPLOY_READ);
 }
 
 static void failures_of_the_new_processes_stop_them(void **state)
@@ -319,6 +359,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_flow_walks_its_way),
 	    cmocka_unit_test(failures_before_start_undo_the_release),
+	    cmocka_unit_test(a_restore_that_fails_brings_back_what_was),
 	    cmocka_unit_test(failures_of_the_new_processes_stop_them),
 	    cmocka_unit_test(a_switch_to_what_is_gone_starts_it_again),
 	    cmocka_unit_test(a_worker_that_dies_after_the_switch_switches_back),

@@ -1,0 +1,64 @@
+#include "deploy/tidy.h"
+
+#include "backup/shelf.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+struct tidy {
+	struct loop *loop;
+	const char *backups_dir;
+	struct loop_timer *timer;
+	bool under_way, closing;
+	size_t removed;
+	int rc;
+	struct err e;
+};
+
+static void look(void *ctx)
+{
+	struct tidy *t = ctx;
+	t->rc = shelf_tidy(t->backups_dir, clock_wall_ms(), false, &t->removed, &t->e);
+}
+
+static void looked(void *ctx)
+{
+	struct tidy *t = ctx;
+	t->under_way = false;
+	if (t->rc != 0)
+		log_event(LOG_WARN, "deploy", "tidy_failed", F_ERR(&t->e));
+	else if (t->removed > 0)
+		log_event(
+		    LOG_INFO, "deploy", "backups_removed", F_I64("count", (int64_t)t->removed));
+	if (t->closing)
+		mem_free_ptr(&t);
+	else
+		loop_timer_at(t->timer, clock_mono_ms() + TIDY_EVERY_MS);
+}
+
+static void due(void *ctx)
+{
+	struct tidy *t = ctx;
+	t->under_way = loop_work(t->loop, look, looked, t, &t->e) == 0;
+	if (!t->under_way)
+		loop_timer_at(t->timer, clock_mono_ms() + TIDY_EVERY_MS);
+}
+
+struct tidy *tidy_open(struct loop *l, const char *backups_dir)
+{
+	struct tidy *t = mem_alloc(sizeof(*t));
+	*t = (struct tidy){.loop = l, .backups_dir = backups_dir};
+	t->timer = loop_timer_new(l, due, t);
+	loop_timer_at(t->timer, clock_mono_ms());
+	return t;
+}
+
+void tidy_close(struct tidy *t)
+{
+	if (!t)
+		return;
+	loop_timer_free(t->timer);
+	t->closing = true;
+	if (!t->under_way)
+		mem_free_ptr(&t);
+}
