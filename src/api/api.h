@@ -43,6 +43,7 @@ struct api_context {
 	struct requests *requests; /* NULL: nobody counts what visitors ask */
 	struct deploy *deploy;	/* NULL: `run` is ERR_UNAVAILABLE */
 	const char *spool_dir;	/* uploaded archives, ID.tar, 0600 */
+	const char *backups_dir; /* backup/shelf.h; NULL: none are kept */
 	const char *public_url; /* where senders reach POST /hooks/NAME: "http://127.0.0.1:8000", no
 				   '/' behind */
 	const char *edge_scheme; /* "http": of the addresses shown for projects */

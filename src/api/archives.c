@@ -31,22 +31,44 @@ static void id_prefix(int64_t project_id, char out[ID_SIZE])
 	snprintf(out, ID_SIZE, "%" PRId64 "-", project_id);
 }
 
-int api_spool_check(const struct api_call *c, struct str id, struct err *e)
+/* SPOOL/ID.tar of an id that has the project's shape. */
+static bool spool_name(int64_t project_id, struct str id, char out[ID_SIZE + 8])
 {
-	char prefix[ID_SIZE], name[ID_SIZE + 8];
+	char prefix[ID_SIZE];
 	uint8_t raw[16];
-	id_prefix(c->who->project_id, prefix);
+	id_prefix(project_id, prefix);
 	struct str own = str_c(prefix);
 	if (!str_starts(id, own) || !hex_decode(str_from(id, own.n), raw, sizeof(raw)))
+		return false;
+	snprintf(out, ID_SIZE + 8, "%.*s.tar", STR_ARG(id));
+	return true;
+}
+
+static int upload_absent(struct str id, struct err *e)
+{
+	api_absent("archive", id, e);
+	return err_hint(e, "upload it again: archives are kept for a day");
+}
+
+int api_spool_check(const struct api_call *c, struct str id, struct err *e)
+{
+	char name[ID_SIZE + 8];
+	if (!spool_name(c->who->project_id, id, name))
 		return api_absent("archive", id, e);
 	int dir CLEANUP_FD = spool_open(c, e);
 	if (dir < 0)
 		return -1;
-	snprintf(name, sizeof(name), "%.*s.tar", STR_ARG(id));
-	if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return 0;
-	api_absent("archive", id, e);
-	return err_hint(e, "upload it again: archives are kept for a day");
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : upload_absent(id, e);
+}
+
+int api_spool_open(const struct api_call *c, int64_t project_id, struct str id, struct err *e)
+{
+	char name[ID_SIZE + 8];
+	if (!spool_name(project_id, id, name))
+		return api_absent("archive", id, e);
+	int dir CLEANUP_FD = spool_open(c, e);
+	int fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return dir < 0 || fd >= 0 ? fd : upload_absent(id, e);
 }
 
 /* Removes what is too old; counts what this project still has. */

@@ -163,13 +163,15 @@ static void parameters_put(struct json_out *w, const struct api_route *r)
 
 static void content_put(struct json_out *w, const char *schema)
 {
-	bool text = strcmp(schema, "text") == 0, events = strcmp(schema, "events") == 0;
+	bool text = strcmp(schema, "text") == 0, events = strcmp(schema, "events") == 0,
+	     bytes = strcmp(schema, "bytes") == 0;
 	json_open_object(w, "content");
 	json_open_object(w, text     ? "text/plain"
 			    : events ? "text/event-stream"
+			    : bytes  ? "application/octet-stream"
 				     : "application/json");
-	if (text || events || strcmp(schema, "any") == 0)
-		of_put(w, "schema", text || events ? "string" : "any");
+	if (text || events || bytes || strcmp(schema, "any") == 0)
+		of_put(w, "schema", text || events || bytes ? "string" : "any");
 	else
 		ref_put(w, "schema", schema);
 	json_close_object(w);

@@ -261,7 +261,15 @@ int api_stop_create(struct api_call *c, struct err *e)
 
 int api_project_destroy(struct api_call *c, struct err *e)
 {
-	return api_order(c, &(struct api_order){.kind = MODEL_TASK_DESTROY}, e);
+	struct api_order o = {.kind = MODEL_TASK_DESTROY};
+	struct str purge = http_query(c->r, "purge");
+	if (purge.p && !str_eq_c(purge, "true") && !str_eq_c(purge, "false")) {
+		err_set(e, ERR_INVALID, "'purge' is true or false");
+		return err_at(e, "/purge");
+	}
+	if (str_eq_c(purge, "true"))
+		o.input = STR("{\"purge\":true}");
+	return api_order(c, &o, e);
 }
 
 static int live_order_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)

@@ -4,6 +4,13 @@
 #include "api/call.h"
 
 api_fn api_archive_create;
+api_fn api_backup_list;
+api_fn api_backup_create;
+api_fn api_backup_get;
+api_fn api_backup_content;
+api_fn api_backup_remove;
+api_fn api_backup_restore;
+api_fn api_backup_import;
 api_fn api_audit_list;
 api_fn api_certificate_get;
 api_fn api_certificate_import;

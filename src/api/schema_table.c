@@ -172,6 +172,36 @@ static const struct api_field scale[] = {
 static const struct api_field task_ref[] = {
     NUMBER("task", REQ, "GET /api/v1/tasks/{task}, or its stream"),
 };
+static const struct api_field backup_create[] = {
+    STRING("passphrase", NUL, 1024, "opens it on other servers too; not stored; at least 8 bytes"),
+};
+static const struct api_field restore_create[] = {
+    BOOL("data_only", 0, "only data/; release, settings and environment stay"),
+};
+static const struct api_field backup_import[] = {
+    STRING("project", REQ, 29, "whose it will be"),
+    STRING("archive", NUL, 64, "id of an uploaded archive of that project"),
+    STRING("passphrase", NUL, 1024, "that the archive was made with; absent: made on this server"),
+    STRING("destroyed", NUL, 64, "instead: what is kept of a destroyed project"),
+};
+static const struct api_field backup[] = {
+    TEXT("id", REQ, ""),
+    TEXT("project", REQ, "its name then"),
+    TEXT("kind", REQ, ""),
+    TIME("created_at", REQ | NUL, ""),
+    TEXT("reason", REQ, "manual or destroy"),
+    TIME("until", REQ | NUL, "when it goes by itself; null: never"),
+    TEXT("by", REQ, "who asked"),
+    NUMBER("release", REQ | NUL, "that was live; null: settings only"),
+    TEXT("commit", REQ | NUL, "of that release"),
+    NUMBER("size_bytes", REQ, "of the archive"),
+    NUMBER("files", REQ, "entries of data and release"),
+    NUMBER("files_bytes", REQ, "of them, before compression"),
+    NUMBER("databases", REQ, "SQLite databases copied while in use"),
+    NUMBER("left_out", REQ, "sockets, pipes, devices, and what its own user may not read"),
+    BOOL("passphrase", REQ, "one opens it on another server"),
+};
+static const struct api_field backup_list[] = {LIST("items", REQ, "Backup", 0, "newest first")};
 static const struct api_field archive[] = {
     TEXT("archive", REQ, "its id, for a deploy within 24 hours"),
     NUMBER("size_bytes", REQ, ""),
@@ -640,6 +670,11 @@ static const struct api_schema table[] = {
     SCHEMA("Scale", scale, "How many."),
     SCHEMA("TaskRef", task_ref, "Work that was ordered."),
     SCHEMA("Archive", archive, "An uploaded archive."),
+    SCHEMA("BackupCreate", backup_create, "A new backup."),
+    SCHEMA("RestoreCreate", restore_create, "How much comes back."),
+    SCHEMA("BackupImport", backup_import, "An archive to be taken in."),
+    SCHEMA("Backup", backup, "A sealed archive of a project."),
+    SCHEMA("BackupList", backup_list, "Archives, newest first."),
     SCHEMA("Step", step, "A resumable part of a task."),
     SCHEMA("Task", task, "Durable work."),
     SCHEMA("TaskList", task_list, "Tasks, newest first."),

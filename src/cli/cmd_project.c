@@ -325,9 +325,11 @@ int cmd_destroy(struct cli *c)
 		return cli_fail(c, &e);
 	if (!cli_has(c, "yes")) {
 		const char *question = arena_printf(&c->a,
-		    "This takes %s away: releases, data, environment, hooks. It cannot be undone.\n"
+		    "This takes %s away: releases, data, environment, hooks. %s\n"
 		    "Type the project's name to go on: ",
-		    name);
+		    name,
+		    cli_has(c, "purge") ? "It cannot be undone."
+					: "A sealed archive is kept for 7 days.");
 		int sure = cli_ask(question ? question : "sure? ", name, &e);
 		if (sure < 0)
 			err_hint(&e, "slipway destroy %s --yes", name);
@@ -336,7 +338,9 @@ int cmd_destroy(struct cli *c)
 		if (sure <= 0)
 			return cli_fail(c, &e);
 	}
-	if (cli_call(c, "DELETE", cli_path(c, "projects/{}", name, NULL), NULL, &answer, &e) < 0)
+	const char *path =
+	    cli_path(c, cli_has(c, "purge") ? "projects/{}?purge=true" : "projects/{}", name, NULL);
+	if (cli_call(c, "DELETE", path, NULL, &answer, &e) < 0)
 		return cli_fail(c, &e);
 	struct follow_options o = {.headline = "destroy"};
 	return follow_answer(c, answer, &o);

@@ -4,7 +4,8 @@
 #include "cli/cli.h"
 
 cli_fn cmd_admin_backup, cmd_admin_deployments, cmd_admin_fix_permissions, cmd_admin_logs,
-    cmd_admin_run, cmd_admin_shell, cmd_admin_status, cmd_admin_sudo_audit, cmd_audit, cmd_cancel,
+    cmd_admin_run, cmd_admin_shell, cmd_admin_status, cmd_admin_sudo_audit, cmd_audit, cmd_backup, cmd_backups_delete,
+    cmd_backups_download, cmd_backups_list, cmd_backups_show, cmd_cancel,
     cmd_certs_delete, cmd_certs_import, cmd_certs_issue, cmd_certs_list, cmd_certs_renew,
     cmd_certs_revoke, cmd_certs_show, cmd_sites, cmd_completion, cmd_create, cmd_deploy, cmd_destroy, cmd_domains_add, cmd_domains_list,
     cmd_domains_remove, cmd_env_list, cmd_env_set, cmd_env_unset, cmd_events_list,
@@ -15,7 +16,7 @@ cli_fn cmd_admin_backup, cmd_admin_deployments, cmd_admin_fix_permissions, cmd_a
     cmd_notify_add, cmd_notify_delete, cmd_notify_deliveries, cmd_notify_delivery,
     cmd_notify_events, cmd_notify_list, cmd_notify_pause, cmd_notify_replay, cmd_notify_resume,
     cmd_notify_set, cmd_notify_show, cmd_notify_test, cmd_open, cmd_operators_create,
-    cmd_operators_delete, cmd_operators_list, cmd_plan, cmd_ps, cmd_releases, cmd_restart,
+    cmd_operators_delete, cmd_operators_list, cmd_plan, cmd_ps, cmd_releases, cmd_restart, cmd_restore,
     cmd_rollback, cmd_run, cmd_scale, cmd_setup, cmd_source, cmd_start, cmd_status, cmd_stop,
     cmd_tasks, cmd_tasks_show, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke, cmd_validate,
     cmd_version;

@@ -88,7 +88,24 @@ static const struct cli_flag logs[] = {
 static const struct cli_flag restart[] = {
     {"process", "P", "only this process", 0}, NO_WAIT, VERBOSE, END};
 static const struct cli_flag rollback[] = {YES, NO_WAIT, VERBOSE, END};
-static const struct cli_flag destroy[] = {YES, NO_WAIT, VERBOSE, END};
+static const struct cli_flag destroy[] = {
+    {"purge", NULL, "keep no archive of it", 0}, YES, NO_WAIT, VERBOSE, END};
+#define PASSPHRASE                                                                                 \
+	{                                                                                          \
+		"passphrase-stdin", NULL, "read the archive's passphrase from standard input", 0   \
+	}
+static const struct cli_flag backup[] = {
+    {"output", "FILE", "fetch it into this new file, still sealed", 'o'}, PASSPHRASE, NO_WAIT,
+    VERBOSE, END};
+static const struct cli_flag backups_list[] = {
+    {"destroyed", NULL, "what is still kept of destroyed projects", 0}, END};
+static const struct cli_flag backups_delete[] = {YES, END};
+static const struct cli_flag backups_download[] = {
+    {"output", "FILE", "a new file (NAME-BACKUP.backup)", 'o'}, END};
+static const struct cli_flag restore[] = {
+    {"from", "FILE", "an archive that was made elsewhere, or here", 0}, PASSPHRASE,
+    {"data-only", NULL, "leave release, settings and environment as they are", 0}, YES, NO_WAIT,
+    VERBOSE, END};
 static const struct cli_flag source[] = {
     {"git", "URL", "code comes from this repository from now on", 0},
     {"path", "DIR", "code comes from this directory on the server", 0},
@@ -281,7 +298,13 @@ static const struct cli_command table[] = {
 	{"grants list", "", "roles on projects", "slipway grants list", none, 0, 0, false, cmd_grants_list},
 	{"grants set", "OPERATOR PROJECT ROLE", "give a role: viewer, deployer, admin or owner", "slipway grants set anna shop deployer", none, 3, 3, false, cmd_grants_set},
 	{"grants remove", "OPERATOR PROJECT", "take a role away", "slipway grants remove anna shop", none, 2, 2, false, cmd_grants_remove},
-	{"destroy", "[NAME]", "take a project away, with all that belongs to it", "slipway destroy shop", destroy, 0, 1, false, cmd_destroy},
+	{"backup", "[NAME]", "make a sealed archive of settings, data and the live release", "slipway backup shop\nslipway backup shop --passphrase-stdin --output shop.backup < passphrase", backup, 0, 1, false, cmd_backup},
+	{"backups list", "[NAME]", "its archives", "slipway backups list shop\nslipway backups list --destroyed", backups_list, 0, 1, false, cmd_backups_list},
+	{"backups show", "[NAME] [BACKUP]", "one archive; without a name of it the newest", "slipway backups show shop", none, 0, 2, false, cmd_backups_show},
+	{"backups download", "[NAME] [BACKUP]", "fetch an archive, still sealed", "slipway backups download shop -o shop.backup", backups_download, 0, 2, false, cmd_backups_download},
+	{"backups delete", "[NAME] [BACKUP]", "delete an archive", "slipway backups delete shop 20261126T202408Z-1a2b3c", backups_delete, 0, 2, false, cmd_backups_delete},
+	{"restore", "NAME [BACKUP]", "bring back what an archive holds: data, release, settings, environment; also of a destroyed project", "slipway restore shop\nslipway restore shop --from shop.backup --passphrase-stdin < passphrase", restore, 0, 2, false, cmd_restore},
+	{"destroy", "[NAME]", "take a project away, with all that belongs to it; a sealed archive is kept for 7 days", "slipway destroy shop", destroy, 0, 1, false, cmd_destroy},
 	{"validate", "", "look whether this server is as setup made it; for root", "slipway validate", none, 0, 0, false, cmd_validate},
 	{"audit", "", "look whether this server is safe; for root", "slipway audit --json", audit, 0, 0, false, cmd_audit},
 	{"admin status", "", "user, processes, units, sizes, uses of sudo; for root, as all of admin", "slipway admin status", none, 0, 0, false, cmd_admin_status},

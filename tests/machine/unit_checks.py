@@ -102,6 +102,21 @@ def greedy_builds_name_their_limit(server):
     assert server.get("guestbook.localhost", "/healthz")[0] == 200
 
 
+def backups_come_back(server):
+    """As units of systemd: what is packed leaves, and what is unpacked enters, by the one descriptor that a job is handed."""
+    data = "/var/lib/slipway/projects/porty-eu/data"
+    server.run(f"echo one >{data}/file && chown --reference={data} {data}/file")
+    assert "entries" in server.slipway("backup", "porty-eu")
+    server.run(f"rm {data}/file && echo two >{data}/other")
+    server.slipway("restore", "porty-eu", "--yes")
+    assert server.run(f"ls -A {data} && cat {data}/file").split() == ["file", "one"]
+    assert "it is served" in server.wait_get("porty-eu.localhost")
+    assert "slipway restore porty-eu" in server.slipway("destroy", "porty-eu", "--yes")
+    server.slipway("restore", "porty-eu", "--yes")
+    assert server.run(f"cat {data}/file") == "one\n" and "it is served" in server.wait_get("porty-eu.localhost")
+    assert server.run("find /var/lib/slipway/backups/p* ! -user slipway -o ! -perm 0600 -a ! -perm 0700") == ""
+
+
 def port_programs_have_a_relay(server):
     server.run("mkdir /srv/porty && cat >/srv/porty/Procfile", stdin="web: python3 -m http.server $PORT --bind 127.0.0.1\n")
     server.run("echo it is served >/srv/porty/index.html")
@@ -114,6 +129,7 @@ def port_programs_have_a_relay(server):
         level = exposure(server, unit)
         print("exposure of", unit, level)
         assert level <= 1.5
+    backups_come_back(server)
     # A dash nests slices: nobody stops `porty-eu` by way of a `porty`.
     assert server.run("systemctl list-units --plain --no-legend 'slipway-porty.slice'").strip() == ""
     server.slipway("destroy", "porty-eu", "--yes")

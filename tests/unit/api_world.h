@@ -216,6 +216,7 @@ static inline void world_start(void)
 	    .access = access_open(s, &e),
 	    .seal = world.seal,
 	    .spool_dir = world.spool,
+	    .backups_dir = world.spool,
 	    .public_url = "http://localhost:8000",
 	    .edge_scheme = "http",
 	    .edge_port = 8080,
