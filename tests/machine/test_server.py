@@ -33,7 +33,7 @@ def look(s):
     return s.run(
         "cut -d: -f1 /etc/passwd /etc/group | sort; systemctl list-unit-files --state=enabled --no-legend | sort;"
         "find / -xdev \\( -path /proc -o -path /sys -o -path /usr/local -o -path /var/log/journal \\) -prune -o"
-        " \\( -iname '*slipway*' -o -name 'sw-*' \\) -print | grep -v systemd/private | sort; ls -A /tmp /var/tmp /etc /var/lib /opt /srv /home | grep -v '^systemd-private-'"
+        " \\( -iname '*slipway*' -o -name 'sw-*' \\) -print | grep -v systemd/private | sort; ls -A /tmp /var/tmp /etc /var/lib /opt /srv /home | grep -vE '^(systemd-private-|namespace-dev-)'"
     )
 
 

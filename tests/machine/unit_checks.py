@@ -117,18 +117,37 @@ def backups_come_back(server):
     assert server.run("find /var/lib/slipway/backups/p* ! -user slipway -o ! -perm 0600 -a ! -perm 0700") == ""
 
 
+def until(what, seconds=60):
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, what
+        time.sleep(0.1)
+
+
+def sleeps_and_wakes(server, project):
+    """Both units are gone while it sleeps; the first request has both again, and loses nothing."""
+    count = lambda: server.run(f"systemctl list-units --plain --no-legend --state=active 'slipway-{project}.*@*' | wc -l").strip()
+    until(lambda: count() == "0")
+    assert "asleep" in server.slipway("status", project)
+    assert server.get(project + ".localhost")[0] == 200
+    assert count() == "2"
+
+
 def port_programs_have_a_relay(server):
     server.run("mkdir /srv/porty && cat >/srv/porty/Procfile", stdin="web: python3 -m http.server $PORT --bind 127.0.0.1\n")
+    server.run("cat >/srv/porty/slipway.yaml", stdin="sleep: 6s\n")
     server.run("echo it is served >/srv/porty/index.html")
     server.slipway("create", "porty-eu", "--path", "/srv/porty", "--kind", "command")
     server.slipway("deploy", "porty-eu")
     assert "it is served" in server.wait_get("porty-eu.localhost")
     for process in ("web", "relay.web"):
+        server.wait_get("porty-eu.localhost")  # awake
         unit = unit_of(server, "porty-eu", process)
         assert show(server, unit, "Slice")["Slice"] == "slipway-porty\\x2deu.slice"
         level = exposure(server, unit)
         print("exposure of", unit, level)
         assert level <= 1.5
+    sleeps_and_wakes(server, "porty-eu")
     backups_come_back(server)
     # A dash nests slices: nobody stops `porty-eu` by way of a `porty`.
     assert server.run("systemctl list-units --plain --no-legend 'slipway-porty.slice'").strip() == ""
