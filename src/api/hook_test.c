@@ -103,6 +103,11 @@ static int ping_sign(struct api_call *c, const struct model_hook *h, const struc
 	buf_init(&secret, SECRET_MAX);
 	if (seal_open(c->cx->seal, model_place_hook(h->name, place), h->secret, &secret, e) != 0)
 		return err_prefix(e, "the secret of hook '%.*s'", STR_ARG(h->name));
+	if (sender_secret_is_public(buf_view(&secret))) {
+		(void)err_set(e, ERR_CONFLICT, "hook '%.*s' has only the sender's public key",
+		    STR_ARG(h->name));
+		return err_hint(e, "have the sender send a test: nobody else can sign one");
+	}
 	rand_token(id);
 	buf_str(headers, STR("Content-Type: application/json\r\n"));
 	s->sign(buf_view(&secret), str_c(id), str_c(s->ping), clock_wall_ms(), headers);

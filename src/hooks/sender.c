@@ -45,6 +45,24 @@ static bool whsec_key(struct str secret, struct buf *ret)
 	return text.n <= KEY_MAX && n > 0 && base64_decode(str_c(padded), ret) && ret->n >= KEY_MIN;
 }
 
+bool sender_secret_is_public(struct str secret)
+{
+	return str_starts(secret, STR("whpk_"));
+}
+
+/* Standard Webhooks, "Asymmetric signatures": base64 of 32 bytes. */
+static bool public_key(struct str secret, uint8_t ret[SIGNATURE_KEY_BYTES])
+{
+	CLEANUP_BUF struct buf key;
+	buf_init(&key, SIGNATURE_KEY_BYTES + 3);
+	if (!sender_secret_is_public(secret) || !base64_decode(str_from(secret, 5), &key) ||
+	    key.n != SIGNATURE_KEY_BYTES)
+		return false;
+	for (size_t i = 0; i < SIGNATURE_KEY_BYTES; i++)
+		ret[i] = (uint8_t)key.p[i];
+	return signature_key_ok(ret);
+}
+
 static bool wants_key(const struct sender *s, struct str secret)
 {
 	return s->whsec || (s->signs_whsec && is_whsec(secret));
@@ -53,6 +71,7 @@ static bool wants_key(const struct sender *s, struct str secret)
 int sender_check_secret(const struct sender *s, struct str secret, struct err *e)
 {
 	CLEANUP_BUF struct buf key;
+	uint8_t ignored[SIGNATURE_KEY_BYTES];
 	buf_init(&key, KEY_MAX);
 	for (size_t i = 0; i < secret.n; i++)
 		if (secret.p[i] < ' ' || secret.p[i] > '~') {
@@ -61,12 +80,13 @@ int sender_check_secret(const struct sender *s, struct str secret, struct err *e
 			return err_hint(e, "leave it out to have one made");
 		}
 	bool ok = secret.n > 0 &&
-		  (!wants_key(s, secret) || (is_whsec(secret) && whsec_key(secret, &key)));
+		  (!wants_key(s, secret) || (is_whsec(secret) && whsec_key(secret, &key)) ||
+		      (s->whsec && public_key(secret, ignored)));
 	buf_wipe(&key);
 	if (ok)
 		return 0;
-	err_set(
-	    e, ERR_INVALID, "the secret is not whsec_ and base64 of at least %d bytes", KEY_MIN);
+	err_set(e, ERR_INVALID, "the secret is not whsec_ and base64 of at least %d bytes%s",
+	    KEY_MIN, s->whsec ? ", nor a public key, whpk_ and base64" : "");
 	return err_hint(e, "copy it whole from the sender");
 }
 
@@ -99,6 +119,7 @@ int sender_credential_init(struct sender_credential *c, const struct sender *s, 
 	    .signs = signs,
 	    .until_ms = until_ms,
 	};
+	c->foreign = s->whsec && public_key(secret, c->public_key);
 	hmac_sha256(c->key, secret, c->token);
 	buf_wipe(&key);
 	return 0;

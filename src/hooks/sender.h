@@ -13,7 +13,8 @@
  * | bitbucket        | X-Hub-Signature: sha256=HEX                              | X-Request-UUID      |
  * | bitbucket-server | X-Hub-Signature: sha256=HEX, or Basic with the password  | X-Request-Id        |
  * | particle         | Authorization: Bearer, or Basic with the password        | none                |
- * | standard         | webhook-signature: v1,BASE64 … over id.time.body         | webhook-id          |
+ * | standard         | webhook-signature: v1,BASE64 … over id.time.body; with a | webhook-id          |
+ * |                  | public key "whpk_…" only v1a,BASE64 …, Ed25519           |                     |
  * | stripe           | Stripe-Signature: t=TIME,v1=HEX,… over time.body         | the body's "id"     |
  * | generic          | X-Slipway-Signature-256: sha256=HEX                      | X-Slipway-Delivery  |
  * | bearer           | Authorization: Bearer                                    | X-Slipway-Delivery  |
@@ -25,6 +26,7 @@
 #pragma once
 
 #include "crypto/hmac.h"
+#include "crypto/signature.h"
 #include "http/http.h"
 
 /* One secret of a hook, ready for use; of the secret itself only keys are kept. */
@@ -33,7 +35,10 @@ struct sender_credential {
 	uint8_t token[HMAC_SHA256_BYTES]; /* of the secret as entered, under the key: what a secret
 					     that is sent in clear is compared with */
 	bool signs;			  /* entered as "whsec_…" */
-	int64_t until_ms;		  /* 0: for good */
+	bool foreign; /* entered as "whpk_…": a public key, which proves nothing by itself: neither
+			 `key` nor `token` may be compared with */
+	uint8_t public_key[SIGNATURE_KEY_BYTES];
+	int64_t until_ms; /* 0: for good */
 };
 struct sender_proof {
 	const struct sender_credential *v;
@@ -81,7 +86,7 @@ struct sender {
 				   JSON pointer; NULL: it does not */
 	bool pushes;		/* of branches */
 	bool forms;		/* takes forms besides JSON */
-	bool whsec;		/* its secrets are "whsec_" and base64 */
+	bool whsec;		/* its secrets are "whsec_" and base64, or a public key "whpk_" */
 	bool signs_whsec;	/* a secret of that form is a key, any other a token */
 	/* Tries every credential that is still good, over the raw bytes, in constant time whatever
 	 * fits. Anything but SENDER_FITS with ERR_UNAUTHORIZED. */
@@ -107,6 +112,8 @@ const char *sender_names(void);
 
 /* A secret that a person chose: ERR_INVALID when this sender could not sign with it. */
 int sender_check_secret(const struct sender *s, struct str secret, struct err *e) WARN_UNUSED;
+/* Whether it is the public half of a key that the sender alone has: nobody here can sign with it. */
+bool sender_secret_is_public(struct str secret);
 /* A new one in the sender's own form. */
 #define SENDER_SECRET_SIZE 64
 void sender_make_secret(const struct sender *s, char out[SENDER_SECRET_SIZE]);

@@ -1,6 +1,5 @@
 /* Standard Webhooks 1.0.0 (https://www.standardwebhooks.com), and Stripe's own scheme
- * (https://docs.stripe.com/webhooks/signature): there the whole text "whsec_…" is the key. Ed25519
- * signatures (v1a) are not looked at. */
+ * (https://docs.stripe.com/webhooks/signature): there the whole text "whsec_…" is the key. */
 #include "hooks/sender_parts.h"
 #include "hooks/sender_rows.h"
 
@@ -30,8 +29,8 @@ const struct sender sender_standard = {
     .name = "standard",
     .title = "Standard Webhooks",
     .content_type_hint = "application/json",
-    .steps = "add the address as an endpoint; where the sender makes the secret: slipway hooks "
-	     "rotate --secret-stdin",
+    .steps = "add the address as an endpoint; where the sender makes the secret, or "
+	     "signs with a key of its own (whpk_…): slipway hooks rotate --secret-stdin",
     .ping = "{\"type\":\"ping\"}",
     .signature_header = "webhook-signature",
     .whsec = true,

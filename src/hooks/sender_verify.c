@@ -8,7 +8,8 @@
 
 #include <stdio.h>
 
-enum { SIGNATURES_MAX = 8 }; /* that one delivery may carry; later ones are not looked at */
+/* That one delivery may carry; later ones are not looked at. */
+enum { SIGNATURES_MAX = 8, FOREIGN_MAX = 2 };
 
 enum sender_verdict sender_refuse(
     struct err *e, enum sender_verdict v, const char *header, const char *what)
@@ -28,9 +29,15 @@ enum sender_verdict sender_refuse(
 	return v;
 }
 
-static bool is_good(const struct sender_credential *c, int64_t now_ms)
+static bool is_in_time(const struct sender_credential *c, int64_t now_ms)
 {
 	return c->until_ms == 0 || c->until_ms > now_ms;
+}
+
+/* What everybody may know is no secret to sign or to be named with. */
+static bool is_good(const struct sender_credential *c, int64_t now_ms)
+{
+	return !c->foreign && is_in_time(c, now_ms);
 }
 
 static struct str bytes(const uint8_t mac[HMAC_SHA256_BYTES])
@@ -135,6 +142,30 @@ static size_t standard_signatures(struct str sent, uint8_t got[][HMAC_SHA256_BYT
 	return n;
 }
 
+/* "v1a,BASE64 …": Ed25519 by the sender's own key. Only the first few are looked at: each costs what
+ * a hundred MACs do. *ret_seen: there was one. */
+static bool standard_foreign_fits(const struct sender_proof *p, struct str prefix, struct str body,
+    struct str sent, bool *ret_seen)
+{
+	bool fits = false;
+	struct str part;
+	*ret_seen = false;
+	for (size_t n = 0; n < FOREIGN_MAX && str_next(&sent, ' ', &part);) {
+		CLEANUP_BUF struct buf one;
+		buf_init(&one, SIGNATURE_BYTES + 3);
+		if (!str_starts(part, STR("v1a,")) || !base64_decode(str_from(part, 4), &one) ||
+		    one.n != SIGNATURE_BYTES)
+			continue;
+		n++;
+		*ret_seen = true;
+		for (size_t i = 0; i < p->n; i++)
+			fits |= p->v[i].foreign && is_in_time(&p->v[i], p->now_ms) &&
+				signature_fits(
+				    (const uint8_t *)one.p, prefix, body, p->v[i].public_key);
+	}
+	return fits;
+}
+
 enum sender_verdict sender_verify_standard(
     const struct http_request *r, const struct sender_proof *p, struct err *e)
 {
@@ -146,8 +177,10 @@ enum sender_verdict sender_verify_standard(
 	size_t n = standard_signatures(sent, got);
 	int cut = snprintf(prefix, sizeof(prefix), "%.*s.%.*s.", STR_ARG(str_slice(id, 0, 129)),
 	    STR_ARG(str_slice(at, 0, 21)));
-	bool fits = sender_fits(p, (struct str){prefix, (size_t)cut}, r->body,
-	    (const uint8_t(*)[HMAC_SHA256_BYTES])got, n);
+	struct str before = {prefix, (size_t)cut};
+	bool foreign,
+	    fits = sender_fits(p, before, r->body, (const uint8_t(*)[HMAC_SHA256_BYTES])got, n);
+	fits |= standard_foreign_fits(p, before, r->body, sent, &foreign);
 	if (!id.n)
 		return sender_refuse(e, SENDER_MISSING, "webhook-id", "");
 	if (!sender_is_key(id))
@@ -155,8 +188,8 @@ enum sender_verdict sender_verify_standard(
 		    e, SENDER_MALFORMED, "webhook-id", "1 to 128 printable characters");
 	if (!sent.n)
 		return sender_refuse(e, SENDER_MISSING, signature, "");
-	if (!n)
-		return sender_refuse(e, SENDER_MALFORMED, signature, "v1, and base64");
+	if (!n && !foreign)
+		return sender_refuse(e, SENDER_MALFORMED, signature, "v1, or v1a, and base64");
 	enum sender_verdict timely = sender_check_time(at, p->now_ms, time, e);
 	if (!fits)
 		return sender_refuse(e, SENDER_WRONG, signature, "signature");

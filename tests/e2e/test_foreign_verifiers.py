@@ -47,3 +47,25 @@ def test_agrees(platform, git, examples, sender, secret):
         connection.close()
     print(f"{sender}: {accepted} payloads accepted by both, {refused} with one byte changed by neither")
     assert accepted >= 700
+
+
+def test_agrees_with_openssl_on_asymmetric_signatures(platform, git, examples):
+    """Every example signed with an Ed25519 key that only the sender has (v1a), and with one byte changed."""
+    if platform.call("GET", "/api/v1/projects/site").status == 404:
+        platform.create("site", git.repository("site", {"index.html": "one"}).url, kind="static")
+    platform.hook("site", "site-own-key", "standard", secret=examples[0]["publicKey"])
+    accepted = refused = 0
+    for n, example in enumerate(examples):
+        connection = http.client.HTTPConnection("127.0.0.1", platform.http_port, timeout=60, source_address=(f"127.4.0.{1 + n // 40}", 0))
+        headers = {"Content-Type": "application/json", **example["asymmetric"]}
+        connection.request("POST", "/hooks/site-own-key", example["other"], headers)
+        assert Answer(connection.getresponse()).status == 401, example["name"]
+        refused += 1
+        connection.request("POST", "/hooks/site-own-key", example["body"], headers)
+        assert Answer(connection.getresponse()).status == 202, example["name"]
+        accepted += 1
+        connection.close()
+    print(f"v1a: {accepted} payloads accepted, {refused} with one byte changed refused")
+    assert accepted >= 700
+    told = platform.cli("hooks", "test", "site", "site-own-key", expect=None)
+    assert told.returncode and "public key" in told.stderr, told

@@ -3,6 +3,7 @@
 #include "base/hex.h"
 #include "crypto/hash.h"
 #include "crypto/hmac.h"
+#include "crypto/signature.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,9 +114,58 @@ static void github_example(void **state)
 	hmac_key_free(k);
 }
 
+/* RFC 8032, 7.1: TEST 1 to 3 */
+static void ed25519_vectors(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *key, *signature;
+		struct str prefix, message;
+	} table[] = {
+	    {"d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+		"e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc6"
+		"1e39701cf9b46bd25bf5f0595bbe24655141438e7a100b",
+		STR(""), STR("")},
+	    {"3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+		"92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e45"
+		"8f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00",
+		STR(""), STR("\x72")},
+	    {"fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+		"6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae"
+		"67f760984dc6594a7c15e9716ed28dc027beceea1ec40a",
+		STR("\xaf"), STR("\x82")},
+	};
+	uint8_t key[SIGNATURE_KEY_BYTES], signature[SIGNATURE_BYTES];
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		assert_true(hex_decode(str_c(table[i].key), key, sizeof(key)));
+		assert_true(hex_decode(str_c(table[i].signature), signature, sizeof(signature)));
+		assert_true(signature_key_ok(key));
+		assert_true(signature_fits(signature, table[i].prefix, table[i].message, key));
+		assert_false(signature_fits(signature, STR("x"), table[i].message, key));
+		for (size_t k = 0; k < SIGNATURE_BYTES; k++) {
+			signature[k] ^= 1;
+			assert_false(
+			    signature_fits(signature, table[i].prefix, table[i].message, key));
+			signature[k] ^= 1;
+		}
+	}
+	/* points of small order, under which a made-up signature fits anything; and no point */
+	static const char *const bad[] = {
+	    "0000000000000000000000000000000000000000000000000000000000000000",
+	    "0100000000000000000000000000000000000000000000000000000000000000",
+	    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	    "0200000000000000000000000000000000000000000000000000000000000000"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		assert_true(hex_decode(str_c(bad[i]), key, sizeof(key)));
+		assert_false(signature_key_ok(key));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(ed25519_vectors),
 	    cmocka_unit_test(sha256_vectors),
 	    cmocka_unit_test(hmac_vectors),
 	    cmocka_unit_test(github_example),

@@ -238,6 +238,65 @@ static void test_nothing_is_no_proof(void **state)
 	}
 }
 
+/* Standard Webhooks' v1a. The key is RFC 8032's TEST 1; OpenSSL signed. */
+#define WHPK "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="
+#define V1A                                                                                        \
+	"v1a,"                                                                                     \
+	"fldxM4gAKugP6nnt1hdz3sgGfZ6d99nzrMFnZOELIxbzEHoVmAb2ADpkJK7zgPePmPsle0zV9jSeGlHFG2NVAw=="
+
+static enum sender_verdict asymmetric(const char *secret, const char *signature, const char *body)
+{
+	char lines[1024];
+	(void)snprintf(lines, sizeof lines,
+	    "webhook-id: msg_p5jXN8AQM9LWM0D4loKWxJek\nwebhook-timestamp: 1614265330\n"
+	    "webhook-signature: %s\n",
+	    signature);
+	deliver(lines, body);
+	return judged("standard", secret);
+}
+
+static void test_signed_by_the_senders_own_key(void **state)
+{
+	(void)state;
+	static const char body[] = "{\"test\": 2432232314}",
+			  whsec[] = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+			  hmac[] = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+	const char *both[] = {whsec, WHPK};
+	const int64_t until[] = {0, NOW - 1};
+	struct err e;
+	assert_int_equal(asymmetric(WHPK, V1A, body), SENDER_FITS);
+	assert_int_equal(asymmetric(WHPK, "v2,x v1,x " V1A, body), SENDER_FITS);
+	assert_int_equal(asymmetric(WHPK, V1A, "{\"test\": 2432232315}"), SENDER_WRONG);
+	assert_int_equal(judged_by("standard", both, NULL, 2, NOW), SENDER_WRONG);
+	(void)asymmetric(WHPK, V1A, body); /* rotated: either */
+	assert_int_equal(judged_by("standard", both, NULL, 2, NOW), SENDER_FITS);
+	assert_int_equal(judged_by("standard", both, until, 2, NOW), SENDER_WRONG);
+	assert_int_equal(judged_by("standard", both, NULL, 2, NOW + 300001), SENDER_STALE);
+	/* the public key is no secret: what was made with it as one proves nothing */
+	assert_int_equal(asymmetric(WHPK, "v1,ov8VOluDXY2Wo3ZUbIxuUYntREBz2le8wFFDvkWpPIY=", body),
+	    SENDER_WRONG);
+	assert_int_equal(asymmetric(WHPK, "v1,wDEakbG4o4gLyXGLqxLQZoy/W15C9sCNwRBGMYahrI8=", body),
+	    SENDER_WRONG);
+	assert_int_equal(asymmetric(WHPK, hmac, body), SENDER_WRONG);
+	assert_int_equal(asymmetric(whsec, V1A, body), SENDER_WRONG);
+	assert_int_equal(asymmetric(WHPK, "v1a,AAAA", body), SENDER_MALFORMED);
+	assert_int_equal(asymmetric(WHPK, "", body), SENDER_MISSING);
+	/* only the first two are looked at */
+	static const char other[] =
+	    "v1a,AldxM4gAKugP6nnt1hdz3sgGfZ6d99nzrMFnZOELIxbzEHoVmAb2ADpkJK7zgPePmPsle0zV9jSeGlHF"
+	    "G2NVAw== ";
+	char many[600];
+	(void)snprintf(many, sizeof many, "%s%s", other, V1A);
+	assert_int_equal(asymmetric(WHPK, many, body), SENDER_FITS);
+	(void)snprintf(many, sizeof many, "%s%s%s", other, other, V1A);
+	assert_int_equal(asymmetric(WHPK, many, body), SENDER_WRONG);
+	static const char *const bad[] = {"whpk_", "whpk_AAAA",
+	    "whpk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "whpk_" V1A,
+	    "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		assert_int_equal(sender_check_secret(the("standard"), str_c(bad[i]), &e), -1);
+}
+
 static void test_times_are_checked(void **state)
 {
 	(void)state;
@@ -521,6 +580,7 @@ int main(void)
 	    cmocka_unit_test(test_published_vectors),
 	    cmocka_unit_test(test_each_accepts_its_own_and_no_other),
 	    cmocka_unit_test(test_nothing_is_no_proof),
+	    cmocka_unit_test(test_signed_by_the_senders_own_key),
 	    cmocka_unit_test(test_times_are_checked),
 	    cmocka_unit_test(test_several_secrets),
 	    cmocka_unit_test(test_secrets_of_each_form),

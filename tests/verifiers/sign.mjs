@@ -1,6 +1,8 @@
 // sign.mjs GITHUB-SECRET STANDARD-SECRET: for each example of @octokit/webhooks-examples two lines of JSON: as GitHub's own library
-// signs it and as that of Standard Webhooks does, with what each says of a body in which one byte was changed.
+// signs it and as that of Standard Webhooks does, with what each says of a body in which one byte was changed; and as OpenSSL signs it with
+// an Ed25519 key of this run (Standard Webhooks' v1a).
 import { readdirSync, readFileSync } from "node:fs";
+import { generateKeyPairSync, sign as signWith } from "node:crypto";
 import { Webhooks } from "@octokit/webhooks";
 import { Webhook } from "standardwebhooks";
 
@@ -8,6 +10,8 @@ const [githubSecret, standardSecret] = process.argv.slice(2);
 const examples = new URL("node_modules/@octokit/webhooks-examples/", import.meta.url);
 const github = new Webhooks({ secret: githubSecret });
 const standard = new Webhook(standardSecret);
+const own = generateKeyPairSync("ed25519");
+const publicKey = "whpk_" + own.publicKey.export({ format: "der", type: "spki" }).subarray(-32).toString("base64");
 
 function changed(body, n) {
   const at = n % body.length;
@@ -43,7 +47,10 @@ for (const folder of readdirSync(examples, { withFileTypes: true }).filter((d) =
         github: (await github.verify(body, signature)) && !(await github.verify(other, signature)),
         standard: !throws(() => standard.verify(body, headers)) && throws(() => standard.verify(other, headers)),
       };
-      console.log(JSON.stringify({ name, body, other, agree, github: { "X-GitHub-Event": name, "X-GitHub-Delivery": id, "X-Hub-Signature-256": signature }, standard: headers }));
+      // the library has no v1a; what it signs is the same text
+      const v1a = "v1a," + signWith(null, Buffer.from(`${id}.${headers["webhook-timestamp"]}.${body}`), own.privateKey).toString("base64");
+      const asymmetric = { ...headers, "webhook-signature": v1a };
+      console.log(JSON.stringify({ publicKey, asymmetric, name, body, other, agree, github: { "X-GitHub-Event": name, "X-GitHub-Delivery": id, "X-Hub-Signature-256": signature }, standard: headers }));
     }
   }
 }
