@@ -35,6 +35,7 @@ struct api_context {
 	struct logs *logs;
 	struct intake *intake;	/* has the bodies of events; NULL: the store has all */
 	struct hooks *hooks;	/* NULL: nobody is told of changed hooks */
+	struct outbound *outbound; /* NULL: nobody is asked what our certificate is worth */
 	struct notify *notify;	/* NULL: nobody is woken for what is to be told */
 	struct catchup *catchup; /* NULL: nobody is woken to ask GitHub */
 	struct ranges *ranges;	/* NULL: GitHub's addresses are those built in */

@@ -13,3 +13,6 @@ struct api_host {
 };
 /* Of the context's public_url; an empty name when that is none. */
 struct api_host api_public_host(const struct api_context *cx);
+/* Asks that address, as a sender would: true when its certificate is not one that senders trust. Not
+ * asked, or no answer in 4 s: false. On the pool; blocks. */
+bool api_public_untrusted(const struct api_context *cx);

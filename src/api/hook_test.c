@@ -4,6 +4,7 @@
 
 #include "base/cidr.h"
 #include "base/clock.h"
+#include "base/mem.h"
 #include "base/num.h"
 #include "base/rand.h"
 #include "hooks/sender.h"
@@ -11,13 +12,16 @@
 #include "loop/loop.h"
 #include "model/hook.h"
 #include "model/place.h"
+#include "outbound/outbound.h"
 
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { PING_MS = 10000, HEADERS_MAX = 4096, SECRET_MAX = 4096 };
+enum { PING_MS = 10000, TRUST_MS = 4000, HEADERS_MAX = 4096, SECRET_MAX = 4096 };
 
 static bool name_is_private(struct str name)
 {
@@ -53,6 +57,64 @@ struct api_host api_public_host(const struct api_context *cx)
 	h.is_private = cidr_not_public(&address) != NULL;
 	h.is_here = address.size == 4 && address.bytes[0] == 127 && h.port;
 	return h;
+}
+
+/* A look at our own certificate: the loop asks, the call's thread waits, and whoever is last frees
+ * it. */
+struct trust {
+	struct outbound *outbound;
+	char url[300];
+	bool untrusted;
+	sem_t answered;
+	atomic_int holders;
+};
+
+static void trust_release(struct trust *t)
+{
+	if (atomic_fetch_sub(&t->holders, 1) > 1)
+		return;
+	sem_destroy(&t->answered);
+	free(t);
+}
+
+static void trust_answered(void *ctx, const struct outbound_answer *a)
+{
+	struct trust *t = ctx;
+	t->untrusted = a->outcome == OUTBOUND_UNTRUSTED;
+	sem_post(&t->answered);
+	trust_release(t);
+}
+
+static void trust_ask(void *ctx)
+{
+	struct trust *t = ctx;
+	struct err e;
+	const struct outbound_request r = {.kind = OUTBOUND_HTTP,
+	    .method = OUTBOUND_GET,
+	    .timeout_ms = TRUST_MS,
+	    .url = str_c(t->url)};
+	const struct outbound_answer none = {.outcome = OUTBOUND_UNREACHABLE};
+	if (outbound_ask(t->outbound, &r, trust_answered, t, &e) != 0)
+		trust_answered(t, &none);
+}
+
+bool api_public_untrusted(const struct api_context *cx)
+{
+	struct api_host host = api_public_host(cx);
+	struct timespec until;
+	if (!host.tls || host.is_private || !cx->outbound)
+		return false;
+	struct trust *t = mem_alloc(sizeof(*t));
+	t->outbound = cx->outbound;
+	(void)snprintf(t->url, sizeof(t->url), "https://%s/health", host.text);
+	sem_init(&t->answered, 0, 0);
+	atomic_store(&t->holders, 2);
+	loop_post(cx->loop, trust_ask, t);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += 2 * TRUST_MS / 1000; /* a loop that has ended never will */
+	bool untrusted = sem_clockwait(&t->answered, CLOCK_MONOTONIC, &until) == 0 && t->untrusted;
+	trust_release(t);
+	return untrusted;
 }
 
 /* The ping on its way: the loop asks, the call's thread waits. */
@@ -156,6 +218,7 @@ int api_hook_test(struct api_call *c, struct err *e)
 	json_put_i64(&c->w, "status", p.status);
 	json_put_bool(&c->w, "arrived", p.status == 200 || p.status == 202);
 	json_put_str(&c->w, "by_way_of", str_c(host.text));
+	json_put_bool(&c->w, "untrusted", api_public_untrusted(c->cx));
 	json_close_object(&c->w);
 	return 0;
 }

@@ -64,7 +64,7 @@ static int settings_text(const struct api_call *c, struct str before, const stru
 	return holder ? api_json_member(c, holder, "x", ret, e) : -1;
 }
 
-static void sender_json(struct api_call *c, struct str name)
+static void sender_json(struct api_call *c, struct str name, bool untrusted)
 {
 	const struct sender *s = sender_find(name);
 	struct api_host host = api_public_host(c->cx);
@@ -78,11 +78,21 @@ static void sender_json(struct api_call *c, struct str name)
 	else if (!host.tls)
 		json_put_str(&c->w, NULL,
 		    STR("the address is not https: whoever is in between reads what is sent"));
+	else if (untrusted)
+		json_put_str(&c->w, NULL,
+		    STR("the address has a certificate that senders do not trust, self-signed "
+			"perhaps: they refuse it unless told not to verify"));
 	json_close_array(&c->w);
 }
 
+/* What is said of a hook only once. */
+struct hook_once {
+	struct str secret, page;
+	bool untrusted; /* the certificate of its address */
+};
+
 static int hook_json(struct api_call *c, struct store_db *db, const struct model_hook *h,
-    struct str secret, struct str page, struct err *e)
+    const struct hook_once *once, struct err *e)
 {
 	struct json_out *w = &c->w;
 	char url[512];
@@ -98,13 +108,13 @@ static int hook_json(struct api_call *c, struct store_db *db, const struct model
 	json_put_time(w, "created_at", h->created_ms);
 	settings_json(c, h->settings);
 	api_actions_json(c, sender_find(h->sender), h->actions);
-	sender_json(c, h->sender);
+	sender_json(c, h->sender, once && once->untrusted);
 	json_put_time(
 	    w, "old_secret_until", h->old_until_ms > clock_wall_ms() ? h->old_until_ms : 0);
-	if (secret.n)
-		json_put_str(w, "secret", secret);
-	if (page.n)
-		json_put_str(w, "page", page);
+	if (once && once->secret.n)
+		json_put_str(w, "secret", once->secret);
+	if (once && once->page.n)
+		json_put_str(w, "page", once->page);
 	if (api_hook_addresses_json(c, db, h->settings, e) < 0 ||
 	    api_hook_github_json(c, db, h->id, e) < 0)
 		return -1;
@@ -122,7 +132,7 @@ int api_hook_list(struct api_call *c, struct err *e)
 		return -1;
 	api_list_open(c);
 	for (size_t i = 0; i < list.n; i++)
-		if (hook_json(c, db, &list.v[i], STR_NONE, STR_NONE, e) < 0)
+		if (hook_json(c, db, &list.v[i], NULL, e) < 0)
 			return -1;
 	api_list_close_id(c, list.more, list.n ? list.v[list.n - 1].id : 0);
 	return 0;
@@ -146,13 +156,14 @@ int api_hook_get(struct api_call *c, struct err *e)
 	struct store_db *db = api_reading(c, e);
 	if (!db || hook_find(c, db, &h, e) < 0)
 		return -1;
-	return hook_json(c, db, &h, STR_NONE, STR_NONE, e);
+	return hook_json(c, db, &h, NULL, e);
 }
 
 struct hook_new {
 	struct model_hook row;
 	const struct sender *sender;
 	struct str secret;
+	bool untrusted;
 	char made[SENDER_SECRET_SIZE];
 };
 
@@ -233,7 +244,9 @@ static int create_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	struct str hook_page = found && str_eq_c(n->row.sender, "github")
 				   ? api_hook_page(p.source_url, url)
 				   : STR_NONE;
-	return hook_json(c, db, &n->row, n->secret, hook_page, e);
+	const struct hook_once once = {
+	    .secret = n->secret, .page = hook_page, .untrusted = n->untrusted};
+	return hook_json(c, db, &n->row, &once, e);
 }
 
 int api_hook_create(struct api_call *c, struct err *e)
@@ -245,6 +258,7 @@ int api_hook_create(struct api_call *c, struct err *e)
 		sender_make_secret(n.sender, n.made);
 		n.secret = str_c(n.made);
 	}
+	n.untrusted = api_public_untrusted(c->cx);
 	if (api_write(c, create_unit, &n, e) < 0)
 		return -1;
 	api_location(
@@ -276,7 +290,8 @@ static int rotate_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	    api_audit(c, db, h.name, STR_NONE, e) < 0)
 		return -1;
 	c->changed_hook = h.name;
-	return hook_json(c, db, &h, secret, STR_NONE, e);
+	const struct hook_once once = {.secret = secret};
+	return hook_json(c, db, &h, &once, e);
 }
 
 int api_hook_rotate(struct api_call *c, struct err *e)
@@ -319,7 +334,7 @@ static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	    api_audit(c, db, h.name, said, e) < 0)
 		return -1;
 	c->changed_hook = h.name;
-	return hook_json(c, db, &h, STR_NONE, STR_NONE, e);
+	return hook_json(c, db, &h, NULL, e);
 }
 
 int api_hook_update(struct api_call *c, struct err *e)
@@ -347,7 +362,7 @@ static int catch_up_unit(struct api_call *c, struct store_db *db, void *ctx, str
 	if (rc < 0 || api_audit(c, db, h.name, STR_NONE, e) < 0)
 		return -1;
 	c->kick_catchup = true;
-	return hook_json(c, db, &h, STR_NONE, STR_NONE, e);
+	return hook_json(c, db, &h, NULL, e);
 }
 
 int api_hook_catch_up(struct api_call *c, struct err *e)

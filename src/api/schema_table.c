@@ -450,6 +450,7 @@ static const struct api_field hook_test[] = {
     NUMBER("status", REQ, "that the ping was answered with"),
     BOOL("arrived", REQ, "it is 202, or 200: known already"),
     TEXT("by_way_of", REQ, "the address that was asked"),
+    BOOL("untrusted", REQ, "its certificate is not one that senders trust"),
 };
 static const struct api_field hook_list[] = {LIST_OF("Hook")};
 

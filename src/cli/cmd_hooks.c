@@ -374,6 +374,9 @@ int cmd_hooks_test(struct cli *c)
 		    cli_num(c, answer, "status"), cli_text(c, answer, "by_way_of"),
 		    arrived ? ""
 			    : "; it comes from this machine itself, which --from may leave out");
+	if (!c->json && json_is_true(json_object_get(answer, "untrusted")))
+		(void)printf(
+		    "mind: the certificate of that address is not one that senders trust\n");
 	return arrived ? 0 : 1;
 }
 

@@ -268,6 +268,7 @@ static int notify_open(struct daemon *d, struct err *e)
 	    d->settings.libexec);
 	if (!(d->outbound = outbound_new(&oo, e)))
 		return -1;
+	d->api.outbound = d->outbound;
 	const struct notify_options no = {.loop = d->api.loop,
 	    .store = d->api.store,
 	    .outbound = d->outbound,
