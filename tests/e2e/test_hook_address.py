@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from harness import Platform
+from harness import Platform, wait_until
 
 NAME = "hooks.example.org"
 
@@ -50,6 +50,7 @@ def said(server, git, name, *more):
     p = Platform(extra=["--public-url", server.url, "--outbound-allow", "127.0.0.0/8", *more])
     try:
         p.start()
+        wait_until(p.edge_listens)
         p.create("shop", git.repository(name, {"index.html": "one"}).url)
         made = p.cli("hooks", "create", "shop", "shop").stdout
         tried = p.api("POST", "/projects/shop/hooks/shop/test", {})
