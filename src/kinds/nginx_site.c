@@ -173,6 +173,8 @@ static struct manifest_sites rules_of(const struct kind_work *w)
 	}
 	if (own && own->folder.n)
 		s.folder = own->folder;
+	if (own && own->has_certificates)
+		s.no_certificates = own->no_certificates;
 	if (s.folder.n == 0)
 		s.folder = STR(FOLDER);
 	if (!s.has_rules) {
@@ -200,6 +202,7 @@ static void plan(struct kind_work *w)
 		return;
 	}
 	*k = (struct taking){.w = w, .rules = rules_of(w)};
+	w->p->certificates = !k->rules.no_certificates;
 	w->p->sites_folder = kind_path(w, k->rules.folder);
 	w->p->snippets_folder = kind_path(w, STR(SNIPPETS));
 	for (size_t i = 0; i < w->in->tree->count && !w->failed; i++) {

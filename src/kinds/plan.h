@@ -57,6 +57,7 @@ struct plan {
 	struct str sites_folder, snippets_folder; /* kind nginx-site: of the release */
 	struct plan_site *sites, *snippets;
 	size_t site_count, snippet_count;
+	bool certificates; /* sites that name one have it ordered by themselves */
 	struct manifest_pair *env; /* for processes and, before a command's own, for commands. PATH is slipway-exec's business:
 				      it puts .venv/bin and node_modules/.bin of the working directory first */
 	size_t env_count;

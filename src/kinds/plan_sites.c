@@ -35,6 +35,7 @@ void plan_sites_put(struct json_out *w, const struct plan *p)
 		return;
 	json_put_str(w, "sites_folder", p->sites_folder);
 	json_put_str(w, "snippets_folder", p->snippets_folder);
+	json_put_bool(w, "certificates", p->certificates);
 	put_list(w, "sites", p->sites, p->site_count);
 	put_list(w, "snippets", p->snippets, p->snippet_count);
 }
@@ -119,6 +120,7 @@ int plan_sites_take(const json_t *o, struct arena *a, struct plan *p, struct err
 	if (p->kind != MANIFEST_KIND_NGINX_SITE)
 		return 0;
 	if (text(o, "sites_folder", a, &p->sites_folder, e) != 0 ||
+	    json_get_bool(o, "certificates", &p->certificates, e) < 0 ||
 	    text(o, "snippets_folder", a, &p->snippets_folder, e) != 0 ||
 	    take_list(o, "sites", a, &p->sites, &p->site_count, e) != 0)
 		return -1;

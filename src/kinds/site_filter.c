@@ -57,6 +57,11 @@ int site_settings_read(struct str json, struct arena *a, struct manifest_sites *
 			return err_at(e, "/sites/folder");
 		ret->folder = arena_str(a, folder);
 	}
+	bool wanted = true;
+	if (json_get_bool(o, "certificates", &wanted, e) < 0)
+		return err_at(e, "/sites/certificates");
+	ret->has_certificates = json_object_get(o, "certificates") != NULL;
+	ret->no_certificates = !wanted;
 	const json_t *rules = json_object_get(o, "rules");
 	size_t n = json_array_size(rules);
 	if (n > LIMIT_SITE_RULES) {

@@ -256,7 +256,9 @@ long render_nginx_whole(const struct render_edge *v, char *out, size_t size, str
 }
 
 /* In every server block of a site, first of all: so an authority is answered also where the block
- * does nothing but redirect. The path is one that nobody can ask for. */
+ * does nothing but redirect. The path is one that nobody can ask for. The platform's own pages of
+ * errors are not for sites: one of the block's own, for a code that nothing answers, takes their
+ * place. */
 long render_nginx_challenge(const struct render_edge *v, char *out, size_t size, struct err *e)
 {
 	struct out o;
@@ -264,9 +266,12 @@ long render_nginx_challenge(const struct render_edge *v, char *out, size_t size,
 	if (check_edge(v, e) < 0)
 		return -1;
 	out_put(&o,
+	    "error_page 599 /.slipway-acme/;\nrecursive_error_pages off;\n"
 	    "rewrite ^/\\.well-known/acme-challenge/([A-Za-z0-9_-]+)$ /.slipway-acme/$1 break;\n"
 	    "location ^~ /.slipway-acme/ {\n\tinternal;\n");
-	out_put(&o, "\talias %s/.acme/.well-known/acme-challenge/;\n", v->roots->run);
+	/* back again: nginx knows no alias for a path that was rewritten */
+	out_put(&o, "\trewrite ^/\\.slipway-acme/(.*)$ /.well-known/acme-challenge/$1 break;\n");
+	out_put(&o, "\troot %s/.acme;\n", v->roots->run);
 	out_put(
 	    &o, "\tdisable_symlinks on from=%s;\n\tauth_basic off;\n\tallow all;\n", v->roots->run);
 	out_put(&o, "\ttypes {\n\t}\n\tdefault_type text/plain;\n}\n");

@@ -29,6 +29,15 @@ struct render_site_file {
 	uint32_t domains_at, domains_n; /* of its certificate: one blank between; none: the site's own name */
 };
 
+/* A site's certificate from outside: struct render_site_cert, chain, key, in one sealed memory file. */
+#define RENDER_SITE_CERT_VERSION 1u
+#define RENDER_SITE_PEM_MAX (128u << 10) /* of each */
+struct render_site_cert {
+	uint32_t version, chain_bytes, key_bytes;
+	uint32_t trusted; /* by browsers: 1, else 0 */
+	char site[NAME_SITE_MAX + 4];
+};
+
 /* Each place must hold what it says, else ERR_CONFLICT: the file is not the one that was read. The length, or -1. */
 long render_site(struct str text, const struct site_edit *edits, size_t edit_count, const char *project, char *out, size_t size,
     struct err *e) WARN_UNUSED;

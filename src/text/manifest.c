@@ -23,7 +23,8 @@ static const char *const kind_names[MANIFEST_KIND_COUNT] = {[MANIFEST_KIND_AUTO]
     [MANIFEST_KIND_NGINX_SITE] = "nginx-site"};
 
 static manifest_value_fn read_kind, read_listen, read_build, read_checks, read_processes,
-    read_statics, read_domains, read_env, read_services, read_schedule, read_version, read_rules;
+    read_statics, read_domains, read_env, read_services, read_schedule, read_version, read_rules,
+    read_certificates;
 
 #define AT(member) offsetof(struct manifest, member)
 
@@ -61,6 +62,7 @@ static const struct manifest_field limits_table[] = {
 static const struct manifest_field sites_table[] = {
     {"folder", manifest_value_subpath, AT(sites.folder), NULL, 0, 0},
     {"rules", read_rules, AT(sites), NULL, 0, 0},
+    {"certificates", read_certificates, AT(sites), NULL, 0, 0},
     {NULL, NULL, 0, NULL, 0, 0},
 };
 
@@ -373,6 +375,18 @@ static int read_rules(
 	for (const struct yaml_node *c = n->first; c; c = c->next)
 		if (read_rule(r, c, rule++))
 			return -1;
+	return 0;
+}
+
+static int read_certificates(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	struct manifest_sites *s = at;
+	bool wanted = true;
+	if (manifest_value_bool(r, f, n, &wanted))
+		return -1;
+	s->has_certificates = true;
+	s->no_certificates = !wanted;
 	return 0;
 }
 

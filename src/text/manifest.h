@@ -75,6 +75,7 @@ struct manifest_sites {
 	struct str folder; /* empty: production */
 	bool has_rules;	   /* without any: every site; with a list: those that it includes */
 	struct manifest_site_rule *rules;
+	bool has_certificates, no_certificates; /* certificates: false: none is ordered by itself */
 	size_t rule_count;
 };
 
