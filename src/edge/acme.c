@@ -1,6 +1,7 @@
 #include "edge/acme.h"
 
 #include "base/clock.h"
+#include "base/dir.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/name.h"
@@ -23,6 +24,7 @@
 #define NAMES_MAX 64u
 #define ARGS_MAX (2 * NAMES_MAX + 48u)
 #define PATH_SIZE 320
+#define CERT_NAME_SIZE (NAME_PROJECT_MAX + 2 + NAME_SITE_MAX + 1)
 
 struct acme {
 	struct acme_options o;
@@ -220,12 +222,23 @@ void acme_cancel(struct acme_run *r)
 		(void)kill(-r->pid, SIGKILL);
 }
 
+/* No project's name holds "--". */
+static int cert_name(struct str project, struct str site, char out[CERT_NAME_SIZE], struct err *e)
+{
+	if (name_project(project, e) != 0 || (site.n > 0 && name_site(site, e) != 0))
+		return -1;
+	(void)snprintf(
+	    out, CERT_NAME_SIZE, "%.*s%s%.*s", STR_ARG(project), site.n ? "--" : "", STR_ARG(site));
+	return 0;
+}
+
 struct line { /* of arguments; what is not a literal is a name that was validated, or an operator's
 		 setting */
 	const char *v[ARGS_MAX + 1];
 	size_t n;
 	char text[NAMES_MAX + 1][NAME_DOMAIN_MAX + 3];
 	size_t texts;
+	char name[CERT_NAME_SIZE]; /* the certificate's */
 };
 
 static void add(struct line *l, const char *word)
@@ -279,7 +292,7 @@ static int make_line(struct acme *a, const struct acme_order *o, struct line *l,
 	if (a->o.ca_file)
 		add(l, a->ca);
 	add(l, a->o.certbot);
-	if (name_project(o->project, e) != 0)
+	if (cert_name(o->project, o->site, l->name, e) != 0)
 		return -1;
 	if (o->what == ACME_ISSUE && issue_line(a, o, l, e) != 0)
 		return -1;
@@ -296,7 +309,9 @@ static int make_line(struct acme *a, const struct acme_order *o, struct line *l,
 	add(l, a->logs);
 	add(l, "--max-log-backups");
 	add(l, "20");
-	return add_name(l, "--cert-name", o->project, e);
+	add(l, "--cert-name");
+	add(l, l->name);
+	return 0;
 }
 
 static int spawn(struct acme_run *r, const struct line *l, struct err *e)
@@ -367,34 +382,82 @@ static int read_file(const char *path, struct buf *b, const char *what, struct e
 		       : err_sys(e, ERR_IO, errno, "could not open the %s that certbot got", what);
 }
 
-int acme_read(struct acme *a, struct str project, struct buf *chain, struct buf *key, struct err *e)
+int acme_read(struct acme *a, struct str project, struct str site, struct buf *chain,
+    struct buf *key, struct err *e)
 {
-	char path[PATH_SIZE + 64];
-	if (name_project(project, e) != 0)
+	char name[CERT_NAME_SIZE];
+	char path[PATH_SIZE + 64 + CERT_NAME_SIZE];
+	if (cert_name(project, site, name, e) != 0)
 		return -1;
-	(void)snprintf(
-	    path, sizeof(path), "%s/live/%.*s/fullchain.pem", a->config, STR_ARG(project));
+	(void)snprintf(path, sizeof(path), "%s/live/%s/fullchain.pem", a->config, name);
 	if (read_file(path, chain, "chain", e) != 0)
 		return -1;
-	(void)snprintf(path, sizeof(path), "%s/live/%.*s/privkey.pem", a->config, STR_ARG(project));
+	(void)snprintf(path, sizeof(path), "%s/live/%s/privkey.pem", a->config, name);
 	return read_file(path, key, "key", e);
 }
 
-int acme_forget(struct acme *a, struct str project, struct err *e)
+struct forgetting {
+	struct str name; /* of the certificate */
+	bool own, sites; /* it; those of the project's sites */
+	bool (*is_kept)(void *ctx, struct str site);
+	void *ctx;
+};
+
+/* FILE belongs to what is to be forgotten. */
+static bool is_gone(const struct forgetting *f, const char *file, const char *ending)
+{
+	struct str rest = str_c(file), end = str_c(ending);
+	if (!str_ends(rest, end))
+		return false;
+	rest.n -= end.n;
+	if (str_eq(rest, f->name))
+		return f->own;
+	if (!f->sites || !str_starts(rest, f->name) ||
+	    !str_starts(str_from(rest, f->name.n), STR("--")))
+		return false;
+	return !f->is_kept || !f->is_kept(f->ctx, str_from(rest, f->name.n + 2));
+}
+
+static int forget_in(int dir, const struct forgetting *f, const char *ending, struct err *e)
+{
+	struct dir d CLEANUP_DIR;
+	dir_open(&d, dir);
+	for (const struct dirent64 *at; (at = dir_next(&d));)
+		if (is_gone(f, at->d_name, ending) && fs_remove_tree(dir, at->d_name, e) != 0)
+			return -1;
+	return 0;
+}
+
+static int forget(struct acme *a, const struct forgetting *f, struct err *e)
 {
 	static const char *const folders[] = {"live", "archive", "renewal"};
-	char name[NAME_PROJECT_MAX + 8];
-	if (name_project(project, e) != 0)
-		return -1;
 	CLEANUP_FD int config = open(a->config, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; config >= 0 && i < sizeof(folders) / sizeof(*folders); i++) {
 		CLEANUP_FD int dir =
 		    openat(config, folders[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		(void)snprintf(name, sizeof(name), i < 2 ? "%.*s" : "%.*s.conf", STR_ARG(project));
-		if (dir >= 0 && fs_remove_tree(dir, name, e) != 0)
+		if (dir >= 0 && forget_in(dir, f, i < 2 ? "" : ".conf", e) != 0)
 			return -1;
 	}
 	return 0;
+}
+
+int acme_forget(struct acme *a, struct str project, struct str site, struct err *e)
+{
+	char name[CERT_NAME_SIZE];
+	if (cert_name(project, site, name, e) != 0)
+		return -1;
+	return forget(
+	    a, &(struct forgetting){.name = str_c(name), .own = true, .sites = site.n == 0}, e);
+}
+
+int acme_forget_sites(struct acme *a, struct str project,
+    bool (*is_kept)(void *ctx, struct str site), void *ctx, struct err *e)
+{
+	if (name_project(project, e) != 0)
+		return -1;
+	return forget(a,
+	    &(struct forgetting){.name = project, .sites = true, .is_kept = is_kept, .ctx = ctx},
+	    e);
 }
 
 static int open_challenges(struct acme *a)

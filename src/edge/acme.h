@@ -34,6 +34,7 @@ enum acme_what {
 struct acme_order {
 	enum acme_what what;
 	struct str project;	 /* what the certificate is called; name_project */
+	struct str site;	 /* of a site of its: PROJECT--SITE; else empty */
 	const struct str *names; /* ISSUE: host names, the first is the certificate's own */
 	size_t name_count;
 	bool staging;
@@ -51,11 +52,14 @@ struct acme_run *acme_start(
     struct acme *a, const struct acme_order *o, const struct acme_callbacks *cb);
 void acme_cancel(struct acme_run *r); /* kills; `ended` still comes */
 
-/* Its keys and certificates go from certbot's folders; absent is success. Not while one is ordered.
- */
-int acme_forget(struct acme *a, struct str project, struct err *e) WARN_UNUSED;
+/* Its keys and certificates go from certbot's folders, of the site alone, or without one of the
+ * project and all its sites; absent is success. Not while one is ordered. */
+int acme_forget(struct acme *a, struct str project, struct str site, struct err *e) WARN_UNUSED;
+/* Those of the project's sites that are not kept. */
+int acme_forget_sites(struct acme *a, struct str project, bool (*is_kept)(void *ctx, struct str site), void *ctx,
+    struct err *e) WARN_UNUSED;
 /* What was issued: chain and key, into buffers of at least 64 KiB; the key's is to be wiped. */
-int acme_read(struct acme *a, struct str project, struct buf *chain, struct buf *key,
+int acme_read(struct acme *a, struct str project, struct str site, struct buf *chain, struct buf *key,
     struct err *e) WARN_UNUSED;
 
 /* A file that is served below every name, to see whether it is; and away again. `token` is

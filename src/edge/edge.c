@@ -1,8 +1,10 @@
 #include "edge/edge.h"
 
+#include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/num.h"
+#include "render/sites.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -116,6 +118,41 @@ void edge_sites_set(struct edge *g, struct str project, uint32_t release, struct
 	if (vhost_request(&q, PRIV_SITES_SET, project, &e) == 0)
 		fd = fs_memfd("sites", packed.p, packed.n, &e);
 	q.release = release;
+	if (fd < 0)
+		refuse(g, fn, ctx, &e);
+	else
+		run_request(g->o.run, &q, &fd, 1, fn, ctx);
+}
+
+/* The key is in no memory but the caller's and the sealed file's. */
+static int pack_site_cert(
+    struct str site, bool trusted, struct str chain, struct str key, struct err *e)
+{
+	struct render_site_cert head = {.version = RENDER_SITE_CERT_VERSION,
+	    .chain_bytes = (uint32_t)chain.n,
+	    .key_bytes = (uint32_t)key.n,
+	    .trusted = trusted};
+	struct buf b;
+	if (!str_copy(site, head.site, sizeof(head.site)))
+		return err_set(e, ERR_INVALID, "the site's name is too long");
+	buf_init(&b, sizeof(head) + 2 * RENDER_SITE_PEM_MAX);
+	buf_put(&b, &head, sizeof(head));
+	buf_str(&b, chain);
+	buf_str(&b, key);
+	int fd =
+	    buf_check(&b, "the certificate", e) < 0 ? -1 : fs_memfd("certificate", b.p, b.n, e);
+	buf_wipe(&b);
+	return fd;
+}
+
+void edge_site_certificate_set(struct edge *g, struct str project, struct str site, bool trusted,
+    struct str chain, struct str key, run_done_fn *fn, void *ctx)
+{
+	struct priv_request q;
+	struct err e;
+	CLEANUP_FD int fd = -1;
+	if (vhost_request(&q, PRIV_SITE_CERT_SET, project, &e) == 0)
+		fd = pack_site_cert(site, trusted, chain, key, &e);
 	if (fd < 0)
 		refuse(g, fn, ctx, &e);
 	else

@@ -26,6 +26,9 @@ void edge_certificate_remove(struct edge *g, const struct render_vhost *v, run_d
  * served, then in the place of those before, all at once. value: helper/sites.h's changes; 0: it was so already, and nothing
  * was reloaded. edge_vhost_remove takes them away. */
 void edge_sites_set(struct edge *g, struct str project, uint32_t release, struct str packed, run_done_fn *fn, void *ctx);
+/* The same of one site's certificate, in the place of that before. */
+void edge_site_certificate_set(struct edge *g, struct str project, struct str site, bool trusted, struct str chain, struct str key,
+    run_done_fn *fn, void *ctx);
 void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx);
 
 /* projects/NAME/live -> RUN/NAME/N by one rename(2), directory synced; `previous` first set to the release before, when

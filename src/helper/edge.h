@@ -87,6 +87,9 @@ int edge_certificate_remove(struct edge *g, uint64_t seq, const struct render_vh
  * staged/PROJECT, which then takes the place of sites/PROJECT, and is reloaded; when nginx refuses, what was served stays, and
  * `done` says what it said of which file and line. */
 int edge_sites_set(struct edge *g, uint64_t seq, struct str project, struct err *e) WARN_UNUSED;
+/* PRIV_SITE_CERT_SET, once helper/sites.h has it judged: it takes the place of that before, and all is reloaded; when
+ * nginx refuses, that before stays. */
+int edge_site_cert_set(struct edge *g, uint64_t seq, struct str project, struct str site, struct err *e) WARN_UNUSED;
 /* What was staged is not wanted: it goes, with certificates of sites that are not served. */
 void edge_sites_drop(struct edge *g, const char *project);
 /* Whether what is staged for this project is still in use: then nothing may be staged anew. */

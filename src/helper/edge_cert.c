@@ -53,6 +53,11 @@ static struct str head_of(int dir, const char *file, char *out, size_t size)
 	return rest.p && str_starts(line, STR("# ")) ? str_from(line, 2) : STR_NONE;
 }
 
+struct str edge_cert_head(int dir, const char *file, char *out, size_t size)
+{
+	return head_of(dir, file, out, size);
+}
+
 bool edge_cert_is_for(struct edge *g, const char *project, struct str names)
 {
 	static char head[EDGE_NAMES_SIZE + 64];
@@ -210,14 +215,13 @@ static bool is_done(int dir, const char *file, struct str names)
 	       (str_starts(line, STR("# ")) && str_eq(str_from(line, 2), names));
 }
 
-/* Waits for it. */
-static int make_now(const char *program, int dir, const char *file, struct str name, struct err *e)
+/* Waits for its answer. */
+static int ask_now(
+    const char *program, const char *what, const int in[3], struct edge_answer *ret, struct err *e)
 {
 	int status = 0;
-	CLEANUP_FD int names = fs_memfd("names", name.p, name.n, e);
 	CLEANUP_FD int answer = -1;
-	pid_t pid =
-	    names < 0 ? -1 : spawn(program, "self", (const int[]){names, -1, -1}, &answer, e);
+	pid_t pid = spawn(program, what, in, &answer, e);
 	if (pid < 0)
 		return -1;
 	CLEANUP_FD int ended = pidfd_open(pid, 0);
@@ -226,8 +230,19 @@ static int make_now(const char *program, int dir, const char *file, struct str n
 		(void)kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		continue;
+	return edge_cert_answer(answer, status, ret, e);
+}
+
+int edge_cert_judge(const char *program, int chain, int key, struct edge_answer *ret, struct err *e)
+{
+	return ask_now(program, "pair", (const int[]){-1, chain, key}, ret, e);
+}
+
+static int make_now(const char *program, int dir, const char *file, struct str name, struct err *e)
+{
 	struct edge_answer c;
-	return edge_cert_answer(answer, status, &c, e) < 0
+	CLEANUP_FD int names = fs_memfd("names", name.p, name.n, e);
+	return names < 0 || ask_now(program, "self", (const int[]){names, -1, -1}, &c, e) < 0
 		   ? -1
 		   : edge_cert_write(dir, file, &c, "", 0640, e);
 }

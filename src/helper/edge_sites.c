@@ -126,8 +126,68 @@ static int move(struct edge *g, const struct edge_job *j, bool back)
 				 : renameat(g->sites, j->project, g->staged, j->project);
 }
 
+/* ---- a site's certificate: next.pem in the place of pair.pem, which is prev.pem until the reload
+ * has taken effect ---- */
+
+static int open_site(struct edge *g, const struct edge_job *j)
+{
+	char path[NAME_PROJECT_MAX + NAME_SITE_MAX + 2];
+	(void)snprintf(path, sizeof(path), "%s/%s", j->project, j->site);
+	return fs_open_beneath(g->site_certs, path, O_RDONLY | O_DIRECTORY, 0);
+}
+
+static int install_cert(struct edge *g, const struct edge_job *j, struct err *e)
+{
+	CLEANUP_FD int dir = open_site(g, j);
+	if (dir < 0)
+		return err_sys(e, ERR_NOT_FOUND, errno, "site '%s' is not served", j->site);
+	(void)unlinkat(dir, "prev.pem", 0);
+	if (linkat(dir, "pair.pem", dir, "prev.pem", 0) < 0 ||
+	    renameat(dir, "next.pem", dir, "pair.pem") < 0 || fsync(dir) < 0)
+		return err_sys(e, ERR_IO, errno, "could not install the certificate");
+	return 0;
+}
+
+static void put_cert_back(struct edge *g, const struct edge_job *j)
+{
+	CLEANUP_FD int dir = open_site(g, j);
+	if (dir < 0 || faccessat(dir, "prev.pem", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	(void)renameat(dir, "pair.pem", dir, "next.pem");
+	(void)renameat(dir, "prev.pem", dir, "pair.pem");
+	(void)fsync(dir);
+}
+
+static void settle_cert(struct edge *g, const struct edge_job *j)
+{
+	CLEANUP_FD int dir = open_site(g, j);
+	if (dir < 0)
+		return;
+	(void)unlinkat(dir, "next.pem", 0);
+	(void)unlinkat(dir, "prev.pem", 0);
+}
+
+int edge_site_cert_set(
+    struct edge *g, uint64_t seq, struct str project, struct str site, struct err *e)
+{
+	char name[NAME_PROJECT_MAX + 1];
+	if (name_project(project, e) < 0 || name_site(site, e) < 0 || edge_must_run(g, e) < 0)
+		return -1;
+	if (!str_copy(project, name, sizeof(name)))
+		return err_set(e, ERR_INVALID, "project name is too long");
+	int slot = edge_job_new(g, seq, name, false, e);
+	if (slot < 0)
+		return -1;
+	g->jobs[slot].sites = true;
+	return str_copy(site, g->jobs[slot].site, sizeof(g->jobs[slot].site)) ? 1 : -1;
+}
+
+/* ---- all of a project's ---- */
+
 int edge_sites_install(struct edge *g, struct edge_job *j, struct err *e)
 {
+	if (j->site[0])
+		return install_cert(g, j, e);
 	j->had_previous = edge_sites_installed(g, j->project);
 	if (j->remove && fs_remove_tree(g->staged, j->project, e) < 0)
 		return -1;
@@ -144,6 +204,10 @@ int edge_sites_install(struct edge *g, struct edge_job *j, struct err *e)
 
 void edge_sites_put_back(struct edge *g, const struct edge_job *j)
 {
+	if (j->site[0]) {
+		put_cert_back(g, j);
+		return;
+	}
 	if (j->remove && !j->had_previous)
 		return;
 	(void)move(g, j, true);
@@ -190,6 +254,10 @@ void edge_sites_drop(struct edge *g, const char *project)
 
 void edge_sites_settle(struct edge *g, const struct edge_job *j)
 {
+	if (j->site[0]) {
+		settle_cert(g, j);
+		return;
+	}
 	if (g->tester == 0)
 		forget_whole(g);
 	edge_sites_drop(g, j->project);

@@ -34,7 +34,8 @@ struct edge_job {
 	uint64_t seq, order;
 	char project[NAME_PROJECT_MAX + 1];
 	bool remove;
-	bool sites;	   /* of an nginx-site project, in staged/NAME */
+	bool sites;	   /* of an nginx-site project, in staged/NAME; or, with a name, that */
+	char site[NAME_SITE_MAX + 1]; /* one's certificate, certs/sites/NAME/SITE/next.pem */
 	bool alone;	   /* its batch was refused: once more, by itself */
 	bool had_previous; /* undo/NAME.conf holds what was there */
 	bool needs_self;   /* job.N.names says for which names; not installed before it is made */
@@ -158,6 +159,8 @@ int edge_cert_prepare(struct edge *g,
 /* The first domain is the project's own, NAME.localhost: its certificate is called so. */
 int edge_cert_check(const struct render_vhost *v, struct err *e) WARN_UNUSED;
 struct str edge_cert_names(const struct render_vhost *v, char out[EDGE_NAMES_SIZE]);
+/* The names that dir/file is for; empty: there is none. */
+struct str edge_cert_head(int dir, const char *file, char *out, size_t size);
 bool edge_cert_is_for(struct edge *g, const char *project, struct str names);
 pid_t edge_cert_start(
     struct edge *g, unsigned slot, struct err *e); /* slipway-cert, for needs_self */
@@ -169,6 +172,9 @@ struct edge_answer { /* slipway-cert's; points into storage that the next one ta
 };
 int edge_cert_answer(
     int answer, int wait_status, struct edge_answer *ret, struct err *e) WARN_UNUSED;
+/* A pair from outside; waits for the verdict. */
+int edge_cert_judge(const char *program, int chain, int key, struct edge_answer *ret,
+    struct err *e) WARN_UNUSED;
 /* mark: the second line, or "". */
 /* dir/file, unless there is one for these names; or one from outside, with a mark. Waits for it. */
 int edge_cert_make_self(const char *program, int dir, const char *file, struct str names,

@@ -361,6 +361,8 @@ static void worked(struct keeper *k, uint64_t token, const struct worker_result 
 	int rc = result->code == 0 ? 0 : -1;
 	if (rc == 0 && j->op == PRIV_SITES_SET && result->value != 0)
 		rc = edge_sites_set(k->edge, token, str_c(j->project), &e);
+	if (rc == 0 && j->op == PRIV_SITE_CERT_SET)
+		rc = edge_site_cert_set(k->edge, token, str_c(j->project), str_c(j->site), &e);
 	if (rc != 1) {
 		if (j->op == PRIV_SITES_SET)
 			edge_sites_drop(k->edge, j->project);
@@ -432,7 +434,8 @@ static bool must_wait(const struct keeper *k)
 {
 	const struct worker *w = &k->worker;
 	const struct worker_job *next = &w->waiting[w->first];
-	return w->pid == 0 && w->count > 0 && next->op == PRIV_SITES_SET &&
+	return w->pid == 0 && w->count > 0 &&
+	       (next->op == PRIV_SITES_SET || next->op == PRIV_SITE_CERT_SET) &&
 	       edge_sites_wait(k->edge, next->project);
 }
 

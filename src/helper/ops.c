@@ -1,9 +1,11 @@
 #include "helper/ops.h"
 #include "base/log.h"
 #include "helper/units.h"
+#include "render/sites.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -141,7 +143,8 @@ static int op_hello(struct call *c, struct err *e)
 	return 0;
 }
 
-static int defer_work(struct call *c, int statics, uint64_t disk_bytes, struct err *e)
+static int defer_site(
+    struct call *c, int statics, const char *site, uint64_t disk_bytes, struct err *e)
 {
 	struct keeper_pending *p = keeper_defer(c->k, c->q, e);
 	if (!p)
@@ -152,11 +155,17 @@ static int defer_work(struct call *c, int statics, uint64_t disk_bytes, struct e
 	    .disk_bytes = disk_bytes,
 	    .token = p->token};
 	memcpy(j.project, c->q->project, sizeof(j.project));
+	(void)snprintf(j.site, sizeof(j.site), "%s", site);
 	if (worker_add(&c->k->worker, &j, e) != 0) {
 		p->used = false;
 		return -1;
 	}
 	return 1;
+}
+
+static int defer_work(struct call *c, int statics, uint64_t disk_bytes, struct err *e)
+{
+	return defer_site(c, statics, "", disk_bytes, e);
 }
 
 static int op_work(struct call *c, struct err *e)
@@ -271,6 +280,22 @@ static int op_sites_set(struct call *c, struct err *e)
 	return rc;
 }
 
+static int op_site_cert_set(struct call *c, struct err *e)
+{
+	struct render_site_cert head;
+	if (check_sealed(c->fds[0], "certificate", e) != 0)
+		return -1;
+	if (pread(c->fds[0], &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+	    !is_ended(head.site, sizeof(head.site)))
+		return err_set(e, ERR_INVALID, "the certificate names no site");
+	if (name_site(str_c(head.site), e) != 0)
+		return -1;
+	int rc = defer_site(c, c->fds[0], head.site, 0, e);
+	if (rc == 1)
+		c->fds[0] = -1;
+	return rc;
+}
+
 static int op_vhost_remove(struct call *c, struct err *e)
 {
 	struct keeper_pending *p = keeper_defer(c->k, c->q, e);
@@ -363,6 +388,7 @@ static const struct op_row {
     [PRIV_VHOST_REMOVE] = {"vhost-remove", OP_PROJECT, op_vhost_remove},
     [PRIV_EDGE_CHECK] = {"edge-check", 0, op_edge_check},
     [PRIV_SITES_SET] = {"sites-set", OP_PROJECT | OP_RELEASE | OP_FD, op_sites_set},
+    [PRIV_SITE_CERT_SET] = {"site-certificate-set", OP_PROJECT | OP_FD, op_site_cert_set},
     [PRIV_CERT_SET] = {"certificate-set", OP_PROJECT | OP_FDS, op_cert_set},
     [PRIV_CERT_REMOVE] = {"certificate-remove", OP_PROJECT | OP_FD, op_cert_remove},
     [PRIV_START] = {"start", OP_PROJECT | OP_FDS, op_start},

@@ -278,3 +278,53 @@ int sites_stage(const struct tenant_roots *t, struct str project, uint32_t relea
 	fs_close_fd(&s.certs);
 	return rc;
 }
+
+/* ---- a certificate from outside ---- */
+
+/* For one of the names that what is served now is for. */
+static int check_cover(int dir, struct str names, struct err *e)
+{
+	static char head[EDGE_NAMES_SIZE + 64];
+	struct str rest = edge_cert_head(dir, "pair.pem", head, sizeof(head)), one;
+	while (rest.n > 0 && str_next(&rest, ' ', &one))
+		if (name_covered(one, names))
+			return 0;
+	return err_set(e, ERR_INVALID, "the certificate is for none of the site's names");
+}
+
+static int read_pem(int fd, off_t at, size_t n, const char *label, struct err *e)
+{
+	static char pem[RENDER_SITE_PEM_MAX];
+	if (n > sizeof(pem) || pread(fd, pem, n, at) != (ssize_t)n)
+		return err_set(e, ERR_INVALID, "the %s is too long, or cut off", label);
+	int copy = fs_memfd(label, pem, n, e);
+	explicit_bzero(pem, sizeof(pem));
+	return copy;
+}
+
+int sites_stage_cert(const struct tenant_roots *t, struct str project, int fd, struct err *e)
+{
+	struct render_site_cert head;
+	struct edge_answer answer;
+	char path[PATH_SIZE];
+	if (pread(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
+	    head.version != RENDER_SITE_CERT_VERSION || head.trusted > 1 ||
+	    !is_ended(head.site, sizeof(head.site)))
+		return err_set(e, ERR_INVALID, "a certificate's fields are out of range");
+	if (name_project(project, e) < 0 || name_site(str_c(head.site), e) < 0)
+		return -1;
+	(void)snprintf(path, sizeof(path), "certs/sites/%.*s/%s", STR_ARG(project), head.site);
+	CLEANUP_FD int edge = open(t->edge, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_FD int dir = fs_open_beneath(edge, path, O_RDONLY | O_DIRECTORY, 0);
+	if (dir < 0)
+		return err_sys(e, ERR_NOT_FOUND, errno, "site '%s' is not served", head.site);
+	CLEANUP_FD int chain = read_pem(fd, sizeof(head), head.chain_bytes, "chain", e);
+	CLEANUP_FD int key = chain < 0 ? -1
+				       : read_pem(fd, (off_t)(sizeof(head) + head.chain_bytes),
+					     head.key_bytes, "key", e);
+	if (key < 0 || edge_cert_judge(t->cert, chain, key, &answer, e) < 0 ||
+	    check_cover(dir, answer.names, e) < 0)
+		return -1;
+	return edge_cert_write(
+	    dir, "next.pem", &answer, head.trusted ? "# trusted\n" : "# untrusted\n", 0600, e);
+}

@@ -15,3 +15,6 @@
  * staged. */
 int sites_stage(const struct tenant_roots *t, struct str project, uint32_t release, int list, uint64_t *ret_changes,
     struct err *e) WARN_UNUSED;
+/* fd: render/sites.h's certificate of a site that is served. Judged by slipway-cert, for at least one of the names that the site's
+ * present one is for; then certs/sites/NAME/SITE/next.pem, with a mark (edge_vhost.c). */
+int sites_stage_cert(const struct tenant_roots *t, struct str project, int fd, struct err *e) WARN_UNUSED;

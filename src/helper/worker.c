@@ -60,6 +60,9 @@ static int perform(
 		return seal_release(t, project, j->release, list, e);
 	case PRIV_SITES_SET:
 		return sites_stage(t, project, j->release, FD_STATICS, ret_value, e);
+	case PRIV_SITE_CERT_SET:
+		*ret_value = 1;
+		return sites_stage_cert(t, project, FD_STATICS, e);
 	default:
 		return err_set(e, ERR_INTERNAL, "operation %d is no work", j->op);
 	}

@@ -15,6 +15,7 @@
 struct worker_job {
 	enum priv_op op;
 	char project[NAME_PROJECT_MAX + 1];
+	char site[NAME_SITE_MAX + 1]; /* of SITE_CERT_SET */
 	uint32_t release;
 	int statics;	     /* memory file or -1, also of sites; the job's own */
 	uint64_t disk_bytes; /* PROJECT_ENSURE: the quota, where there are quotas; 0: none */
