@@ -12,6 +12,7 @@
 #include "crypto/certificate.h"
 #include "edge/acme.h"
 #include "model/place.h"
+#include "model/site_certificate.h"
 #include "outbound/outbound.h"
 
 #define ASK_LIMIT_MS 15000
@@ -43,7 +44,10 @@ static bool is_public(struct str host)
 /* The names that an authority can know; into names[] of LIMIT_DOMAINS. */
 static size_t public_names(const struct work *w, struct str *names)
 {
+	const struct plan_site *s = sites_find(&w->plan, w->in.site);
 	size_t n = 0;
+	if (w->in.site.n > 0)
+		return s ? sites_public_names(s, names) : 0;
 	for (size_t i = 0; i < w->domains.n && n < LIMIT_DOMAINS; i++)
 		if (is_public(w->domains.v[i].host))
 			names[n++] = w->domains.v[i].host;
@@ -52,20 +56,30 @@ static size_t public_names(const struct work *w, struct str *names)
 
 /* ---- the end of what went wrong ---- */
 
+static int put_row(struct store_db *db, const struct model_certificate *c, struct err *e)
+{
+	if (c->site.n > 0)
+		return model_site_certificate_put(db, c, e);
+	return model_certificate_put(db, c, e) < 0 ||
+		       model_certificate_given_forget(db, c->project_id, e) < 0
+		   ? -1
+		   : 0;
+}
+
 static int failed_unit(struct work *w, struct store_db *db, struct err *e)
 {
 	struct model_certificate *c = &w->certificate;
 	int64_t now = clock_wall_ms();
-	bool renews = c->origin == MODEL_ORIGIN_ACME || c->origin == MODEL_ORIGIN_STAGING;
+	/* a site's is ordered by itself from the first time on */
+	bool renews =
+	    c->origin == MODEL_ORIGIN_ACME || c->origin == MODEL_ORIGIN_STAGING || w->in.site.n > 0;
 	c->project_id = w->project.id;
+	c->site = w->in.site;
 	c->failures++;
 	c->error = arena_str(&w->a, str_c(w->op_err.msg));
 	c->limited_ms = w->limited_ms > now ? w->limited_ms : 0;
 	c->renew_ms = renews ? model_certificate_retry_at(now, c->failures, c->limited_ms) : 0;
-	if (model_certificate_put(db, c, e) < 0 ||
-	    model_certificate_given_forget(db, w->project.id, e) < 0)
-		return -1;
-	return news_certificate(w, db, "certificate.failed", e);
+	return put_row(db, c, e) < 0 ? -1 : news_certificate(w, db, "certificate.failed", e);
 }
 
 static void failed_back(struct work *w)
@@ -184,6 +198,18 @@ static int check(struct work *w, struct err *e)
 		    STR_ARG(w->project.name));
 		return err_hint(e, "slipway certs issue %.*s", STR_ARG(w->project.name));
 	}
+	if (plan_is_sites(&w->plan) && w->in.site.n == 0) {
+		err_set(e, ERR_CONFLICT, "each site of '%.*s' has a certificate of its own",
+		    STR_ARG(w->project.name));
+		return err_hint(
+		    e, "slipway certs issue %.*s --site SITE", STR_ARG(w->project.name));
+	}
+	if (w->in.site.n > 0 && (!asks(w) || public_names(w, names) == 0)) {
+		err_set(e, ERR_CONFLICT,
+		    "'%.*s' serves no site '%.*s' whose names an authority could ask for",
+		    STR_ARG(w->project.name), STR_ARG(w->in.site));
+		return err_hint(e, "slipway sites %.*s", STR_ARG(w->project.name));
+	}
 	if (asks(w) && public_names(w, names) == 0) {
 		err_set(e, ERR_CONFLICT, "'%.*s' has no domain that an authority could ask for",
 		    STR_ARG(w->project.name));
@@ -261,6 +287,7 @@ void order_start(struct work *w)
 	}
 	const struct acme_order o = {.what = is_action(w, "revoke") ? ACME_REVOKE : ACME_ISSUE,
 	    .project = w->project.name,
+	    .site = w->in.site,
 	    .names = names,
 	    .name_count = public_names(w, names),
 	    .staging = is_staging(w)};
@@ -298,7 +325,7 @@ static void removed(struct work *w)
 		work_fail(w, &w->op_err);
 		return;
 	}
-	if (acme_forget(w->d->o.acme, w->project.name, &e) != 0) {
+	if (acme_forget(w->d->o.acme, w->project.name, STR(""), &e) != 0) {
 		work_fail(w, &e);
 		return;
 	}
@@ -310,10 +337,9 @@ static void removed(struct work *w)
 static int installed_unit(struct work *w, struct store_db *db, struct err *e)
 {
 	w->certificate = w->fresh;
-	if (model_certificate_put(db, &w->certificate, e) < 0 ||
-	    model_certificate_given_forget(db, w->project.id, e) < 0)
-		return -1;
-	return news_certificate(w, db, "certificate.installed", e);
+	return put_row(db, &w->certificate, e) < 0
+		   ? -1
+		   : news_certificate(w, db, "certificate.installed", e);
 }
 
 static void installed(struct work *w)
@@ -336,6 +362,7 @@ static int read_row(struct work *w, const struct certificate *c, struct err *e)
 	bool given = is_action(w, "import");
 	*row = (struct model_certificate){.project_id = w->project.id,
 	    .project = w->project.name,
+	    .site = w->in.site,
 	    .origin = given	      ? MODEL_ORIGIN_IMPORT
 		      : is_staging(w) ? MODEL_ORIGIN_STAGING
 				      : MODEL_ORIGIN_ACME,
@@ -354,19 +381,24 @@ static void install(struct work *w)
 {
 	struct err e;
 	struct certificate c;
+	bool site = w->in.site.n > 0;
 	struct render_vhost *v = mem_alloc(sizeof(*v));
 	certificate_init(&c);
 	bool ok = certificate_pair(
 		      buf_view(&w->chain), buf_view(&w->key), clock_wall_ms(), &c, &e) == 0 &&
-		  vhost_fill(w, &w->plan, !w->project.desired_running, v, &e) == 0 &&
+		  (site || vhost_fill(w, &w->plan, !w->project.desired_running, v, &e) == 0) &&
 		  read_row(w, &c, &e) == 0;
 	certificate_fini(&c);
 	if (ok) {
 		bool trusted = w->fresh.origin != MODEL_ORIGIN_STAGING;
 		work_ops_begin(w, installed);
 		work_op_add(w);
-		edge_certificate_set(w->d->o.edge, v, trusted, buf_view(&w->chain),
-		    buf_view(&w->key), work_op_done, w);
+		if (site)
+			edge_site_certificate_set(w->d->o.edge, w->project.name, w->in.site,
+			    trusted, buf_view(&w->chain), buf_view(&w->key), work_op_done, w);
+		else
+			edge_certificate_set(w->d->o.edge, v, trusted, buf_view(&w->chain),
+			    buf_view(&w->key), work_op_done, w);
 		work_ops_end(w);
 	} else {
 		fail(w, &e);
@@ -422,7 +454,7 @@ void install_start(struct work *w)
 		remove_installed(w);
 	else if (is_action(w, "import"))
 		work_unit(w, given_unit, given_back);
-	else if (acme_read(w->d->o.acme, w->project.name, &w->chain, &w->key, &e) == 0)
+	else if (acme_read(w->d->o.acme, w->project.name, w->in.site, &w->chain, &w->key, &e) == 0)
 		install(w);
 	else
 		fail(w, &e);

@@ -71,7 +71,7 @@ static void vhost_gone(struct work *w)
 		return;
 	}
 	struct err e;
-	if (w->d->o.acme && acme_forget(w->d->o.acme, w->project.name, &e) != 0)
+	if (w->d->o.acme && acme_forget(w->d->o.acme, w->project.name, STR(""), &e) != 0)
 		report_receipt(w, "the authority's files", "stayed", e.msg);
 	report_receipt(w, "virtual host and certificates", "removed", "");
 	work_ops_begin(w, tree_gone);

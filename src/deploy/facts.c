@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "model/release_made.h"
+#include "model/site_certificate.h"
 #include "text/json.h"
 
 int64_t facts_count(const struct work *w, struct str process)
@@ -104,8 +105,11 @@ int facts_load(struct work *w, struct store_db *db, struct err *e)
 		return -1;
 	if (pick_domain(w, e) != 0 || pick_release(w, db, e) != 0)
 		return -1;
-	if (model_certificate_get(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->certificate, e) <
-	    0)
+	int had = w->in.site.n > 0 ? model_site_certificate_get(db, &w->a, w->project.id,
+					 w->in.site, MODEL_EVERYTHING, &w->certificate, e)
+				   : model_certificate_get(db, &w->a, w->project.id,
+					 MODEL_EVERYTHING, &w->certificate, e);
+	if (had < 0)
 		return -1;
 	return load_release(w, db, e);
 }
@@ -145,7 +149,7 @@ int facts_input(struct work *w, struct err *e)
 		struct str *into;
 	} const texts[] = {{"ref", &w->in.ref}, {"url", &w->in.url}, {"archive", &w->in.archive},
 	    {"process", &w->in.process}, {"action", &w->in.action}, {"backup", &w->in.backup},
-	    {"key", &w->in.key}, {"slot", &w->in.slot}};
+	    {"key", &w->in.key}, {"slot", &w->in.slot}, {"site", &w->in.site}};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct str v;
 		int rc = json_get_str(o, texts[i].key, &v, e);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "deploy/work.h"
+#include "model/site_certificate.h"
 
 #define FIRST_MS 1000
 #define AGAIN_MS (6 * 3600 * (int64_t)1000) /* for a task that never says how it went */
@@ -26,10 +27,15 @@ static int order(
     struct store_db *db, const struct model_certificate *c, int64_t now_ms, struct err *e)
 {
 	int64_t task;
+	char input[NAME_SITE_MAX + 64];
+	bool again = c->site.n == 0 || c->origin != MODEL_ORIGIN_NONE;
+	(void)snprintf(input, sizeof(input),
+	    c->site.n ? "{\"action\":\"%s\",\"site\":\"%.*s\"}" : "{\"action\":\"%s\"}",
+	    again ? "renew" : "issue", STR_ARG(c->site));
 	const struct queue_order q = {.project_id = c->project_id,
 	    .kind = MODEL_TASK_CERTIFICATE,
 	    .ref = STR(""),
-	    .input_json = STR("{\"action\":\"renew\"}"),
+	    .input_json = str_c(input),
 	    .requested_by = STR("schedule"),
 	    .now_ms = now_ms};
 	return queue_unit_order(db, &q, &task, e);
@@ -43,27 +49,44 @@ static bool ends_soon(const struct model_certificate *c, int64_t now_ms)
 	return c->not_after_ms - now_ms < (quarter < limit ? quarter : limit);
 }
 
+static int order_all(struct store_db *db, const struct model_certificates *due, int64_t now_ms,
+    size_t *ret_count, struct err *e)
+{
+	for (size_t i = 0; i < due->n; i++)
+		if (order(db, &due->v[i], now_ms, e) < 0)
+			return -1;
+	*ret_count += due->n;
+	return 0;
+}
+
+static int tell_ending(
+    struct store_db *db, const struct model_certificates *ending, int64_t now_ms, struct err *e)
+{
+	for (size_t i = 0; i < ending->n; i++)
+		if (ends_soon(&ending->v[i], now_ms) &&
+		    news_certificate_of(db, &ending->v[i], "certificate.expiring", now_ms, e) < 0)
+			return -1;
+	return 0;
+}
+
 int renewal_unit(struct store_db *db, int64_t now_ms, size_t *ret_count, struct err *e)
 {
 	CLEANUP_ARENA struct arena a;
-	struct model_certificates due, ending;
+	struct model_certificates own, sites;
+	int64_t again = now_ms + AGAIN_MS, until = now_ms + WARN_DAYS * DAY_MS,
+		before = now_ms - DAY_MS;
 	arena_init(&a, ARENA_BYTES);
 	*ret_count = 0;
-	if (model_certificate_take_due(
-		db, &a, now_ms, now_ms + AGAIN_MS, RENEWAL_AT_ONCE, &due, e) < 0)
+	if (model_certificate_take_due(db, &a, now_ms, again, RENEWAL_AT_ONCE, &own, e) < 0 ||
+	    model_site_certificate_take_due(db, &a, now_ms, again, RENEWAL_AT_ONCE, &sites, e) <
+		0 ||
+	    order_all(db, &own, now_ms, ret_count, e) < 0 ||
+	    order_all(db, &sites, now_ms, ret_count, e) < 0)
 		return -1;
-	for (size_t i = 0; i < due.n; i++)
-		if (order(db, &due.v[i], now_ms, e) < 0)
-			return -1;
-	*ret_count = due.n;
-	if (model_certificate_take_ending(
-		db, &a, now_ms, now_ms + WARN_DAYS * DAY_MS, now_ms - DAY_MS, &ending, e) < 0)
+	if (model_certificate_take_ending(db, &a, now_ms, until, before, &own, e) < 0 ||
+	    model_site_certificate_take_ending(db, &a, now_ms, until, before, &sites, e) < 0)
 		return -1;
-	for (size_t i = 0; i < ending.n; i++)
-		if (ends_soon(&ending.v[i], now_ms) &&
-		    news_certificate_of(db, &ending.v[i], "certificate.expiring", now_ms, e) < 0)
-			return -1;
-	return 0;
+	return tell_ending(db, &own, now_ms, e) < 0 ? -1 : tell_ending(db, &sites, now_ms, e);
 }
 
 static int look_unit(void *ctx, struct store_db *db, struct err *e)

@@ -6,7 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
+#include "edge/acme.h"
+#include "model/site_certificate.h"
 #include "render/sites.h"
 
 #define PACKED_MAX (1u << 20)
@@ -195,4 +198,111 @@ int sites_check_names(struct work *w, struct store_db *db, struct err *e)
 				return -1;
 	}
 	return 0;
+}
+
+/* ---- certificates ---- */
+
+#define ORDER_AGAIN_MS (6 * 3600 * (int64_t)1000) /* for a task that never says how it went */
+
+const struct plan_site *sites_find(const struct plan *p, struct str name)
+{
+	for (size_t i = 0; i < p->site_count; i++)
+		if (str_eq(p->sites[i].name, name))
+			return &p->sites[i];
+	return NULL;
+}
+
+size_t sites_public_names(const struct plan_site *s, struct str *names)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < s->domains.n && n < SITE_DOMAINS_MAX; i++)
+		if (!str_ends(s->domains.v[i], STR(".localhost")) &&
+		    !str_eq_c(s->domains.v[i], "localhost"))
+			names[n++] = s->domains.v[i];
+	return n;
+}
+
+/* Whether an authority is to be asked for this site, by itself. */
+static bool is_wanted(const struct plan *p, const struct plan_site *s)
+{
+	struct str names[SITE_DOMAINS_MAX];
+	return p->certificates && s->certified && sites_public_names(s, names) > 0;
+}
+
+static bool covers(const struct plan_site *s, const struct model_certificate *c)
+{
+	struct str names[SITE_DOMAINS_MAX];
+	size_t n = sites_public_names(s, names);
+	for (size_t i = 0; i < n; i++)
+		if (!name_covered(names[i], c->names))
+			return false;
+	return true;
+}
+
+static int order(struct work *w, struct store_db *db, struct model_certificate *c, struct err *e)
+{
+	int64_t now = clock_wall_ms(), task;
+	c->renew_ms = c->limited_ms > now ? c->limited_ms : now + ORDER_AGAIN_MS;
+	if (model_site_certificate_put(db, c, e) < 0 || c->limited_ms > now)
+		return c->limited_ms > now ? 0 : -1;
+	char *input =
+	    arena_printf(&w->a, "{\"action\":\"issue\",\"site\":\"%.*s\"}", STR_ARG(c->site));
+	if (!input)
+		return err_set(e, ERR_TOO_LARGE, "the task's memory is full");
+	const struct queue_order q = {.project_id = w->project.id,
+	    .kind = MODEL_TASK_CERTIFICATE,
+	    .ref = STR(""),
+	    .input_json = str_c(input),
+	    .requested_by = STR("deploy"),
+	    .now_ms = now};
+	return queue_unit_order(db, &q, &task, e);
+}
+
+static int look_at_site(
+    struct work *w, struct store_db *db, const struct plan_site *s, struct err *e)
+{
+	struct model_certificate c = {0};
+	if (!is_wanted(&w->plan, s))
+		return 0;
+	int rc =
+	    model_site_certificate_get(db, &w->a, w->project.id, s->name, MODEL_EVERYTHING, &c, e);
+	/* one that was tried is tried again in its time; one for other names is not the one */
+	if (rc < 0 || (rc == 1 && (c.installed_ms == 0 || covers(s, &c))))
+		return rc < 0 ? -1 : 0;
+	c.project_id = w->project.id;
+	c.site = s->name;
+	return order(w, db, &c, e);
+}
+
+int sites_certificates(struct work *w, struct store_db *db, struct err *e)
+{
+	struct model_certificates had;
+	if (model_site_certificate_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &had, e) < 0)
+		return -1;
+	for (size_t i = 0; i < had.n; i++) {
+		const struct plan_site *s = sites_find(&w->plan, had.v[i].site);
+		if ((!s || !s->certified) &&
+		    model_site_certificate_remove(db, w->project.id, had.v[i].site, e) < 0)
+			return -1;
+	}
+	for (size_t i = 0; i < w->plan.site_count; i++)
+		if (look_at_site(w, db, &w->plan.sites[i], e) != 0)
+			return -1;
+	return 0;
+}
+
+static bool is_kept(void *ctx, struct str site)
+{
+	const struct plan_site *s = sites_find(ctx, site);
+	return s && s->certified;
+}
+
+void sites_forget_gone(struct work *w)
+{
+	struct err e;
+	queue_kick(w->d->queue);
+	if (w->d->o.acme &&
+	    acme_forget_sites(w->d->o.acme, w->project.name, is_kept, &w->plan, &e) != 0)
+		buf_printf(&w->warning, "%scertificates of sites that are gone stayed: %s",
+		    w->warning.n > 0 ? "; " : "", e.msg);
 }

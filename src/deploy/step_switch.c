@@ -14,6 +14,8 @@ static int live_unit(struct work *w, struct store_db *db, struct err *e)
 {
 	if (model_live_set(db, w->project.id, w->release.number, clock_wall_ms(), e) < 0)
 		return -1;
+	if (plan_is_sites(&w->plan) && sites_certificates(w, db, e) != 0)
+		return -1;
 	return model_project_set_desired(db, w->project.id, true, e) < 0 ? -1 : 0;
 }
 
@@ -285,6 +287,8 @@ static void drained(struct work *w)
 
 void drain_phase_start(struct work *w)
 {
+	if (plan_is_sites(&w->plan))
+		sites_forget_gone(w);
 	int64_t limit = w->plan.drain_ms > 0 ? w->plan.drain_ms : 120000;
 	drain_sockets(w, is_other_release, limit, drained);
 }

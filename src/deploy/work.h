@@ -51,7 +51,7 @@ struct deploy {
 };
 
 struct work_input {
-	struct str ref, url, archive, process, action;
+	struct str ref, url, archive, process, action, site;
 	struct str backup, key, slot;
 	bool force, plan_only, staging, look, purge, data_only;
 	bool stranger; /* nothing of it is trusted: no secrets, no cache */
@@ -311,6 +311,13 @@ int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
     struct render_vhost *ret, struct err *e) WARN_UNUSED;
 /* sites.c: the same for kind nginx-site. */
 void sites_set(struct work *w, const struct plan *p, uint32_t release, bool closed);
+/* By name; NULL. Its names that an authority can know, into names[] of SITE_DOMAINS_MAX. */
+const struct plan_site *sites_find(const struct plan *p, struct str name);
+size_t sites_public_names(const struct plan_site *s, struct str *names);
+/* In the unit of the switch: sites that need a certificate have it ordered, those that are gone lose
+ * their rows; and, from then on, certbot's files. */
+int sites_certificates(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+void sites_forget_gone(struct work *w);
 /* Which of its names belong to another project, by what the store knows. */
 int sites_check_names(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 /* "2 sites: 1 file changed; reloaded, " into the step's detail. */

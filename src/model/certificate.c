@@ -20,6 +20,11 @@ const char *model_origin_name(enum model_origin o)
 	return origin_names[o];
 }
 
+enum model_origin model_origin_row(struct row *r, int column)
+{
+	return (enum model_origin)row_enum(r, column, origin_names, MODEL_ORIGIN_COUNT);
+}
+
 bool model_certificate_serves(const struct model_certificate *c, struct str host)
 {
 	struct str rest = c->names, name;
@@ -54,7 +59,7 @@ static void fill(struct row *r, void *ret)
 	*(struct model_certificate *)ret = (struct model_certificate){
 	    .project_id = row_i64(r, 0),
 	    .project = row_str(r, 1),
-	    .origin = (enum model_origin)row_enum(r, 2, origin_names, MODEL_ORIGIN_COUNT),
+	    .origin = model_origin_row(r, 2),
 	    .names = row_str(r, 3),
 	    .issuer = row_str(r, 4),
 	    .serial = row_str(r, 5),

@@ -18,6 +18,7 @@ const char *model_origin_name(enum model_origin o);
 struct model_certificate {
 	int64_t project_id;
 	struct str project; /* its name, when read */
+	struct str site;    /* model/site_certificate.h; else empty */
 	enum model_origin origin;
 	struct str names; /* one blank between */
 	struct str issuer, serial;
@@ -28,6 +29,8 @@ struct model_certificate {
 	int64_t limited_ms; /* the authority takes nothing before; 0: no limit known */
 	int64_t told_ms;    /* when it was last told that it ends */
 };
+struct row;
+enum model_origin model_origin_row(struct row *r, int column); /* for the other kind's rows */
 struct model_certificates {
 	struct model_certificate *v;
 	size_t n;

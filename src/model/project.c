@@ -301,6 +301,7 @@ int model_project_remove(struct store_db *db, int64_t id, int64_t now_ms, struct
 	    "DELETE FROM domain WHERE project_id = $project",
 	    "DELETE FROM scale WHERE project_id = $project",
 	    "DELETE FROM live WHERE project_id = $project",
+	    "DELETE FROM site_certificate WHERE project_id = $project",
 	    "DELETE FROM release WHERE project_id = $project",
 	    "DELETE FROM branch_head WHERE project_id = $project",
 	    "DELETE FROM grant_role WHERE project_id = $project",

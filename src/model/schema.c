@@ -265,9 +265,20 @@ static const char schema_12[] =
     " one @i64 PRIMARY KEY CHECK (one = 1), etag TEXT NOT NULL, ranges TEXT NOT NULL,"
     " fetched_ms @i64 NOT NULL, due_ms @i64 NOT NULL, error TEXT NOT NULL) @strict;\n";
 
+/* A certificate per site, beside those of projects. */
+static const char schema_13[] =
+    "CREATE TABLE site_certificate("
+    " project_id @i64 NOT NULL REFERENCES project(id) ON DELETE CASCADE, site TEXT NOT NULL,"
+    " origin TEXT NOT NULL CHECK (origin IN ('none', 'acme', 'staging')),"
+    " names TEXT NOT NULL, issuer TEXT NOT NULL, serial TEXT NOT NULL, not_before_ms @i64 NOT NULL,"
+    " not_after_ms @i64 NOT NULL, installed_ms @i64 NOT NULL, renew_ms @i64 NOT NULL,"
+    " failures @i64 NOT NULL, error TEXT NOT NULL, limited_ms @i64 NOT NULL, told_ms @i64 NOT NULL,"
+    " PRIMARY KEY (project_id, site)) @strict;\n"
+    "CREATE INDEX site_certificate_due ON site_certificate(renew_ms) WHERE renew_ms > 0;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,
-    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12};
+    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12, schema_13};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

@@ -49,7 +49,7 @@ int queue_unit_accept(struct store_db *db, const struct queue_delivery *d, struc
  *   restore   backup: "ID", data_only: bool, nothing but data/ (false)
  *   check     stranger: bool, what is checked may not be trusted: no secrets, no cache (false); ref as of a fetch
  *   run       argv: ["…"], timeout_ms: number, event: ID whose body is the input
- *   certificate  action: "issue", "renew", "revoke", "delete" or "import" (what was given waits in the store), staging: bool (false) */
+ *   certificate  action: "issue", "renew", "revoke", "delete" or "import" (what was given waits in the store), staging: bool (false), site: of an nginx-site project, for issue and renew */
 struct queue_order {
 	int64_t project_id;
 	enum model_task_kind kind;
