@@ -3,9 +3,11 @@
 #include "api/routes.h"
 
 #include "base/clock.h"
+#include "base/name.h"
 #include "crypto/certificate.h"
 #include "model/certificate.h"
 #include "model/place.h"
+#include "model/site_certificate.h"
 #include "model/project.h"
 #include "model/release.h"
 
@@ -73,16 +75,19 @@ int api_certificate_get(struct api_call *c, struct err *e)
 struct order {
 	const char *action;
 	bool staging;
-	struct str chain, key;
+	struct str chain, key, site; /* site: of an nginx-site project */
 };
 
 /* Nothing is asked of an authority before the time it named. */
-static int check_limit(struct api_call *c, struct store_db *db, struct err *e)
+static int check_limit(struct api_call *c, struct store_db *db, struct str site, struct err *e)
 {
 	struct model_certificate row = {0};
 	char text[24] = "";
 	struct tm tm;
-	int rc = model_certificate_get(db, c->r->arena, c->who->project_id, api_viewer(c), &row, e);
+	int rc = site.n ? model_site_certificate_get(
+			      db, c->r->arena, c->who->project_id, site, api_viewer(c), &row, e)
+			: model_certificate_get(
+			      db, c->r->arena, c->who->project_id, api_viewer(c), &row, e);
 	time_t until = (time_t)(row.limited_ms / 1000);
 	if (rc <= 0 || row.limited_ms <= clock_wall_ms())
 		return rc < 0 ? -1 : 0;
@@ -107,7 +112,7 @@ static int give(struct api_call *c, struct store_db *db, const struct order *o, 
 static int order_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
 	const struct order *o = ctx;
-	char input[64];
+	char input[NAME_SITE_MAX + 96];
 	int64_t live = 0, previous = 0, task = 0;
 	if (model_live_get(db, c->who->project_id, &live, &previous, e) < 0)
 		return -1;
@@ -117,11 +122,12 @@ static int order_unit(struct api_call *c, struct store_db *db, void *ctx, struct
 		return err_hint(e, "slipway deploy %.*s", STR_ARG(c->who->project));
 	}
 	bool asks = str_eq_c(STR("issue"), o->action) || str_eq_c(STR("renew"), o->action);
-	if ((asks && !o->staging && check_limit(c, db, e) < 0) ||
+	if ((asks && !o->staging && check_limit(c, db, o->site, e) < 0) ||
 	    (o->key.n && give(c, db, o, e) < 0))
 		return -1;
-	(void)snprintf(input, sizeof(input), "{\"action\":\"%s\"%s}", o->action,
-	    o->staging ? ",\"staging\":true" : "");
+	(void)snprintf(input, sizeof(input), "{\"action\":\"%s\"%s%s%.*s%s}", o->action,
+	    o->staging ? ",\"staging\":true" : "", o->site.n ? ",\"site\":\"" : "",
+	    STR_ARG(o->site), o->site.n ? "\"" : "");
 	const struct api_order q = {.kind = MODEL_TASK_CERTIFICATE, .input = str_c(input)};
 	if (api_order_unit(c, db, &q, &task, e) < 0)
 		return -1;
@@ -134,7 +140,11 @@ static int order_unit(struct api_call *c, struct store_db *db, void *ctx, struct
 
 int api_certificate_issue(struct api_call *c, struct err *e)
 {
-	struct order o = {.action = "issue", .staging = api_bool(c->body, "staging", false)};
+	struct order o = {.action = "issue",
+	    .staging = api_bool(c->body, "staging", false),
+	    .site = api_str(c->body, "site")};
+	if (o.site.n && name_site(o.site, e) < 0)
+		return err_at(e, "/site");
 	return api_write(c, order_unit, &o, e);
 }
 

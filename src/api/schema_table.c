@@ -77,12 +77,16 @@ static const struct api_field sites[] = {
     STRING("folder", 0, 200, "where the files are; absent: production"),
     LIST("rules", 0, "SiteRule", LIMIT_SITE_RULES,
 	"the last one that names a site, or *, decides; without a list every site is served"),
+    BOOL("certificates", 0, "false: none is ordered by itself"),
 };
 static const struct api_field site_item[] = {
     TEXT("name", REQ, "between the brackets of its file's name"),
     TEXT("file", REQ, "its file"),
     LIST("domains", REQ, "string", SITE_DOMAINS_MAX, "of its first server_name line"),
-    TEXT("certificate", REQ, "self-signed; or none: its text names no certificate"),
+    TEXT("certificate", REQ, "acme, staging, self-signed; or none: its text names no certificate"),
+    TIME("not_after", REQ | NUL, "its end"),
+    TIME("next_try_at", REQ | NUL, "when an authority is asked by itself"),
+    TEXT("error", REQ, "of the last try"),
 };
 static const struct api_field site_list[] = {LIST("items", REQ, "Site", 0, "all of them")};
 static const struct api_field project_create[] = {
@@ -314,6 +318,7 @@ static const struct api_field domain[] = {
 };
 static const struct api_field domain_list[] = {LIST("items", REQ, "Domain", 0, "")};
 static const struct api_field certificate_issue[] = {
+    STRING("site", 0, NAME_SITE_MAX, "of an nginx-site project: this site's"),
     BOOL("staging", 0, "from the authority's rehearsal: not trusted, hardly limited"),
 };
 static const struct api_field certificate_import[] = {

@@ -3,6 +3,7 @@
 #include "api/view.h"
 
 #include "kinds/plan.h"
+#include "model/site_certificate.h"
 
 static int read_plan(struct api_call *c, struct store_db *db, struct plan *ret, struct err *e)
 {
@@ -19,8 +20,27 @@ static int read_plan(struct api_call *c, struct store_db *db, struct plan *ret, 
 	return found <= 0 ? found : plan_unpack(r.plan, c->r->arena, ret, e);
 }
 
-static void site_json(struct json_out *w, const struct plan_site *s)
+/* What serves it, as far as the store knows: a row without a certificate is one that is on its way. */
+static void certificate_json(
+    struct json_out *w, const struct plan_site *s, const struct model_certificate *c)
 {
+	bool has = c && c->installed_ms > 0;
+	json_put_str(w, "certificate",
+	    !s->certified ? STR("none")
+	    : has	  ? str_c(model_origin_name(c->origin))
+			  : STR("self-signed"));
+	json_put_time(w, "not_after", has ? c->not_after_ms : 0);
+	json_put_time(w, "next_try_at", c ? c->renew_ms : 0);
+	json_put_str(w, "error", c && c->error.p ? c->error : STR(""));
+}
+
+static void site_json(
+    struct json_out *w, const struct plan_site *s, const struct model_certificates *all)
+{
+	const struct model_certificate *c = NULL;
+	for (size_t i = 0; i < all->n; i++)
+		if (str_eq(all->v[i].site, s->name))
+			c = &all->v[i];
 	json_open_object(w, NULL);
 	json_put_str(w, "name", s->name);
 	json_put_str(w, "file", s->file);
@@ -28,20 +48,23 @@ static void site_json(struct json_out *w, const struct plan_site *s)
 	for (size_t i = 0; i < s->domains.n; i++)
 		json_put_str(w, NULL, s->domains.v[i]);
 	json_close_array(w);
-	json_put_str(w, "certificate", s->certified ? STR("self-signed") : STR("none"));
+	certificate_json(w, s, c);
 	json_close_object(w);
 }
 
 int api_site_list(struct api_call *c, struct err *e)
 {
 	struct plan plan;
+	struct model_certificates certificates;
 	struct store_db *db = api_reading(c, e);
-	if (!db || read_plan(c, db, &plan, e) < 0)
+	if (!db || read_plan(c, db, &plan, e) < 0 ||
+	    model_site_certificate_list(db, c->r->arena, c->who->project_id,
+		access_viewer(c->who, MODEL_ROLE_VIEWER), &certificates, e) < 0)
 		return -1;
 	json_open_object(&c->w, NULL);
 	json_open_array(&c->w, "items");
 	for (size_t i = 0; i < plan.site_count; i++)
-		site_json(&c->w, &plan.sites[i]);
+		site_json(&c->w, &plan.sites[i], &certificates);
 	json_close_array(&c->w);
 	json_close_object(&c->w);
 	return 0;

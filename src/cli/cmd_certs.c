@@ -98,6 +98,9 @@ static int simple(struct cli *c, const char *pattern, bool asks)
 	json_t *body = json_object();
 	if (cli_has(c, "staging"))
 		(void)json_object_set_new(body, "staging", json_true());
+	const char *site = args_value(&c->args, "site");
+	if (site)
+		(void)json_object_set_new(body, "site", json_string(site));
 	return order(c, "POST", cli_path(c, pattern, name, NULL), body);
 }
 

@@ -17,7 +17,8 @@ static const char *joined(struct cli *c, const json_t *list)
 static void row(struct cli *c, struct out_table *t, const json_t *o)
 {
 	const char *cells[] = {cli_text(c, o, "name"), joined(c, json_object_get(o, "domains")),
-	    cli_text(c, o, "certificate")};
+	    cli_text(c, o, "certificate"), cli_text(c, o, "not_after"),
+	    cli_text(c, o, "next_try_at")};
 	out_table_row(t, cells);
 }
 
@@ -46,6 +47,15 @@ static json_t *change(struct cli *c, const json_t *project, struct err *e)
 	const char *folder = args_value(&c->args, "folder"), *rule = args_value(&c->args, "rule");
 	if (folder)
 		(void)json_object_set_new(sites, "folder", json_string(folder));
+	const char *ordered = args_value(&c->args, "certificates");
+	if (ordered && strcmp(ordered, "on") != 0 && strcmp(ordered, "off") != 0) {
+		(void)err_set(e, ERR_USAGE, "--certificates is on or off");
+		json_decref(sites);
+		return NULL;
+	}
+	if (ordered)
+		(void)json_object_set_new(
+		    sites, "certificates", json_boolean(strcmp(ordered, "on") == 0));
 	if (rule && strcmp(rule, "none") == 0) {
 		(void)json_object_del(sites, "rules");
 	} else if (rule) {
@@ -99,16 +109,16 @@ static int set(struct cli *c, const char *name)
 
 int cmd_sites(struct cli *c)
 {
-	static const char *const heads[] = {"SITE", "NAMES", "CERTIFICATE"};
+	static const char *const heads[] = {"SITE", "NAMES", "CERTIFICATE", "UNTIL", "NEXT TRY"};
 	struct err e = {0};
 	size_t at = 0;
 	CLEANUP_JSON json_t *all = NULL;
 	const char *name = cli_project(c, &at, &e);
 	if (!name)
 		return cli_fail(c, &e);
-	if (cli_has(c, "rule") || cli_has(c, "folder"))
+	if (cli_has(c, "rule") || cli_has(c, "folder") || cli_has(c, "certificates"))
 		return set(c, name);
 	if (cli_call(c, "GET", cli_path(c, "projects/{}/sites", name, NULL), NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 3, heads, row);
+	return cli_table(c, all, 5, heads, row);
 }

@@ -37,6 +37,7 @@ static const struct cli_flag global_flags[] = {
 static const struct cli_flag none[] = {END};
 static const struct cli_flag follow[] = {NO_WAIT, VERBOSE, END};
 static const struct cli_flag certs_issue[] = {
+    {"site", "SITE", "of an nginx-site project: this site's", 0},
     {"staging", NULL, "from the authority's rehearsal: not trusted, hardly limited", 0}, NO_WAIT,
     VERBOSE, END};
 static const struct cli_flag certs_away[] = {YES, NO_WAIT, VERBOSE, END};
@@ -59,7 +60,8 @@ static const struct cli_flag create[] = {
 };
 static const struct cli_flag sites[] = {
     {"rule", "RULE", "include=A,B or exclude=A,B, * is every site; the last that names one decides; repeat it; none: slipway.yaml's", 0},
-    {"folder", "DIR", "where their files are (production)", 0}, END};
+    {"folder", "DIR", "where their files are (production)", 0},
+    {"certificates", "ON", "off: none is ordered by itself (on)", 0}, END};
 static const struct cli_flag deploy[] = {
     {"ref", "REF", "branch, tag or commit (the project's branch)", 'r'},
     {"url", "URL", "another address of the repository, for this deploy only", 0},

@@ -19,7 +19,8 @@ def site(p, name, says, more="", names=None):
 server {{
     server_name {names or name};
     include /etc/nginx/snippets/api.conf;
-    location / {{ return 200 "{says}\\n"; }}
+    location = / {{ return 200 "{says}\\n"; }}
+    location / {{ return 404; }}
     {more}
     listen 127.0.0.1:{p.https_port} ssl;
     ssl_certificate /etc/letsencrypt/live/{name}/fullchain.pem;
@@ -29,6 +30,7 @@ server {{
 }}
 server {{
     server_name {names or name};
+    if ($request_uri = /gone) {{ return 404; }}
     if ($host = {name}) {{
         return 301 https://$host$request_uri;
     }}
@@ -52,14 +54,6 @@ def https(p, name, path="/", roots=None):
     return int(head.split()[1]), body.decode().strip()
 
 
-def served_name(p, name):
-    """The names of the certificate that is served."""
-    context = ssl._create_unverified_context()
-    with socket.create_connection(("127.0.0.1", p.https_port), timeout=20) as raw, context.wrap_socket(raw, server_hostname=name) as s:
-        der = s.getpeercert(binary_form=True)
-    return der
-
-
 @pytest.fixture(scope="module")
 def github():
     r = Receiver(lambda request, body: 201)
@@ -80,7 +74,7 @@ def p(github):
 def edge(p, git, github):
     """A project `web` of two sites and a snippet, pushed by hook."""
     repo = git.repository("web", {"snippets/api.conf": API + "\n", path("a.example.org"): site(p, "a.example.org", "A1"), path("b.example.org"): site(p, "b.example.org", "B1")})
-    p.create("web", repo.url, kind="nginx-site")
+    p.create("web", repo.url, kind="nginx-site", sites=QUIET)
     repo.secret = p.hook("web", "web")
     channel(p, "web", "state", "github", target=github.url + "/repos/anna/web", secret="ghp_1", events="deploy.*")
     return repo
@@ -116,7 +110,10 @@ def test_first_push(p, edge, github):
     for name, says in (("a.example.org", "A1"), ("b.example.org", "B1")):
         assert https(p, name) == (200, says)
         assert https(p, name, "/api") == (200, f"api of {name}")
-        assert p.get(name).status == 301 and p.get(name).headers["Location"] == f"https://{name}/"
+        assert p.get(name, "/gone").status == 404 and p.get(name).status == 301 and p.get(name).headers["Location"] == f"https://{name}/"
+        # what a block answers by itself is its own, not the platform's page
+        status, body = https(p, name, "/none")
+        assert status == 404 and "nginx" in body and "nothing at this address" not in body, body
     # the platform's own host, and names that nobody has
     assert p.get("slipway.localhost", "/health").status == 200 and p.get("nobody.example.org").status == 404
     assert told(github, edge.head, "success") == ["pending", "success"]
@@ -141,9 +138,10 @@ def test_nothing_changed(p, edge):
     assert (p.state / "edge/generation.conf").read_text() == generation
 
 
+QUIET = {"certificates": False}  # no authority is asked: it could not be reached
 SITES = ("a.example.org", "b.example.org")
 BAD = {
-    "a word that nginx does not know": (lambda p: {path("a.example.org"): site(p, "a.example.org", "A2", more="frobnicate on;")}, r'unknown directive "frobnicate" in production/\[a\.example\.org\]\.nginxconf:6\b'),
+    "a word that nginx does not know": (lambda p: {path("a.example.org"): site(p, "a.example.org", "A2", more="frobnicate on;")}, r'unknown directive "frobnicate" in production/\[a\.example\.org\]\.nginxconf:7\b'),
     "a snippet": (lambda p: {"snippets/api.conf": API + "\n\nproxy_pass http://x;\n"}, r'"proxy_pass" directive is not allowed here in snippets/api\.conf:3\b'),
     "a brace too few": (lambda p: {path("b.example.org"): "server {\n  listen 127.0.0.1:%d;\n" % p.edge_port}, r"production/\[b\.example\.org\]\.nginxconf:3\b"),
     "a brace too many": (lambda p: {path("b.example.org"): "}\nload_module x.so;\n"}, r'unexpected "}" in production/\[b\.example\.org\]\.nginxconf:1\b'),
@@ -231,7 +229,7 @@ HOSTILE = ["[..].conf", "[.].conf", "[a b].conf", "[a;b].conf", "[-x].conf", "[a
 
 def test_hostile_names(p, git):
     repo = git.repository("odd", {"production/[ok.example.org].conf": f"server {{ listen 127.0.0.1:{p.edge_port}; server_name ok.example.org; return 200 ok; }}\n"})
-    p.create("odd", repo.url, kind="nginx-site")
+    p.create("odd", repo.url, kind="nginx-site", sites=QUIET)
     p.deploy("odd")
     assert p.get("ok.example.org").status == 200
     refused = 0
