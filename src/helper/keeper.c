@@ -445,6 +445,8 @@ static int64_t tick(struct keeper *k)
 	int64_t due = instances_tick(k->instances, now, k->daemon >= 0);
 	int64_t edge_due = edge_tick(k->edge, now);
 	due = edge_due < due ? edge_due : due;
+	for (unsigned i = 0; i < k->worker.count && must_wait(k); i++)
+		worker_postpone(&k->worker); /* the others go on */
 	if (!must_wait(k))
 		worker_tick(&k->worker, now);
 	if (k->worker.pid != 0 || k->worker.count > 0 || k->ending)

@@ -128,6 +128,13 @@ static void start_next(struct worker *w, int64_t now_ms)
 	w->deadline_ms = now_ms + WORKER_TIME_MAX_MS;
 }
 
+void worker_postpone(struct worker *w)
+{
+	const struct worker_job next = w->waiting[w->first];
+	w->first = (w->first + 1) % WORKER_WAITING_MAX;
+	w->waiting[(w->first + w->count - 1) % WORKER_WAITING_MAX] = next;
+}
+
 void worker_tick(struct worker *w, int64_t now_ms)
 {
 	if (w->pid == 0 && w->count > 0)

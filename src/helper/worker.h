@@ -43,6 +43,8 @@ void worker_init(struct worker *w, const struct tenant_roots *roots);
 int worker_add(struct worker *w, const struct worker_job *j, struct err *e) WARN_UNUSED;
 /* Starts the next job when idle, kills one that is past its deadline. */
 void worker_tick(struct worker *w, int64_t now_ms);
+/* The job that is next becomes the last. */
+void worker_postpone(struct worker *w);
 /* The running job's child was reaped: true when it was, with what it answered. */
 bool worker_reaped(
     struct worker *w, pid_t pid, int wait_status, uint64_t *ret_token, struct worker_result *ret);

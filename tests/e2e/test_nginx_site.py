@@ -1,13 +1,15 @@
 """nginx-site projects: a repository of sites and snippets becomes the edge's configuration; a bad push changes nothing and says which
 line; deleted sites go with their certificates; names, rules, rollback, a certificate per site; who may make one."""
+import http.client
 import json
+import os
 import re
 import socket
 import ssl
 
 import pytest
 
-from harness import Platform, wait_until
+from harness import ROOT, Platform, wait_until
 from test_notify import Receiver, channel
 
 API = 'location /api { return 200 "api of $host\\n"; }'
@@ -268,6 +270,75 @@ def test_who_may(p, git, edge):
         assert p.call("PATCH", "/api/v1/projects/web", change, token=token).status == 403, change
     assert p.call("POST", "/api/v1/projects/web/deploys", {"url": "https://git.example.org/x.git"}, token=token).status == 403
     assert p.call("PATCH", "/api/v1/projects/web", {"branch": "main"}, token=token).status == 200
+
+
+DURHACK = """server {
+    server_name durhack.example.net;
+
+    include /etc/nginx/snippets/api.conf;
+    location / {
+        proxy_pass http://127.0.0.1:%d$request_uri;
+    }
+
+    listen 443 ssl http2;
+    listen [::]:443 ssl http2;
+    ssl_certificate /etc/letsencrypt/live/durhack.example.net/fullchain.pem;
+    ssl_certificate_key /etc/letsencrypt/live/durhack.example.net/privkey.pem;
+    include /etc/letsencrypt/options-ssl-nginx.conf;
+    ssl_dhparam /etc/letsencrypt/ssl-dhparams.pem;
+}
+
+server {
+    server_name durhack.example.net;
+
+    if ($host = durhack.example.net) {
+        return 301 https://$host$request_uri;
+    }
+
+    return 404;
+
+    listen 80;
+    listen [::]:80;
+}
+"""
+
+
+def test_as_it_stands_in_durhacks_repository(git):
+    """Ports 80 and 443, certbot's paths, links into /etc/nginx/snippets: nothing of it changed."""
+    if os.environ.get("SLIPWAY_NAMESPACE") != "inside" or not ROOT:
+        pytest.skip("ports 80 and 443 need root and a network of their own")
+    p = Platform()
+    try:
+        p.start()
+        repo = git.repository("durhack", {"snippets/api.conf": API, path("durhack.example.net"): DURHACK % p.edge_port, "production/catch-all.nginxconf": "server { listen 80 default_server; }"})
+        p.create("durhack", repo.url, kind="nginx-site", sites=QUIET)
+        p.deploy("durhack")
+        p.https_port = 443
+        assert https(p, "durhack.example.net", "/api") == (200, "api of durhack.example.net")
+        status, body = https(p, "durhack.example.net", "/behind")  # what the edge says of a name that nobody has
+        assert status == 404 and "nothing at this address" in body
+        connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=20)
+        connection.request("GET", "/x", headers={"Host": "durhack.example.net"})
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Location"]) == (301, "https://durhack.example.net/x")
+    finally:
+        p.close()
+
+
+def test_where_the_platform_listens(p, edge):
+    """The neutral way: its ports, whatever they are; live/ and snippets/ of the project."""
+    text = """server {
+    server_name neutral.example.org;
+    include server.conf;
+    ssl_certificate live/neutral.example.org/fullchain.pem;
+    ssl_certificate_key live/neutral.example.org/privkey.pem;
+    include snippets/api.conf;
+    location / { return 200 "neutral\\n"; }
+}
+"""
+    push(p, edge, {path("neutral.example.org"): text})
+    assert https(p, "neutral.example.org") == (200, "neutral") and p.get("neutral.example.org", "/api").body == b"api of neutral.example.org\n"
+    push(p, edge, {path("neutral.example.org"): None})
 
 
 def test_stop_start_and_a_new_daemon(p, edge):
