@@ -2,7 +2,8 @@
 /* Certificates over time: when the next try is, what an authority's words mean; the rows that
  * remember it. */
 #include "edge/acme.h"
-#include "model/certificate.h"
+#include "model/project.h"
+#include "model/site_certificate.h"
 #include "model_fixture.h"
 
 #define HOUR_MS (3600 * (int64_t)1000)
@@ -105,10 +106,53 @@ UNIT(rows)
 }
 TEST_OF(rows)
 
+/* Beside each other and beside the project's own; due and told likewise; gone one by one. */
+UNIT(site_rows)
+{
+	struct model_certificate one = {.site = STR("one.test"),
+				     .origin = MODEL_ORIGIN_NONE,
+				     .renew_ms = 50,
+				     .error = STR("why"),
+				     .failures = 2},
+				 two = {.site = STR("two.test"),
+				     .origin = MODEL_ORIGIN_ACME,
+				     .names = STR("two.test"),
+				     .not_after_ms = DAY_MS,
+				     .installed_ms = 2,
+				     .renew_ms = 60},
+				 got;
+	struct model_certificates list;
+	one.project_id = two.project_id = fixture_project(db, "shop", e);
+	CHECK(one.project_id > 0);
+	CHECK(model_site_certificate_put(db, &two, e) == 0);
+	CHECK(model_site_certificate_put(db, &one, e) == 0);
+	one.failures = 3;
+	CHECK(model_site_certificate_put(db, &one, e) == 0);
+	CHECK(model_site_certificate_list(db, a, one.project_id, MODEL_EVERYTHING, &list, e) == 0);
+	CHECK(list.n == 2 && str_eq(list.v[0].site, one.site) && list.v[0].failures == 3);
+	CHECK(model_site_certificate_get(
+		  db, a, one.project_id, two.site, MODEL_EVERYTHING, &got, e) == 1);
+	CHECK(str_eq(got.names, two.names) && str_eq_c(got.project, "shop"));
+	CHECK(model_certificate_get(db, a, one.project_id, MODEL_EVERYTHING, &got, e) == 0);
+	CHECK(model_site_certificate_take_due(db, a, 55, 1000, 5, &list, e) == 0 && list.n == 1);
+	CHECK(str_eq(list.v[0].site, one.site));
+	CHECK(model_site_certificate_take_due(db, a, 60, 1000, 5, &list, e) == 0 && list.n == 1);
+	CHECK(model_site_certificate_take_due(db, a, 60, 1000, 5, &list, e) == 0 && list.n == 0);
+	CHECK(model_site_certificate_take_ending(db, a, 1, 2 * DAY_MS, 1, &list, e) == 0);
+	CHECK(list.n == 1 && str_eq(list.v[0].site, two.site));
+	CHECK(model_site_certificate_remove(db, one.project_id, one.site, e) == 0);
+	CHECK(model_site_certificate_list(db, a, one.project_id, MODEL_EVERYTHING, &list, e) == 0);
+	CHECK(list.n == 1);
+	CHECK(model_project_remove(db, one.project_id, 9, e) == 1);
+	CHECK(model_site_certificate_take_due(db, a, 5000, 9000, 5, &list, e) == 0 && list.n == 0);
+	return 0;
+}
+TEST_OF(site_rows)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_times),
 	    cmocka_unit_test(test_whom_it_serves), cmocka_unit_test(test_retry_after),
-	    cmocka_unit_test(test_rows)};
+	    cmocka_unit_test(test_rows), cmocka_unit_test(test_site_rows)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
