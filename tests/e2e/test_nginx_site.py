@@ -21,8 +21,8 @@ def site(p, name, says, more="", names=None):
 server {{
     server_name {names or name};
     include /etc/nginx/snippets/api.conf;
-    location = / {{ return 200 "{says}\\n"; }}
-    location / {{ return 404; }}
+    location = /none {{ return 404; }}
+    location / {{ return 200 "{says}\\n"; }}
     {more}
     listen 127.0.0.1:{p.https_port} ssl;
     ssl_certificate /etc/letsencrypt/live/{name}/fullchain.pem;
@@ -253,7 +253,7 @@ def test_hostile_names(p, git):
 
 
 def test_who_may(p, git, edge):
-    made = p.api("POST", "/operators", {"name": "dora", "role": "viewer"})
+    made = p.api("POST", "/operators", {"name": "dora", "role": "deployer"})
     token = p.api("POST", "/tokens", {"operator": "dora", "label": "t"})["token"]
     repo = git.repository("sly", {"slipway.yaml": "kind: nginx-site\n", path("sly.example.org"): site(p, "sly.example.org", "no")})
     assert made["name"] == "dora"
@@ -266,6 +266,7 @@ def test_who_may(p, git, edge):
         p.api("POST", "/grants", {"operator": "dora", "project": project, "role": "admin"})
     body = {"name": "mine", "kind": "nginx-site", "source": {"type": "git", "url": "https://git.example.org/x.git"}}
     assert p.call("POST", "/api/v1/projects", body, token=token).status == 403
+    assert p.call("POST", "/api/v1/projects", {**body, "kind": "static"}, token=token).status == 201, "any other kind"
     for change in ({"source": {"type": "git", "url": "https://git.example.org/x.git"}}, {"sites": {"rules": []}}, {"root": "elsewhere"}):
         assert p.call("PATCH", "/api/v1/projects/web", change, token=token).status == 403, change
     assert p.call("POST", "/api/v1/projects/web/deploys", {"url": "https://git.example.org/x.git"}, token=token).status == 403
