@@ -5,8 +5,8 @@
  * The pushes of one branch in a batch make or fold into one task. Without one (a store in memory or
  * on PostgreSQL) the answer waits for the store's own commit.
  *
- * Draining stands back while deliveries come in: at most about a third of a processor, until half
- * of what may wait is waiting. */
+ * Draining stands back while deliveries come in: at most about a third of a processor, until more
+ * than two batches, or half of what may wait, are waiting. */
 #pragma once
 
 #include "base/arena.h"
