@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define ADMIN_PATH_SIZE 160
@@ -23,6 +24,12 @@ struct admin_archives {
 	char state[ADMIN_PATH_SIZE], keys[ADMIN_PATH_SIZE];
 };
 int admin_backup(struct admin_archives *ret, struct err *e) WARN_UNUSED;
+
+/* The inverse: store, journal and keys out of two such archives, in the place of what is there, while the daemon is
+ * stopped. Both are read to their end before; what was there is archived first (ret_before). ERR_CONFLICT: there are
+ * projects here, unless `over`. Files of projects are not in it: each comes back by its own archive. */
+int admin_restore(const char *state, const char *keys, bool over,
+    struct admin_archives *ret_before, struct err *e) WARN_UNUSED;
 
 /* What Slipway's own users did as root in the last day: operations of the helper, which stands
  * where sudo stood elsewhere. */

@@ -1,5 +1,6 @@
 /* A copy of the store, the journal and the keys. All of it is made by processes of the daemon's own
  * user: what he could have put in the way of root is only in his own way. */
+#include "admin/act.h"
 #include "admin/admin.h"
 
 #include "base/clock.h"
@@ -12,13 +13,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define STATE_DIR "/var/lib/slipway"
+#define STATE_DIR ADMIN_STATE_DIR
 #define MANUAL STATE_DIR "/backups/manual"
 #define TOOL_MS 600000
 #define ARGS_MAX 20
-#define AS_DAEMON "/usr/sbin/runuser", "-u", "slipway", "--"
 
-static int tool(const char *const *argv, struct err *e)
+int admin_tool(const char *const *argv, struct err *e)
 {
 	char words[300];
 	int status;
@@ -69,7 +69,7 @@ static int pack(const char *into, const char *const *names, struct err *e)
 	for (; *names; names++)
 		add_if_there(argv, &n, *names);
 	return n == 10 ? err_set(e, ERR_NOT_FOUND, "there is nothing in %s", STATE_DIR)
-		       : tool(argv, e);
+		       : admin_tool(argv, e);
 }
 
 /* Nobody interrupts us while the daemon stands still. */
@@ -94,7 +94,7 @@ static int pack_held(const char *into, const char *const *names, struct err *e)
 static int compress(char path[ADMIN_PATH_SIZE], struct err *e)
 {
 	const char *const argv[] = {AS_DAEMON, "/usr/bin/gzip", "--", path, NULL};
-	if (tool(argv, e) != 0)
+	if (admin_tool(argv, e) != 0)
 		return -1;
 	memcpy(path + strlen(path), ".gz", sizeof(".gz"));
 	return 0;
@@ -114,7 +114,7 @@ int admin_backup(struct admin_archives *ret, struct err *e)
 	(void)snprintf(ret->state, sizeof(ret->state) - 3, MANUAL "/state-%s.tar", when);
 	(void)snprintf(ret->keys, sizeof(ret->keys) - 3, MANUAL "/keys-%s.tar", when);
 	mode_t old = umask(0077);
-	int rc = tool(folder, e) != 0 || pack_held(ret->state, state, e) != 0 ||
+	int rc = admin_tool(folder, e) != 0 || pack_held(ret->state, state, e) != 0 ||
 			 pack(ret->keys, keys, e) != 0 || compress(ret->state, e) != 0 ||
 			 compress(ret->keys, e) != 0
 		     ? -1

@@ -125,6 +125,7 @@ static int put_project(struct out *o, const struct model_project *p)
 	json_put_str(j, "root", p->root);
 	json_put_str(j, "limits", p->limits);
 	json_put_str(j, "settings", p->settings);
+	json_put_str(j, "sites", p->sites);
 	json_put_i64(j, "poll_ms", p->poll_ms);
 	json_put_str(j, "known_hosts", p->known_hosts);
 	json_put_str(j, "deploy_key_public", p->deploy_key);
@@ -270,9 +271,9 @@ static int read_project(
 	struct str source;
 	const struct text_field texts[] = {{"kind", &p->kind}, {"source", &source},
 	    {"url", &p->source_url}, {"ref", &p->source_ref}, {"root", &p->root},
-	    {"limits", &p->limits}, {"settings", &p->settings}, {"known_hosts", &p->known_hosts},
-	    {"deploy_key_public", &p->deploy_key}, {"https_token", &s->https_token},
-	    {"deploy_key", &s->deploy_key}};
+	    {"limits", &p->limits}, {"settings", &p->settings}, {"sites", &p->sites},
+	    {"known_hosts", &p->known_hosts}, {"deploy_key_public", &p->deploy_key},
+	    {"https_token", &s->https_token}, {"deploy_key", &s->deploy_key}};
 	const struct number_field numbers[] = {{"poll_ms", &p->poll_ms}};
 	const json_t *o = json_object_get(all, "project");
 	if (!json_is_object(o))
@@ -483,6 +484,7 @@ static int apply_project(struct store_db *db, struct arena *a, const struct seal
 	    .root = p->root,
 	    .limits = p->limits,
 	    .settings = p->settings,
+	    .sites = p->sites,
 	    .known_hosts = p->known_hosts,
 	    .set_source = true,
 	    .source = p->source};

@@ -4,7 +4,7 @@
  * "until_ms" (0: until it is deleted), "by", "release" (0: none), "commit", "files", "bytes", "databases",
  * "left_out"}.
  *
- * The settings, sealed: {"project": {kind, source, url, ref, root, limits, settings, poll_ms, known_hosts,
+ * The settings, sealed: {"project": {kind, source, url, ref, root, limits, settings, sites, poll_ms, known_hosts,
  * https_token, deploy_key, deploy_key_public}, "running", "env": [{key, value, secret, build}], "release_env":
  * likewise, of the release when that is another, "domains": [], "scale": {PROCESS: N}, "hooks": [{name, sender,
  * branch, settings, actions, paused, secret}], "release": {number, commit, ref, subject, author, plan, migrated,

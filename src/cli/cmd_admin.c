@@ -284,3 +284,21 @@ int cmd_admin_backup(struct cli *c)
 	(void)printf("%s\n%s\n", made.state, made.keys);
 	return 0;
 }
+
+int cmd_admin_restore(struct cli *c)
+{
+	struct err e = {0};
+	struct admin_archives before;
+	const char *state = cli_flag(c, "state"), *keys = cli_flag(c, "keys");
+	int code = begin(c);
+	if (code != 0)
+		return code;
+	if (!state || !keys)
+		return cli_usage(c, "say --state FILE and --keys FILE");
+	if (admin_restore(state, keys, cli_has(c, "yes"), &before, &e) != 0)
+		return cli_fail(c, &e);
+	(void)printf("restored; what was there is in\n%s\n%s\n"
+		     "projects' files: slipway restore NAME --from FILE, for each\n",
+	    before.state, before.keys);
+	return 0;
+}

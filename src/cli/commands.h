@@ -4,7 +4,7 @@
 #include "cli/cli.h"
 
 cli_fn cmd_admin_backup, cmd_admin_deployments, cmd_admin_fix_permissions, cmd_admin_logs,
-    cmd_admin_run, cmd_admin_shell, cmd_admin_status, cmd_admin_sudo_audit, cmd_audit, cmd_backup, cmd_backups_delete,
+    cmd_admin_restore, cmd_admin_run, cmd_admin_shell, cmd_admin_status, cmd_admin_sudo_audit, cmd_audit, cmd_backup, cmd_backups_delete,
     cmd_backups_download, cmd_backups_list, cmd_backups_show, cmd_cancel,
     cmd_certs_delete, cmd_certs_import, cmd_certs_issue, cmd_certs_list, cmd_certs_renew,
     cmd_certs_revoke, cmd_certs_show, cmd_sites, cmd_completion, cmd_create, cmd_deploy, cmd_destroy, cmd_domains_add, cmd_domains_list,

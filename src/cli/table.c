@@ -104,6 +104,9 @@ static const struct cli_flag backups_list[] = {
 static const struct cli_flag backups_delete[] = {YES, END};
 static const struct cli_flag backups_download[] = {
     {"output", "FILE", "a new file (NAME-BACKUP.backup)", 'o'}, END};
+static const struct cli_flag admin_restore[] = {
+    {"state", "FILE", "the archive of the store", 0}, {"keys", "FILE", "the archive of the keys", 0},
+    {"yes", NULL, "also where there are projects", 'y'}, END};
 static const struct cli_flag restore[] = {
     {"from", "FILE", "an archive that was made elsewhere, or here", 0}, PASSPHRASE,
     {"data-only", NULL, "leave release, settings and environment as they are", 0}, YES, NO_WAIT,
@@ -318,6 +321,7 @@ static const struct cli_command table[] = {
 	{"admin validate", "", "the same as validate", "slipway admin validate", none, 0, 0, false, cmd_validate},
 	{"admin deployments", "", "every project: its release, whether it runs; their size", "slipway admin deployments", none, 0, 0, false, cmd_admin_deployments},
 	{"admin backup", "", "archive the store and the keys below /var/lib/slipway/backups", "slipway admin backup", none, 0, 0, false, cmd_admin_backup},
+	{"admin restore", "", "put such an archive of store and keys in the place of what is there", "slipway admin restore --state state-20261126_202408.tar.gz --keys keys-20261126_202408.tar.gz", admin_restore, 0, 0, false, cmd_admin_restore},
 	{"setup", "", "make a server of this machine, or take that away; for root", "slipway setup --domain paas.example.org\nslipway setup --undo", setup, 0, 0, false, cmd_setup},
 	{"version", "", "this program's version, and the server's", "slipway version", none, 0, 0, false, cmd_version},
 	{"completion", "bash|zsh|fish", "print a completion script", "slipway completion bash > ~/.local/share/bash-completion/completions/slipway", none, 1, 1, false, cmd_completion},

@@ -1,7 +1,10 @@
 /* restore: an archive proved to its end, its release and data beside what serves, then in its place. */
 #include "deploy/keep.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -38,6 +41,15 @@ static int taken(const struct work *w, int64_t number, struct err *e)
 	    e, "bring back the data alone (--data-only), or all of it under another name");
 }
 
+/* Not so where a store came back on another machine: it knows releases whose files are not there. */
+static bool tree_is_there(const struct work *w, int64_t number)
+{
+	char path[WORK_PATH_SIZE];
+	(void)snprintf(path, sizeof(path), "%s/%.*s/releases/%" PRId64, w->d->o.projects_dir,
+	    STR_ARG(w->project.name), number);
+	return faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 /* The archive's release under its own number: as it is, when the project still has it; else a row to be filled. */
 static int pick_release(struct work *w, struct store_db *db, struct err *e)
 {
@@ -51,12 +63,13 @@ static int pick_release(struct work *w, struct store_db *db, struct err *e)
 	w->release = (struct model_release){.number = r.number};
 	w->has_plan = false;
 	bool ours = rc == 1 && there.state == MODEL_RELEASE_BUILDING && there.task_id == w->task.id;
-	if (ours || (rc == 1 && there.state == MODEL_RELEASE_SEALED))
+	bool gone = !tree_is_there(w, r.number);
+	if (ours || (rc == 1 && there.state == MODEL_RELEASE_SEALED && !gone))
 		return facts_load(w, db, e);
 	r.project_id = w->project.id;
 	r.task_id = w->task.id;
 	r.attempt = w->task.attempt;
-	rc = model_release_take_in(db, &r, e);
+	rc = model_release_take_in(db, &r, gone, e);
 	return rc == 0 ? taken(w, r.number, e) : rc < 0 ? -1 : facts_load(w, db, e);
 }
 

@@ -31,7 +31,8 @@ int model_release_discard(struct store_db *db, int64_t project_id, int64_t numbe
 	return store_exec(q, e) != 0 ? -1 : store_changes(db) > 0;
 }
 
-int model_release_take_in(struct store_db *db, const struct model_release *r, struct err *e)
+int model_release_take_in(
+    struct store_db *db, const struct model_release *r, bool gone, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
 	    "INSERT INTO release(project_id, number, state, commit_id, ref, subject, author, "
@@ -39,7 +40,7 @@ int model_release_take_in(struct store_db *db, const struct model_release *r, st
 	    "($project, $number, 'building', $commit, $ref, $subject, $author, 0, $plan, "
 	    "$migrated, $size, $created, $task, $attempt) ON CONFLICT(project_id, number) DO "
 	    "UPDATE SET state = 'building', task_id = $task, attempt = $attempt, env_version = 0 "
-	    "WHERE release.state IN ('pruned', 'failed')",
+	    "WHERE release.state <> 'sealed' OR $gone = 1",
 	    e);
 	if (!q)
 		return -1;
@@ -55,6 +56,7 @@ int model_release_take_in(struct store_db *db, const struct model_release *r, st
 	store_bind_i64(q, "$created", r->created_ms);
 	store_bind_i64(q, "$task", r->task_id);
 	store_bind_i64(q, "$attempt", r->attempt);
+	store_bind_i64(q, "$gone", gone);
 	return store_exec(q, e) != 0 ? -1 : store_changes(db) > 0;
 }
 

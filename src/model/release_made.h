@@ -11,9 +11,9 @@ int model_release_describe(
 int model_release_discard(
     struct store_db *db, int64_t project_id, int64_t number, struct err *e) WARN_UNUSED;
 /* A release that comes from an archive, under its own number, in state building. Uses all but env_version. 1; 0: the
- * project has one of that number that is neither pruned nor failed. */
+ * project has one of that number that is sealed, unless `gone` says that its files are not there. */
 int model_release_take_in(
-    struct store_db *db, const struct model_release *r, struct err *e) WARN_UNUSED;
+    struct store_db *db, const struct model_release *r, bool gone, struct err *e) WARN_UNUSED;
 /* The version of the environment that it runs with, when that task took it in. 1/0/-1. */
 int model_release_take_env(struct store_db *db, int64_t project_id, int64_t number, int64_t task_id,
     int64_t env_version, struct err *e) WARN_UNUSED;

@@ -312,3 +312,14 @@ def test_a_swap_that_is_killed_anywhere_goes_on(tmp_path):
                 break
         assert after > 4, command
     assert tree("data-drop", cwd=release).returncode == 0
+
+
+def test_where_only_the_store_came_back(platform, git):
+    """On a new machine the store (`slipway admin restore`) knows releases whose files are not there."""
+    small(platform, git, "lost")
+    platform.cli("backup", "lost")
+    platform.cli("stop", "lost")
+    subprocess.run(["rm", "-rf", platform.state / "projects/lost"], check=True)
+    platform.cli("restore", "lost", "--yes")
+    assert text(platform, "lost", "/version") == "v1" and ids(platform, "lost") == ["one"]
+    assert [r["state"] for r in platform.api("GET", "/projects/lost/releases")["items"]] == ["sealed"]

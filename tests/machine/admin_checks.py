@@ -3,7 +3,7 @@ import re
 import time
 
 STATE = "/var/lib/slipway"
-WORDS = ("status", "shell", "run -- true", "fix-permissions", "logs", "sudo-audit", "validate", "deployments", "backup")
+WORDS = ("status", "shell", "run -- true", "fix-permissions", "logs", "sudo-audit", "validate", "deployments", "backup", "restore")
 
 
 def each_is_for_root(server):
@@ -63,11 +63,18 @@ def backup_is_restored(server):
     assert server.run(f"stat -c '%U %a' {state} {keys} {STATE}/backups/manual").split("\n")[:3] == ["slipway 600", "slipway 600", "slipway 700"]
     projects = server.api("list")
     assert [p["name"] for p in projects["items"]] == ["guestbook"]
-    server.run("systemctl stop slipwayd.socket slipwayd-edge.socket slipwayd-http.socket slipwayd.service")
-    server.run(f"rm -r {STATE}/slipway.db* {STATE}/journal/* {STATE}/keys/* {STATE}/owner.token")
-    for archive in (state, keys):
-        server.run("runuser", "-u", "slipway", "--", "tar", "-xzf", archive, "-C", STATE)
-    server.run("systemctl start slipwayd.socket slipwayd-edge.socket slipwayd-http.socket slipwayd.service")
+    server.slipway("env", "set", "guestbook", "LATER=1")
+    server.run(f"mv {state} {keys} /root && head -c 1000 /root/{state.split('/')[-1]} >/root/cut.tar.gz && chmod 600 /root/*.tar.gz")
+    state, keys = (f"/root/{path.split('/')[-1]}" for path in (state, keys))
+    restore = ("slipway", "admin", "restore", "--state", state, "--keys", keys)
+    assert "has projects" in server.run(*restore, expect=None).stderr
+    for wrong in (("--state", "/root/cut.tar.gz", "--keys", keys), ("--state", keys, "--keys", state), ("--state", "/root/none", "--keys", keys)):
+        assert server.run("slipway", "admin", "restore", "--yes", *wrong, expect=None).returncode != 0, wrong
+    assert "LATER" in server.slipway("env", "list", "guestbook")
+    shown = server.run(*restore, "--yes")
+    assert "backups/manual/state-" in shown and "LATER" not in server.slipway("env", "list", "guestbook")
+    assert server.run("ls -d /var/lib/slipway-restore-*", expect=None).stdout == "" and "11 of 11 checks pass" in server.slipway("validate")
+    server.run("rm /root/*.tar.gz")
     assert server.api("list")["items"][0]["name"] == "guestbook"
     assert "sealed" not in server.slipway("env", "list", "guestbook")
     server.wait_get("guestbook.localhost", "/healthz")
