@@ -1,6 +1,7 @@
 """Archives of projects: made while they serve, brought back in place, on another machine, after a destroy, over a kill -9."""
 import hashlib
 import os
+import shutil
 import sqlite3
 import subprocess
 import threading
@@ -281,6 +282,7 @@ def tree(*args, cwd, stdin=None, prefix=()):
     return subprocess.run([*prefix, BUILD / "src" / "slipway-tree", *args], cwd=cwd, stdin=stdin, capture_output=True, text=True, env={"TMPDIR": str(cwd), "PATH": os.environ["PATH"]})
 
 
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not there")
 def test_a_swap_that_is_killed_anywhere_goes_on(tmp_path):
     """The job alone, ended before each of its renames in turn: run again it ends as if nothing had been, both ways."""
     release, data = tmp_path / "p/releases/1", tmp_path / "p/data"
