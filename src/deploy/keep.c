@@ -21,6 +21,7 @@
 #define JOB_MEMORY_BYTES (512ull << 20)
 #define JOB_TASKS 32u
 #define KEY_TEXT_MAX 512u
+#define BUSY_MS 100
 
 /* --- life --- */
 
@@ -58,8 +59,13 @@ void keep_free(struct keep *k)
 
 void keep_abort(struct work *w)
 {
-	keep_stop(w->keep);
+	struct keep *k = w->keep;
+	keep_stop(k);
 	job_abort(w);
+	if (k && k->waits) {
+		k->waits = false;
+		work_fail(w, NULL);
+	}
 }
 
 /* --- on a pool thread --- */
@@ -74,9 +80,30 @@ static void off_pool(void *ctx)
 {
 	struct keep *k = ctx;
 	struct work *w = k->w;
+	w->d->keeping--;
 	w->in_flight--;
 	if (!work_bury(w))
 		k->then(w);
+}
+
+/* Its turn, or a look again in a moment. */
+static void pool_start(struct work *w)
+{
+	struct keep *k = w->keep;
+	k->waits = w->d->keeping >= KEEP_AT_ONCE;
+	if (k->waits) {
+		work_timer(w, BUSY_MS);
+		return;
+	}
+	k->now_ms = clock_wall_ms();
+	atomic_store(&k->stop, false);
+	err_clear(&k->e);
+	w->d->keeping++;
+	w->in_flight++;
+	if (loop_work(w->d->o.loop, on_pool, off_pool, k, &k->e) == 0)
+		return;
+	k->rc = -1;
+	loop_post(w->d->o.loop, off_pool, k);
 }
 
 void keep_pool(struct work *w, keep_pool_fn *fn, work_then_fn *then)
@@ -85,14 +112,13 @@ void keep_pool(struct work *w, keep_pool_fn *fn, work_then_fn *then)
 	k->pool = fn;
 	k->then = then;
 	k->project_id = w->project.id;
-	k->now_ms = clock_wall_ms();
-	atomic_store(&k->stop, false);
-	err_clear(&k->e);
-	w->in_flight++;
-	if (loop_work(w->d->o.loop, on_pool, off_pool, k, &k->e) == 0)
-		return;
-	k->rc = -1;
-	loop_post(w->d->o.loop, off_pool, k);
+	pool_start(w);
+}
+
+void keep_tick(struct work *w)
+{
+	if (w->keep && w->keep->waits)
+		pool_start(w);
 }
 
 int keep_spool(struct keep *k, struct err *e)

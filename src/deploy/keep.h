@@ -8,6 +8,7 @@
 #include "deploy/work.h"
 
 #define KEEP_TIME_LIMIT_MS (4 * 3600 * 1000) /* of one job */
+#define KEEP_AT_ONCE 2u /* large archives take minutes: others need the pool's threads, too */
 #define KEEP_DESTROYED_MS (7 * 24 * 3600 * 1000ll)
 
 typedef int keep_pool_fn(struct keep *k, struct err *e);
@@ -25,13 +26,14 @@ struct keep {
 
 	keep_pool_fn *pool; /* under way on a pool thread, which alone touches the above */
 	work_then_fn *then;
+	bool waits; /* for its turn */
 	int rc;
 	struct err e;
 };
 
 /* The work's own, made at its first use. */
 struct keep *keep_of(struct work *w);
-/* Runs fn on a pool thread, then `then` on the loop with k->rc and k->e. */
+/* Runs fn on a pool thread, when fewer than KEEP_AT_ONCE do so, then `then` on the loop with k->rc and k->e. */
 void keep_pool(struct work *w, keep_pool_fn *fn, work_then_fn *then);
 /* A new file of the spool without a name in k->files. */
 int keep_spool(struct keep *k, struct err *e) WARN_UNUSED;

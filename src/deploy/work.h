@@ -45,6 +45,7 @@ struct deploy {
 	    *reconcile; /* under way; what is left of it at the end goes with the process */
 	struct sleeper *sleepers;	/* projects that sleep when nobody asks */
 	struct loop_timer *sleep_timer; /* NULL until there is one */
+	unsigned keeping; /* archives that a pool thread works on: deploy/keep.h */
 	bool ready;			/* reconciled: tasks may go on */
 	bool quiet;			/* the daemon ends: no task takes another step */
 	bool closing; /* works are freed as soon as nothing of theirs can call back */
@@ -372,6 +373,7 @@ void install_start(struct work *w);
 void pack_start(struct work *w);
 void keep_start(struct work *w);
 void keep_abort(struct work *w);
+void keep_tick(struct work *w);
 void keep_stop(struct keep *k); /* what a pool thread does for it ends soon; NULL is fine */
 void keep_free(struct keep *k);
 void read_start(struct work *w);

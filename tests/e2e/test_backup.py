@@ -325,3 +325,14 @@ def test_where_only_the_store_came_back(platform, git):
     platform.cli("restore", "lost", "--yes")
     assert text(platform, "lost", "/version") == "v1" and ids(platform, "lost") == ["one"]
     assert [r["state"] for r in platform.api("GET", "/projects/lost/releases")["items"]] == ["sealed"]
+
+
+def test_more_at_once_than_are_sealed_at_once(platform, git):
+    names = ["many" + c for c in "abcd"]
+    repo = git.repository("many", {"index.html": "many"})
+    for name in names:
+        platform.create(name, repo.url)
+        platform.deploy(name)
+    tasks = [platform.api("POST", f"/projects/{name}/backups", {})["task"] for name in names]
+    assert [platform.wait_task(task)["state"] for task in tasks] == ["done"] * 4
+    assert all(len(platform.api("GET", f"/projects/{name}/backups")["items"]) == 1 for name in names)
