@@ -13,7 +13,7 @@ from test_server import DOMAIN, deploy_the_sample, load_begin, load_end, look
 @pytest.fixture(scope="module")
 def server():
     try:
-        s = Server("package", "bare")
+        s = Server("bare")
     except NoMachine as why:
         pytest.skip(str(why))
     try:

@@ -1,6 +1,7 @@
 """A throw-away server with systemd for the tests: machine.sh, with Slipway installed as `make install` or the package does it."""
 import json
 import os
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -20,13 +21,14 @@ class NoMachine(Exception):
 
 
 class Server:
-    def __init__(self, name, kind="base"):
-        self.name = name
+    """A fresh machine, of a name that no other run of the tests has."""
+
+    def __init__(self, kind="base"):
+        self.name = "t" + secrets.token_hex(4)
         if os.geteuid() != 0:
             raise NoMachine("needs root")
         if subprocess.run([SCRIPT, "have", kind]).returncode != 0:
             raise NoMachine("the base is not there: tests/machine/machine.sh base " + kind)
-        self.script("down")
         up = self.script("up", kind, check=False)
         if up.returncode != 0:
             raise NoMachine("a machine does not boot here: " + up.stderr[-300:])

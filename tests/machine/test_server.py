@@ -19,7 +19,7 @@ DOMAIN = "paas.example.org"
 @pytest.fixture(scope="module")
 def server():
     try:
-        s = Server("server")
+        s = Server()
     except NoMachine as why:
         pytest.skip(str(why))
     try:
