@@ -236,6 +236,14 @@ static int project_find(struct api_call *c, struct import *m, struct err *e)
 	return found < 0 ? -1 : found == 0 ? api_absent("project", m->project, e) : 0;
 }
 
+static int find_taken(struct api_call *c, struct import *m, struct err *e)
+{
+	return shelf_find(c->cx->backups_dir, m->project_id, str_c(m->file.id), c->r->arena,
+		   &m->item, e) == 1
+		   ? 0
+		   : err_set(e, ERR_INVALID, "the archive's header is malformed");
+}
+
 /* Proved to its end by the passphrase, and from then on opened by this server's key. */
 static int take_upload(struct api_call *c, struct import *m, struct err *e)
 {
@@ -249,10 +257,7 @@ static int take_upload(struct api_call *c, struct import *m, struct err *e)
 		shelf_drop(&m->file);
 		return -1;
 	}
-	return shelf_find(c->cx->backups_dir, m->project_id, str_c(m->file.id), c->r->arena,
-		   &m->item, e) == 1
-		   ? 0
-		   : err_set(e, ERR_INVALID, "the archive's header is malformed");
+	return find_taken(c, m, e);
 }
 
 static int take_destroyed(struct api_call *c, struct import *m, struct err *e)
@@ -260,7 +265,10 @@ static int take_destroyed(struct api_call *c, struct import *m, struct err *e)
 	int found = shelf_find(c->cx->backups_dir, 0, m->destroyed, c->r->arena, &m->item, e);
 	if (found <= 0)
 		return found < 0 ? -1 : api_absent("backup", m->destroyed, e);
-	return shelf_share(c->cx->backups_dir, m->item.project_id, m->destroyed, m->project_id, e);
+	return shelf_copy(c->cx->backups_dir, m->item.project_id, m->destroyed, m->project_id,
+		   clock_wall_ms(), m->file.id, e) < 0
+		   ? -1
+		   : find_taken(c, m, e);
 }
 
 static int import_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #define FOLDER_SIZE 24
 #define FILE_SIZE (SHELF_ID_SIZE + 8)
 #define ITEMS_MAX 4096u
+#define COPY_BYTES (1u << 30) /* at a time */
 
 static void folder_name(int64_t project_id, char out[FOLDER_SIZE])
 {
@@ -297,21 +299,27 @@ int shelf_remove(const char *root, int64_t project_id, struct str id, struct err
 	return fsync(dir) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not remove the backup");
 }
 
-int shelf_share(const char *root, int64_t from, struct str id, int64_t to, struct err *e)
+static int copy_bytes(int from, int to, struct err *e)
 {
-	char name[FILE_SIZE];
-	if (!is_id(id))
-		return absent(e);
-	CLEANUP_FD int old = open_folder(root, from, false, e);
-	CLEANUP_FD int dir = old < 0 ? -1 : open_folder(root, to, true, e);
-	if (dir < 0)
+	ssize_t n;
+	while ((n = sendfile(to, from, NULL, COPY_BYTES)) != 0)
+		if (n < 0 && errno != EINTR)
+			return err_sys(e, ERR_IO, errno, "could not copy the archive");
+	return fsync(to) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not keep the archive");
+}
+
+int shelf_copy(const char *root, int64_t from, struct str id, int64_t to, int64_t now_ms,
+    char ret_id[SHELF_ID_SIZE], struct err *e)
+{
+	struct shelf_new fresh;
+	CLEANUP_FD int old = shelf_open(root, from, id, e);
+	if (old < 0 || shelf_begin(root, to, now_ms, &fresh, e) < 0)
 		return -1;
-	file_name(id, name);
-	if (linkat(old, name, dir, name, 0) != 0 && errno != EEXIST)
-		return errno == ENOENT
-			   ? absent(e)
-			   : err_sys(e, ERR_IO, errno, "could not take the backup over");
-	return fsync(dir) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not take the backup over");
+	memcpy(ret_id, fresh.id, SHELF_ID_SIZE);
+	if (copy_bytes(old, fresh.fd, e) == 0 && shelf_keep(&fresh, e) == 0)
+		return 0;
+	shelf_drop(&fresh);
+	return -1;
 }
 
 /* ---- tidying ---- */

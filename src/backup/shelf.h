@@ -41,9 +41,10 @@ int shelf_find(const char *root, int64_t project_id, struct str id, struct arena
 /* For reading; -1 with ERR_NOT_FOUND. */
 int shelf_open(const char *root, int64_t project_id, struct str id, struct err *e) WARN_UNUSED;
 int shelf_remove(const char *root, int64_t project_id, struct str id, struct err *e) WARN_UNUSED;
-/* A second name of the file, for another project. */
-int shelf_share(
-    const char *root, int64_t from, struct str id, int64_t to, struct err *e) WARN_UNUSED;
+/* A copy for another project, under an id of its own. (Not a second name: whoever mends owners as root
+ * leaves files alone that have one.) */
+int shelf_copy(const char *root, int64_t from, struct str id, int64_t to, int64_t now_ms,
+    char ret_id[SHELF_ID_SIZE], struct err *e) WARN_UNUSED;
 /* Removes those whose time is over, and folders that are empty. `parts`: also what was being written when an
  * earlier daemon ended. */
 int shelf_tidy(

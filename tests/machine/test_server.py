@@ -194,7 +194,8 @@ def test_killed_daemon_comes_back(server):
 def test_serves_after_a_reboot(server):
     server.reboot()
     assert "Guestbook" in server.wait_get("guestbook.localhost")
-    assert len(server.api("releases", "guestbook")["items"]) == 2
+    # one more may be under way: branches are looked at after a time away
+    assert len([r for r in server.api("releases", "guestbook")["items"] if r["state"] != "building"]) == 2
     assert server.run("systemctl", "is-system-running").strip() == "running"
 
 

@@ -267,12 +267,13 @@ static void the_shelf_knows_whose_they_are(void **state)
 	/* The header says that it was destroyed as project 7: the other folder's is a copy. */
 	assert_int_equal(shelf_list(top_path, 0, &a, &all, &e), 0);
 	assert_int_equal(all.n, 2);
-	assert_int_equal(shelf_share(top_path, 7, str_c(newer.id), 9, &e), 0);
-	assert_int_equal(shelf_find(top_path, 9, str_c(newer.id), &a, &one, &e), 1);
+	char copy[SHELF_ID_SIZE];
+	assert_int_equal(shelf_copy(top_path, 7, str_c(newer.id), 9, 2000000, copy, &e), 0);
+	assert_int_equal(shelf_find(top_path, 9, str_c(copy), &a, &one, &e), 1);
 	assert_int_equal(shelf_remove(top_path, 7, str_c(newer.id), &e), 0);
 	assert_int_equal(shelf_remove(top_path, 7, str_c(newer.id), &e), -1);
 	assert_int_equal(e.code, ERR_NOT_FOUND);
-	assert_int_equal(shelf_find(top_path, 9, str_c(newer.id), &a, &one, &e), 1);
+	assert_int_equal(shelf_find(top_path, 9, str_c(copy), &a, &one, &e), 1);
 }
 
 static void names_that_lead_elsewhere_are_none(void **state)
