@@ -27,6 +27,9 @@ static int read_flags(struct cli *c, struct setup *s, struct err *e)
 	const char *sites = cli_flag(c, "nginx-sites");
 	if (sites && !str_copy(str_c(sites), s->nginx_sites, sizeof(s->nginx_sites)))
 		return err_set(e, ERR_USAGE, "--nginx-sites is yes or no");
+	const char *edge = cli_flag(c, "edge");
+	if (edge && !str_copy(str_c(edge), s->edge, sizeof(s->edge)))
+		return err_set(e, ERR_USAGE, "--edge is nginx or apache");
 	if (tls && !str_copy(str_c(tls), s->tls, sizeof(s->tls)))
 		return err_set(e, ERR_USAGE, "--tls is intermediate or strict");
 	if ((domain && !str_copy(str_c(domain), s->domain, sizeof(s->domain))) ||

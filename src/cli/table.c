@@ -219,6 +219,7 @@ static const struct cli_flag setup[] = {
     {"http", "PORT", "where projects are served (80)", 0},
     {"https", "PORT", "and over HTTPS; none (443 beside 80)", 0},
     {"tls", "PRESET", "intermediate or strict (intermediate)", 0},
+    {"edge", "SERVER", "the web server: nginx or apache (nginx)", 0},
     {"nginx-sites", "YES", "yes: a project may be the web server's configuration; read SECURITY.md first (no)", 0},
     {"acme", "URL", "the authority that certificates come from (Let's Encrypt)", 0},
     {"acme-mail", "ADDRESS", "where it may write to", 0},

@@ -58,6 +58,8 @@ struct plan_command *kind_build(struct kind_work *w, const char *label, struct a
 /* Sets or replaces a process by name; `by` is what runs it. */
 struct plan_process *kind_process(struct kind_work *w, struct str name, const struct manifest_command *run);
 void kind_web(struct kind_work *w, struct args argv, enum manifest_listen listen, int64_t stop_timeout_ms);
+/* The command of a process that is "shop.wsgi" in an Apache of its own with mod_wsgi, which listens on $PORT. */
+struct args kind_mod_wsgi(struct kind_work *w, struct str app);
 void kind_static_path(struct kind_work *w, struct str url, struct str path); /* path below root; unless the manifest has statics */
 void kind_env(struct kind_work *w, const char *key, struct str value); /* unless there already */
 bool kind_has_process(struct kind_work *w, const char *name);

@@ -111,7 +111,10 @@ static bool takes_socket(const struct manifest_command *c)
 
 static void add_process(struct kind_work *w, const struct manifest_process *m)
 {
-	struct plan_process *p = kind_process(w, m->name, &m->run);
+	struct manifest_command run = m->run;
+	if (m->mod_wsgi)
+		run.argv = kind_mod_wsgi(w, m->wsgi);
+	struct plan_process *p = kind_process(w, m->name, &run);
 	bool web = str_eq_c(m->name, "web");
 	p->stop_timeout_ms = m->stop_timeout_ms;
 	p->listen = m->listen;

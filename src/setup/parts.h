@@ -21,10 +21,10 @@ bool setup_user_of(uid_t uid, char name[40]);
 /* Opens a folder; -1 with errno, quietly. */
 int setup_dir(const char *path);
 
-/* nginx.c */
-int setup_nginx_look(struct setup *s, enum setup_state *ret, char *words, struct err *e);
-int setup_nginx_make(struct setup *s, struct err *e);
-int setup_nginx_undo(struct setup *s, char *words, struct err *e);
+/* web.c */
+int setup_web_look(struct setup *s, enum setup_state *ret, char *words, struct err *e);
+int setup_web_make(struct setup *s, struct err *e);
+int setup_web_undo(struct setup *s, char *words, struct err *e);
 /* quota.c */
 int setup_quota_look(struct setup *s, enum setup_state *ret, char *words, struct err *e);
 int setup_quota_make(struct setup *s, struct err *e);

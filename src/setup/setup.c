@@ -125,11 +125,12 @@ static int settings_text(struct setup *s, struct err *e)
 	int n = snprintf(s->settings, sizeof(s->settings),
 	    "# Made by 'slipway setup', which reads it again; change it with that command.\n"
 	    "SLIPWAY_HOST=%s\nSLIPWAY_PUBLIC_URL=%s\nSLIPWAY_EDGE_ADDRESS=%s\nSLIPWAY_EDGE_PORT=%"
-	    "u\nSLIPWAY_HTTPS_PORT=%u\nSLIPWAY_TLS=%s\nSLIPWAY_ACME=%s\n"
+	    "u\nSLIPWAY_HTTPS_PORT=%u\nSLIPWAY_TLS=%s\nSLIPWAY_EDGE_SERVER=%s\nSLIPWAY_ACME=%s\n"
 	    "SLIPWAY_ACME_MAIL=%s\nSLIPWAY_NGINX_SITES=%s\n"
 	    "SLIPWAY_UID=%u\nSLIPWAY_GID=%u\nSLIPWAY_WEB_GID=%u\n",
 	    s->domain[0] ? s->domain : "slipway.localhost", url, s->address, s->http_port,
-	    s->https_port, s->tls, s->acme, s->acme_mail, s->nginx_sites, uid, gid, web_gid);
+	    s->https_port, s->tls, s->edge, s->acme, s->acme_mail, s->nginx_sites, uid, gid,
+	    web_gid);
 	return n > 0 && (size_t)n < sizeof(s->settings)
 		   ? 0
 		   : err_set(e, ERR_INTERNAL, "the settings are too long");
@@ -261,7 +262,7 @@ static const struct setup_step steps[] = {
     {"settings", settings_look, settings_make, settings_undo},
     {"folders", folders_look, folders_make, folders_undo},
     {"projects", setup_projects_look, NULL, setup_projects_undo},
-    {"web server", setup_nginx_look, setup_nginx_make, setup_nginx_undo},
+    {"web server", setup_web_look, setup_web_make, setup_web_undo},
     {"disk quotas", setup_quota_look, setup_quota_make, setup_quota_undo},
     {"services", setup_services_look, setup_services_make, setup_services_undo},
 };
@@ -296,6 +297,8 @@ static void keep_settled(struct setup *s)
 		}
 		if (str_eq_c(key, "SLIPWAY_TLS") && !s->tls[0])
 			(void)!str_copy(value, s->tls, sizeof(s->tls));
+		if (str_eq_c(key, "SLIPWAY_EDGE_SERVER") && !s->edge[0])
+			(void)!str_copy(value, s->edge, sizeof(s->edge));
 		if (str_eq_c(key, "SLIPWAY_NGINX_SITES") && !s->nginx_sites[0])
 			(void)!str_copy(value, s->nginx_sites, sizeof(s->nginx_sites));
 		if (str_eq_c(key, "SLIPWAY_ACME") && !s->acme[0])
@@ -349,6 +352,19 @@ static int check_authority(const struct setup *s, struct err *e)
 	return 0;
 }
 
+static int check_edge(struct setup *s, struct err *e)
+{
+	if (!s->edge[0])
+		(void)!str_copy(STR("nginx"), s->edge, sizeof(s->edge));
+	bool apache = strcmp(s->edge, "apache") == 0;
+	if (!apache && strcmp(s->edge, "nginx") != 0)
+		return err_set(e, ERR_USAGE, "'%s' is not nginx or apache", s->edge);
+	if (!apache || strcmp(s->nginx_sites, "yes") != 0)
+		return 0;
+	err_set(e, ERR_USAGE, "nginx-site projects need nginx as the web server");
+	return err_hint(e, "slipway setup --edge apache --nginx-sites no");
+}
+
 int setup_begin(struct setup *s, struct err *e)
 {
 	struct in_addr a;
@@ -363,6 +379,8 @@ int setup_begin(struct setup *s, struct err *e)
 		return err_set(e, ERR_USAGE, "http and https cannot have the same port");
 	if (!s->tls[0])
 		(void)!str_copy(STR("intermediate"), s->tls, sizeof(s->tls));
+	if (check_edge(s, e) != 0)
+		return -1;
 	if (!s->nginx_sites[0])
 		(void)!str_copy(STR("no"), s->nginx_sites, sizeof(s->nginx_sites));
 	if (strcmp(s->nginx_sites, "yes") != 0 && strcmp(s->nginx_sites, "no") != 0)

@@ -22,6 +22,7 @@ struct setup {
 	uint16_t https_port; /* 0: none */
 	bool https_said;     /* 0 is meant */
 	char tls[16];	     /* preset; empty: intermediate */
+	char edge[16];	     /* nginx or apache; empty: nginx */
 	char nginx_sites[8]; /* yes: projects may be the web server's configuration; empty: no */
 	char acme[200];	     /* the authority; empty: Let's Encrypt */
 	char acme_mail[200]; /* where it may write to; empty: nowhere */

@@ -22,9 +22,9 @@ static const char *const kind_names[MANIFEST_KIND_COUNT] = {[MANIFEST_KIND_AUTO]
     [MANIFEST_KIND_MAKE] = "make",
     [MANIFEST_KIND_NGINX_SITE] = "nginx-site"};
 
-static manifest_value_fn read_kind, read_listen, read_build, read_checks, read_processes,
-    read_statics, read_domains, read_env, read_services, read_schedule, read_version, read_rules,
-    read_certificates;
+static manifest_value_fn read_kind, read_listen, read_wsgi, read_server, read_build, read_checks,
+    read_processes, read_statics, read_domains, read_env, read_services, read_schedule,
+    read_version, read_rules, read_certificates;
 
 #define AT(member) offsetof(struct manifest, member)
 
@@ -103,6 +103,8 @@ static const struct manifest_field check_table[] = {
 };
 static const struct manifest_field process_table[] = {
     {"run", manifest_value_argv, offsetof(struct manifest_process, run.argv), NULL, 0, 0},
+    {"wsgi", read_wsgi, offsetof(struct manifest_process, wsgi), NULL, 0, 0},
+    {"server", read_server, offsetof(struct manifest_process, mod_wsgi), NULL, 0, 0},
     {"listen", read_listen, offsetof(struct manifest_process, listen), NULL, 0, 0},
     {"stop_timeout", manifest_value_duration, offsetof(struct manifest_process, stop_timeout_ms),
 	NULL, 1, HOUR_MS},
@@ -198,6 +200,57 @@ static int read_listen(
 	return manifest_value_fault(r, n, "'%s' is not socket, port or none", f->key);
 }
 
+/* A module and, behind a colon, its object: what becomes a path and a word of a configuration. */
+static int read_wsgi(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	if (manifest_value_is(r, f->key, n, YAML_SCALAR, "wsgi: shop.wsgi"))
+		return -1;
+	bool part = false, ok = n->text.n < 200;
+	unsigned colons = 0;
+	for (size_t i = 0; i < n->text.n; i++) {
+		char c = n->text.p[i];
+		bool word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' ||
+			    (part && c >= '0' && c <= '9');
+		colons += c == ':';
+		ok = ok && (word || (part && (c == ':' || (c == '.' && colons == 0))));
+		part = word;
+	}
+	if (!ok || !part || colons > 1)
+		return manifest_value_fault(
+		    r, n, "'%s' is not a module such as shop.wsgi, or shop.wsgi:app", f->key);
+	*(struct str *)at = n->text;
+	return 0;
+}
+
+static int read_server(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	if (manifest_value_is(r, f->key, n, YAML_SCALAR, "server: mod_wsgi"))
+		return -1;
+	if (!str_eq_c(n->text, "mod_wsgi"))
+		return manifest_value_fault(r, n, "'%s' is not mod_wsgi", f->key);
+	*(bool *)at = true;
+	return 0;
+}
+
+static int check_run(
+    struct manifest_reader *r, const struct yaml_node *n, const struct manifest_process *p)
+{
+	if (p->wsgi.n == 0 && !p->mod_wsgi) {
+		if (p->run.argv.n > 0)
+			return 0;
+		manifest_value_fault(r, n, "a process has no 'run'");
+		return err_hint(r->e, "write processes: {web: {run: [program, first, second]}}");
+	}
+	if (str_eq_c(n->key, "web") && p->wsgi.n > 0 && p->mod_wsgi && p->run.argv.n == 0 &&
+	    p->listen == MANIFEST_LISTEN_UNSET)
+		return 0;
+	manifest_value_fault(r, n, "'wsgi' and 'server' go together, alone, in 'web'");
+	return err_hint(
+	    r->e, "write processes: {web: {wsgi: shop.wsgi, server: mod_wsgi}}, or 'run'");
+}
+
 static int read_build(
     struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
 {
@@ -262,10 +315,8 @@ static int read_processes(
 		    manifest_value_table(r, process_table, "a process", c, p))
 			return -1;
 		p->name = c->key;
-		if (p->run.argv.n == 0) {
-			manifest_value_fault(r, c, "a process has no 'run'");
-			return err_hint(r->e, "write %s", example);
-		}
+		if (check_run(r, c, p))
+			return -1;
 	}
 	return 0;
 }

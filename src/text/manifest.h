@@ -42,7 +42,9 @@ struct manifest_command {
 
 struct manifest_process {
 	struct str name;
-	struct manifest_command run;
+	struct manifest_command run; /* no argv when wsgi is set */
+	struct str wsgi;	     /* "shop.wsgi" or "shop.wsgi:app", for Apache's mod_wsgi */
+	bool mod_wsgi;		     /* `server: mod_wsgi`, which wsgi needs and nothing else has */
 	enum manifest_listen listen;
 	int64_t stop_timeout_ms; /* 0: unset (10 s) */
 };

@@ -11,6 +11,7 @@ from harness import BUILD, Platform, wait_until
 from test_tls import *  # noqa: F401,F403  (first: its keys are all there are)
 from test_tls import platform  # noqa: F401
 from test_security_headers import both, test_a_daemon_that_is_gone, test_every_error, test_every_route, test_projects_have_their_own  # noqa: F401
+from test_nginx_site import API, site
 from test_switch import Load, check_each_once, deploy_and_roll_back
 
 
@@ -31,6 +32,13 @@ def test_keys_are_the_masters_alone(platform):
     key = platform.state / "edge" / "certs" / "self" / "_"
     as_worker = ["setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups", "cat", key]
     assert "PRIVATE KEY" in key.read_text() and subprocess.run(as_worker, capture_output=True).returncode != 0
+
+
+def test_nginx_sites_are_refused(platform, git):
+    repo = git.repository("sites", {"production/[a.example.org].nginxconf": site(platform, "a.example.org", "hello"), "production/snippets/api.conf": API})
+    platform.create("sites", repo.url, kind="nginx-site")
+    task = platform.wait_task(platform.api("POST", "/projects/sites/deploys", {})["task"], 60)
+    assert task["state"] == "failed" and "need nginx, and this server's edge is Apache" in json.dumps(task), task
 
 
 def test_nothing_is_lost_under_load(git):

@@ -199,6 +199,22 @@ def test_serves_after_a_reboot(server):
     assert server.run("systemctl", "is-system-running").strip() == "running"
 
 
+def test_apache_takes_over(server):
+    """The other web server: the same projects over TLS, a deploy, all checks; and it stays so when everything is taken away."""
+    shown = server.run("slipway", "setup", "--edge", "apache", "--nginx-sites", "yes", expect=64, stdin="")
+    assert "Apache" not in shown
+    server.slipway("setup", "--yes", "--edge", "apache")
+    assert "Guestbook" in server.wait_get("guestbook.localhost")
+    answer = server.run("curl", "-sSk", "-D", "-", "--resolve", "guestbook.localhost:443:127.0.0.1", "https://guestbook.localhost/")
+    assert answer.startswith("HTTP/2 200") and "Guestbook" in answer and re.search(r"^server: ", answer, re.M | re.I), answer
+    assert server.run("pgrep", "-cx", "nginx", expect=None).stdout.strip() == "0" and int(server.run("pgrep", "-cx", "apache2")) >= 2
+    assert "nothing was done" in server.slipway("setup")
+    server.slipway("deploy", "guestbook", "--force")
+    assert "Guestbook" in server.wait_get("guestbook.localhost")
+    server.slipway("validate")
+    assert server.run("systemctl", "is-system-running").strip() == "running"
+
+
 def test_undo_leaves_nothing(server):
     server.run("rm", "-rf", "/srv/git", "/srv/tools", "/srv/load", "/srv/secret", "/srv/ask.py")
     receipt = server.slipway("setup", "--undo", "--yes")

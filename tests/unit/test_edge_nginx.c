@@ -6,6 +6,7 @@
 
 struct app {
 	int fd;
+	_Atomic unsigned served;
 	pthread_t thread;
 };
 
@@ -83,8 +84,10 @@ static void serve(int fd)
 static void *app_run(void *p)
 {
 	struct app *a = p;
-	for (int fd; (fd = accept4(a->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; close(fd))
+	for (int fd; (fd = accept4(a->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; close(fd)) {
 		serve(fd);
+		a->served++;
+	}
 	return NULL;
 }
 
@@ -262,6 +265,38 @@ static void test_large_bodies(void **state)
 	free(big);
 }
 
+static void ask_times(unsigned n)
+{
+	char out[9000];
+	for (unsigned i = 0; i < n; i++)
+		(void)get(out, sizeof(out), "pair.localhost", "/");
+}
+
+/* An instance that was away is asked again as soon as it is back. */
+static void test_an_instance_comes_back(void **state)
+{
+	(void)state;
+	struct render_vhost v;
+	struct app one = {.served = 0}, two = {.served = 0};
+	make_release("pair", 1);
+	go_live("pair", 1, 0);
+	vhost(&v, "pair");
+	v.web_instances = 2;
+	assert_int_equal(set(&v), ERR_NONE);
+	app_start(&one, "pair", 1, 1);
+	app_start(&two, "pair", 1, 2);
+	ask_times(40);
+	assert_true(one.served > 0 && two.served > 0);
+	app_stop(&two);
+	ask_times(40);
+	two.served = 0;
+	app_start(&two, "pair", 1, 2);
+	ask_times(40);
+	assert_true(two.served > 0);
+	app_stop(&one);
+	app_stop(&two);
+}
+
 static void test_program(void **state)
 {
 	(void)state;
@@ -386,6 +421,7 @@ int main(void)
 	    cmocka_unit_test(test_static_site),
 	    cmocka_unit_test(test_switch_loses_nothing),
 	    cmocka_unit_test(test_deploys_lose_nothing),
+	    cmocka_unit_test(test_an_instance_comes_back),
 	    cmocka_unit_test(test_program),
 	    cmocka_unit_test(test_large_bodies),
 	    cmocka_unit_test(test_websocket_and_stream),
