@@ -208,6 +208,17 @@ bool cli_is_empty(const struct cli *c, const json_t *all, const char *what_to_do
 	return true;
 }
 
+const char *cli_words(struct cli *c, const json_t *list)
+{
+	const char *all = "";
+	for (size_t i = 0; all && i < json_array_size(list); i++) {
+		const char *one = json_string_value(json_array_get(list, i));
+		all = arena_printf(
+		    &c->a, "%s%s%s", all, i ? " " : "", one ? out_safe(&c->a, str_c(one)) : "");
+	}
+	return all ? all : "";
+}
+
 const char *cli_raw(const json_t *o, const char *key)
 {
 	return json_string_value(json_object_get(o, key));

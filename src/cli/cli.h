@@ -81,6 +81,7 @@ bool cli_is_empty(const struct cli *c, const json_t *all, const char *what_to_do
 const char *cli_text(struct cli *c, const json_t *o, const char *key);
 const char *cli_raw(const json_t *o, const char *key); /* as it is; NULL when absent */
 int64_t cli_int(const json_t *o, const char *key);     /* absent: 0 */
+const char *cli_words(struct cli *c, const json_t *list); /* texts, one blank between */
 bool cli_true(const json_t *o, const char *key);
 /* "3 minutes ago", or "" when the member is no time. */
 const char *cli_ago(struct cli *c, const json_t *o, const char *key);

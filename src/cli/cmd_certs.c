@@ -10,21 +10,10 @@
 
 #define PEM_MAX (64u << 10)
 
-static const char *joined(struct cli *c, const json_t *names)
-{
-	char *all = arena_printf(&c->a, "%s", "");
-	for (size_t i = 0; all && i < json_array_size(names); i++) {
-		const char *name = json_string_value(json_array_get(names, i));
-		all = arena_printf(
-		    &c->a, "%s%s%s", all, i ? " " : "", name ? out_safe(&c->a, str_c(name)) : "");
-	}
-	return all ? all : "";
-}
-
 static void row(struct cli *c, struct out_table *t, const json_t *o)
 {
 	const char *cells[] = {cli_text(c, o, "project"), cli_text(c, o, "origin"),
-	    joined(c, json_object_get(o, "names")), cli_text(c, o, "not_after"),
+	    cli_words(c, json_object_get(o, "names")), cli_text(c, o, "not_after"),
 	    cli_text(c, o, "next_try_at")};
 	out_table_row(t, cells);
 }
@@ -57,7 +46,7 @@ int cmd_certs_show(struct cli *c)
 		return 0;
 	}
 	out_pair("certificate", cli_text(c, o, "origin"));
-	out_pair("for", joined(c, json_object_get(o, "names")));
+	out_pair("for", cli_words(c, json_object_get(o, "names")));
 	out_pair("issuer", cli_text(c, o, "issuer"));
 	out_pair("serial", cli_text(c, o, "serial"));
 	out_pair("from", cli_text(c, o, "not_before"));

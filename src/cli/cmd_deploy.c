@@ -167,17 +167,6 @@ static void print_commands(struct cli *c, const json_t *list, const char *what)
 	}
 }
 
-static const char *words_of(struct cli *c, const json_t *list)
-{
-	const char *all = "";
-	for (size_t i = 0; all && i < json_array_size(list); i++) {
-		const char *one = json_string_value(json_array_get(list, i));
-		all = arena_printf(
-		    &c->a, "%s%s%s", all, i ? " " : "", one ? out_safe(&c->a, str_c(one)) : "");
-	}
-	return all ? all : "";
-}
-
 static void print_plan(struct cli *c, const json_t *plan)
 {
 	const char *reason = cli_text(c, plan, "reason"), *root = cli_text(c, plan, "root");
@@ -209,7 +198,7 @@ static void print_plan(struct cli *c, const json_t *plan)
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *s = json_array_get(list, i);
 		(void)printf("  %-10s %s: %s%s\n", "site", cli_text(c, s, "name"),
-		    words_of(c, json_object_get(s, "domains")),
+		    cli_words(c, json_object_get(s, "domains")),
 		    cli_true(s, "certified") ? ", with a certificate" : "");
 	}
 	const char *path = cli_text(c, json_object_get(plan, "health"), "path");

@@ -3,20 +3,9 @@
 
 #include <string.h>
 
-static const char *joined(struct cli *c, const json_t *list)
-{
-	const char *all = "";
-	for (size_t i = 0; all && i < json_array_size(list); i++) {
-		const char *one = json_string_value(json_array_get(list, i));
-		all = arena_printf(
-		    &c->a, "%s%s%s", all, i ? " " : "", one ? out_safe(&c->a, str_c(one)) : "");
-	}
-	return all ? all : "";
-}
-
 static void row(struct cli *c, struct out_table *t, const json_t *o)
 {
-	const char *cells[] = {cli_text(c, o, "name"), joined(c, json_object_get(o, "domains")),
+	const char *cells[] = {cli_text(c, o, "name"), cli_words(c, json_object_get(o, "domains")),
 	    cli_text(c, o, "certificate"), cli_text(c, o, "not_after"),
 	    cli_text(c, o, "next_try_at")};
 	out_table_row(t, cells);
@@ -83,7 +72,7 @@ static void print_rules(struct cli *c, const json_t *project)
 	for (size_t i = 0; i < json_array_size(rules); i++) {
 		const json_t *r = json_array_get(rules, i), *in = json_object_get(r, "include");
 		const char *line = arena_printf(&c->a, "%s %s", in ? "include" : "exclude",
-		    joined(c, in ? in : json_object_get(r, "exclude")));
+		    cli_words(c, in ? in : json_object_get(r, "exclude")));
 		out_pair(i ? "" : "rules", line ? line : "");
 	}
 }
