@@ -226,6 +226,17 @@ def test_rules(p, edge):
     assert https(p, "a.example.org") == (200, "A1") and https(p, "b.example.org") == (200, "B2")
 
 
+def test_a_backup_brings_the_rules_back(p, edge):
+    p.cli("backup", "web")
+    saved = p.api("GET", "/projects/web/backups")["items"][0]["id"]
+    p.cli("sites", "web", "--rule", "include=b.example.org")
+    p.deploy("web", force=True)
+    assert p.get("a.example.org").status == 404
+    p.cli("restore", "web", saved, "--yes")
+    assert p.api("GET", "/projects/web")["sites"] == QUIET
+    assert https(p, "a.example.org") == (200, "A1") and https(p, "b.example.org") == (200, "B2")
+
+
 HOSTILE = ["[..].conf", "[.].conf", "[a b].conf", "[a;b].conf", "[-x].conf", "[a\nb].conf", "[a].b.conf\t].conf", "[../../x].conf", "[" + "a" * 220 + "].conf", "[*].conf", "[${x}].conf", "['x'].conf"]
 
 
