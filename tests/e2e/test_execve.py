@@ -103,13 +103,14 @@ SANDBOX = [
 ]
 NUMBERED = [("--uid|--gid", N), "--no-create-home|--no-log-init", ("--home-dir", "/nonexistent"), ("--shell", "/usr/sbin/nologin"), ("--key", "[A-Z_]+=[0-9]+")]
 TEMPLATES = {
-    "slipwayd": [Template(ABSOLUTE, [("--state|--run|--libexec|--http|--https|--edge", r"[A-Za-z0-9/][A-Za-z0-9_./:~-]*"), ("--outbound-allow", r"[0-9./]+")])],
+    "slipwayd": [Template(ABSOLUTE, [("--state|--run|--libexec|--http|--https|--edge|--edge-server", r"[A-Za-z0-9/][A-Za-z0-9_./:~-]*"), ("--outbound-allow", r"[0-9./]+")])],
     "slipway-helper": [Template(f"{ABSOLUTE}|slipway-helper", ["--keeper", (r"--[a-z-]+", r"[A-Za-z0-9/][A-Za-z0-9_./:~-]*")])],
     "slipway-exec": [Template(f"{ABSOLUTE}|slipway-exec", SANDBOX)],
     "slipway-cert": [Template("slipway-cert", "self|pair")],
     "slipway-outbound": [Template(ABSOLUTE, [("--ca", ABSOLUTE), ("--allow", r"[0-9a-f.:]+/[0-9]+")])],
     "slipway-tree": [
         Template("slipway-tree", "fetch-git", TREE), Template("slipway-tree", "unpack", TREE), Template("slipway-tree", "scan", TREE),
+        Template("slipway-tree", "pack|restore-release|data-(stage|swap|back|drop)", "--release", N),
         Template(ABSOLUTE, [("-p", N), ("-o", "SendEnv=GIT_PROTOCOL"), "-[46]"], r"[A-Za-z0-9_.@-]+", r"git-upload-pack '.*'"),  # as git's ssh
         Template(ABSOLUTE, r"(Username|Password) for '.*': "),  # as git's askpass
     ],
