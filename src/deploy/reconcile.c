@@ -108,6 +108,16 @@ static int agree_live(struct work *w, bool busy, struct err *e)
 	return 1;
 }
 
+/* A task was about to record what it had switched to: the vhost is that release's, and its business. Any other may
+ * end without ever coming to the vhost, and the edge may be another than before. */
+static bool has_switched(const struct work *w)
+{
+	uint32_t link = 0;
+	struct err e;
+	return edge_live(w->d->o.edge, w->project.name, &link, &e) < 0 ||
+	       link != (uint32_t)w->project.live;
+}
+
 static void restore(struct work *w)
 {
 	struct reconcile *r = w->reconcile;
@@ -124,10 +134,10 @@ static void restore(struct work *w)
 	}
 	if (w->project.desired_running)
 		start_missing(w, busy);
-	if (!busy) {
+	if (!busy)
 		(void)instance_stop(w, is_unwanted);
+	if (!busy || !has_switched(w))
 		vhost_set(w, &w->plan, !w->project.desired_running);
-	}
 }
 
 static void ensured(void *ctx, uint64_t value, const struct err *e)

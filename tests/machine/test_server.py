@@ -98,6 +98,11 @@ def test_units_are_closed_in(server):
         assert level <= most
 
 
+def serve_git(server):
+    server.run("systemd-run --quiet --unit=git-server python3 -m http.server --bind 127.0.0.1 --directory /srv/git 9418")
+    unit_checks.until(lambda: server.run("curl -s -o /dev/null http://127.0.0.1:9418/", expect=None).returncode == 0)
+
+
 def deploy_the_sample(server):
     """A signed push through the web server, as GitHub would send it."""
     folder = sample_repository("guestbook")
@@ -106,7 +111,7 @@ def deploy_the_sample(server):
     finally:
         shutil.rmtree(folder)
     server.put(TOP / "tools", "/srv/tools")
-    server.run("systemd-run --quiet --unit=git-server python3 -m http.server --bind 127.0.0.1 --directory /srv/git 9418")
+    serve_git(server)
     server.slipway("create", "guestbook", "--git", f"{GIT}/guestbook.git", "--branch", "main")
     made = server.api("hooks", "create", "guestbook", "guestbook-push", "--sender", "github")
     assert made["url"] == f"http://{DOMAIN}/hooks/guestbook-push"
@@ -209,6 +214,7 @@ def test_apache_takes_over(server):
     assert answer.startswith("HTTP/2 200") and "Guestbook" in answer and re.search(r"^server: ", answer, re.M | re.I), answer
     assert server.run("pgrep", "-cx", "nginx", expect=None).stdout.strip() == "0" and int(server.run("pgrep", "-cx", "apache2")) >= 2
     assert "nothing was done" in server.slipway("setup")
+    serve_git(server)  # the reboot ended it
     server.slipway("deploy", "guestbook", "--force")
     assert "Guestbook" in server.wait_get("guestbook.localhost")
     server.slipway("validate")

@@ -62,6 +62,17 @@ static char *object_end(char *p, const char *end)
 	return NULL;
 }
 
+/* Whether the newest message there was acknowledged before it was asked for: one that was under way meanwhile may be missing. */
+static bool newest_is_due(const struct request *r, char *body, const char *end)
+{
+	size_t n = 0;
+	for (char *p = memchr(body, '{', (size_t)(end - body)); p; n++) {
+		char *behind = object_end(p, end);
+		p = behind ? memchr(behind, '{', (size_t)(end - behind)) : NULL;
+	}
+	return n <= r->acked;
+}
+
 size_t plant_answer(const struct request *r, int status, char *body, size_t n)
 {
 	if ((fault != STALE && fault != ORDER) || r->kind != KIND_USER || status != 200 ||
@@ -70,7 +81,7 @@ size_t plant_answer(const struct request *r, int status, char *body, size_t n)
 	char *end = body + n, *a = memchr(body, '{', n), *a_end = a ? object_end(a, end) : NULL;
 	char *b = a_end ? memchr(a_end, '{', (size_t)(end - a_end)) : NULL,
 	     *b_end = b ? object_end(b, end) : NULL;
-	if (!b_end)
+	if (!b_end || !newest_is_due(r, body, end))
 		return n;
 	enum fault which = fault;
 	fault = NONE;
