@@ -111,10 +111,11 @@ static int units(const char *verb, struct err *e)
 static int clear(struct err *e)
 {
 	static const char *const files[] = {AS_DAEMON, "/usr/bin/rm", "--force", "--",
-	    ADMIN_STATE_DIR "/slipway.db", ADMIN_STATE_DIR "/slipway.db-wal",
-	    ADMIN_STATE_DIR "/slipway.db-shm", ADMIN_STATE_DIR "/owner.token", NULL};
+	    (ADMIN_STATE_DIR "/slipway.db"), (ADMIN_STATE_DIR "/slipway.db-wal"),
+	    (ADMIN_STATE_DIR "/slipway.db-shm"), (ADMIN_STATE_DIR "/owner.token"), NULL};
 	static const char *const folders[] = {AS_DAEMON, "/usr/bin/find",
-	    ADMIN_STATE_DIR "/journal", ADMIN_STATE_DIR "/keys", "-mindepth", "1", "-delete", NULL};
+	    (ADMIN_STATE_DIR "/journal"), (ADMIN_STATE_DIR "/keys"), "-mindepth", "1", "-delete",
+	    NULL};
 	return admin_tool(files, e) != 0 ? -1 : admin_tool(folders, e);
 }
 

@@ -24,14 +24,16 @@ static int read_plan(struct api_call *c, struct store_db *db, struct plan *ret, 
 static void certificate_json(
     struct json_out *w, const struct plan_site *s, const struct model_certificate *c)
 {
-	bool has = c && c->installed_ms > 0;
+	static const struct model_certificate none = {0};
+	const struct model_certificate *it = c ? c : &none;
+	bool has = it->installed_ms > 0;
 	json_put_str(w, "certificate",
 	    !s->certified ? STR("none")
-	    : has	  ? str_c(model_origin_name(c->origin))
+	    : has	  ? str_c(model_origin_name(it->origin))
 			  : STR("self-signed"));
-	json_put_time(w, "not_after", has ? c->not_after_ms : 0);
-	json_put_time(w, "next_try_at", c ? c->renew_ms : 0);
-	json_put_str(w, "error", c && c->error.p ? c->error : STR(""));
+	json_put_time(w, "not_after", it->not_after_ms);
+	json_put_time(w, "next_try_at", it->renew_ms);
+	json_put_str(w, "error", it->error.p ? it->error : STR(""));
 }
 
 static void site_json(

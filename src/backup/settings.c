@@ -268,7 +268,7 @@ static int read_project(
     const json_t *all, struct arena *a, struct backup_settings *s, struct err *e)
 {
 	struct model_project *p = &s->project;
-	struct str source;
+	struct str source = STR_NONE;
 	const struct text_field texts[] = {{"kind", &p->kind}, {"source", &source},
 	    {"url", &p->source_url}, {"ref", &p->source_ref}, {"root", &p->root},
 	    {"limits", &p->limits}, {"settings", &p->settings}, {"sites", &p->sites},

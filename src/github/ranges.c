@@ -29,9 +29,9 @@ struct ranges {
 
 static void look(void *ctx);
 
-static void release(struct ranges *r)
+static void release(struct ranges *r, unsigned holds)
 {
-	if (atomic_fetch_sub(&r->held, 1) > 1)
+	if (atomic_fetch_sub(&r->held, holds) > holds)
 		return;
 	arena_fini(&r->a);
 	free(r);
@@ -63,7 +63,7 @@ static void kept_back(void *ctx)
 {
 	struct ranges *r = ctx;
 	ended(r);
-	release(r);
+	release(r, 1);
 }
 
 static void kept(void *ctx, int rc, const struct err *e)
@@ -184,7 +184,7 @@ static void look_done(void *ctx)
 	struct ranges *r = ctx;
 	int64_t now = clock_wall_ms();
 	if (r->closing) {
-		release(r);
+		release(r, 1);
 		return;
 	}
 	/* a clock that was set back must not make it wait for its old time */
@@ -194,7 +194,7 @@ static void look_done(void *ctx)
 		return;
 	}
 	ended(r);
-	release(r);
+	release(r, 1);
 }
 
 static void look(void *ctx)
@@ -219,7 +219,7 @@ static void on_kick(void *ctx)
 	atomic_store(&r->kicked, false);
 	if (!r->closing)
 		look(r);
-	release(r);
+	release(r, 1);
 }
 
 void ranges_kick(struct ranges *r)
@@ -262,7 +262,5 @@ void ranges_free(struct ranges *r)
 		return;
 	r->closing = true;
 	loop_timer_free(r->timer);
-	if (r->asking) /* nobody answers any more */
-		release(r);
-	release(r);
+	release(r, r->asking ? 2 : 1); /* nobody answers any more */
 }

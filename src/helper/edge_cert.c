@@ -143,6 +143,7 @@ int edge_cert_answer(int answer, int wait_status, struct edge_answer *ret, struc
 	static char text[ANSWER_MAX + 1];
 	ssize_t n = pread(answer, text, ANSWER_MAX, 0);
 	struct str said = {text, n < 0 ? 0 : (size_t)n}, line;
+	*ret = (struct edge_answer){.names = STR(""), .pem = STR("")};
 	if (n < 0)
 		return err_sys(e, ERR_IO, errno, "could not read slipway-cert's answer");
 	if (!WIFEXITED(wait_status) || WEXITSTATUS(wait_status) != 0)

@@ -13,9 +13,9 @@
 /* Apache listens on ports only. Its log goes to its own output by way of cat: /dev/stderr, a pipe that root
  * made, is not its to open. */
 static const char *const fixed[] = {"/usr/sbin/apache2", "-DFOREGROUND", "-d", ".", "-f",
-    "/dev/null", "-C", "LoadModule mpm_event_module " MODULES "mpm_event.so", "-C",
-    "LoadModule authz_core_module " MODULES "authz_core.so", "-C",
-    "LoadModule wsgi_module " MODULES "wsgi.so", "-c", "ServerName localhost", "-c",
+    "/dev/null", "-C", ("LoadModule mpm_event_module " MODULES "mpm_event.so"), "-C",
+    ("LoadModule authz_core_module " MODULES "authz_core.so"), "-C",
+    ("LoadModule wsgi_module " MODULES "wsgi.so"), "-c", "ServerName localhost", "-c",
     "Listen 127.0.0.1:${PORT}", "-c", "PidFile ${TMPDIR}/apache.pid", "-c",
     "DefaultRuntimeDir ${TMPDIR}", "-c", "DocumentRoot ${TMPDIR}", "-c",
     "ErrorLog \"|/usr/bin/cat\"", "-c", "LogLevel warn", "-c", "ServerTokens Prod", "-c",

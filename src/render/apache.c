@@ -270,7 +270,7 @@ static void put_plain(struct out *o, const struct render_vhost *v, const struct 
     const struct render_roots *r, bool covered)
 {
 	out_put(o, "<VirtualHost *:${SLIPWAY_HTTP}>\n");
-	if (covered && tls->trusted) {
+	if (tls && covered && tls->trusted) {
 		put_way_to_https(o, v, tls);
 	} else {
 		begin(o, v, tls, r, covered);

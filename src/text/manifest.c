@@ -391,7 +391,7 @@ static int read_rule(
 	if (manifest_value_is(r, "a rule", n, YAML_MAP, example))
 		return -1;
 	bool include = one && str_eq_c(one->key, "include");
-	if (n->count != 1 || (!include && !str_eq_c(one->key, "exclude"))) {
+	if (!one || n->count != 1 || (!include && !str_eq_c(one->key, "exclude"))) {
 		manifest_value_fault(r, n, "a rule is one of include and exclude");
 		return err_hint(r->e, "write %s", example);
 	}
