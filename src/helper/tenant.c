@@ -338,8 +338,9 @@ static int empty_unsealed(int releases, uid_t uid)
 {
 	struct dir d CLEANUP_DIR;
 	int rc = 0;
-	dir_take(
-	    &d, releases); /* the tenant may not open it; this process has no further use of it */
+	/* The tenant may not open it; this process has no further use of it, and a try before may have read it. */
+	dir_take(&d, releases);
+	dir_rewind(&d);
 	for (const struct dirent64 *entry; (entry = dir_next(&d));) {
 		struct stat st;
 		if (entry->d_name[0] == '.' ||
@@ -382,7 +383,13 @@ static int empty_tenant_dirs(
 		m.dirs[m.count] =
 		    fs_open_beneath(dir, owned[m.count], O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	m.releases = fs_open_beneath(dir, "releases", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-	int rc = as_tenant(t, number, empty_all, &m, "remove the project's files as its user", e);
+	int rc;
+	/* A process that was just killed may write its last file meanwhile, and its own folder is being taken away. */
+	for (int tries = 0; (rc = as_tenant(t, number, empty_all, &m,
+				 "remove the project's files as its user", e)) != 0 &&
+			    tries < REMOVE_TRIES_MAX;
+	     tries++)
+		usleep(20000);
 	for (size_t i = 0; i < m.count; i++)
 		fs_close_fd(&m.dirs[i]);
 	fs_close_fd(&m.releases);
