@@ -264,8 +264,7 @@ static void paths_put(struct json_out *w)
 
 static void components_put(struct json_out *w)
 {
-	size_t count;
-	const struct api_schema *s = api_schemas(&count);
+	const struct api_schema *s;
 	json_open_object(w, "components");
 	json_open_object(w, "securitySchemes");
 	json_open_object(w, "token");
@@ -274,8 +273,8 @@ static void components_put(struct json_out *w)
 	json_close_object(w);
 	json_close_object(w);
 	json_open_object(w, "schemas");
-	for (size_t i = 0; i < count; i++)
-		schema_put(w, &s[i]);
+	for (size_t i = 0; (s = api_schema_at(i)); i++)
+		schema_put(w, s);
 	json_close_object(w);
 	json_close_object(w);
 }

@@ -1,4 +1,4 @@
-#include "api/schema.h"
+#include "api/schema_fields.h"
 
 #include "base/clock.h"
 
@@ -12,13 +12,22 @@ enum { STRING_MAX = 1024, LIST_MAX = 500, MAP_MAX = 512, FIELDS_MAX = 40, POINTE
 static int value_check(
     const struct api_field *f, const json_t *v, const char *pointer, struct err *e);
 
+const struct api_schema *api_schema_at(size_t i)
+{
+	static const struct api_schema_part *const parts[] = {
+	    &api_schemas_projects, &api_schemas_hooks, &api_schemas_platform};
+	for (size_t k = 0; k < sizeof(parts) / sizeof(*parts); i -= parts[k++]->n)
+		if (i < parts[k]->n)
+			return &parts[k]->v[i];
+	return NULL;
+}
+
 const struct api_schema *api_schema_find(const char *name)
 {
-	size_t count;
-	const struct api_schema *s = api_schemas(&count);
-	for (size_t i = 0; i < count; i++)
-		if (strcmp(s[i].name, name) == 0)
-			return &s[i];
+	const struct api_schema *s;
+	for (size_t i = 0; (s = api_schema_at(i)); i++)
+		if (strcmp(s->name, name) == 0)
+			return s;
 	return NULL;
 }
 

@@ -39,8 +39,8 @@ struct api_schema {
 	bool map; /* instead: names to values of the first field's type */
 };
 
-/* All of them. */
-const struct api_schema *api_schemas(size_t *ret_count);
+/* All of them, one after the other from 0; NULL behind the last. */
+const struct api_schema *api_schema_at(size_t i);
 /* NULL when there is none of that name. */
 const struct api_schema *api_schema_find(const char *name);
 /* Checks a value: types, limits, required members, no unknown ones. -1 with ERR_INVALID, the JSON
