@@ -1,15 +1,13 @@
 #include "model/certificate.h"
 
-#include "model/row.h"
+#include "model/certificate_row.h"
 
 #include <assert.h>
 
 #define MINUTE_MS 60000
 #define RETRY_FIRST_MS (10 * MINUTE_MS)
 #define RETRY_MAX_MS (24 * 60 * (int64_t)MINUTE_MS)
-#define COLUMNS                                                                                    \
-	"c.project_id, p.name, c.origin, c.names, c.issuer, c.serial, c.not_before_ms, "           \
-	"c.not_after_ms, c.installed_ms, c.renew_ms, c.failures, c.error, c.limited_ms, c.told_ms"
+#define COLUMNS "c.project_id, p.name, " CERTIFICATE_READ
 #define FROM " FROM certificate c JOIN project p ON p.id = c.project_id WHERE p.removed_ms = 0 AND "
 
 static const char *const origin_names[MODEL_ORIGIN_COUNT] = {"none", "acme", "staging", "import"};
@@ -18,11 +16,6 @@ const char *model_origin_name(enum model_origin o)
 {
 	assert(o < MODEL_ORIGIN_COUNT);
 	return origin_names[o];
-}
-
-enum model_origin model_origin_row(struct row *r, int column)
-{
-	return (enum model_origin)row_enum(r, column, origin_names, MODEL_ORIGIN_COUNT);
 }
 
 bool model_certificate_serves(const struct model_certificate *c, struct str host)
@@ -54,24 +47,44 @@ int64_t model_certificate_retry_at(int64_t now_ms, int64_t failures, int64_t lim
 	return at > limited_ms ? at : limited_ms;
 }
 
+void certificate_row_fill(struct row *r, int first, struct model_certificate *ret)
+{
+	ret->origin = (enum model_origin)row_enum(r, first, origin_names, MODEL_ORIGIN_COUNT);
+	ret->names = row_str(r, first + 1);
+	ret->issuer = row_str(r, first + 2);
+	ret->serial = row_str(r, first + 3);
+	ret->not_before_ms = row_i64(r, first + 4);
+	ret->not_after_ms = row_i64(r, first + 5);
+	ret->installed_ms = row_i64(r, first + 6);
+	ret->renew_ms = row_i64(r, first + 7);
+	ret->failures = row_i64(r, first + 8);
+	ret->error = row_str(r, first + 9);
+	ret->limited_ms = row_i64(r, first + 10);
+	ret->told_ms = row_i64(r, first + 11);
+}
+
+void certificate_row_bind(struct store_stmt *q, const struct model_certificate *c)
+{
+	store_bind_i64(q, "$project", c->project_id);
+	store_bind_text(q, "$origin", str_c(model_origin_name(c->origin)));
+	row_bind_text(q, "$names", c->names);
+	row_bind_text(q, "$issuer", c->issuer);
+	row_bind_text(q, "$serial", c->serial);
+	store_bind_i64(q, "$before", c->not_before_ms);
+	store_bind_i64(q, "$after", c->not_after_ms);
+	store_bind_i64(q, "$installed", c->installed_ms);
+	store_bind_i64(q, "$renew", c->renew_ms);
+	store_bind_i64(q, "$failures", c->failures);
+	row_bind_text(q, "$error", c->error);
+	store_bind_i64(q, "$limited", c->limited_ms);
+	store_bind_i64(q, "$told", c->told_ms);
+}
+
 static void fill(struct row *r, void *ret)
 {
-	*(struct model_certificate *)ret = (struct model_certificate){
-	    .project_id = row_i64(r, 0),
-	    .project = row_str(r, 1),
-	    .origin = model_origin_row(r, 2),
-	    .names = row_str(r, 3),
-	    .issuer = row_str(r, 4),
-	    .serial = row_str(r, 5),
-	    .not_before_ms = row_i64(r, 6),
-	    .not_after_ms = row_i64(r, 7),
-	    .installed_ms = row_i64(r, 8),
-	    .renew_ms = row_i64(r, 9),
-	    .failures = row_i64(r, 10),
-	    .error = row_str(r, 11),
-	    .limited_ms = row_i64(r, 12),
-	    .told_ms = row_i64(r, 13),
-	};
+	struct model_certificate *c = ret;
+	*c = (struct model_certificate){.project_id = row_i64(r, 0), .project = row_str(r, 1)};
+	certificate_row_fill(r, 2, c);
 }
 
 int model_certificate_get(struct store_db *db, struct arena *a, int64_t project_id,
@@ -111,30 +124,13 @@ int model_certificate_list(struct store_db *db, struct arena *a, struct model_vi
 int model_certificate_put(struct store_db *db, const struct model_certificate *c, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "INSERT INTO certificate(project_id, origin, names, issuer, serial, not_before_ms,"
-	    " not_after_ms, installed_ms, renew_ms, failures, error, limited_ms, told_ms)"
-	    " VALUES ($project, $origin, $names, $issuer, $serial, $before, $after, $installed,"
-	    " $renew, $failures, $error, $limited, $told) ON CONFLICT (project_id) DO UPDATE SET"
-	    " origin = $origin, names = $names, issuer = $issuer, serial = $serial,"
-	    " not_before_ms = $before, not_after_ms = $after, installed_ms = $installed,"
-	    " renew_ms = $renew, failures = $failures, error = $error, limited_ms = $limited,"
-	    " told_ms = $told",
+	    "INSERT INTO certificate(project_id, " CERTIFICATE_COLUMNS
+	    ") VALUES ($project, " CERTIFICATE_VALUES
+	    ") ON CONFLICT (project_id) DO UPDATE SET " CERTIFICATE_SET,
 	    e);
 	if (!q)
 		return -1;
-	store_bind_i64(q, "$project", c->project_id);
-	store_bind_text(q, "$origin", str_c(model_origin_name(c->origin)));
-	row_bind_text(q, "$names", c->names);
-	row_bind_text(q, "$issuer", c->issuer);
-	row_bind_text(q, "$serial", c->serial);
-	store_bind_i64(q, "$before", c->not_before_ms);
-	store_bind_i64(q, "$after", c->not_after_ms);
-	store_bind_i64(q, "$installed", c->installed_ms);
-	store_bind_i64(q, "$renew", c->renew_ms);
-	store_bind_i64(q, "$failures", c->failures);
-	row_bind_text(q, "$error", c->error);
-	store_bind_i64(q, "$limited", c->limited_ms);
-	store_bind_i64(q, "$told", c->told_ms);
+	certificate_row_bind(q, c);
 	return store_exec(q, e);
 }
 

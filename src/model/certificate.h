@@ -30,7 +30,6 @@ struct model_certificate {
 	int64_t told_ms;    /* when it was last told that it ends */
 };
 struct row;
-enum model_origin model_origin_row(struct row *r, int column); /* for the other kind's rows */
 struct model_certificates {
 	struct model_certificate *v;
 	size_t n;

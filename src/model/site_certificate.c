@@ -1,32 +1,18 @@
 #include "model/site_certificate.h"
 
-#include "model/row.h"
+#include "model/certificate_row.h"
 
 #define SELECT                                                                                     \
-	"SELECT c.project_id, p.name, c.site, c.origin, c.names, c.issuer, c.serial, "             \
-	"c.not_before_ms, c.not_after_ms, c.installed_ms, c.renew_ms, c.failures, c.error, "       \
-	"c.limited_ms, c.told_ms FROM site_certificate c JOIN project p ON p.id = c.project_id "   \
+	"SELECT c.project_id, p.name, c.site, " CERTIFICATE_READ                                   \
+	" FROM site_certificate c JOIN project p ON p.id = c.project_id "                          \
 	"WHERE p.removed_ms = 0 AND "
 
 static void fill(struct row *r, void *ret)
 {
-	*(struct model_certificate *)ret = (struct model_certificate){
-	    .project_id = row_i64(r, 0),
-	    .project = row_str(r, 1),
-	    .site = row_str(r, 2),
-	    .origin = model_origin_row(r, 3),
-	    .names = row_str(r, 4),
-	    .issuer = row_str(r, 5),
-	    .serial = row_str(r, 6),
-	    .not_before_ms = row_i64(r, 7),
-	    .not_after_ms = row_i64(r, 8),
-	    .installed_ms = row_i64(r, 9),
-	    .renew_ms = row_i64(r, 10),
-	    .failures = row_i64(r, 11),
-	    .error = row_str(r, 12),
-	    .limited_ms = row_i64(r, 13),
-	    .told_ms = row_i64(r, 14),
-	};
+	struct model_certificate *c = ret;
+	*c = (struct model_certificate){
+	    .project_id = row_i64(r, 0), .project = row_str(r, 1), .site = row_str(r, 2)};
+	certificate_row_fill(r, 3, c);
 }
 
 int model_site_certificate_get(struct store_db *db, struct arena *a, int64_t project_id,
@@ -72,32 +58,14 @@ int model_site_certificate_put(
     struct store_db *db, const struct model_certificate *c, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "INSERT INTO site_certificate(project_id, site, origin, names, issuer, serial,"
-	    " not_before_ms, not_after_ms, installed_ms, renew_ms, failures, error, limited_ms,"
-	    " told_ms) VALUES ($project, $site, $origin, $names, $issuer, $serial, $before,"
-	    " $after, $installed, $renew, $failures, $error, $limited, $told)"
-	    " ON CONFLICT (project_id, site) DO UPDATE SET"
-	    " origin = $origin, names = $names, issuer = $issuer, serial = $serial,"
-	    " not_before_ms = $before, not_after_ms = $after, installed_ms = $installed,"
-	    " renew_ms = $renew, failures = $failures, error = $error, limited_ms = $limited,"
-	    " told_ms = $told",
+	    "INSERT INTO site_certificate(project_id, site, " CERTIFICATE_COLUMNS
+	    ") VALUES ($project, $site, " CERTIFICATE_VALUES
+	    ") ON CONFLICT (project_id, site) DO UPDATE SET " CERTIFICATE_SET,
 	    e);
 	if (!q)
 		return -1;
-	store_bind_i64(q, "$project", c->project_id);
 	store_bind_text(q, "$site", c->site);
-	store_bind_text(q, "$origin", str_c(model_origin_name(c->origin)));
-	row_bind_text(q, "$names", c->names);
-	row_bind_text(q, "$issuer", c->issuer);
-	row_bind_text(q, "$serial", c->serial);
-	store_bind_i64(q, "$before", c->not_before_ms);
-	store_bind_i64(q, "$after", c->not_after_ms);
-	store_bind_i64(q, "$installed", c->installed_ms);
-	store_bind_i64(q, "$renew", c->renew_ms);
-	store_bind_i64(q, "$failures", c->failures);
-	row_bind_text(q, "$error", c->error);
-	store_bind_i64(q, "$limited", c->limited_ms);
-	store_bind_i64(q, "$told", c->told_ms);
+	certificate_row_bind(q, c);
 	return store_exec(q, e);
 }
 

@@ -1,0 +1,26 @@
+/* What rows of projects' certificates and of sites' have in common. Not for other rooms. */
+#pragma once
+
+#include "model/certificate.h"
+#include "model/row.h"
+
+/* The columns; as they are read (of a table called c), as they are written, and what is written there. */
+#define CERTIFICATE_READ                                                                           \
+	"c.origin, c.names, c.issuer, c.serial, c.not_before_ms, c.not_after_ms, "                 \
+	"c.installed_ms, c.renew_ms, c.failures, c.error, c.limited_ms, c.told_ms"
+#define CERTIFICATE_COLUMNS                                                                        \
+	"origin, names, issuer, serial, not_before_ms, not_after_ms, installed_ms, renew_ms, "     \
+	"failures, error, limited_ms, told_ms"
+#define CERTIFICATE_VALUES                                                                         \
+	"$origin, $names, $issuer, $serial, $before, $after, $installed, $renew, $failures, "      \
+	"$error, $limited, $told"
+#define CERTIFICATE_SET                                                                            \
+	"origin = $origin, names = $names, issuer = $issuer, serial = $serial, "                   \
+	"not_before_ms = $before, not_after_ms = $after, installed_ms = $installed, "              \
+	"renew_ms = $renew, failures = $failures, error = $error, limited_ms = $limited, "         \
+	"told_ms = $told"
+
+/* CERTIFICATE_READ from this column on. */
+void certificate_row_fill(struct row *r, int first, struct model_certificate *ret);
+/* CERTIFICATE_VALUES, and $project. */
+void certificate_row_bind(struct store_stmt *q, const struct model_certificate *c);
