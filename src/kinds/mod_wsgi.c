@@ -11,7 +11,7 @@
 #define MODULES "/usr/lib/apache2/modules/mod_"
 
 /* Apache listens on ports only. Its log goes to its own output by way of cat: /dev/stderr, a pipe that root
- * made, is not its to open. */
+ * made, is not its to open. (What stands behind a single bar Apache starts by itself, without a shell.) */
 static const char *const fixed[] = {"/usr/sbin/apache2", "-DFOREGROUND", "-d", ".", "-f",
     "/dev/null", "-C", ("LoadModule mpm_event_module " MODULES "mpm_event.so"), "-C",
     ("LoadModule authz_core_module " MODULES "authz_core.so"), "-C",

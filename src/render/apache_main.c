@@ -1,6 +1,7 @@
 /* Apache's own files: apache.conf and what it and the test skeleton include. */
 #include "render/check.h"
 #include "render/out.h"
+#include "render/tls.h"
 
 #include <string.h>
 
@@ -228,14 +229,11 @@ static const char tls_part[] =
     "SSLProtocol -all +TLSv1.2 +TLSv1.3\nSSLSessionTickets off\nSSLSessionCacheTimeout 86400\n"
     "SSLCompression off\n";
 static const char tls_intermediate[] =
-    "SSLOpenSSLConfCmd Groups X25519:prime256v1:secp384r1\nSSLHonorCipherOrder off\n"
-    "SSLCipherSuite ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305\n";
+    "SSLOpenSSLConfCmd Groups " TLS_GROUPS_INTERMEDIATE "\nSSLHonorCipherOrder off\n"
+    "SSLCipherSuite " TLS_CIPHERS_INTERMEDIATE "\n";
 static const char tls_strict[] =
-    "SSLOpenSSLConfCmd Groups secp521r1:secp384r1\nSSLHonorCipherOrder on\n"
-    "SSLCipherSuite ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305\n";
+    "SSLOpenSSLConfCmd Groups " TLS_GROUPS_STRICT "\nSSLHonorCipherOrder on\n"
+    "SSLCipherSuite " TLS_CIPHERS_STRICT "\n";
 
 long render_apache_common(const struct render_edge *v, char *out, size_t size, struct err *e)
 {

@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "render/check.h"
 #include "render/out.h"
+#include "render/tls.h"
 
 #include <arpa/inet.h>
 #include <string.h>
@@ -344,14 +345,11 @@ static const char tls_part[] = "ssl_protocols TLSv1.2 TLSv1.3;\nssl_session_cach
 			       "shared:slipway:10m;\nssl_session_timeout 1d;\n"
 			       "ssl_session_tickets off;\nssl_buffer_size 4k;\n";
 static const char tls_intermediate[] =
-    "ssl_ecdh_curve X25519:prime256v1:secp384r1;\nssl_prefer_server_ciphers off;\n"
-    "ssl_ciphers ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
-    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;\n";
+    "ssl_ecdh_curve " TLS_GROUPS_INTERMEDIATE ";\nssl_prefer_server_ciphers off;\n"
+    "ssl_ciphers " TLS_CIPHERS_INTERMEDIATE ";\n";
 static const char tls_strict[] =
-    "ssl_ecdh_curve secp521r1:secp384r1;\nssl_prefer_server_ciphers on;\n"
-    "ssl_ciphers ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305;\n";
+    "ssl_ecdh_curve " TLS_GROUPS_STRICT ";\nssl_prefer_server_ciphers on;\n"
+    "ssl_ciphers " TLS_CIPHERS_STRICT ";\n";
 
 static void put_tls(struct out *o, const struct render_edge *v)
 {
