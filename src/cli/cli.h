@@ -91,6 +91,8 @@ const char *cli_num(struct cli *c, const json_t *o, const char *key);
 /* The project meant: --project, else words[*at] when it looks like a name (then *at moves on), else
  * the current directory's. NULL with ERR_USAGE. */
 const char *cli_project(struct cli *c, size_t *at, struct err *e);
+/* [NAME] THING: the last word is the thing; the project's name, as above. */
+const char *cli_project_thing(struct cli *c, const char **ret_thing, struct err *e);
 /* Asks a question on the terminal; 1: the answer is `wanted`, 0: it is not, -1 no terminal. */
 int cli_ask(const char *question, const char *wanted, struct err *e) WARN_UNUSED;
 /* A destructive act on `thing`, unless --yes was given: asks the question ("%s" is the thing) and

@@ -48,7 +48,9 @@ int cmd_backups_list(struct cli *c)
 	    name ? cli_path(c, "projects/{}/backups", name, NULL) : cli_path(c, "backups", NULL);
 	if (cli_call(c, "GET", path, NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 7, heads, row);
+	return cli_is_empty(c, all, "no backups yet. Make one: slipway backup NAME")
+		   ? 0
+		   : cli_table(c, all, 7, heads, row);
 }
 
 /* NAME and BACKUP; a missing BACKUP is the newest one. 0 or -1. */

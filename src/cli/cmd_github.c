@@ -94,7 +94,7 @@ int cmd_hooks_catch_up(struct cli *c)
 	CLEANUP_JSON json_t *hook = NULL;
 	int64_t ms;
 	json_t *body = json_object();
-	const char *thing, *name = hook_thing(c, &thing, &e), *since = cli_flag(c, "since");
+	const char *thing, *name = cli_project_thing(c, &thing, &e), *since = cli_flag(c, "since");
 	if (since && !num_duration(str_c(since), 259200000, &ms)) {
 		err_set(&e, ERR_USAGE, "--since wants a duration up to 3d");
 		name = NULL;

@@ -287,18 +287,11 @@ int cmd_hooks_create(struct cli *c)
 	return show(c, hook);
 }
 
-const char *hook_thing(struct cli *c, const char **ret_thing, struct err *e)
-{
-	size_t at = 0;
-	*ret_thing = c->args.words[--c->args.word_count];
-	return cli_project(c, &at, e);
-}
-
 int cmd_hooks_show(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *hook = NULL;
-	const char *thing, *name = hook_thing(c, &thing, &e);
+	const char *thing, *name = cli_project_thing(c, &thing, &e);
 	if (!name || cli_call(c, "GET", cli_path(c, "projects/{}/hooks/{}", name, thing, NULL),
 			 NULL, &hook, &e) < 0)
 		return cli_fail(c, &e);
@@ -311,7 +304,7 @@ int cmd_hooks_rotate(struct cli *c)
 	CLEANUP_JSON json_t *hook = NULL;
 	int64_t ms;
 	json_t *body = json_object();
-	const char *thing, *name = hook_thing(c, &thing, &e), *keep = cli_flag(c, "keep");
+	const char *thing, *name = cli_project_thing(c, &thing, &e), *keep = cli_flag(c, "keep");
 	if (keep && !num_duration(str_c(keep), 2592000000, &ms)) {
 		err_set(&e, ERR_USAGE, "--keep wants a duration up to 30d");
 		name = NULL;
@@ -342,7 +335,8 @@ int cmd_hooks_set(struct cli *c)
 {
 	struct err e = {0};
 	json_t *body = json_object();
-	const char *thing, *name = hook_thing(c, &thing, &e), *branch = cli_flag(c, "branch");
+	const char *thing, *name = cli_project_thing(c, &thing, &e),
+			   *branch = cli_flag(c, "branch");
 	if (branch)
 		(void)json_object_set_new(
 		    body, "branch", strcmp(branch, "any") == 0 ? json_null() : json_string(branch));
@@ -361,7 +355,7 @@ int cmd_hooks_test(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *answer = NULL;
-	const char *thing, *name = hook_thing(c, &thing, &e);
+	const char *thing, *name = cli_project_thing(c, &thing, &e);
 	if (!name ||
 	    cli_call(c, "POST", cli_path(c, "projects/{}/hooks/{}/test", name, thing, NULL),
 		json_object(), &answer, &e) < 0)
@@ -383,7 +377,7 @@ int cmd_hooks_test(struct cli *c)
 static int hook_pause(struct cli *c, bool paused)
 {
 	struct err e = {0};
-	const char *thing, *name = hook_thing(c, &thing, &e);
+	const char *thing, *name = cli_project_thing(c, &thing, &e);
 	if (!name)
 		return cli_fail(c, &e);
 	return hook_patch(c, name, thing, json_pack("{s:b}", "paused", paused));
@@ -403,7 +397,7 @@ int cmd_hooks_delete(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *answer = NULL;
-	const char *thing, *name = hook_thing(c, &thing, &e);
+	const char *thing, *name = cli_project_thing(c, &thing, &e);
 	if (!name ||
 	    cli_sure(c, thing,
 		"This takes the hook %s away, with its events. Type its name to go on: ", &e) < 0)
@@ -511,7 +505,7 @@ int cmd_events_show(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *event = NULL;
-	const char *thing, *name = hook_thing(c, &thing, &e);
+	const char *thing, *name = cli_project_thing(c, &thing, &e);
 	if (name && cli_has(c, "follow"))
 		return event_follow(c, name, thing);
 	if (!name || event_get(c, name, thing, &event, &e) < 0)
@@ -524,7 +518,7 @@ int cmd_events_replay(struct cli *c)
 	struct err e = {0};
 	json_t *answer = NULL;
 	struct follow_options o = {0};
-	const char *thing, *name = hook_thing(c, &thing, &e);
+	const char *thing, *name = cli_project_thing(c, &thing, &e);
 	if (!name ||
 	    cli_call(c, "POST", cli_path(c, "projects/{}/events/{}/replay", name, thing, NULL),
 		json_object(), &answer, &e) < 0)

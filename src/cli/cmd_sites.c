@@ -109,5 +109,7 @@ int cmd_sites(struct cli *c)
 		return set(c, name);
 	if (cli_call(c, "GET", cli_path(c, "projects/{}/sites", name, NULL), NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_table(c, all, 5, heads, row);
+	return cli_is_empty(c, all, "no sites are served. Look why: slipway plan NAME")
+		   ? 0
+		   : cli_table(c, all, 5, heads, row);
 }

@@ -37,8 +37,6 @@ int completion_write(const char *shell, FILE *f);
 
 /* The hook's address and secret, and where to enter them. */
 void hook_print(struct cli *c, const json_t *hook);
-/* [NAME] THING: the last word is the thing; the project's name. */
-const char *hook_thing(struct cli *c, const char **ret_thing, struct err *e);
 /* Where GitHub is asked; and the flags for it, into the body of a request. */
 void hook_addresses_print(struct cli *c, const json_t *known); /* may be NULL */
 void hook_github_print(struct cli *c, const json_t *github);

@@ -154,6 +154,13 @@ const char *cli_project(struct cli *c, size_t *at, struct err *e)
 	return name;
 }
 
+const char *cli_project_thing(struct cli *c, const char **ret_thing, struct err *e)
+{
+	size_t at = 0;
+	*ret_thing = c->args.words[--c->args.word_count];
+	return cli_project(c, &at, e);
+}
+
 int project_remember(const char *name, struct err *e)
 {
 	int dir CLEANUP_FD = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
