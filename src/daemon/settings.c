@@ -277,9 +277,31 @@ static int add_range(struct settings *s, const char *value, struct err *e)
 	return 0;
 }
 
-static int set_option(struct settings *s, int id, const char *value, struct err *e)
+static int set_edge_server(struct settings *s, const char *value, struct err *e)
+{
+	s->apache = strcmp(value, "apache") == 0;
+	return s->apache || strcmp(value, "nginx") == 0 ? 0 : wrong(e, "nginx or apache", value);
+}
+
+static int set_metrics(struct settings *s, const char *value, struct err *e)
+{
+	s->metrics_said = true;
+	return strcmp(value, "none") == 0
+		   ? 0
+		   : set_address(s->metrics_address, &s->metrics_port, value, e);
+}
+
+static int set_orphan(struct settings *s, const char *value, struct err *e)
 {
 	int64_t ms;
+	if (!num_duration(str_c(value), 86400000, &ms))
+		return wrong(e, "a duration such as 60s", value);
+	s->orphan_ms = (uint32_t)ms;
+	return 0;
+}
+
+static int set_option(struct settings *s, int id, const char *value, struct err *e)
+{
 	switch (id) {
 	case OPT_STATE:
 		return set_dir(s->state, value, e);
@@ -312,10 +334,7 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 	case OPT_USER:
 		return set_text(s->user, sizeof(s->user), value, e);
 	case OPT_EDGE_SERVER:
-		s->apache = strcmp(value, "apache") == 0;
-		return s->apache || strcmp(value, "nginx") == 0
-			   ? 0
-			   : wrong(e, "nginx or apache", value);
+		return set_edge_server(s, value, e);
 	case OPT_WEB_USER:
 		return set_text(s->web_user, sizeof(s->web_user), value, e);
 	case OPT_NGINX:
@@ -323,10 +342,7 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 	case OPT_PARALLEL:
 		return set_number(&s->parallel, 1, 64, value, e);
 	case OPT_METRICS:
-		s->metrics_said = true;
-		return strcmp(value, "none") == 0
-			   ? 0
-			   : set_address(s->metrics_address, &s->metrics_port, value, e);
+		return set_metrics(s, value, e);
 	case OPT_OUTBOUND_ALLOW:
 		return add_range(s, value, e);
 	case OPT_OUTBOUND_CA:
@@ -337,10 +353,7 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 	case OPT_GITHUB_API:
 		return set_github_api(s, value, e);
 	case OPT_ORPHAN:
-		if (!num_duration(str_c(value), 86400000, &ms))
-			return wrong(e, "a duration such as 60s", value);
-		s->orphan_ms = (uint32_t)ms;
-		return 0;
+		return set_orphan(s, value, e);
 	case OPT_PUBLIC_URL:
 		return set_url(s, value, e);
 	case OPT_SYSTEM:

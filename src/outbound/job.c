@@ -199,7 +199,7 @@ static void mail_url(struct job *j, const struct outbound_request *r)
 {
 	char name[256] = "localhost";
 	if (gethostname(name, sizeof(name) - 1) != 0 || !name[0] || !one_line(str_c(name)))
-		(void)strcpy(name, "localhost");
+		(void)!str_copy(STR("localhost"), name, sizeof(name));
 	buf_c(&j->url, r->tls == OUTBOUND_TLS_IMPLICIT ? "smtps" : "smtp");
 	buf_str(&j->url, str_from(r->url, 4));
 	buf_printf(&j->url, "/%s", name);

@@ -74,7 +74,9 @@ static const struct {
     {"archive", ERR_INVALID, "send a tar, tar.gz or zip archive"},
     {"timeout", ERR_TIMEOUT, "try again later"},
     {"settings", ERR_SETTINGS, ""},
-    {"denied", ERR_FORBIDDEN, "make it readable for the project's user"},
+    {"denied", ERR_FORBIDDEN,
+	"make it readable for the project's user, and keep it out of /tmp, which each project has "
+	"of its own"},
     {"python", ERR_FAILED, "mend the requirements; the lines above it are pip's own"},
     {"lock", ERR_SETTINGS,
 	"mend the lock file, or name another file in slipway.yaml: python: {from: FILE}"},
