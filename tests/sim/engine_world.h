@@ -171,10 +171,20 @@ static void take_back(struct sim_work *w, struct sim_project *p)
 		p->runs[w->release] = false;
 }
 
+static void erase(struct sim *s, struct sim_project *p)
+{
+	struct err e = {0};
+	if (!p->kept)
+		breaks(s, "ERASE without an archive");
+	must(model_project_remove(s->db, p->id, s->now, &e), &e);
+	p->gone = true;
+	p->link = 0;
+	memset(p->tree, 0, sizeof(p->tree));
+}
+
 static void apply(struct sim *s, struct sim_work *w)
 {
 	struct sim_project *p = project_of(s, w);
-	struct err e = {0};
 	switch (w->act.phase) {
 	case DEPLOY_FETCH:
 		fetch(s, w, p);
@@ -213,12 +223,7 @@ static void apply(struct sim *s, struct sim_work *w)
 		p->kept = true;
 		break;
 	case DEPLOY_ERASE:
-		if (!p->kept)
-			breaks(s, "ERASE without an archive");
-		must(model_project_remove(s->db, p->id, s->now, &e), &e);
-		p->gone = true;
-		p->link = 0;
-		memset(p->tree, 0, sizeof(p->tree));
+		erase(s, p);
 		break;
 	case DEPLOY_READ:
 	case DEPLOY_UNPACK:
