@@ -55,6 +55,8 @@ def processes(platform):
         children.setdefault(int(rest.split()[1]), []).append((int(entry.name), name))
         if name == "slipway-helper" and str(platform.run).encode() in command:
             found["keeper"].append(int(entry.name))
+    # what the keeper forks for a moment is none
+    found["keeper"] = [pid for pid in found["keeper"] if not any(pid == child for k in found["keeper"] for child, _ in children.get(k, []))]
     waiting = list(found["keeper"])
     while waiting:
         for pid, name in children.get(waiting.pop(), []):
