@@ -1,5 +1,6 @@
 /* Threads for what takes long and must delay no timeline: hashing passwords, and the log-ins and
- * registrations around it. Two threads of the lowest urgency; a bounded queue. */
+ * registrations around it. A thread at the process's own priority, and one of low urgency that helps
+ * while four or more wait; a bounded queue. */
 #pragma once
 
 #include "base/err.h"
