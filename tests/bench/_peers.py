@@ -55,7 +55,7 @@ def nginx(folder):
 
 def responder():
     """Looks at lengths and at nothing else: what generator and kernel can do."""
-    return Peer([BUILD / "tests" / "responder", "1"])
+    return Peer([BUILD / "tests" / "responder"])
 
 
 def webhook(folder, secret):

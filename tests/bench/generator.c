@@ -10,11 +10,14 @@
  * and a connection that fails is not opened again.
  *
  * Of an answer the status, the length and the end are looked at, nothing else: what the generator
- * costs is what the server does not get on a shared machine. Prints one JSON object: ok (2xx),
+ * costs is what the server does not get on a shared machine. So the kernel is asked through a ring:
+ * one call for all that is to be sent and all that has come. A turn's answers and the requests they
+ * let out share one reading of the clock. Prints one JSON object: ok (2xx),
  * failed, statuses, seconds, rate, latency percentiles in us, cpu_us of this process for each. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
+#include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -23,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/epoll.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -36,12 +38,17 @@ enum {
 	ANSWER_MAX = 16384,
 	STATUS_END = 600,
 	BUCKETS = 4096,
-	QUIET_MS = 10000, /* nothing came for so long: what is out is lost */
+	QUIET_SECONDS = 10, /* nothing came for so long: what is out is lost */
+	PIECES = 1024,	    /* buffers for what comes, a power of two */
+	PIECE_BYTES = 4096,
+	PIECES_GROUP = 0,
+	SENDING = 1, /* in a completion's user data, beside the client's address */
 };
 
 struct client {
 	int fd;
 	bool out; /* a request is, its answer not yet here */
+	bool failed;
 	char *request, *id;
 	size_t request_n;
 	int64_t begun_ns;
@@ -55,7 +62,10 @@ static double seconds = 4;
 static uint16_t port;
 static uint64_t sent, ok, failed, statuses[STATUS_END], histogram[BUCKETS];
 static char run_id[17];
-static int poller;
+static struct io_uring ring;
+static struct io_uring_buf_ring *pieces;
+static char piece_bytes[PIECES][PIECE_BYTES];
+static int64_t turn_ns; /* when this turn's completions were read */
 
 static void die(const char *what)
 {
@@ -92,11 +102,30 @@ static double percentile_us(double p)
 
 static void fail(struct client *c)
 {
+	if (c->failed)
+		return;
 	failed++;
 	waiting -= c->out;
 	c->out = false;
-	close(c->fd);
-	c->fd = -1;
+	c->failed = true;
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
+static struct io_uring_sqe *entry(void)
+{
+	struct io_uring_sqe *e = io_uring_get_sqe(&ring);
+	if (!e) {
+		(void)io_uring_submit(&ring);
+		e = io_uring_get_sqe(&ring);
+	}
+	if (!e)
+		die("the ring is full");
+	return e;
+}
+
+static void finish(struct io_uring_sqe *e, unsigned flags)
+{
+	io_uring_sqe_set_flags(e, flags | IOSQE_FIXED_FILE);
 }
 
 /* As a UUID is written. */
@@ -114,15 +143,28 @@ static void id_write(char *to, uint64_t n)
 	to[8] = to[13] = to[18] = to[23] = '-';
 }
 
-/* A request fits into the socket's buffer, which is empty. */
+/* Only a failure to send completes. */
 static void client_send(struct client *c)
 {
+	struct io_uring_sqe *e = entry();
 	id_write(c->id, sent++);
-	c->begun_ns = now_ns();
+	c->begun_ns = turn_ns;
 	c->out = true;
 	waiting++;
-	if (send(c->fd, c->request, c->request_n, MSG_NOSIGNAL) != (ssize_t)c->request_n)
-		fail(c);
+	io_uring_prep_send(
+	    e, (int)(c - clients), c->request, c->request_n, MSG_NOSIGNAL | MSG_WAITALL);
+	io_uring_sqe_set_data64(e, (uint64_t)(uintptr_t)c | SENDING);
+	finish(e, IOSQE_CQE_SKIP_SUCCESS);
+}
+
+/* One entry receives until the connection ends or no buffer is left. */
+static void client_listen(struct client *c)
+{
+	struct io_uring_sqe *e = entry();
+	io_uring_prep_recv_multishot(e, (int)(c - clients), NULL, 0, 0);
+	io_uring_sqe_set_data64(e, (uint64_t)(uintptr_t)c);
+	e->buf_group = PIECES_GROUP;
+	finish(e, IOSQE_BUFFER_SELECT);
 }
 
 /* Bytes of the answer that begins at p: 0 when it is not all there, SIZE_MAX when it is none. */
@@ -166,7 +208,7 @@ static void client_answered(struct client *c, const char *p, size_t n, bool more
 	statuses[status]++;
 	if (status / 100 == 2) {
 		ok++;
-		histogram[bucket_of((uint64_t)(now_ns() - c->begun_ns))]++;
+		histogram[bucket_of((uint64_t)(turn_ns - c->begun_ns))]++;
 	} else {
 		failed++;
 	}
@@ -176,17 +218,62 @@ static void client_answered(struct client *c, const char *p, size_t n, bool more
 		client_send(c);
 }
 
-static void client_receive(struct client *c, bool more)
+static void client_received(struct client *c, const char *p, size_t n, bool more)
 {
-	static char buffer[ANSWER_MAX];
-	char *to = c->part_n > 0 ? c->part : buffer;
-	ssize_t n = recv(c->fd, to + c->part_n, ANSWER_MAX - c->part_n, 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0 || !c->out)
+	if (!c->out || c->failed || c->part_n + n > ANSWER_MAX) {
 		fail(c);
-	else
-		client_answered(c, to, c->part_n + (size_t)n, more);
+	} else if (c->part_n > 0) {
+		memcpy(&c->part[c->part_n], p, n);
+		client_answered(c, c->part, c->part_n + n, more);
+	} else {
+		client_answered(c, p, n, more);
+	}
+}
+
+static void piece_back(unsigned id)
+{
+	io_uring_buf_ring_add(pieces, piece_bytes[id], PIECE_BYTES, (unsigned short)id,
+	    io_uring_buf_ring_mask(PIECES), 0);
+	io_uring_buf_ring_advance(pieces, 1);
+}
+
+static void completed(const struct io_uring_cqe *q, bool more)
+{
+	struct client *c = (struct client *)(uintptr_t)(q->user_data & ~(uint64_t)SENDING);
+	if (q->user_data & SENDING) {
+		fail(c);
+		return;
+	}
+	if (q->flags & IORING_CQE_F_BUFFER) {
+		unsigned id = q->flags >> IORING_CQE_BUFFER_SHIFT;
+		client_received(c, piece_bytes[id], (size_t)q->res, more);
+		piece_back(id);
+	} else if (q->res != -ENOBUFS) {
+		fail(c);
+	}
+	if (!(q->flags & IORING_CQE_F_MORE) && !c->failed)
+		client_listen(c);
+}
+
+static void ring_open(void)
+{
+	struct io_uring_params p = {
+	    .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
+	    .cq_entries = 4 * CONNECTIONS_MAX};
+	struct io_uring_buf_reg own = {.ring_entries = PIECES, .bgid = PIECES_GROUP};
+	errno = -io_uring_queue_init_params(2 * CONNECTIONS_MAX, &ring, &p);
+	if (errno != 0)
+		die("io_uring");
+	pieces = aligned_alloc(4096, PIECES * sizeof(struct io_uring_buf));
+	if (!pieces)
+		die("memory");
+	own.ring_addr = (uint64_t)(uintptr_t)pieces;
+	io_uring_buf_ring_init(pieces);
+	errno = -io_uring_register_buf_ring(&ring, &own, 0);
+	if (errno != 0)
+		die("io_uring's buffers");
+	for (unsigned i = 0; i < PIECES; i++)
+		piece_back(i);
 }
 
 static void client_open(struct client *c)
@@ -194,30 +281,35 @@ static void client_open(struct client *c)
 	struct sockaddr_in a = {.sin_family = AF_INET,
 	    .sin_port = htons(port),
 	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
 	int one = 1, room = 1 << 20;
 	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (c->fd < 0 || setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 ||
 	    setsockopt(c->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) != 0 ||
-	    connect(c->fd, (struct sockaddr *)&a, sizeof(a)) != 0 ||
-	    epoll_ctl(poller, EPOLL_CTL_ADD, c->fd, &ev) != 0)
+	    connect(c->fd, (struct sockaddr *)&a, sizeof(a)) != 0)
 		die("connect");
 }
 
 static double run(void)
 {
-	struct epoll_event ev[CONNECTIONS_MAX];
-	int64_t begun = now_ns(), end = begun + (int64_t)(seconds * 1e9);
-	bool more = true;
-	for (unsigned i = 0; i < connections; i++)
+	struct __kernel_timespec quiet = {.tv_sec = QUIET_SECONDS};
+	int64_t begun = turn_ns = now_ns(), end = begun + (int64_t)(seconds * 1e9);
+	for (unsigned i = 0; i < connections; i++) {
+		client_listen(&clients[i]);
 		client_send(&clients[i]);
+	}
 	while (waiting > 0) {
-		int n = epoll_wait(poller, ev, CONNECTIONS_MAX, QUIET_MS);
-		if (n == 0)
+		struct io_uring_cqe *q;
+		unsigned head, n = 0;
+		int rc = io_uring_submit_and_wait_timeout(&ring, &q, 1, &quiet, NULL);
+		if (rc == -ETIME)
 			break;
-		more = more && now_ns() < end;
-		for (int i = 0; i < n; i++)
-			client_receive(ev[i].data.ptr, more);
+		turn_ns = now_ns();
+		io_uring_for_each_cqe(&ring, head, q)
+		{
+			completed(q, turn_ns < end);
+			n++;
+		}
+		io_uring_cq_advance(&ring, n);
 	}
 	failed += waiting;
 	return (double)(now_ns() - begun) / 1e9;
@@ -295,10 +387,16 @@ int main(int argc, char **argv)
 	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
 		die("getrandom");
 	(void)snprintf(run_id, sizeof(run_id), "%016llx", (unsigned long long)random);
-	poller = epoll_create1(EPOLL_CLOEXEC);
 	requests_read(path);
-	for (unsigned i = 0; i < connections; i++)
+	int fds[CONNECTIONS_MAX];
+	for (unsigned i = 0; i < connections; i++) {
 		client_open(&clients[i]);
+		fds[i] = clients[i].fd;
+	}
+	ring_open();
+	errno = -io_uring_register_files(&ring, fds, connections);
+	if (errno != 0)
+		die("io_uring's files");
 	report(run());
 	return 0;
 }

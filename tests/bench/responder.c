@@ -2,32 +2,80 @@
  * only. What the generator reaches on it is what the generator and the kernel can do on this
  * machine, so it tells whether a server was held up by the generator.
  *
- *   responder THREADS
+ *   responder
  *
- * Prints its port and serves until it is killed. A request's head must arrive in one piece and is
- * at most BUFFER_BYTES long; the rest of its body is counted off. */
+ * Prints its port and serves until it is killed, one thread on one ring (io_uring). A request's
+ * head must arrive in one piece and is at most PIECE_BYTES long; the rest of its body is counted
+ * off. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 4096, BUFFER_BYTES = 65536, EVENTS = 256, THREADS_MAX = 16 };
+enum {
+	CONNECTIONS_MAX = 4096,
+	ENTRIES = 4096,
+	PIECES = 2048, /* buffers for what comes, a power of two */
+	PIECE_BYTES = 16384,
+	PIECES_GROUP = 0,
+	ACCEPTING = -1, /* a completion's user data is the connection or one of these */
+	SENDING = -2,
+};
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 static size_t left[CONNECTIONS_MAX]; /* of the body under way, by descriptor */
+static char piece_bytes[PIECES][PIECE_BYTES];
+static struct io_uring ring;
+static struct io_uring_buf_ring *pieces;
 
 static _Noreturn void die(const char *what)
 {
 	fprintf(stderr, "responder: %s: %s\n", what, strerror(errno));
 	exit(2);
+}
+
+static struct io_uring_sqe *entry(void)
+{
+	struct io_uring_sqe *e = io_uring_get_sqe(&ring);
+	if (!e) {
+		(void)io_uring_submit(&ring);
+		e = io_uring_get_sqe(&ring);
+	}
+	if (!e)
+		die("the ring is full");
+	return e;
+}
+
+static void answer_send(int fd)
+{
+	struct io_uring_sqe *e = entry();
+	io_uring_prep_send(e, fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_WAITALL);
+	io_uring_sqe_set_flags(e, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_data64(e, (uint64_t)SENDING);
+}
+
+/* One entry receives until the connection ends or no buffer is left. */
+static void listen_to(int fd)
+{
+	struct io_uring_sqe *e = entry();
+	io_uring_prep_recv_multishot(e, fd, NULL, 0, 0);
+	io_uring_sqe_set_flags(e, IOSQE_BUFFER_SELECT);
+	e->buf_group = PIECES_GROUP;
+	io_uring_sqe_set_data64(e, (uint64_t)fd);
+}
+
+static void accept_all(int listener)
+{
+	struct io_uring_sqe *e = entry();
+	io_uring_prep_multishot_accept(e, listener, NULL, NULL, SOCK_CLOEXEC);
+	io_uring_sqe_set_data64(e, (uint64_t)ACCEPTING);
 }
 
 /* How many of the n bytes belong to bodies and heads; answers each request that ends in them. */
@@ -48,70 +96,97 @@ static int take(int fd, const char *all, size_t n)
 		size_t piece = left[fd] < n - at ? left[fd] : n - at;
 		left[fd] -= piece;
 		at += piece;
-		if (left[fd] == 0 &&
-		    send(fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL) != sizeof(answer) - 1)
-			return -1;
+		if (left[fd] == 0)
+			answer_send(fd);
 	}
 	return 0;
 }
 
-static void accept_one(int poller, int listener)
+static void accepted(int fd)
 {
-	struct epoll_event ev = {.events = EPOLLIN};
-	int one = 1, fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0)
-		return;
-	ev.data.fd = fd;
+	int one = 1;
 	if (fd >= CONNECTIONS_MAX ||
-	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 ||
-	    epoll_ctl(poller, EPOLL_CTL_ADD, fd, &ev) != 0)
+	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0)
 		die("accept");
 	left[fd] = 0;
+	listen_to(fd);
 }
 
-static void *serve(void *arg)
+static void piece_back(unsigned id)
 {
-	int listener = *(int *)arg, poller = epoll_create1(EPOLL_CLOEXEC);
-	struct epoll_event ev[EVENTS],
-	    own = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.fd = listener};
-	static _Thread_local char buffer[BUFFER_BYTES];
-	if (poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, listener, &own) != 0)
-		die("start");
-	for (;;) {
-		int n = epoll_wait(poller, ev, EVENTS, -1);
-		for (int i = 0; i < n; i++) {
-			int fd = ev[i].data.fd;
-			if (fd == listener) {
-				accept_one(poller, listener);
-				continue;
-			}
-			ssize_t got = recv(fd, buffer, sizeof(buffer), 0);
-			if (got < 0 && errno == EAGAIN)
-				continue;
-			if (got <= 0 || take(fd, buffer, (size_t)got) != 0)
-				close(fd);
-		}
-	}
-	return NULL;
+	io_uring_buf_ring_add(pieces, piece_bytes[id], PIECE_BYTES, (unsigned short)id,
+	    io_uring_buf_ring_mask(PIECES), 0);
+	io_uring_buf_ring_advance(pieces, 1);
 }
 
-int main(int argc, char **argv)
+static void received(int fd, const struct io_uring_cqe *q)
+{
+	bool over = q->res <= 0 && q->res != -ENOBUFS;
+	if (q->flags & IORING_CQE_F_BUFFER) {
+		unsigned id = q->flags >> IORING_CQE_BUFFER_SHIFT;
+		if (q->res > 0 && take(fd, piece_bytes[id], (size_t)q->res) != 0)
+			(void)shutdown(fd, SHUT_RDWR); /* then its end is received */
+		piece_back(id);
+	}
+	if (over)
+		close(fd);
+	else if (!(q->flags & IORING_CQE_F_MORE))
+		listen_to(fd);
+}
+
+static _Noreturn void serve(int listener)
+{
+	accept_all(listener);
+	for (;;) {
+		struct io_uring_cqe *q;
+		unsigned head, n = 0;
+		(void)io_uring_submit_and_wait(&ring, 1);
+		io_uring_for_each_cqe(&ring, head, q)
+		{
+			int64_t what = (int64_t)q->user_data;
+			n++;
+			if (what >= 0)
+				received((int)what, q);
+			if (what == ACCEPTING && q->res >= 0)
+				accepted(q->res);
+			if (what == ACCEPTING && !(q->flags & IORING_CQE_F_MORE))
+				accept_all(listener);
+		}
+		io_uring_cq_advance(&ring, n);
+	}
+}
+
+static void ring_open(void)
+{
+	struct io_uring_params p = {
+	    .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
+	    .cq_entries = 4 * ENTRIES};
+	struct io_uring_buf_reg own = {.ring_entries = PIECES, .bgid = PIECES_GROUP};
+	errno = -io_uring_queue_init_params(ENTRIES, &ring, &p);
+	if (errno != 0)
+		die("io_uring");
+	pieces = aligned_alloc(4096, PIECES * sizeof(struct io_uring_buf));
+	if (!pieces)
+		die("memory");
+	own.ring_addr = (uint64_t)(uintptr_t)pieces;
+	io_uring_buf_ring_init(pieces);
+	errno = -io_uring_register_buf_ring(&ring, &own, 0);
+	if (errno != 0)
+		die("io_uring's buffers");
+	for (unsigned i = 0; i < PIECES; i++)
+		piece_back(i);
+}
+
+int main(void)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t n = sizeof(a);
-	pthread_t thread;
-	unsigned threads = argc == 2 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (threads < 1 || threads > THREADS_MAX)
-		return 2;
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&a, n) != 0 || listen(fd, 1024) != 0 ||
 	    getsockname(fd, (struct sockaddr *)&a, &n) != 0)
 		die("listen");
 	printf("%u\n", ntohs(a.sin_port));
 	(void)fflush(stdout);
-	for (unsigned i = 1; i < threads; i++)
-		if (pthread_create(&thread, NULL, serve, &fd) != 0)
-			die("thread");
-	serve(&fd);
-	return 0;
+	ring_open();
+	serve(fd);
 }
