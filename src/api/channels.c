@@ -418,8 +418,11 @@ int api_mail_put(struct api_call *c, struct err *e)
 		return -1;
 	if (tls.p && model_mail_tls_parse(tls, &m.tls, e) < 0)
 		return err_at(e, "/tls");
-	if (str_find(m.sender, ' ', 0) != SIZE_MAX ||
-	    shape_check(MODEL_CHANNEL_MAIL, m.sender, STR_NONE, e) < 0)
+	if (str_find(m.sender, ' ', 0) != SIZE_MAX) {
+		err_set(e, ERR_INVALID, "the sender is one address, without blanks");
+		return err_at(e, "/from");
+	}
+	if (shape_check(MODEL_CHANNEL_MAIL, m.sender, STR_NONE, e) < 0)
 		return err_at(e, "/from");
 	if (password.p && api_seal(c, model_place_mail(place), password, &m.password, e) < 0)
 		return -1;
