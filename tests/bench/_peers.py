@@ -1,13 +1,16 @@
 """Who intake is measured beside: one process group each, started and ended here. A peer that cannot be had (no package, no network)
 is None, and the bench says so."""
 import os
+import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
 
-from _measure import BUILD, free_port
+from _measure import BUILD, free_port, wait_until
+from postgres import Postgres
 
 HERE = Path(__file__).resolve().parent
 
@@ -34,6 +37,9 @@ class Peer:
         """With its children, nginx's workers."""
         own = self.process.pid
         return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
+
+    def settle(self):
+        """Waits until what it began after its answers is done."""
 
     def stop(self):
         os.killpg(self.process.pid, signal.SIGTERM)
@@ -81,3 +87,126 @@ def node(kind, folder, secret):
     own = Path(folder) / kind
     own.mkdir()
     return Peer(["node", where / "receiver.mjs", secret, kind, own])
+
+
+def go(kind, folder, secret):
+    """receiver/receiver.go, `sqlite` or `log`, as tools/bench built it from Debian's packages."""
+    program = BUILD / "receiver-go"
+    if not program.exists():
+        return None
+    own = Path(folder) / ("go-" + kind)
+    own.mkdir()
+    return Peer([program, secret, kind, own])
+
+
+def below(pid):
+    """The process and all that came from it."""
+    found = [pid]
+    for one in found:
+        try:
+            for task in Path(f"/proc/{one}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
+    return found
+
+
+def listens(port):
+    try:
+        socket.create_connection(("127.0.0.1", port), 2).close()
+        return True
+    except OSError:
+        return False
+
+
+class Rabbit:
+    """A RabbitMQ of the bench's own, from the installed package, in a folder and on ports of its own; with its epmd, which would outlive it."""
+
+    def __init__(self, folder):
+        self.dir, self.port = Path(folder), free_port()
+        self.dir.mkdir()
+        names, more = free_port(), {}
+        if os.geteuid() == 0:
+            p = pwd.getpwnam("rabbitmq")
+            os.chown(self.dir, p.pw_uid, p.pw_gid)
+            more = {"user": p.pw_uid, "group": p.pw_gid, "extra_groups": []}
+        (self.dir / "rabbit.conf").write_text("loopback_users = none\nlog.file.level = warning\nlog.console = false\n")
+        (self.dir / "plugins").write_text("[].\n")
+        env = {
+            "PATH": os.environ["PATH"], "HOME": str(self.dir), "LANG": "C.UTF-8", "ERL_EPMD_PORT": str(names), "ERL_EPMD_ADDRESS": "127.0.0.1", "RABBITMQ_NODENAME": "bench@localhost",
+            "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1", "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_MNESIA_BASE": str(self.dir), "RABBITMQ_LOG_BASE": str(self.dir),
+            "RABBITMQ_PID_FILE": str(self.dir / "pid"), "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.dir / "plugins"), "RABBITMQ_CONFIG_FILE": str(self.dir / "rabbit.conf"),
+            "RABBITMQ_CONF_ENV_FILE": str(self.dir / "none"), "RABBITMQ_FEATURE_FLAGS_FILE": str(self.dir / "flags"),
+        }
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": self.dir, "env": env, "start_new_session": True, **more}
+        self.processes = [subprocess.Popen(["epmd", "-port", str(names), "-address", "127.0.0.1"], **quiet)]
+        wait_until(lambda: listens(names))
+        self.processes.append(subprocess.Popen(["/usr/lib/rabbitmq/bin/rabbitmq-server"], **quiet))
+        for p in self.processes:
+            prefer(p.pid)
+        wait_until(lambda: listens(self.port), 120)
+
+    @property
+    def url(self):
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def close(self):
+        for p in reversed(self.processes):
+            os.killpg(p.pid, signal.SIGTERM)
+        for p in self.processes:
+            p.wait(60)
+
+
+class Documents:
+    """receiver/documents.py: gunicorn, Celery, and a PostgreSQL and a RabbitMQ of their own."""
+
+    def __init__(self, folder, secret):
+        self.port, processors = free_port(), os.cpu_count()
+        self.database, self.broker = Postgres(fsync=True, settings=("shared_buffers=1GB", "wal_compression=on", "max_wal_size=4GB")), Rabbit(Path(folder) / "rabbit")
+        workers, threads = 2 * processors + 1, 16
+        env = {
+            "PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(HERE / "receiver"),
+            "DSN": self.database.database("documents"), "BROKER": self.broker.url, "SECRET": secret, "THREADS": str(threads),
+        }
+        subprocess.run(["/usr/bin/python3", HERE / "receiver/documents.py"], env=env, check=True)
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": env, "cwd": folder, "start_new_session": True}
+        self.own = [
+            subprocess.Popen(["/usr/bin/python3", "-m", "celery", "-A", "documents:queue", "worker", "--concurrency", str(processors), "--without-gossip", "--without-mingle", "--without-heartbeat"], **quiet),
+            subprocess.Popen(
+                ["/usr/bin/gunicorn", "--workers", str(workers), "--worker-class", "gthread", "--threads", str(threads), "--keep-alive", "75", "--backlog", "2048", "--bind", f"127.0.0.1:{self.port}",
+                 "--worker-tmp-dir", "/dev/shm", "documents:app"], **quiet,
+            ),
+        ]
+        for p in [*self.own, self.database.process]:
+            prefer(p.pid)
+        wait_until(lambda: listens(self.port), 60)
+
+    def pids(self):
+        return [pid for p in [*self.own, self.database.process, *self.broker.processes] for pid in below(p.pid)]
+
+    def count(self, where):
+        out = subprocess.run([self.database.bin / "psql", "-h", self.database.dir, "-U", "postgres", "-At", "-c", "SELECT count(*) FROM delivery WHERE " + where, "documents"], capture_output=True, text=True, check=True)
+        return int(out.stdout)
+
+    def settle(self):
+        wait_until(lambda: self.count("NOT done") == 0, 300, every=0.2)
+
+    def stop(self):
+        for p in reversed(self.own):
+            os.killpg(p.pid, signal.SIGTERM)
+        for p in self.own:
+            try:
+                p.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(p.pid, signal.SIGKILL)
+                p.wait()
+        self.broker.close()
+        self.database.close()
+
+
+def documents(folder, secret):
+    """None where a package is missing."""
+    there = all(os.path.exists(p) for p in ("/usr/bin/gunicorn", "/usr/lib/rabbitmq/bin/rabbitmq-server"))
+    if not there or subprocess.run(["/usr/bin/python3", "-c", "import celery, flask, psycopg2"], capture_output=True).returncode != 0:
+        return None
+    return Documents(folder, secret)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Durable hook intake beside its peers, in one run: GitHub-signed 8 KB push bodies, unique delivery ids, 64 connections.
 
-Peers: nginx answering the same POST with an empty 200; a receiver in Node that is durable, once with SQLite and group commit,
-once with a log; Debian's `webhook` package running /bin/true for each. Slipway twice: while one build is under way, so that
+Peers: nginx answering the same POST with an empty 200; a receiver in Node and one in Go that are durable, each once with SQLite and group
+commit, once with a log; the documents' own, Flask under gunicorn with PostgreSQL (fsync=on), Celery and RabbitMQ; Debian's `webhook` package
+running /bin/true for each. Slipway twice: while one build is under way, so that
 every push folds into the task that waits (`held`), and while it deploys what was pushed, one fetch after another (`deploying`).
 Every answer must be 202, a new event each, and all of them must be in the store afterwards.
 
@@ -23,7 +24,7 @@ import time
 from pathlib import Path
 
 from _measure import BUILD, TICKS, GitServer, Platform, cpu_seconds, machine, median, pss_mb, wait_until
-from _peers import nginx, node, prefer, responder, webhook
+from _peers import documents, go, nginx, node, prefer, responder, webhook
 
 SECONDS = float(os.environ.get("SECONDS_EACH", "3"))
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
@@ -119,9 +120,11 @@ class Slipway:
 
 
 def fire_at(peer, requests):
-    cpu = cpu_seconds(peer.pids())
+    pids = peer.pids()
+    cpu = cpu_seconds(pids)
     row = fire(peer.port, requests)
-    row["cpu"] = (cpu_seconds(peer.pids()) - cpu) / max(row["ok"], 1) * 10000
+    peer.settle()
+    row["cpu"] = (cpu_seconds(pids) - cpu) / max(row["ok"], 1) * 10000
     row["mb"] = sum(map(pss_mb, peer.pids()))
     return row
 
@@ -147,6 +150,9 @@ def measure(ours, peers, post, folder):
     rows, alone, disks = {}, {}, []
     limit, empty = responder(), empty_file(Path(folder) / "empty.requests")
     fire(ours["held"].port, ours["held"].requests, seconds=0.5)
+    for peer in peers.values():  # the first requests open connections to databases and fill what is kept
+        fire(peer.port, post, seconds=1)
+        peer.settle()
     for _ in range(ROUNDS):
         disks.append(disk(folder))
         rows.setdefault("same", []).append(fire(limit.port, post, seconds=1))
@@ -185,7 +191,7 @@ def report_generator(same, empty, post):
 
 
 def report_ratios(rows):
-    bars = {"nginx": 0.5, "node-sqlite": 4, "node-log": 2.5, "webhook": 5}
+    bars = {"nginx": 0.5, "node-sqlite": 4, "node-log": 2.5, "go-sqlite": 4, "go-log": 2.5, "documents": 35, "webhook": 5}
     for name in ("held", "deploying"):
         ours = rows[name]
         for peer, bar in bars.items():
@@ -208,10 +214,10 @@ def main():
     git = GitServer()
     platform = Platform(build=BUILD, extra=["--log", "warn"]).start()
     prefer(platform.process.pid)
-    peers = {"nginx": nginx(folder), "node-sqlite": node("sqlite", folder, secret), "node-log": node("log", folder, secret)}
+    peers = {"nginx": nginx(folder), **{f"{name}-{kind}": make(kind, folder, secret) for name, make in (("node", node), ("go", go)) for kind in ("sqlite", "log")}, "documents": documents(folder, secret)}
     try:
         for name in [n for n, peer in peers.items() if not peer]:
-            print(f"{name}: not there: node or its package is missing (tools/bench fetches it)")
+            print(f"{name}: not there: a package is missing (tools/install-deps work; for Node tools/bench fetches it)")
             del peers[name]
         rows, alone, disks = measure(hooks(platform, git, folder), peers, post, folder)
         last = webhook(folder, secret)  # what it starts goes on after its answers

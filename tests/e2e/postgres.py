@@ -1,5 +1,5 @@
 """A PostgreSQL server of the test's own, from the installed package: in a temporary folder, on a socket there or, for
-tenants, who do not see that folder, on a port; without fsync unless asked."""
+tenants, who do not see that folder, on a port; without fsync unless asked. settings: as its configuration has them."""
 import glob
 import os
 import pwd
@@ -12,10 +12,10 @@ from pathlib import Path
 
 
 class Postgres:
-    def __init__(self, fsync=False, port=None):
+    def __init__(self, fsync=False, port=None, settings=()):
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
         assert found, "PostgreSQL is not installed: tools/install-deps test"
-        self.bin, self.fsync, self.port = Path(found[-1]).parent, fsync, port
+        self.bin, self.fsync, self.port, self.settings = Path(found[-1]).parent, fsync, port, settings
         self.dir = Path(tempfile.mkdtemp(prefix="slipway-pg-"))
         self.user = {}
         if os.geteuid() == 0:  # the server refuses to be root
@@ -32,7 +32,7 @@ class Postgres:
     def start(self):
         log = open(self.dir / "log", "ab")
         self.process = subprocess.Popen(
-            [self.bin / "postgres", "-D", self.dir / "data", "-k", self.dir, "-c", "listen_addresses=" + ("127.0.0.1" if self.port else ""), "-p", str(self.port or 5432), "-c", f"fsync={'on' if self.fsync else 'off'}", "-c", "max_connections=200"],
+            [self.bin / "postgres", "-D", self.dir / "data", "-k", self.dir, "-c", "listen_addresses=" + ("127.0.0.1" if self.port else ""), "-p", str(self.port or 5432), "-c", f"fsync={'on' if self.fsync else 'off'}", "-c", "max_connections=200", *(word for s in self.settings for word in ("-c", s))],
             cwd=self.dir, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self.user,
         )
         log.close()
