@@ -25,6 +25,7 @@ MODES = {
     "edge, 5 % register": ["--registrations", 500],
     "kept, no nginx": ["--keep"],
 }
+TIMELINES = ("messages", "public", "follows")  # as the generator calls what is read
 # Gives the socket that came as descriptor N to a program as systemd would.
 PASS = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); os.execv(sys.argv[2], sys.argv[2:])"
 
@@ -180,6 +181,20 @@ def rounds(contestants, nginx, folder):
     return rows, empty
 
 
+def worst(run, kinds):
+    """The highest p99 of these kinds of requests."""
+    return max(run["kinds"][k]["p99_ms"] for k in kinds)
+
+
+def report_delay(rows, names):
+    """What people who register cost those who read, in the same minute: hashing is to delay no timeline."""
+    print("-- timelines (p99 of the slowest kind) without and with 5 % who register")
+    for name in names:
+        without, beside = (min(worst(run, TIMELINES) for run in rows[mode, name]) for mode in ("edge", "edge, 5 % register"))
+        registered = min(worst(run, ("register",)) for run in rows["edge, 5 % register", name])
+        print(f"{name:24} {without:7.2f} ms, {beside:7.2f} ms: {beside / without:.1f} times; a registration {registered:.2f} ms")
+
+
 def report(rows, empty, names):
     print(f"nginx's empty 200: {max(empty['close']):.0f}/s on a connection each, {max(empty['kept']):.0f}/s on kept ones")
     for mode in MODES:
@@ -221,7 +236,9 @@ def main():
     try:
         contestants += [make[n](n) for n in names]
         nginx = Nginx(folder, contestants)
-        report(*rounds(contestants, nginx, folder), names)
+        rows, empty = rounds(contestants, nginx, folder)
+        report(rows, empty, names)
+        report_delay(rows, names)
         print(machine())
     finally:
         for one in [*contestants, *([nginx] if nginx else [])]:
