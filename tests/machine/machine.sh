@@ -6,6 +6,8 @@
 #   machine.sh have [bare]              0 when the base is there
 #   machine.sh up NAME [bare]           a fresh machine, or the one of that name again after `off`; bare: without what Slipway depends on
 #   machine.sh in NAME COMMAND...       runs COMMAND as root in it; standard input goes there, the exit status comes back
+#   machine.sh init NAME                the number of its process 1, as this side counts
+#   machine.sh near NAME COMMAND...     runs COMMAND of this machine in that one's network
 #   machine.sh apt NAME ARGUMENT...     apt-get in it, with this machine's network
 #   machine.sh reboot NAME              orderly, and waits until it is up again
 #   machine.sh off NAME | cut NAME      ends it, orderly or by a kill; its disk stays
@@ -14,6 +16,7 @@
 #
 # A machine is the base with a writable layer above it, in namespaces of its own: processes, mounts, names, network (loopback only, and
 # Slipway asks for nothing else). Where this machine has control groups v1 its limits hold by those; by v2 alone they may not.
+# Where the test put a file system at m/NAME/disk, the writable layer is on that: power.py cuts its power.
 # All lies in ${SLIPWAY_MACHINES:-${TMPDIR:-/tmp}/slipway-machine}.
 set -euo pipefail
 BASE=${SLIPWAY_MACHINES:-${TMPDIR:-/tmp}/slipway-machine}
@@ -96,17 +99,20 @@ init_of() {
 	[ -z "$pid" ] || children "$pid" | awk '{print $1}'
 }
 
+layer_of() { if [ -d "$BASE/m/$1/disk" ]; then echo "$BASE/m/$1/disk"; else echo "$BASE/m/$1"; fi; }
+
 up() {
-	local name=$1 kind=$2 dir=$BASE/m/$1 pid
+	local name=$1 kind=$2 dir=$BASE/m/$1 layer pid
 	[[ $name =~ ^[a-z][a-z0-9]{0,10}$ ]] || die "'$name' is no name for a machine"
 	have "$kind" || base "$kind"
 	sweep
 	! supervisor "$name" >/dev/null || return 0
-	mkdir -p "$dir/upper/etc" "$dir/work" "$dir/root"
+	layer=$(layer_of "$name")
+	mkdir -p "$layer/upper/etc" "$layer/work" "$dir/root"
 	[ -e "$dir/kind" ] || echo "$kind" >"$dir/kind"
-	[ -e "$dir/upper/etc/hostname" ] || echo "$name" >"$dir/upper/etc/hostname"
-	[ -e "$dir/upper/etc/hosts" ] || printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost\n' "$name" >"$dir/upper/etc/hosts"
-	[ -e "$dir/upper/etc/resolv.conf" ] || : >"$dir/upper/etc/resolv.conf"
+	[ -e "$layer/upper/etc/hostname" ] || echo "$name" >"$layer/upper/etc/hostname"
+	[ -e "$layer/upper/etc/hosts" ] || printf '127.0.0.1 localhost\n127.0.1.1 %s\n::1 localhost\n' "$name" >"$layer/upper/etc/hosts"
+	[ -e "$layer/upper/etc/resolv.conf" ] || : >"$layer/upper/etc/resolv.conf"
 	setsid unshare --mount --propagation private "$SELF" supervise "$name" </dev/null >"$dir/console.log" 2>&1 8>&- 9>&- &
 	pid=$!
 	sleep 0.1
@@ -127,13 +133,14 @@ wait_up() {
 }
 
 supervise() { # in a mount namespace of its own
-	local name=$1 dir=$BASE/m/$1 group code=133
-	groups_of "$name" >"$dir/groups"
+	local name=$1 dir=$BASE/m/$1 layer group code=133
+	layer=$(layer_of "$name")
+	groups_of "$name-$$" >"$dir/groups" # those of the last boot may still be going
 	while read -r group; do
 		mkdir -p "$group"
 		echo $$ >"$group/cgroup.procs"
 	done <"$dir/groups"
-	mount -t overlay overlay -o "lowerdir=$BASE/$(cat "$dir/kind"),upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+	mount -t overlay overlay -o "lowerdir=$BASE/$(cat "$dir/kind"),upperdir=$layer/upper,workdir=$layer/work,xino=on" "$dir/root"
 	while [ $code = 133 ]; do # that is what a reboot says
 		code=0
 		env -i PATH="$PATH" SYSTEMD_NSPAWN_TMPFS_TMP=0 systemd-nspawn --quiet --directory="$dir/root" --machine="slipway-$name" --hostname="$name" \
@@ -159,6 +166,14 @@ inside() {
 	done <"$BASE/m/$name/groups"
 	${OWN_NETWORK-nsenter --target "$init" --net} nsenter --target "$init" --mount --uts --ipc --pid --cgroup --root --wd -- setpriv --bounding-set="$KEPT_BACK" \
 		env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root USER=root LOGNAME=root LANG=C.UTF-8 "$@"
+}
+
+near() {
+	local init
+	init=$(init_of "$1")
+	[ -n "$init" ] || return 1
+	shift
+	exec nsenter --target "$init" --net -- "$@"
 }
 
 apt() { # the network of this side, and its resolver, for the one command
@@ -211,7 +226,7 @@ sweep() {
 forget() {
 	local group
 	while read -r group; do
-		for i in 1 2 3 4 5; do
+		for i in $(seq 100); do # the last of its processes may still be going
 			find "$group" -depth -type d -exec rmdir {} \; 2>/dev/null || :
 			[ -d "$group" ] || break
 			sleep 0.1
@@ -231,9 +246,11 @@ command=${1:-}
 case $command in
 base | have) "$command" "${1:-base}" ;;
 up) up "${1:?NAME}" "${2:-base}" ;;
+init) init_of "${1:?NAME}" ;;
 reboot | down) "$command" "${1:?NAME}" ;;
 supervise) supervise "$1" ;;
 in) inside "$@" ;;
+near) near "$@" ;;
 apt) apt "$@" ;;
 off) end "${1:?NAME}" orderly ;;
 cut) end "${1:?NAME}" now ;;
@@ -242,7 +259,7 @@ clean)
 	rm -rf --one-file-system "$BASE"
 	;;
 *)
-	sed -n '2,19p' "$0"
+	sed -n '2,22p' "$0"
 	exit 2
 	;;
 esac

@@ -70,6 +70,10 @@ class Server:
             shutil.rmtree(there)
         self.run("systemctl", "daemon-reload")
 
+    def put_file(self, path, into):
+        with open(path, "rb") as f:
+            subprocess.run([SCRIPT, "in", self.name, "sh", "-c", f"cat >{into}"], stdin=f, check=True, timeout=60)
+
     def slipway(self, *args, expect=0, stdin=None):
         return self.run("slipway", *args, expect=expect, stdin=stdin)
 
