@@ -124,7 +124,8 @@ wait_up() {
 	local state= i
 	for i in $(seq $BOOT_TENTHS); do
 		supervisor "$1" >/dev/null || { tail -20 "$BASE/m/$1/console.log" >&2; die "machine '$1' ended while it booted"; }
-		state=$(inside "$1" systemctl is-system-running 2>/dev/null) || :
+		# not before it is systemd: who enters a machine that is still being made disturbs that
+		state=$(init=$(init_of "$1") && [ "$(cat "/proc/$init/comm")" = systemd ] && inside "$1" systemctl is-system-running) 2>/dev/null || :
 		case $state in running | degraded) return 0 ;; esac
 		sleep 0.1
 	done
