@@ -227,6 +227,12 @@ int fs_open_beneath(int dir, const char *path, int flags, mode_t mode)
 	    dir, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
+int fs_open_entry(int dir, const char *name)
+{
+	return open_resolved(dir, name, O_PATH | O_NOFOLLOW, 0,
+	    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV);
+}
+
 int fs_link_swap(int dir, const char *name, const char *target, struct err *e)
 {
 	if (!is_component(name))

@@ -24,6 +24,9 @@ int fs_mkdirs(const char *path, mode_t mode, struct err *e) WARN_UNUSED;
 /* openat2 with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS: the descriptor or -1
  * with errno. */
 int fs_open_beneath(int dir, const char *path, int flags, mode_t mode) WARN_UNUSED;
+/* An entry of a directory as it stands there (O_PATH): a link itself, not what it points at; EXDEV
+ * where something is mounted on it. The descriptor or -1 with errno. */
+int fs_open_entry(int dir, const char *name) WARN_UNUSED;
 /* Replaces the symbolic link dir/name by one that points at `target`, with one rename(2), then
  * syncs dir. */
 int fs_link_swap(int dir, const char *name, const char *target, struct err *e) WARN_UNUSED;

@@ -35,11 +35,29 @@ static int fail(const struct walk *w, const char *what)
 	return err_sys(w->e, ERR_IO, errno, "could not %s", what);
 }
 
+static int elsewhere(const struct walk *w)
+{
+	return err_set(w->e, ERR_INVALID, "the release reaches into another file system");
+}
+
+/* Also what is mounted from the same file system is none of the release. */
+static int open_entry(const struct walk *w, int dir, const char *name, struct stat *ret)
+{
+	int fd = fs_open_entry(dir, name);
+	if (fd >= 0 && fstat(fd, ret) == 0)
+		return fd;
+	if (fd < 0 && errno == EXDEV)
+		return elsewhere(w);
+	(void)fail(w, "open a file of the release");
+	fs_close_fd(&fd);
+	return -1;
+}
+
 /* The tenant's own, or what an earlier sealing made of it. */
 static int check_owner(const struct walk *w, const struct stat *st)
 {
 	if (st->st_dev != w->device)
-		return err_set(w->e, ERR_INVALID, "the release reaches into another file system");
+		return elsewhere(w);
 	bool sealed = w->t->root && st->st_uid == 0 && st->st_gid == w->gid &&
 		      (st->st_mode & (S_ISLNK(st->st_mode) ? 0 : 06022)) == 0;
 	if (st->st_uid != w->tenant && !sealed)
@@ -59,10 +77,10 @@ static int seal_dir(struct walk *w, int path_fd, unsigned depth);
 
 static int seal_entry(struct walk *w, int dir, const char *name, unsigned depth)
 {
-	CLEANUP_FD int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return fail(w, "open a file of the release");
+	CLEANUP_FD int fd = open_entry(w, dir, name, &st);
+	if (fd < 0)
+		return -1;
 	if (++w->entries > ENTRIES_MAX)
 		return err_set(
 		    w->e, ERR_TOO_LARGE, "the release has more than %u files", ENTRIES_MAX);
@@ -149,11 +167,9 @@ static int link_entry(struct walk *w, int dir, const char *name, unsigned depth,
 	int to = *(int *)ctx;
 	if (is_hidden(name))
 		return 0;
-	CLEANUP_FD int fd = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return fail(w, "open a static file");
-	if (check_owner(w, &st) != 0)
+	CLEANUP_FD int fd = open_entry(w, dir, name, &st);
+	if (fd < 0 || check_owner(w, &st) != 0)
 		return -1;
 	if (S_ISREG(st.st_mode))
 		return link_file(w, fd, &st, to, name);
