@@ -23,6 +23,7 @@
 
 struct catchup;
 struct ranges;
+struct services;
 
 /* What handlers use; the server's ctx. Everything is borrowed and outlives the server. */
 struct api_context {
@@ -42,6 +43,7 @@ struct api_context {
 	const char *github_api;	/* of hooks that say no other: "https://api.github.com" */
 	struct run *run;	/* NULL: no instances are shown */
 	struct requests *requests; /* NULL: nobody counts what visitors ask */
+	struct services *services; /* NULL: none are made */
 	struct deploy *deploy;	/* NULL: `run` is ERR_UNAVAILABLE */
 	const char *spool_dir;	/* uploaded archives, ID.tar, 0600 */
 	const char *backups_dir; /* backup/shelf.h; NULL: none are kept */

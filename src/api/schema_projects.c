@@ -269,6 +269,31 @@ static const struct api_field domain[] = {
     NUMBER("task", NUL, "that tells the edge; null: nothing is live yet"),
 };
 static const struct api_field domain_list[] = {LIST("items", REQ, "Domain", 0, "")};
+static const struct api_field service_create[] = {
+    STRING("type", REQ, 16, "postgres"),
+    STRING("name", 0, NAME_PROCESS_MAX, "a-z and 0-9; db unless it is said"),
+};
+static const struct api_field service[] = {
+    TEXT("name", REQ, ""),
+    TEXT("type", REQ, "postgres"),
+    BOOL("made", REQ, "false: it could not be made yet; the next deploy tries again"),
+    TEXT("called", REQ, "on its server: role and database"),
+    TEXT("host", REQ, "where the project reaches it"),
+    NUMBER("port", REQ, ""),
+    LIST("variables", REQ, "string", 0, "of the project's processes"),
+    TIME("created_at", REQ, ""),
+};
+static const struct api_field service_list[] = {LIST("items", REQ, "Service", 0, "oldest first")};
+static const struct api_field service_credentials[] = {
+    TEXT("name", REQ, ""),
+    TEXT("type", REQ, ""),
+    TEXT("url", REQ, "all of it in one"),
+    TEXT("host", REQ, ""),
+    NUMBER("port", REQ, ""),
+    TEXT("user", REQ, ""),
+    TEXT("password", REQ, ""),
+    TEXT("database", REQ, ""),
+};
 static const struct api_field certificate_issue[] = {
     STRING("site", 0, NAME_SITE_MAX, "of an nginx-site project: this site's"),
     BOOL("staging", 0, "from the authority's rehearsal: not trusted, hardly limited"),
@@ -342,6 +367,10 @@ static const struct api_schema table[] = {
     SCHEMA("CertificateImport", certificate_import, "A chain and its key."),
     SCHEMA("Certificate", certificate, "What serves a project over HTTPS."),
     SCHEMA("CertificateList", certificate_list, "Certificates."),
+    SCHEMA("ServiceCreate", service_create, "A service to be made."),
+    SCHEMA("Service", service, "Something provisioned for a project."),
+    SCHEMA("ServiceList", service_list, "Services."),
+    SCHEMA("ServiceCredentials", service_credentials, "How a project reaches a service."),
     SCHEMA("DomainCreate", domain_create, "A new host name."),
     SCHEMA("Domain", domain, "A host name."),
     SCHEMA("DomainList", domain_list, "Host names."),

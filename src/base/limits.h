@@ -25,6 +25,7 @@
 #define LIMIT_INSTANCES 10u /* of one process */
 #define LIMIT_STATICS 16u
 #define LIMIT_DOMAINS 64u
+#define LIMIT_SERVICES 8u /* of a project */
 #define LIMIT_CHECKS 32u
 #define LIMIT_SITE_RULES 64u
 #define LIMIT_BUILD_COMMANDS 32u

@@ -70,16 +70,24 @@ int name_hook(struct str s, struct err *e)
 	return label(s, NAME_HOOK_MAX, "hook name", e);
 }
 
-int name_process(struct str s, struct err *e)
+static int short_name(const char *what, struct str s, struct err *e)
 {
 	if (s.n == 0 || s.n > NAME_PROCESS_MAX || !is_lower(s.p[0]))
-		return refuse(
-		    e, "process name", s, "is not 1 to 16 characters that begin with a-z");
+		return refuse(e, what, s, "is not 1 to 16 characters that begin with a-z");
 	for (size_t i = 1; i < s.n; i++)
 		if (!is_lower(s.p[i]) && !is_digit(s.p[i]))
-			return refuse(
-			    e, "process name", s, "holds something else than a-z and 0-9");
+			return refuse(e, what, s, "holds something else than a-z and 0-9");
 	return 0;
+}
+
+int name_process(struct str s, struct err *e)
+{
+	return short_name("process name", s, e);
+}
+
+int name_service(struct str s, struct err *e)
+{
+	return short_name("service name", s, e);
 }
 
 int name_operator(struct str s, struct err *e)

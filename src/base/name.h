@@ -14,6 +14,7 @@
 /* [a-z]([a-z0-9-]{0,27}[a-z0-9])?, no "--", not reserved. */
 int name_project(struct str s, struct err *e) WARN_UNUSED;
 int name_process(struct str s, struct err *e) WARN_UNUSED; /* [a-z][a-z0-9]{0,15} */
+int name_service(struct str s, struct err *e) WARN_UNUSED; /* as a process's */
 int name_hook(struct str s, struct err *e) WARN_UNUSED;	   /* as a project's, up to 63 */
 int name_operator(struct str s, struct err *e) WARN_UNUSED; /* [a-z][a-z0-9._-]{0,31} */
 /* A host name: LDH labels, lower case, at most 253, at least one dot or ending in ".localhost"/"localhost";

@@ -17,7 +17,8 @@ cli_fn cmd_admin_backup, cmd_admin_deployments, cmd_admin_fix_permissions, cmd_a
     cmd_notify_events, cmd_notify_list, cmd_notify_pause, cmd_notify_replay, cmd_notify_resume,
     cmd_notify_set, cmd_notify_show, cmd_notify_test, cmd_open, cmd_operators_create,
     cmd_operators_delete, cmd_operators_list, cmd_plan, cmd_ps, cmd_releases, cmd_restart, cmd_restore,
-    cmd_rollback, cmd_run, cmd_scale, cmd_setup, cmd_source, cmd_start, cmd_status, cmd_stop,
+    cmd_rollback, cmd_run, cmd_scale, cmd_services_add, cmd_services_credentials,
+    cmd_services_list, cmd_services_remove, cmd_setup, cmd_source, cmd_start, cmd_status, cmd_stop,
     cmd_tasks, cmd_tasks_show, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke, cmd_validate,
     cmd_version;
 

@@ -22,6 +22,7 @@
 #include "hooks/classic.h"
 #include "model/schema.h"
 #include "queue/schedule.h"
+#include "services/services.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -317,6 +318,10 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .projects_dir = d->layout.projects,
 	    .run_dir = d->settings.run};
 	d->edge = edge_new(&eo);
+	const struct services_options vo = {.seal = a->seal,
+	    .postgres = d->settings.postgres,
+	    .connections = d->settings.postgres_connections};
+	a->services = services_new(&vo);
 	if (notify_open(d, e) != 0 || acme_open(d, e) != 0)
 		return -1;
 	const struct deploy_options o = {.loop = a->loop,
@@ -335,6 +340,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .edge_https_port = d->settings.https_port,
 	    .edge_scheme = "http",
 	    .notify = a->notify,
+	    .services = a->services,
 	    .acme = d->acme,
 	    .outbound = d->outbound,
 	    .acme_http_port = d->settings.acme_http_port,
@@ -607,6 +613,7 @@ static void daemon_close(struct daemon *d)
 	run_close(d->api.run);
 	loop_run(d->api.loop); /* closing callbacks */
 	loop_free(d->api.loop);
+	services_free(d->api.services);
 	free(d->routes);
 }
 

@@ -4,6 +4,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "outbound/guard.h"
+#include "services/services.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -54,6 +55,9 @@ static const char help_text[] =
     "  --retries WAITS       before each try of a notification "
     "(0s,5s,5m,30m,2h,5h,10h,14h,20h,24h)\n"
     "  --github-api URL      where GitHub is asked (https://api.github.com)\n"
+    "  --postgres URL        the server where projects get databases, without a password\n"
+    "                        (" SERVICES_POSTGRES ")\n"
+    "  --postgres-connections N  of one project's database at once, 1 to 1000 (20)\n"
     "  --public-url URL      where senders of hooks reach this server (the API's address)\n"
     "  --system              a service of systemd: its sockets are passed, the folders are made,\n"
     "                        the helper runs beside it, and SIGTERM ends the daemon alone\n"
@@ -89,6 +93,8 @@ enum option_id {
 	OPT_OUTBOUND_CA,
 	OPT_RETRIES,
 	OPT_GITHUB_API,
+	OPT_POSTGRES,
+	OPT_POSTGRES_CONNECTIONS,
 	OPT_SYSTEM,
 	OPT_VERSION,
 	OPT_HELP
@@ -117,6 +123,8 @@ static const struct option options[] = {
     {"metrics", required_argument, NULL, OPT_METRICS},
     {"outbound-allow", required_argument, NULL, OPT_OUTBOUND_ALLOW},
     {"outbound-ca", required_argument, NULL, OPT_OUTBOUND_CA},
+    {"postgres", required_argument, NULL, OPT_POSTGRES},
+    {"postgres-connections", required_argument, NULL, OPT_POSTGRES_CONNECTIONS},
     {"retries", required_argument, NULL, OPT_RETRIES},
     {"github-api", required_argument, NULL, OPT_GITHUB_API},
     {"log", required_argument, NULL, OPT_LOG},
@@ -300,6 +308,26 @@ static int set_orphan(struct settings *s, const char *value, struct err *e)
 	return 0;
 }
 
+/* Everybody on the machine sees a command line. Empty: as if it had not been said. */
+static int set_postgres(struct settings *s, const char *value, struct err *e)
+{
+	struct str v = str_c(value);
+	size_t at = str_find(v, '@', 0), scheme = sizeof("postgresql://") - 1;
+	if (!value[0])
+		return 0;
+	if (!str_starts(v, STR("postgresql://")))
+		return wrong(e, "a postgresql:// address", value);
+	bool password =
+	    strstr(value, "password=") != NULL ||
+	    (at != SIZE_MAX && str_find(str_slice(v, scheme, at - scheme), ':', 0) != SIZE_MAX);
+	if (password) {
+		(void)err_set(e, ERR_USAGE, "--postgres holds a password, which others could read");
+		return err_hint(e, "put it into a file and say passfile=FILE (see libpq's pgpass)");
+	}
+	s->postgres = value;
+	return 0;
+}
+
 static int set_option(struct settings *s, int id, const char *value, struct err *e)
 {
 	switch (id) {
@@ -356,6 +384,10 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return set_orphan(s, value, e);
 	case OPT_PUBLIC_URL:
 		return set_url(s, value, e);
+	case OPT_POSTGRES:
+		return set_postgres(s, value, e);
+	case OPT_POSTGRES_CONNECTIONS:
+		return set_number(&s->postgres_connections, 1, 1000, value, e);
 	case OPT_SYSTEM:
 		s->system = true;
 		return 0;
@@ -425,6 +457,8 @@ int settings_parse(int argc, char *const *argv, struct settings *ret, struct err
 	    .log_level = LOG_INFO,
 	    .retries = notify_schedule_default,
 	    .github_api = "https://api.github.com",
+	    .postgres = SERVICES_POSTGRES,
+	    .postgres_connections = 20,
 	    .orphan_ms = 60000};
 	opterr = 0;
 	for (int id; (id = getopt_long(argc, argv, "", options, NULL)) != -1;) {

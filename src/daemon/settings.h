@@ -41,6 +41,8 @@ struct settings {
 	const char *outbound_ca;	    /* NULL: the system's certificate authorities */
 	const char *github_api;		    /* of hooks that say no other, no '/' behind */
 	struct notify_schedule retries;	    /* of notifications */
+	const char *postgres;		    /* where databases for projects are made */
+	unsigned postgres_connections;	    /* of one project's role at once */
 	char public_url[SETTINGS_PATH_MAX]; /* where senders of hooks reach us; empty: the API's
 					       address */
 };

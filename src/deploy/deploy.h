@@ -26,6 +26,7 @@
 
 struct deploy;
 struct acme;
+struct services;
 struct deploy_options {
 	struct loop *loop;
 	struct store *store;
@@ -43,6 +44,7 @@ struct deploy_options {
 	uint16_t edge_https_port;   /* the same of projects with a certificate that browsers trust */
 	const char *edge_scheme;    /* "http": what the edge says in X-Forwarded-Proto */
 	struct notify *notify;	    /* NULL: nobody is woken */
+	struct services *services;  /* NULL: nothing is made for projects */
 	struct acme *acme;	    /* NULL: no certificates from authorities */
 	struct outbound *outbound;  /* NULL: likewise */
 	uint16_t acme_http_port;    /* where an authority looks for its answers: 80 */

@@ -79,10 +79,19 @@ static void vhost_gone(struct work *w)
 	work_ops_end(w);
 }
 
-void erase_start(struct work *w)
+static void services_gone(struct work *w)
 {
+	if (w->op_failed) {
+		work_fail(w, &w->op_err);
+		return;
+	}
 	work_ops_begin(w, vhost_gone);
 	work_op_add(w);
 	edge_vhost_remove(w->d->o.edge, w->project.name, work_op_done, w);
 	work_ops_end(w);
+}
+
+void erase_start(struct work *w)
+{
+	provide_drop(w, services_gone);
 }

@@ -1,11 +1,12 @@
-/* Environments of commands and processes. Later entries win: the manifest's, the operator's, the
- * process's own, ours. */
+/* Environments of commands and processes. Later entries win: the manifest's, those of
+ * services, the operator's, the process's own, ours. */
 #include "deploy/work.h"
 
 #include <inttypes.h>
 
 #include "base/mem.h"
 #include "model/place.h"
+#include "services/services.h"
 
 struct env_out {
 	struct work *w;
@@ -82,6 +83,20 @@ static void put_ours(struct env_out *o, enum env_for why, struct str cache_key)
 		put(o, STR("SLIPWAY_CACHE_KEY"), cache_key);
 }
 
+/* What was provisioned: to whoever runs, never to a build. */
+static int put_services(struct env_out *o, enum env_for why, struct err *e)
+{
+	struct work *w = o->w;
+	struct manifest_pair *v;
+	size_t n;
+	if (why != ENV_RUN || w->in.stranger || w->services.n == 0 || !w->d->o.services)
+		return 0;
+	if (services_env(w->d->o.services, &w->a, w->project.name, &w->services, &v, &n, e) != 0)
+		return -1;
+	put_pairs(o, v, n);
+	return 0;
+}
+
 int env_list(struct work *w, enum env_for why, const struct manifest_pair *own, size_t own_count,
     struct str cache_key, struct args *ret, struct err *e)
 {
@@ -90,6 +105,8 @@ int env_list(struct work *w, enum env_for why, const struct manifest_pair *own, 
 	if (!o.v)
 		return err_set(e, ERR_TOO_LARGE, "the task's memory is full");
 	put_pairs(&o, w->plan.env, w->plan.env_count);
+	if (put_services(&o, why, e) != 0)
+		return -1;
 	for (size_t i = 0; i < w->envs.n; i++) {
 		const struct model_env *v = &w->envs.v[i];
 		bool given = !v->secret || (!w->in.stranger && (why == ENV_RUN || v->build));

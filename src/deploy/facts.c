@@ -101,7 +101,8 @@ int facts_load(struct work *w, struct store_db *db, struct err *e)
 		return err_set(e, ERR_NOT_FOUND, "the project is gone");
 	if (model_domain_list(db, &w->a, w->project.id, STR(""), MODEL_EVERYTHING, &w->domains, e) <
 		0 ||
-	    model_scale_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->scales, e) < 0)
+	    model_scale_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->scales, e) < 0 ||
+	    model_service_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->services, e) < 0)
 		return -1;
 	if (pick_domain(w, e) != 0 || pick_release(w, db, e) != 0)
 		return -1;

@@ -68,7 +68,24 @@ static int provision_unit(struct work *w, struct store_db *db, struct err *e)
 	if (!w->has_plan)
 		return err_set(
 		    e, ERR_INTERNAL, "release %" PRId64 " has no plan", w->release.number);
+	if (w->st.flow == DEPLOY_FLOW_DEPLOY && provide_want(w, db, e) != 0)
+		return -1;
 	return w->st.flow == DEPLOY_FLOW_ROLLBACK ? rollback_check(w, db, e) : 0;
+}
+
+static void provided(struct work *w)
+{
+	if (w->op_failed) {
+		work_fail(w, &w->op_err);
+		return;
+	}
+	if (w->detail.n > 0)
+		buf_c(&w->detail, ", ");
+	if (w->envs.version > 0)
+		buf_printf(&w->detail, "environment version %" PRId64, w->envs.version);
+	else
+		buf_c(&w->detail, "nothing new");
+	work_done(w);
 }
 
 static void provisioned(struct work *w)
@@ -90,11 +107,12 @@ static void provisioned(struct work *w)
 	w->was_running = w->project.desired_running;
 	if (w->st.flow == DEPLOY_FLOW_SCALE && w->had_count < 0)
 		w->had_count = count_running(w);
-	if (w->envs.version > 0)
-		buf_printf(&w->detail, "environment version %" PRId64, w->envs.version);
-	else
-		buf_c(&w->detail, "nothing new");
-	work_done(w);
+	if (w->st.flow == DEPLOY_FLOW_DEPLOY) {
+		provide_start(w, provided);
+		return;
+	}
+	provide_check(w);
+	provided(w);
 }
 
 void provision_start(struct work *w)

@@ -18,6 +18,7 @@
 #include "model/event.h"
 #include "model/project.h"
 #include "model/release.h"
+#include "model/service.h"
 #include "model/step.h"
 #include "notify/notify.h"
 #include "run/drain.h"
@@ -86,6 +87,7 @@ struct work {
 	struct model_release release; /* the one made or started; number 0: none yet */
 	struct model_domains domains;
 	struct model_scales scales;
+	struct model_services services;
 	struct model_envs envs; /* of the release's version */
 	struct plan plan;	/* of the release */
 	bool has_plan;
@@ -130,6 +132,9 @@ struct work {
 	int64_t limited_ms;
 	struct model_certificate certificate, fresh; /* as the store has it; as it will be */
 	struct buf chain, key;			     /* the key is wiped */
+
+	struct provide *provide; /* deploy/provide.c; in the arena */
+	work_then_fn *provide_then;
 
 	struct keep *keep;    /* of a backup or restore: deploy/keep.h */
 	struct str backup_id; /* that was made */
@@ -328,6 +333,15 @@ bool plan_is_sites(const struct plan *p);
 /* The links `live` and `previous`, as edge_switch has it, on a pool thread because it syncs; as an
  * operation of the group. Leaves in switch_us how long it took. */
 void work_switch(struct work *w, uint32_t release, uint32_t previous);
+
+/* provide.c: what the plan needs, wanted; in the unit of provision. */
+int provide_want(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+/* All that is wanted is made and stored, then `then`, with op_failed and op_err. */
+void provide_start(struct work *w, work_then_fn *then);
+/* All that was made goes, a line of the receipt each. */
+void provide_drop(struct work *w, work_then_fn *then);
+/* A warning for what the release's plan needs and the project does not have. */
+void provide_check(struct work *w);
 
 /* sleep.c: a project is open to visitors and sleeps after so long without any; 0: it does not, or is
  * closed. */

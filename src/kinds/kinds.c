@@ -172,6 +172,8 @@ static void merge_manifest(struct kind_work *w)
 		w->statics[w->p->static_count++] = s;
 	}
 	w->p->health = m->health;
+	w->p->services = m->services;
+	w->p->service_count = m->service_count;
 	w->p->domains = m->domains;
 	w->p->drain_ms = m->drain_ms;
 	w->p->keep_releases = m->keep_releases;

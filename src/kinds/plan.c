@@ -108,6 +108,18 @@ static void put_limits(struct json_out *w, const struct manifest_limits *l)
 	json_close_object(w);
 }
 
+static void put_services(struct json_out *w, const struct plan *p)
+{
+	json_open_array(w, "services");
+	for (size_t i = 0; i < p->service_count; i++) {
+		json_open_object(w, NULL);
+		json_put_str(w, "name", p->services[i].name);
+		json_put_str(w, "type", p->services[i].type);
+		json_close_object(w);
+	}
+	json_close_array(w);
+}
+
 int plan_pack(const struct plan *p, struct buf *json, struct err *e)
 {
 	struct json_out w;
@@ -125,6 +137,7 @@ int plan_pack(const struct plan *p, struct buf *json, struct err *e)
 	put_statics(&w, p);
 	put_args(&w, "domains", &p->domains);
 	put_pairs(&w, "env", p->env, p->env_count);
+	put_services(&w, p);
 	put_limits(&w, &p->limits);
 	json_put_i64(&w, "drain_ms", p->drain_ms);
 	json_put_i64(&w, "sleep_ms", p->sleep_ms);
@@ -301,6 +314,17 @@ static void take_health(struct taker *t, const json_t *h, struct manifest_health
 	ret->interval_ms = take_i64(t, h, "interval_ms", INT64_MAX);
 }
 
+static void take_services(struct taker *t, const json_t *o, struct plan *p)
+{
+	const json_t *list;
+	p->services = take_list(
+	    t, o, "services", LIMIT_SERVICES, sizeof(*p->services), &list, &p->service_count);
+	for (size_t i = 0; i < p->service_count; i++) {
+		take_str(t, json_array_get(list, i), "name", &p->services[i].name);
+		take_str(t, json_array_get(list, i), "type", &p->services[i].type);
+	}
+}
+
 static void take_limits(struct taker *t, const json_t *l, struct manifest_limits *ret)
 {
 	ret->memory_bytes = (uint64_t)take_i64(t, l, "memory_bytes", INT64_MAX);
@@ -328,6 +352,7 @@ static void take_plan(struct taker *t, const json_t *o, struct plan *p)
 	take_statics(t, o, p);
 	take_args(t, o, "domains", &p->domains);
 	take_pairs(t, o, "env", &p->env, &p->env_count);
+	take_services(t, o, p);
 	take_limits(t, json_object_get(o, "limits"), &p->limits);
 	p->drain_ms = take_i64(t, o, "drain_ms", INT64_MAX);
 	p->sleep_ms = take_i64(t, o, "sleep_ms", INT64_MAX);

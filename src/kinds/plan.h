@@ -61,6 +61,8 @@ struct plan {
 	struct manifest_pair *env; /* for processes and, before a command's own, for commands. PATH is slipway-exec's business:
 				      it puts .venv/bin and node_modules/.bin of the working directory first */
 	size_t env_count;
+	struct manifest_service *services; /* what it needs made for it */
+	size_t service_count;
 	struct manifest_limits limits;
 	int64_t drain_ms;
 	int64_t sleep_ms; /* without a request for so long: it sleeps; 0: never */

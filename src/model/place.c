@@ -48,6 +48,12 @@ struct str model_place_certificate(int64_t project_id, char out[MODEL_PLACE_SIZE
 	    out, snprintf(out, MODEL_PLACE_SIZE, "certificate/%" PRId64, project_id));
 }
 
+struct str model_place_service(int64_t project_id, struct str name, char out[MODEL_PLACE_SIZE])
+{
+	return place_ended(out,
+	    snprintf(out, MODEL_PLACE_SIZE, "service/%" PRId64 "/%.*s", project_id, STR_ARG(name)));
+}
+
 struct str model_place_mail(char out[MODEL_PLACE_SIZE])
 {
 	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "mail-server"));

@@ -276,9 +276,19 @@ static const char schema_13[] =
     " PRIMARY KEY (project_id, site)) @strict;\n"
     "CREATE INDEX site_certificate_due ON site_certificate(renew_ms) WHERE renew_ms > 0;\n";
 
+/* What was provisioned for a project: its password sealed, the mark by which a database server tells
+ * ours from another's, and where it is (made_ms 0: wanted, not there yet). */
+static const char schema_14[] =
+    "CREATE TABLE service("
+    " project_id @i64 NOT NULL REFERENCES project(id) ON DELETE CASCADE, name TEXT NOT NULL,"
+    " type TEXT NOT NULL CHECK (type IN ('postgres', 'rabbitmq')), sealed @blob NOT NULL,"
+    " mark TEXT NOT NULL, host TEXT NOT NULL DEFAULT '', port @i64 NOT NULL DEFAULT 0,"
+    " created_ms @i64 NOT NULL, made_ms @i64 NOT NULL DEFAULT 0,"
+    " PRIMARY KEY (project_id, name)) @strict;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,
-    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12, schema_13};
+    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12, schema_13, schema_14};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

@@ -1,5 +1,5 @@
-/* libpq, loaded when the first PostgreSQL store is opened: a daemon on SQLite does not carry it and
- * all that it links (3 MB). */
+/* libpq, loaded when the first PostgreSQL store is opened or the first database is made for a project
+ * (services/): a daemon without either does not carry it and all that it links (3 MB). */
 #pragma once
 
 #include "base/err.h"
@@ -31,6 +31,11 @@
 	X(PQgetvalue)                                                                              \
 	X(PQgetlength)                                                                             \
 	X(PQgetisnull)                                                                             \
+	X(PQhost)                                                                                  \
+	X(PQport)                                                                                  \
+	X(PQexecParams)                                                                            \
+	X(PQencryptPasswordConn)                                                                   \
+	X(PQfreemem)                                                                               \
 	X(PQcmdTuples)                                                                             \
 	X(PQcmdStatus)
 

@@ -472,17 +472,39 @@ static int not_yet(struct manifest_reader *r, const struct manifest_field *f,
 
 /* Taking a service or a schedule without providing it would let a project start without what it
  * needs. */
+static int read_service(struct manifest_reader *r, const struct manifest_field *f,
+    const struct yaml_node *c, struct manifest_service *ret)
+{
+	if (manifest_value_named(r, c, c->key, true, name_service) ||
+	    manifest_value_is(r, "a service", c, YAML_SCALAR, "services: {db: postgres}"))
+		return -1;
+	if (str_eq_c(c->text, "postgres")) {
+		*ret = (struct manifest_service){c->key, c->text};
+		return 0;
+	}
+	err_set(r->e, ERR_UNSUPPORTED, "%s:%u:%u: %s: there is no service '%.*s'", r->file, c->line,
+	    c->column, f->key, STR_ARG(str_slice(c->text, 0, 60)));
+	return err_hint(
+	    r->e, "there is postgres; give the address of another with `slipway env set`");
+}
+
 static int read_services(
     struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
 {
-	(void)at;
-	if (manifest_value_is(r, f->key, n, YAML_MAP, "services: {db: postgres}"))
+	struct manifest *m = at;
+	void *v;
+	size_t count;
+	if (manifest_value_is(r, f->key, n, YAML_MAP, "services: {db: postgres}") ||
+	    manifest_value_array(
+		r, f->key, n, LIMIT_SERVICES, sizeof(struct manifest_service), &v, &count))
 		return -1;
-	for (const struct yaml_node *c = n->first; c; c = c->next)
-		if (!(c->type == YAML_SCALAR && str_eq_c(c->text, "none")))
-			return not_yet(r, f, n,
-			    "set the service up yourself and give its address with `slipway env "
-			    "set`");
+	m->services = v;
+	for (const struct yaml_node *c = n->first; c; c = c->next) {
+		if (c->type == YAML_SCALAR && str_eq_c(c->text, "none"))
+			continue;
+		if (read_service(r, f, c, &m->services[m->service_count++]))
+			return -1;
+	}
 	return 0;
 }
 

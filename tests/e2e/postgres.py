@@ -12,7 +12,8 @@ from pathlib import Path
 
 
 class Postgres:
-    def __init__(self, fsync=False, port=None, settings=()):
+    def __init__(self, fsync=False, port=None, settings=(), as_packaged=False):
+        """as_packaged: who comes over the socket is asked of the kernel, over TCP for a password, as Debian has it."""
         found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
         assert found, "PostgreSQL is not installed: tools/install-deps test"
         self.bin, self.fsync, self.port, self.settings = Path(found[-1]).parent, fsync, port, settings
@@ -23,6 +24,10 @@ class Postgres:
             os.chown(self.dir, p.pw_uid, p.pw_gid)
             self.user = {"user": p.pw_uid, "group": p.pw_gid, "extra_groups": []}
         self.run("initdb", "-N", "-A", "trust", "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8", "-D", self.dir / "data")
+        if as_packaged:
+            local = "peer" if os.geteuid() == 0 else "trust"
+            (self.dir / "data" / "pg_hba.conf").write_text(f"local all all {local}\nhost all all 127.0.0.1/32 scram-sha-256\n")
+            self.dir.chmod(0o755)
         self.start()
 
     def run(self, program, *args):

@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 
 struct postgres_server {
 	char dir[64], bin[128], url[192];
+	uint16_t port; /* 0: none, the socket alone */
 	pid_t pid;
 };
 
@@ -54,32 +56,37 @@ static inline pid_t postgres_spawn(
 static inline bool postgres_answers(const struct postgres_server *s)
 {
 	int status;
-	char ready[] = "pg_isready", q[] = "-q", h[] = "-h", dir[64];
+	char ready[] = "pg_isready", q[] = "-q", h[] = "-h", dir[64], p[] = "-p", port[8];
 	snprintf(dir, sizeof(dir), "%s", s->dir);
-	char *argv[] = {ready, q, h, dir, NULL};
+	snprintf(port, sizeof(port), "%u", s->port ? s->port : 5432);
+	char *argv[] = {ready, q, h, dir, p, port, NULL};
 	pid_t pid = postgres_spawn(s, ready, argv);
 	return waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 static inline bool postgres_start(struct postgres_server *s)
 {
-	char data[96];
+	char data[96], listen[48], port[8];
 	snprintf(data, sizeof(data), "%s/data", s->dir);
-	char postgres[] = "postgres", d[] = "-D", k[] = "-k", c[] = "-c",
-	     listen[] = "listen_addresses=", fsync[] = "fsync=off";
-	char *argv[] = {postgres, d, data, k, s->dir, c, listen, c, fsync, NULL};
+	snprintf(listen, sizeof(listen), "listen_addresses=%s", s->port ? "127.0.0.1" : "");
+	snprintf(port, sizeof(port), "%u", s->port ? s->port : 5432);
+	char postgres[] = "postgres", d[] = "-D", k[] = "-k", c[] = "-c", p[] = "-p",
+	     fsync[] = "fsync=off";
+	char *argv[] = {postgres, d, data, k, s->dir, c, listen, c, fsync, p, port, NULL};
 	s->pid = postgres_spawn(s, "postgres", argv);
 	for (int i = 0; i < 500 && !postgres_answers(s); i++)
 		usleep(20000);
 	return postgres_answers(s);
 }
 
-/* 1: runs, s->url reaches it; 0: PostgreSQL is not installed; -1: it did not start. */
-static inline int postgres_open(struct postgres_server *s)
+/* 1: runs, s->url reaches it; 0: PostgreSQL is not installed; -1: it did not start. With a port it listens on
+ * 127.0.0.1 too, where it asks for passwords. */
+static inline int postgres_open_at(struct postgres_server *s, uint16_t at)
 {
 	glob_t found;
 	int status;
 	memset(s, 0, sizeof(*s));
+	s->port = at;
 	if (glob("/usr/lib/postgresql/*/bin/initdb", 0, NULL, &found) != 0)
 		return 0;
 	snprintf(s->bin, sizeof(s->bin), "%s", found.gl_pathv[found.gl_pathc - 1]);
@@ -90,15 +97,21 @@ static inline int postgres_open(struct postgres_server *s)
 	if (!mkdtemp(s->dir) ||
 	    (geteuid() == 0 && (!p || chown(s->dir, p->pw_uid, p->pw_gid) != 0)))
 		return -1;
-	char initdb[] = "initdb", n[] = "-N", a[] = "-A", trust[] = "trust", u[] = "-U",
-	     user[] = "postgres", d[] = "-D", data[] = "data", enc[] = "--encoding=UTF8",
-	     locale[] = "--locale=C.UTF-8";
-	char *argv[] = {initdb, n, a, trust, u, user, d, data, enc, locale, NULL};
+	char initdb[] = "initdb", n[] = "-N", a[] = "--auth-local=trust",
+	     h[] = "--auth-host=scram-sha-256", u[] = "-U", user[] = "postgres", d[] = "-D",
+	     data[] = "data", enc[] = "--encoding=UTF8", locale[] = "--locale=C.UTF-8";
+	char *argv[] = {initdb, n, a, h, u, user, d, data, enc, locale, NULL};
 	pid_t pid = postgres_spawn(s, "initdb", argv);
 	if (waitpid(pid, &status, 0) != pid || status != 0 || !postgres_start(s))
 		return -1;
-	snprintf(s->url, sizeof(s->url), "postgresql:///postgres?host=%s&user=postgres", s->dir);
+	snprintf(s->url, sizeof(s->url), "postgresql:///postgres?host=%s&user=postgres&port=%u",
+	    s->dir, at ? at : 5432);
 	return 1;
+}
+
+static inline int postgres_open(struct postgres_server *s)
+{
+	return postgres_open_at(s, 0);
 }
 
 /* At once, as a power cut: what was acknowledged is in its log. */

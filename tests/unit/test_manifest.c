@@ -35,7 +35,7 @@ static const char whole[] =
     "keep_releases: 7\n"
     "body_max: 10M\n"
     "request_timeout: 90s\n"
-    "services: {db: none}\n";
+    "services: {db: postgres, queue: none}\n";
 
 static void reads_every_key(void **state)
 {
@@ -125,8 +125,13 @@ static const struct {
     {"env: {A: [b]}\n", "m:1:10:", "", ERR_INVALID},
     {"kind: djngo\n", "m:1:7: unknown kind 'djngo'", "django", ERR_INVALID},
     {"kind: llm\n", "not supported yet", "", ERR_UNSUPPORTED},
-    {"services: {db: postgres}\n", "m:1:1: 'services' is not supported yet", "env set",
-	ERR_UNSUPPORTED},
+    {"services: {db: oracle}\n", "m:1:16: services: there is no service 'oracle'",
+	"env set", ERR_UNSUPPORTED},
+    {"services: {d_b: postgres}\n", "m:1:12: service name 'd_b'", "", ERR_INVALID},
+    {"services: {db: [postgres]}\n", "m:1:16:", "", ERR_INVALID},
+    {"services: {a: postgres, b: postgres, c: postgres, d: postgres, e: postgres, f: postgres, "
+     "g: postgres, h: postgres, i: postgres}\n",
+	"m:1:", "", ERR_INVALID},
     {"schedule: [{name: a, run: [b], at: daily}]\n", "m:1:1: 'schedule' is not supported yet", "",
 	ERR_UNSUPPORTED},
     {"kind: static\nkind: make\n", "m:2:1: key 'kind' comes twice", "", ERR_INVALID},

@@ -8,6 +8,7 @@
 #include "model/domain.h"
 #include "model/env.h"
 #include "model/release.h"
+#include "model/service.h"
 #include "model/step.h"
 #include "model_fixture.h"
 
@@ -216,6 +217,13 @@ static int make_things(struct store_db *db, const char *name, struct things *t, 
 	CHECK(model_scale_set(db, t->project, STR("web"), 2, e) == 0);
 	CHECK(model_domain_add(db, t->project, t->host, 1, e) == 1);
 	CHECK(model_certificate_give(db, t->project, STR("chain"), STR("sealed"), e) == 0);
+	CHECK(model_service_add(db,
+		  &(struct model_service){.project_id = t->project,
+		      .name = STR("db"),
+		      .sealed = STR("sealed"),
+		      .mark = STR("m"),
+		      .created_ms = 1},
+		  e) == 1);
 	CHECK(model_audit_append(db, &row, e) == 0);
 	t->task = added.id;
 	return 0;
@@ -231,7 +239,7 @@ static int step_for(struct store_db *db, struct arena *a, const struct things *t
 	return model_step_begin(db, &l, 1, STR("fetch"), 1, e) == 1 ? 0 : -1;
 }
 
-#define GETTERS 10
+#define GETTERS 11
 /* How many of the getters for one thing find it. -1 when one fails. */
 static int count_gets(struct store_db *db, struct arena *a, const struct things *t,
     struct model_viewer v, struct err *e)
@@ -244,6 +252,7 @@ static int count_gets(struct store_db *db, struct arena *a, const struct things 
 	struct model_env env;
 	struct model_domain d;
 	struct model_certificate cert;
+	struct model_service service;
 	struct str body;
 	int rc[GETTERS], n = 0;
 
@@ -257,6 +266,7 @@ static int count_gets(struct store_db *db, struct arena *a, const struct things 
 	rc[7] = model_env_get(db, a, t->project, STR("KEY"), v, &env, e);
 	rc[8] = model_domain_get(db, a, t->host, v, &d, e);
 	rc[9] = model_certificate_get(db, a, t->project, v, &cert, e);
+	rc[10] = model_service_get(db, a, t->project, STR("db"), v, &service, e);
 	for (int i = 0; i < GETTERS; i++) {
 		if (rc[i] < 0)
 			return -1;
@@ -265,7 +275,7 @@ static int count_gets(struct store_db *db, struct arena *a, const struct things 
 	return n;
 }
 
-#define LISTS 9
+#define LISTS 10
 static int count_lists(struct store_db *db, struct arena *a, const struct things *t,
     struct model_viewer v, struct err *e)
 {
@@ -279,6 +289,7 @@ static int count_lists(struct store_db *db, struct arena *a, const struct things
 	struct model_domains domains;
 	struct model_scales scales;
 	struct model_audits audits;
+	struct model_services services;
 	struct model_event_filter ef = {.project_id = t->project};
 	struct model_task_filter tf = {.project_id = t->project};
 
@@ -290,12 +301,13 @@ static int count_lists(struct store_db *db, struct arena *a, const struct things
 	    model_env_list(db, a, t->project, 0, v, &envs, e) < 0 ||
 	    model_domain_list(db, a, t->project, STR(""), v, &domains, e) < 0 ||
 	    model_scale_list(db, a, t->project, v, &scales, e) < 0 ||
+	    model_service_list(db, a, t->project, v, &services, e) < 0 ||
 	    model_audit_list(db, a, t->project, page, v, &audits, e) < 0)
 		return -1;
 	if ((envs.version != 0) != (envs.n != 0))
 		return -1; /* the version of what one may not see is a secret too */
 	return (int)(releases.n + hooks.n + events.n + tasks.n + steps.n + envs.n + domains.n +
-		     scales.n + audits.n);
+		     scales.n + audits.n + services.n);
 }
 
 /* The lists that go over all projects: how many rows of the two projects together. */

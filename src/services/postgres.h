@@ -1,0 +1,45 @@
+/* A role and a database of its own on the operator's PostgreSQL, over libpq (store/pq.h). All of this blocks, at most
+ * POSTGRES_WAIT_S for each statement: pool threads only.
+ *
+ * We connect as a role with CREATEROLE and CREATEDB that is no superuser; by default as the daemon's own user over the
+ * Unix socket, where PostgreSQL asks the kernel who that is. A project's role may log in with its password, owns one
+ * database, and no other project's role may connect to that: CONNECT is taken from everybody before the database takes
+ * its first connection.
+ *
+ * The role carries a comment, "slipway MARK", made in one transaction with it. A role or database of that name without
+ * the mark is somebody else's: ERR_CONFLICT, and it is left alone. Every step looks first, so that all of it may be
+ * repeated after a crash anywhere. Passwords reach the server as SCRAM verifiers only: its log never has one. */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define POSTGRES_NAME_SIZE 64
+#define POSTGRES_HOST_SIZE 256
+#define POSTGRES_WAIT_S 30
+
+struct postgres_maker {
+	const char *url;      /* of the role that makes others */
+	unsigned connections; /* at most, of one project's role */
+};
+struct postgres_owner {
+	const char *name; /* of role and database */
+	struct str mark, password;
+};
+struct postgres_place {
+	char host[POSTGRES_HOST_SIZE]; /* for the project */
+	uint16_t port;
+	bool fresh; /* the database was made now */
+};
+
+/* "sw-PROJECT_SERVICE": no project's name holds a '_', so no two are the same. */
+void postgres_name(struct str project, struct str service, char out[POSTGRES_NAME_SIZE]);
+/* Role and database are there, the password is that, and the project's own way in was tried. */
+int postgres_make(const struct postgres_maker *s, const struct postgres_owner *o,
+    struct postgres_place *ret, struct err *e) WARN_UNUSED;
+/* Neither is there any more; who is connected is thrown out. ERR_CONFLICT: they are not ours. */
+int postgres_drop(
+    const struct postgres_maker *s, const struct postgres_owner *o, struct err *e) WARN_UNUSED;

@@ -1,0 +1,247 @@
+#include "services/services.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/name.h"
+#include "base/rand.h"
+#include "model/place.h"
+#include "services/postgres.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PAIRS_EACH 7u
+#define PASSWORD_MAX 128u
+#define LOCK_WAIT_S 20
+
+struct services {
+	struct services_options o;
+	pthread_mutex_t lock; /* one at a time asks a server for changes */
+};
+
+struct services *services_new(const struct services_options *o)
+{
+	struct services *s = mem_alloc(sizeof(*s));
+	s->o = *o;
+	int rc = pthread_mutex_init(&s->lock, NULL);
+	assert(rc == 0);
+	return s;
+}
+
+void services_free(struct services *s)
+{
+	if (!s)
+		return;
+	(void)pthread_mutex_destroy(&s->lock);
+	mem_free_ptr(&s);
+}
+
+void services_name(struct str project, struct str service, char *out, size_t size)
+{
+	char name[POSTGRES_NAME_SIZE];
+	postgres_name(project, service, name);
+	(void)snprintf(out, size, "%s", name);
+}
+
+/* --- wanting --- */
+
+static int same_type(const struct model_service *there, enum model_service_type type, struct err *e)
+{
+	return there->type == type
+		   ? 0
+		   : err_set(e, ERR_CONFLICT, "the service '%.*s' is a %s already",
+			 STR_ARG(there->name), model_service_type_name(there->type));
+}
+
+int services_want(const struct services *s, struct store_db *db, struct arena *a,
+    int64_t project_id, struct str name, enum model_service_type type, int64_t now_ms,
+    struct err *e)
+{
+	char place[MODEL_PLACE_SIZE], password[RAND_TOKEN_SIZE], mark[RAND_TOKEN_SIZE];
+	struct model_service there;
+	if (name_service(name, e) != 0)
+		return -1;
+	int rc = model_service_get(db, a, project_id, name, MODEL_EVERYTHING, &there, e);
+	if (rc != 0)
+		return rc < 0 ? -1 : same_type(&there, type, e);
+	CLEANUP_BUF struct buf sealed;
+	buf_init(&sealed, PASSWORD_MAX + 64);
+	rand_token(password);
+	rand_token(mark);
+	seal(s->o.seal, model_place_service(project_id, name, place), str_c(password), &sealed);
+	explicit_bzero(password, sizeof(password));
+	const struct model_service row = {.project_id = project_id,
+	    .name = name,
+	    .type = type,
+	    .sealed = buf_view(&sealed),
+	    .mark = str_c(mark),
+	    .created_ms = now_ms};
+	return model_service_add(db, &row, e);
+}
+
+/* --- making and dropping --- */
+
+static int password_open(
+    const struct services *s, const struct model_service *v, struct buf *ret, struct err *e)
+{
+	char place[MODEL_PLACE_SIZE];
+	if (seal_open(s->o.seal, model_place_service(v->project_id, v->name, place), v->sealed, ret,
+		e) == 0)
+		return 0;
+	return err_prefix(e, "the password of service '%.*s'", STR_ARG(v->name));
+}
+
+static int lock(struct services *s, struct err *e)
+{
+	struct timespec until;
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += LOCK_WAIT_S;
+	if (pthread_mutex_clocklock(&s->lock, CLOCK_MONOTONIC, &until) == 0)
+		return 0;
+	return err_set(e, ERR_UNAVAILABLE, "could not make a service: others are being made");
+}
+
+static int supported(const struct model_service *v, struct err *e)
+{
+	return v->type == MODEL_SERVICE_POSTGRES ? 0
+						 : err_set(e, ERR_UNSUPPORTED, "cannot make a %s",
+						       model_service_type_name(v->type));
+}
+
+struct named {
+	char name[POSTGRES_NAME_SIZE];
+	struct buf password;
+	struct postgres_owner owner;
+	struct postgres_maker server;
+};
+#define CLEANUP_NAMED __attribute__((cleanup(named_fini)))
+
+static void named_fini(struct named *n)
+{
+	buf_wipe(&n->password);
+}
+
+static int named_fill(struct services *s, struct str project, const struct model_service *v,
+    struct named *ret, struct err *e)
+{
+	buf_init(&ret->password, PASSWORD_MAX);
+	if (name_project(project, e) != 0 || name_service(v->name, e) != 0 ||
+	    supported(v, e) != 0 || password_open(s, v, &ret->password, e) != 0)
+		return -1;
+	postgres_name(project, v->name, ret->name);
+	ret->owner = (struct postgres_owner){ret->name, v->mark, buf_view(&ret->password)};
+	ret->server = (struct postgres_maker){s->o.postgres, s->o.connections};
+	return 0;
+}
+
+int services_make(struct services *s, struct str project, const struct model_service *v,
+    struct services_place *ret, struct err *e)
+{
+	struct named n CLEANUP_NAMED = {0};
+	struct postgres_place at;
+	*ret = (struct services_place){0};
+	if (named_fill(s, project, v, &n, e) != 0 || lock(s, e) != 0)
+		return -1;
+	int rc = postgres_make(&n.server, &n.owner, &at, e);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (rc != 0)
+		return -1;
+	(void)snprintf(ret->host, sizeof(ret->host), "%s", at.host);
+	ret->port = at.port;
+	ret->fresh = at.fresh;
+	return 0;
+}
+
+int services_drop(
+    struct services *s, struct str project, const struct model_service *v, struct err *e)
+{
+	struct named n CLEANUP_NAMED = {0};
+	if (named_fill(s, project, v, &n, e) != 0 || lock(s, e) != 0)
+		return -1;
+	int rc = postgres_drop(&n.server, &n.owner, e);
+	(void)pthread_mutex_unlock(&s->lock);
+	return rc;
+}
+
+/* --- telling --- */
+
+static int no_memory(struct err *e)
+{
+	return err_set(e, ERR_TOO_LARGE, "the environment needs too much memory");
+}
+
+/* Elsewhere than on this machine it goes over TLS. */
+static const char *url_tail(struct str host)
+{
+	return str_eq_c(host, "127.0.0.1") || str_eq_c(host, "::1") || str_eq_c(host, "localhost")
+		   ? ""
+		   : "?sslmode=require";
+}
+
+int services_access(const struct services *s, struct arena *a, struct str project,
+    const struct model_service *v, struct services_access *ret, struct err *e)
+{
+	char name[POSTGRES_NAME_SIZE];
+	struct buf password;
+	buf_init(&password, PASSWORD_MAX);
+	postgres_name(project, v->name, name);
+	int rc = password_open(s, v, &password, e);
+	if (rc == 0) {
+		*ret = (struct services_access){.host = v->host, .port = v->port};
+		ret->user = ret->database = arena_str(a, str_c(name));
+		ret->password = arena_str(a, buf_view(&password));
+		ret->url = str_c(arena_printf(a, "postgresql://%s:%.*s@%.*s:%" PRId64 "/%s%s", name,
+		    STR_ARG(ret->password), STR_ARG(v->host), v->port, name, url_tail(v->host)));
+		rc = ret->user.p && ret->password.p && ret->url.p ? 0 : no_memory(e);
+	}
+	buf_wipe(&password);
+	return rc;
+}
+
+static struct str url_key(struct arena *a, struct str name)
+{
+	char *key = arena_printf(a, "%.*s_URL", STR_ARG(name));
+	for (size_t i = 0; key && i < name.n; i++)
+		if (key[i] >= 'a' && key[i] <= 'z')
+			key[i] = (char)(key[i] - 'a' + 'A');
+	return str_c(key);
+}
+
+static size_t put_first(struct manifest_pair *v, const struct services_access *x, struct arena *a)
+{
+	const struct manifest_pair all[] = {{STR("DATABASE_URL"), x->url}, {STR("PGHOST"), x->host},
+	    {STR("PGPORT"), str_c(arena_printf(a, "%" PRId64, x->port))}, {STR("PGUSER"), x->user},
+	    {STR("PGPASSWORD"), x->password}, {STR("PGDATABASE"), x->database}};
+	memcpy(v, all, sizeof(all));
+	return sizeof(all) / sizeof(*all);
+}
+
+int services_env(const struct services *s, struct arena *a, struct str project,
+    const struct model_services *all, struct manifest_pair **ret, size_t *ret_count, struct err *e)
+{
+	struct manifest_pair *v = arena_array(a, all->n * PAIRS_EACH + 1, sizeof(*v));
+	size_t n = 0;
+	bool first = true;
+	if (!v)
+		return no_memory(e);
+	for (size_t i = 0; i < all->n; i++) {
+		struct services_access x;
+		if (all->v[i].made_ms == 0)
+			continue;
+		if (services_access(s, a, project, &all->v[i], &x, e) != 0)
+			return -1;
+		if (first)
+			n += put_first(v, &x, a);
+		first = false;
+		v[n++] = (struct manifest_pair){url_key(a, all->v[i].name), x.url};
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!v[i].key.p || !v[i].value.p)
+			return no_memory(e);
+	*ret = v;
+	*ret_count = n;
+	return 0;
+}
