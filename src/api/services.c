@@ -138,7 +138,7 @@ static int made_unit(void *ctx, struct store_db *db, struct err *e)
 static int make(struct api_call *c, struct one *o, struct err *e)
 {
 	struct made m = {.c = c, .o = o};
-	if (services_make(c->cx->services, c->who->project, &o->row, &m.place, e) != 0)
+	if (services_do(c->cx->services, SERVICES_MAKE, c->who->project, &o->row, &m.place, e) != 0)
 		return err_prefix(e, "'%.*s' is wanted, but not there yet", STR_ARG(o->name));
 	return store_write(c->cx->store, made_unit, &m, e);
 }
@@ -220,7 +220,8 @@ int api_service_remove(struct api_call *c, struct err *e)
 		return -1;
 	if (!c->cx->services)
 		return unmade(e);
-	if (services_drop(c->cx->services, c->who->project, &o.row, e) != 0)
+	struct services_place none;
+	if (services_do(c->cx->services, SERVICES_DROP, c->who->project, &o.row, &none, e) != 0)
 		return -1;
 	return api_write(c, remove_unit, &o, e);
 }

@@ -212,6 +212,24 @@ static int put_names(struct out *o, int64_t project_id)
 	return 0;
 }
 
+static int put_services(struct out *o, int64_t project_id)
+{
+	struct model_services s;
+	if (model_service_list(o->db, o->a, project_id, MODEL_EVERYTHING, &s, o->e) < 0)
+		return -1;
+	json_open_array(&o->j, "services");
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.v[i].made_ms == 0)
+			continue;
+		json_open_object(&o->j, NULL);
+		json_put_str(&o->j, "name", s.v[i].name);
+		json_put_str(&o->j, "type", str_c(model_service_type_name(s.v[i].type)));
+		json_close_object(&o->j);
+	}
+	json_close_array(&o->j);
+	return 0;
+}
+
 static int put_release(struct out *o, const struct model_project *p)
 {
 	struct model_release r;
@@ -251,7 +269,8 @@ int backup_settings_write(struct store_db *db, struct arena *a, const struct sea
 	json_out_init(&o.j, out);
 	json_open_object(&o.j, NULL);
 	if (put_project(&o, &p) != 0 || put_env(&o, "env", p.id, 0) != 0 ||
-	    put_names(&o, p.id) != 0 || put_hooks(&o, p.id) != 0 || put_release(&o, &p) < 0)
+	    put_names(&o, p.id) != 0 || put_hooks(&o, p.id) != 0 || put_release(&o, &p) < 0 ||
+	    put_services(&o, p.id) != 0)
 		return -1;
 	json_close_object(&o.j);
 	return buf_check(out, "the project's settings", e);
@@ -382,6 +401,29 @@ static int read_release(
 		   : 0;
 }
 
+static int read_services(
+    const json_t *all, struct arena *a, struct backup_settings *s, struct err *e)
+{
+	const json_t *list = json_object_get(all, "services");
+	size_t n = json_array_size(list);
+	if (n > LIMIT_SERVICES)
+		return err_set(e, ERR_INVALID, "the archive has too many services");
+	s->services.v = arena_array(a, n + 1, sizeof(*s->services.v));
+	if (!s->services.v)
+		return no_memory(e);
+	for (; s->services.n < n; s->services.n++) {
+		struct model_service *v = &s->services.v[s->services.n];
+		struct str type = STR("");
+		const struct text_field texts[] = {{"name", &v->name}, {"type", &type}};
+		if (read_texts(json_array_get(list, s->services.n), a, texts, COUNT(texts), e) !=
+			0 ||
+		    name_service(v->name, e) != 0 ||
+		    model_service_type_parse(type, &v->type, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 int backup_settings_read(
     struct str json, struct arena *a, struct backup_settings *ret, struct err *e)
 {
@@ -391,7 +433,8 @@ int backup_settings_read(
 		return err_prefix(e, "the archive's settings");
 	return read_project(o, a, ret, e) != 0 || read_env(o, "env", a, &ret->env, e) != 0 ||
 		       read_env(o, "release_env", a, &ret->release_env, e) != 0 ||
-		       read_names(o, a, ret, e) != 0 || read_hooks(o, a, ret, e) != 0
+		       read_names(o, a, ret, e) != 0 || read_hooks(o, a, ret, e) != 0 ||
+		       read_services(o, a, ret, e) != 0
 		   ? -1
 		   : read_release(o, a, ret, e);
 }

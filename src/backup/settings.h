@@ -8,7 +8,7 @@
  * https_token, deploy_key, deploy_key_public}, "running", "env": [{key, value, secret, build}], "release_env":
  * likewise, of the release when that is another, "domains": [], "scale": {PROCESS: N}, "hooks": [{name, sender,
  * branch, settings, actions, paused, secret}], "release": {number, commit, ref, subject, author, plan, migrated,
- * size, created_ms, sealed_ms} or null}.
+ * size, created_ms, sealed_ms} or null, "services": [{name, type}] whose dumps are among the files}.
  *
  * Not in it: who may do what, channels, certificates, logs, tasks, events. */
 #pragma once
@@ -20,6 +20,7 @@
 #include "model/hook.h"
 #include "model/project.h"
 #include "model/release.h"
+#include "model/service.h"
 
 struct backup_header {
 	struct str project, kind, reason, by, commit;
@@ -51,6 +52,7 @@ struct backup_settings {
 	struct backup_hook *hooks;
 	size_t hook_count;
 	struct model_release release; /* number 0: none */
+	struct model_services services; /* name and type */
 };
 int backup_settings_read(
     struct str json, struct arena *a, struct backup_settings *ret, struct err *e) WARN_UNUSED;

@@ -142,20 +142,16 @@ int keep_spool(struct keep *k, struct err *e)
 
 /* --- a job --- */
 
-void keep_job(
-    struct work *w, const char *command, enum priv_sandbox sandbox, bool stream, work_then_fn *then)
+/* slipway-tree COMMAND --release N [--top T] [--service NAME …] */
+static struct args *job_words(
+    struct work *w, const char *command, const struct model_services *which)
 {
-	static const struct args no_env;
-	struct err e;
-	struct keep *k = keep_of(w);
-	struct str *v = arena_array(&w->a, 6, sizeof(*v));
+	size_t count = which ? which->n : 0;
+	struct str *v = arena_array(&w->a, 6 + 2 * count, sizeof(*v));
 	struct args *argv = arena_alloc(&w->a, sizeof(*argv));
 	char *number = arena_printf(&w->a, "%" PRId64, w->release.number);
-	if (!v || !argv || !number || (stream && lseek(k->files, 0, SEEK_SET) != 0)) {
-		(void)err_set(&e, ERR_INTERNAL, "the job could not be made");
-		work_fail(w, &e);
-		return;
-	}
+	if (!v || !argv || !number)
+		return NULL;
 	*argv = (struct args){.v = v};
 	v[argv->n++] = STR("slipway-tree");
 	v[argv->n++] = str_c(command);
@@ -165,16 +161,45 @@ void keep_job(
 		v[argv->n++] = STR("--top");
 		v[argv->n++] = w->plan.root;
 	}
+	for (size_t i = 0; i < count; i++) {
+		v[argv->n++] = STR("--service");
+		v[argv->n++] = which->v[i].name;
+	}
+	return argv;
+}
+
+void keep_job_services(struct work *w, const char *command, enum priv_sandbox sandbox, bool stream,
+    const struct model_services *which, bool fresh, work_then_fn *then)
+{
+	struct args env = {0};
+	struct err e;
+	struct keep *k = keep_of(w);
+	const struct args *argv = job_words(w, command, which);
+	if (!argv || (stream && lseek(k->files, 0, SEEK_SET) != 0)) {
+		(void)err_set(&e, ERR_INTERNAL, "the job could not be made");
+		work_fail(w, &e);
+		return;
+	}
+	if (which && which->n > 0 && provide_tool(w, which, fresh, &env, &e) != 0) {
+		work_fail(w, &e);
+		return;
+	}
 	const struct job j = {.name = "backup",
 	    .sandbox = sandbox,
 	    .program = PRIV_PROGRAM_TREE,
 	    .argv = argv,
-	    .env = &no_env,
+	    .env = &env,
 	    .limits = {.memory_bytes = JOB_MEMORY_BYTES, .tasks = JOB_TASKS},
 	    .time_limit_ms = KEEP_TIME_LIMIT_MS,
 	    .report_max = REPORT_MAX,
 	    .stdin_fd = stream ? k->files : -1};
 	job_start(w, &j, then);
+}
+
+void keep_job(
+    struct work *w, const char *command, enum priv_sandbox sandbox, bool stream, work_then_fn *then)
+{
+	keep_job_services(w, command, sandbox, stream, NULL, false, then);
 }
 
 bool keep_job_ok(struct work *w, const char *what, struct err *e)
@@ -225,12 +250,25 @@ static int make_keys(struct work *w, struct err *e)
 		   : err_set(e, ERR_INVALID, "the order's key is malformed");
 }
 
+/* Those that are there: the same as the settings name. */
+static int pick_dumped(struct work *w, struct err *e)
+{
+	struct model_services *to = &w->keep->dumped;
+	*to = (struct model_services){.v = arena_array(&w->a, w->services.n + 1, sizeof(*to->v))};
+	if (!to->v)
+		return err_set(e, ERR_TOO_LARGE, "the task's memory is full");
+	for (size_t i = 0; i < w->services.n; i++)
+		if (w->services.v[i].made_ms > 0)
+			to->v[to->n++] = w->services.v[i];
+	return 0;
+}
+
 static int settings_unit(struct work *w, struct store_db *db, struct err *e)
 {
 	struct keep *k = w->keep;
 	buf_wipe(&k->settings);
 	(void)buf_reserve(&k->settings, BACKUP_SETTINGS_MAX / 8);
-	if (facts_load(w, db, e) != 0 ||
+	if (facts_load(w, db, e) != 0 || pick_dumped(w, e) != 0 ||
 	    backup_settings_write(db, &w->a, w->d->o.seal, w->project.id, &k->settings, e) != 0)
 		return -1;
 	return make_keys(w, e);
@@ -274,6 +312,10 @@ static void packed(struct work *w)
 	if (h->databases > 0)
 		buf_printf(&w->detail, ", %" PRId64 " %s copied by SQLite", h->databases,
 		    h->databases == 1 ? "database" : "databases");
+	int64_t dumps = figure(w->job_report, "dumps");
+	if (dumps > 0)
+		buf_printf(&w->detail, ", %" PRId64 " %s dumped by PostgreSQL", dumps,
+		    dumps == 1 ? "database" : "databases");
 	if (w->st.flow == DEPLOY_FLOW_DESTROY)
 		w->release.number = 0;
 	work_done(w);
@@ -289,7 +331,8 @@ static void strays_gone(struct work *w)
 	else if (keep_spool(w->keep, &e) != 0)
 		fail(w, &e);
 	else
-		keep_job(w, "pack", PRIV_SANDBOX_RUN, true, packed);
+		keep_job_services(
+		    w, "pack", PRIV_SANDBOX_RUN, true, &w->keep->dumped, false, packed);
 }
 
 static void settled(struct work *w)

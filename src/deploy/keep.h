@@ -20,6 +20,7 @@ struct keep {
 	struct buf settings, header, sealed, wrapped; /* settings are wiped */
 	struct backup_settings said; /* of the archive that is restored, in the work's arena */
 	bool has_said;
+	struct model_services dumped; /* by the archive that is made; of the work's arena */
 	struct backup_header head;
 	int64_t project_id, now_ms, size_bytes;
 	struct shelf_new file;
@@ -41,4 +42,7 @@ int keep_spool(struct keep *k, struct err *e) WARN_UNUSED;
  * keep_job_ok says how it went, in its own words where it has some. */
 void keep_job(struct work *w, const char *command, enum priv_sandbox sandbox, bool stream,
     work_then_fn *then);
+/* The same, with --service NAME for each of `which` and what leads to its database (`fresh`: to the one beside it). */
+void keep_job_services(struct work *w, const char *command, enum priv_sandbox sandbox,
+    bool stream, const struct model_services *which, bool fresh, work_then_fn *then);
 bool keep_job_ok(struct work *w, const char *what, struct err *e);

@@ -21,7 +21,7 @@ struct provide {
 	struct str project;
 	struct model_services all; /* as the store had them */
 	struct one *each;
-	bool drops;
+	enum services_act act;
 };
 
 /* --- wanting --- */
@@ -56,6 +56,18 @@ int provide_want(struct work *w, struct store_db *db, struct err *e)
 	return model_service_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->services, e);
 }
 
+int provide_want_all(
+    struct work *w, struct store_db *db, const struct model_services *all, struct err *e)
+{
+	if (!w->d->o.services)
+		return err_set(e, ERR_UNSUPPORTED, "this platform makes no services");
+	for (size_t i = 0; i < all->n; i++)
+		if (services_want(w->d->o.services, db, &w->a, w->project.id, all->v[i].name,
+			all->v[i].type, clock_wall_ms(), e) < 0)
+			return -1;
+	return model_service_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->services, e);
+}
+
 void provide_check(struct work *w)
 {
 	for (size_t i = 0; i < w->plan.service_count; i++) {
@@ -76,8 +88,7 @@ static void on_pool(void *ctx)
 	for (size_t i = 0; i < p->all.n; i++) {
 		const struct model_service *v = &p->all.v[i];
 		struct one *one = &p->each[i];
-		int rc = p->drops ? services_drop(p->services, p->project, v, &one->e)
-				  : services_make(p->services, p->project, v, &one->place, &one->e);
+		int rc = services_do(p->services, p->act, p->project, v, &one->place, &one->e);
 		one->failed = rc != 0;
 	}
 }
@@ -98,7 +109,7 @@ static void fail_group(struct work *w, const struct err *e)
 }
 
 /* True: under way, and `then` finds its results in w->provide. */
-static bool ask(struct work *w, bool drops, work_then_fn *then)
+static bool ask(struct work *w, enum services_act act, work_then_fn *then)
 {
 	struct err e;
 	struct provide *p = arena_alloc(&w->a, sizeof(*p));
@@ -117,7 +128,7 @@ static bool ask(struct work *w, bool drops, work_then_fn *then)
 	    .project = w->project.name,
 	    .all = w->services,
 	    .each = each,
-	    .drops = drops};
+	    .act = act};
 	memset(each, 0, w->services.n * sizeof(*each));
 	if (loop_work(w->d->o.loop, on_pool, pool_back, p, &e) != 0) {
 		fail_group(w, &e);
@@ -176,10 +187,17 @@ static void made(struct work *w)
 	work_unit(w, made_unit, made_stored);
 }
 
+void provide_fresh(struct work *w, work_then_fn *then)
+{
+	w->provide_then = then;
+	if (!ask(w, SERVICES_FRESH, made))
+		then(w);
+}
+
 void provide_start(struct work *w, work_then_fn *then)
 {
 	w->provide_then = then;
-	if (!ask(w, false, made))
+	if (!ask(w, SERVICES_MAKE, made))
 		then(w);
 }
 
@@ -226,6 +244,37 @@ static void dropped(struct work *w)
 void provide_drop(struct work *w, work_then_fn *then)
 {
 	w->provide_then = then;
-	if (!ask(w, true, dropped))
+	if (!ask(w, SERVICES_DROP, dropped))
 		then(w);
+}
+
+/* --- a restore --- */
+
+static void acted(struct work *w)
+{
+	const struct one *bad = first_failed(w->provide);
+	if (bad)
+		fail_group(w, &bad->e);
+	w->provide_then(w);
+}
+
+void provide_act(struct work *w, enum services_act act, work_then_fn *then)
+{
+	w->provide_then = then;
+	if (!ask(w, act, acted))
+		then(w);
+}
+
+int provide_tool(struct work *w, const struct model_services *which, bool fresh,
+    struct args *ret_env, struct err *e)
+{
+	struct model_services v = {.v = arena_array(&w->a, which->n + 1, sizeof(*v.v))};
+	if (!v.v)
+		return err_set(e, ERR_TOO_LARGE, "the task's memory is full");
+	for (size_t i = 0; i < which->n; i++) {
+		const struct model_service *s = find(w, which->v[i].name);
+		if (s)
+			v.v[v.n++] = *s;
+	}
+	return services_tool_env(w->d->o.services, &w->a, w->project.name, &v, fresh, ret_env, e);
 }

@@ -136,6 +136,43 @@ static bool has_files(const struct work *w)
 	return w->keep->head.release > 0;
 }
 
+/* Dumps go into databases beside those that serve. */
+static void loaded(struct work *w)
+{
+	struct err e;
+	size_t n = w->keep->said.services.n;
+	if (!keep_job_ok(w, "bringing the databases back", &e)) {
+		work_fail(w, &e);
+		return;
+	}
+	buf_printf(&w->detail, ", %zu %s", n, n == 1 ? "database" : "databases");
+	work_done(w);
+}
+
+static void fresh_made(struct work *w)
+{
+	if (w->op_failed)
+		work_fail(w, &w->op_err);
+	else if (work_stopping(w))
+		work_fail(w, NULL);
+	else
+		keep_job_services(w, "service-load", PRIV_SANDBOX_RUN, true,
+		    &w->keep->said.services, true, loaded);
+}
+
+static void services_wanted(struct work *w)
+{
+	if (w->op_failed)
+		work_fail(w, &w->op_err);
+	else
+		provide_fresh(w, fresh_made);
+}
+
+static int services_unit(struct work *w, struct store_db *db, struct err *e)
+{
+	return provide_want_all(w, db, &w->keep->said.services, e);
+}
+
 static void staged(struct work *w)
 {
 	struct err e;
@@ -144,7 +181,10 @@ static void staged(struct work *w)
 		return;
 	}
 	buf_printf(&w->detail, "%sdata", w->detail.n ? ", " : "");
-	work_done(w);
+	if (w->keep->said.services.n == 0)
+		work_done(w);
+	else
+		work_unit(w, services_unit, services_wanted);
 }
 
 static void stage(struct work *w)
@@ -284,12 +324,20 @@ void unpack_start(struct work *w)
 
 /* --- swap --- */
 
-static void shared(struct work *w)
+static void services_swapped(struct work *w)
 {
 	if (w->op_failed)
 		work_fail(w, &w->op_err);
 	else
 		work_done(w);
+}
+
+static void shared(struct work *w)
+{
+	if (w->op_failed)
+		work_fail(w, &w->op_err);
+	else
+		provide_act(w, SERVICES_SWAP, services_swapped);
 }
 
 /* Folders of data/ that the edge may read are new ones: sealing once more shares them. */
@@ -388,6 +436,14 @@ void settle_start(struct work *w)
 
 /* --- drop --- */
 
+static void services_settled(struct work *w)
+{
+	if (w->op_failed)
+		buf_printf(&w->warning, "%sthe database of before is still there: %s",
+		    w->warning.n ? "; " : "", w->op_err.msg);
+	work_done(w);
+}
+
 static void dropped(struct work *w)
 {
 	struct err e;
@@ -397,7 +453,7 @@ static void dropped(struct work *w)
 		    w->warning.n ? "; " : "", e.msg);
 	else
 		buf_c(&w->detail, "what was before is gone");
-	work_done(w);
+	provide_act(w, SERVICES_SETTLE, services_settled);
 }
 
 void drop_start(struct work *w)

@@ -70,12 +70,18 @@ static int before_unit(struct work *w, struct store_db *db, struct err *e)
 	return old_release_load(w, db, e);
 }
 
-static void back_again(struct work *w)
+static void databases_back(struct work *w)
 {
+	note(w, w->op_failed, "the databases of before could not be brought back", &w->op_err);
 	if (still_serves(w))
 		work_done(w);
 	else
 		work_unit(w, before_unit, revive);
+}
+
+static void back_again(struct work *w)
+{
+	provide_act(w, still_serves(w) ? SERVICES_CLEAN : SERVICES_BACK, databases_back);
 }
 
 /* The jobs need a sealed release to stand in: the restored one, else the one of before; false: there is none. */

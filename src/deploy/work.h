@@ -23,6 +23,7 @@
 #include "notify/notify.h"
 #include "run/drain.h"
 #include "run/health.h"
+#include "services/services.h"
 #include "source/source.h"
 
 #define WORK_LINES 10u /* of a program's last output that a message shows */
@@ -336,8 +337,18 @@ void work_switch(struct work *w, uint32_t release, uint32_t previous);
 
 /* provide.c: what the plan needs, wanted; in the unit of provision. */
 int provide_want(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+/* The same for those of an archive, by name and type. */
+int provide_want_all(struct work *w, struct store_db *db, const struct model_services *all,
+    struct err *e) WARN_UNUSED;
 /* All that is wanted is made and stored, then `then`, with op_failed and op_err. */
 void provide_start(struct work *w, work_then_fn *then);
+/* The same, and an empty one beside each: for a restore. */
+void provide_fresh(struct work *w, work_then_fn *then);
+/* One act on each of them; then `then`, with op_failed and op_err. */
+void provide_act(struct work *w, enum services_act act, work_then_fn *then);
+/* What slipway-tree needs to dump or to fill them: those of the project that `which` names. */
+int provide_tool(struct work *w, const struct model_services *which, bool fresh,
+    struct args *ret_env, struct err *e) WARN_UNUSED;
 /* All that was made goes, a line of the receipt each. */
 void provide_drop(struct work *w, work_then_fn *then);
 /* A warning for what the release's plan needs and the project does not have. */

@@ -236,45 +236,105 @@ static int role_ensure(
 /* --- the database --- */
 
 /* 1: it is there, the role's; *ret_closed: it takes no connections yet. 0: it is not there. */
-static int database_look(
-    struct link *l, const struct postgres_owner *o, bool *ret_closed, struct err *e)
+static int database_look(struct link *l, const struct postgres_owner *o, const char *name,
+    bool *ret_closed, struct err *e)
 {
 	char says[8];
-	const char *const v[] = {o->name};
+	const char *const v[] = {name, o->name};
 	int rc = ask(l,
-	    "SELECT CASE WHEN pg_catalog.pg_get_userbyid(datdba) <> $1 THEN 'other'"
+	    "SELECT CASE WHEN pg_catalog.pg_get_userbyid(datdba) <> $2 THEN 'other'"
 	    " WHEN datallowconn THEN 'open' ELSE 'closed' END"
 	    " FROM pg_catalog.pg_database WHERE datname = $1",
-	    v, 1, says, sizeof(says), e);
+	    v, 2, says, sizeof(says), e);
 	*ret_closed = rc == 1 && strcmp(says, "closed") == 0;
 	if (rc <= 0 || strcmp(says, "other") != 0)
 		return rc;
 	return err_set(
-	    e, ERR_CONFLICT, "PostgreSQL has a database '%s' that is not this project's", o->name);
+	    e, ERR_CONFLICT, "PostgreSQL has a database '%s' that is not this project's", name);
 }
 
 /* Nobody but its owner comes in: what everybody may is taken away before it opens. */
-static int database_ensure(
-    struct link *l, const struct postgres_owner *o, bool *ret_fresh, struct err *e)
+static int database_open(struct link *l, struct str name, struct err *e)
 {
-	struct str name = str_c(o->name);
-	bool closed;
-	int there = database_look(l, o, &closed, e);
-	*ret_fresh = there == 0;
-	if (there < 0)
-		return -1;
-	if (there == 0 && RUN(l, "make the database", e,
-			      "CREATE DATABASE % OWNER % TEMPLATE template0 ENCODING 'UTF8' "
-			      "ALLOW_CONNECTIONS false",
-			      name, name) != 0)
-		return -1;
-	if (there == 1 && !closed)
-		return 0;
 	return RUN(l, "close the database to others", e, "REVOKE ALL ON DATABASE % FROM PUBLIC",
 		   name) != 0
 		   ? -1
 		   : RUN(l, "open the database", e, "ALTER DATABASE % ALLOW_CONNECTIONS true",
 			 name);
+}
+
+static int database_make(
+    struct link *l, const struct postgres_owner *o, struct str name, struct err *e)
+{
+	if (RUN(l, "make the database", e,
+		"CREATE DATABASE % OWNER % TEMPLATE template0 ENCODING 'UTF8' "
+		"ALLOW_CONNECTIONS false",
+		name, str_c(o->name)) != 0)
+		return -1;
+	return database_open(l, name, e);
+}
+
+static int database_drop(
+    struct link *l, const struct postgres_owner *o, const char *name, struct err *e)
+{
+	bool closed;
+	int there = database_look(l, o, name, &closed, e);
+	return there <= 0
+		   ? there
+		   : RUN(l, "drop the database", e, "DROP DATABASE % WITH (FORCE)", str_c(name));
+}
+
+/* The project is thrown out; the server waits for it to go, and ends what it does there by itself. */
+static int database_rename(
+    struct link *l, const struct postgres_owner *o, const char *from, const char *to, struct err *e)
+{
+	char gone[16];
+	const char *const v[] = {from, o->name};
+	if (RUN(l, "close the database", e, "ALTER DATABASE % ALLOW_CONNECTIONS false",
+		str_c(from)) != 0 ||
+	    ask(l,
+		"SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) FROM "
+		"pg_catalog.pg_stat_activity WHERE datname = $1 AND usename = $2",
+		v, 2, gone, sizeof(gone), e) < 0 ||
+	    RUN(l, "rename the database", e, "ALTER DATABASE % RENAME TO %", str_c(from),
+		str_c(to)) != 0)
+		return -1;
+	return database_open(l, str_c(to), e);
+}
+
+struct beside {
+	char fresh[POSTGRES_NAME_SIZE + 4], old[POSTGRES_NAME_SIZE + 4];
+	int has, has_fresh, has_old; /* the database itself; those beside it */
+};
+
+static int look_all(
+    struct link *l, const struct postgres_owner *o, struct beside *ret, struct err *e)
+{
+	bool closed;
+	(void)snprintf(ret->fresh, sizeof(ret->fresh), "%s_new", o->name);
+	(void)snprintf(ret->old, sizeof(ret->old), "%s_old", o->name);
+	ret->has = database_look(l, o, o->name, &closed, e);
+	ret->has_fresh = ret->has < 0 ? -1 : database_look(l, o, ret->fresh, &closed, e);
+	ret->has_old = ret->has_fresh < 0 ? -1 : database_look(l, o, ret->old, &closed, e);
+	return ret->has_old < 0 ? -1 : 0;
+}
+
+/* A swap that was cut short left it beside. */
+static int database_ensure(
+    struct link *l, const struct postgres_owner *o, bool *ret_fresh, struct err *e)
+{
+	struct beside b;
+	bool closed;
+	int there = database_look(l, o, o->name, &closed, e);
+	*ret_fresh = false;
+	if (there < 0 || look_all(l, o, &b, e) != 0)
+		return -1;
+	if (there == 1)
+		return closed ? database_open(l, str_c(o->name), e) : 0;
+	if (b.has_old)
+		return database_rename(l, o, b.old, o->name, e);
+	*ret_fresh = true;
+	return database_make(l, o, str_c(o->name), e);
 }
 
 /* --- the whole --- */
@@ -306,18 +366,77 @@ static int role_drop(struct link *l, const struct postgres_owner *o, struct err 
 		   : RUN(l, "drop the role", e, "DROP ROLE %", name);
 }
 
+/* Connected, and the role is ours: 1; there is no such role: 0. */
+static int reach(struct link *l, const struct postgres_maker *s, const struct postgres_owner *o,
+    struct beside *ret, struct err *e)
+{
+	if (connect_as_maker(l, s, e) != 0)
+		return -1;
+	int role = role_look(l, o, e);
+	return role <= 0 ? role : look_all(l, o, ret, e) != 0 ? -1 : 1;
+}
+
 int postgres_drop(const struct postgres_maker *s, const struct postgres_owner *o, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
-	bool closed;
-	if (connect_as_maker(&l, s, e) != 0)
-		return -1;
-	int role = role_look(&l, o, e);
+	struct beside b;
+	int role = reach(&l, s, o, &b, e);
 	if (role <= 0)
 		return role;
-	int there = database_look(&l, o, &closed, e);
-	if (there < 0 || (there == 1 && RUN(&l, "drop the database", e,
-					    "DROP DATABASE % WITH (FORCE)", str_c(o->name)) != 0))
+	if (database_drop(&l, o, b.fresh, e) != 0 || database_drop(&l, o, b.old, e) != 0 ||
+	    database_drop(&l, o, o->name, e) != 0)
 		return -1;
 	return role_drop(&l, o, e);
+}
+
+/* --- bringing back --- */
+
+int postgres_fresh(const struct postgres_maker *s, const struct postgres_owner *o, struct err *e)
+{
+	struct link l CLEANUP_LINK = {0};
+	struct beside b;
+	int role = reach(&l, s, o, &b, e);
+	if (role <= 0)
+		return role < 0 ? -1 : err_set(e, ERR_NOT_FOUND, "the project's role is gone");
+	if (database_drop(&l, o, b.fresh, e) != 0 || (b.has && database_drop(&l, o, b.old, e) != 0))
+		return -1;
+	return database_make(&l, o, str_c(b.fresh), e);
+}
+
+int postgres_swap(const struct postgres_maker *s, const struct postgres_owner *o, struct err *e)
+{
+	struct link l CLEANUP_LINK = {0};
+	struct beside b;
+	int role = reach(&l, s, o, &b, e);
+	if (role <= 0 || !b.has_fresh)
+		return role < 0 ? -1 : 0;
+	if (b.has && database_rename(&l, o, o->name, b.old, e) != 0)
+		return -1;
+	return database_rename(&l, o, b.fresh, o->name, e);
+}
+
+int postgres_back(const struct postgres_maker *s, const struct postgres_owner *o, struct err *e)
+{
+	struct link l CLEANUP_LINK = {0};
+	struct beside b;
+	int role = reach(&l, s, o, &b, e);
+	if (role <= 0)
+		return role;
+	if (b.has_old && ((b.has && database_drop(&l, o, o->name, e) != 0) ||
+			     database_rename(&l, o, b.old, o->name, e) != 0))
+		return -1;
+	return database_drop(&l, o, b.fresh, e);
+}
+
+int postgres_settle(
+    const struct postgres_maker *s, const struct postgres_owner *o, bool keep_old, struct err *e)
+{
+	struct link l CLEANUP_LINK = {0};
+	struct beside b;
+	int role = reach(&l, s, o, &b, e);
+	if (role <= 0)
+		return role;
+	if (database_drop(&l, o, b.fresh, e) != 0)
+		return -1;
+	return keep_old || !b.has ? 0 : database_drop(&l, o, b.old, e);
 }

@@ -43,3 +43,18 @@ int postgres_make(const struct postgres_maker *s, const struct postgres_owner *o
 /* Neither is there any more; who is connected is thrown out. ERR_CONFLICT: they are not ours. */
 int postgres_drop(
     const struct postgres_maker *s, const struct postgres_owner *o, struct err *e) WARN_UNUSED;
+
+/* What a restore does, each of them as often as one likes. Beside NAME lie NAME_new, where a dump is brought back while
+ * NAME serves, and NAME_old, what NAME was before.
+ *   fresh    NAME_new is there and empty; a NAME_old that an earlier restore left is gone
+ *   swap     NAME is what NAME_new was, NAME_old what NAME was; nothing where there is no NAME_new
+ *   back     NAME is what NAME_old was; nothing where there is no NAME_old. NAME_new is gone
+ *   settle   NAME_new is gone and, unless `keep_old`, NAME_old, too */
+int postgres_fresh(
+    const struct postgres_maker *s, const struct postgres_owner *o, struct err *e) WARN_UNUSED;
+int postgres_swap(
+    const struct postgres_maker *s, const struct postgres_owner *o, struct err *e) WARN_UNUSED;
+int postgres_back(
+    const struct postgres_maker *s, const struct postgres_owner *o, struct err *e) WARN_UNUSED;
+int postgres_settle(const struct postgres_maker *s, const struct postgres_owner *o, bool keep_old,
+    struct err *e) WARN_UNUSED;

@@ -137,15 +137,40 @@ static int named_fill(struct services *s, struct str project, const struct model
 	return 0;
 }
 
-int services_make(struct services *s, struct str project, const struct model_service *v,
-    struct services_place *ret, struct err *e)
+static int act_on(
+    enum services_act act, const struct named *n, struct postgres_place *ret, struct err *e)
+{
+	const struct postgres_maker *s = &n->server;
+	const struct postgres_owner *o = &n->owner;
+	switch (act) {
+	case SERVICES_MAKE:
+		return postgres_make(s, o, ret, e);
+	case SERVICES_FRESH:
+		return postgres_make(s, o, ret, e) != 0 ? -1 : postgres_fresh(s, o, e);
+	case SERVICES_DROP:
+		return postgres_drop(s, o, e);
+	case SERVICES_SWAP:
+		return postgres_swap(s, o, e);
+	case SERVICES_BACK:
+		return postgres_back(s, o, e);
+	case SERVICES_SETTLE:
+	case SERVICES_CLEAN:
+		return postgres_settle(s, o, act == SERVICES_CLEAN, e);
+	case SERVICES_ACT_COUNT:
+		break;
+	}
+	return err_set(e, ERR_INTERNAL, "there is no such act");
+}
+
+int services_do(struct services *s, enum services_act act, struct str project,
+    const struct model_service *v, struct services_place *ret, struct err *e)
 {
 	struct named n CLEANUP_NAMED = {0};
-	struct postgres_place at;
+	struct postgres_place at = {0};
 	*ret = (struct services_place){0};
 	if (named_fill(s, project, v, &n, e) != 0 || lock(s, e) != 0)
 		return -1;
-	int rc = postgres_make(&n.server, &n.owner, &at, e);
+	int rc = act_on(act, &n, &at, e);
 	(void)pthread_mutex_unlock(&s->lock);
 	if (rc != 0)
 		return -1;
@@ -153,17 +178,6 @@ int services_make(struct services *s, struct str project, const struct model_ser
 	ret->port = at.port;
 	ret->fresh = at.fresh;
 	return 0;
-}
-
-int services_drop(
-    struct services *s, struct str project, const struct model_service *v, struct err *e)
-{
-	struct named n CLEANUP_NAMED = {0};
-	if (named_fill(s, project, v, &n, e) != 0 || lock(s, e) != 0)
-		return -1;
-	int rc = postgres_drop(&n.server, &n.owner, e);
-	(void)pthread_mutex_unlock(&s->lock);
-	return rc;
 }
 
 /* --- telling --- */
@@ -243,5 +257,38 @@ int services_env(const struct services *s, struct arena *a, struct str project,
 			return no_memory(e);
 	*ret = v;
 	*ret_count = n;
+	return 0;
+}
+
+#define TOOL_VARIABLES 6u
+
+int services_tool_env(const struct services *s, struct arena *a, struct str project,
+    const struct model_services *all, bool fresh, struct args *ret, struct err *e)
+{
+	*ret = (struct args){.v = arena_array(a, all->n * TOOL_VARIABLES + 1, sizeof(struct str))};
+	if (!ret->v)
+		return no_memory(e);
+	for (size_t i = 0; i < all->n; i++) {
+		const struct model_service *v = &all->v[i];
+		struct services_access x;
+		if (services_access(s, a, project, v, &x, e) != 0)
+			return -1;
+		const struct {
+			const char *key;
+			struct str value;
+		} pairs[TOOL_VARIABLES] = {{"PGHOST", x.host},
+		    {"PGPORT", str_c(arena_printf(a, "%" PRId64, x.port))}, {"PGUSER", x.user},
+		    {"PGPASSWORD", x.password},
+		    {"PGDATABASE",
+			str_c(arena_printf(a, "%.*s%s", STR_ARG(x.database), fresh ? "_new" : ""))},
+		    {"PGSSLMODE", str_c(url_tail(v->host)[0] ? "require" : "prefer")}};
+		for (size_t k = 0; k < TOOL_VARIABLES; k++) {
+			struct str line = str_c(arena_printf(a, "%s_%.*s=%.*s", pairs[k].key,
+			    STR_ARG(v->name), STR_ARG(pairs[k].value)));
+			if (!line.p)
+				return no_memory(e);
+			ret->v[ret->n++] = line;
+		}
+	}
 	return 0;
 }

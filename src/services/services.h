@@ -4,6 +4,7 @@
  * password is made with its row, sealed, and in clear only in the caller's arena and the process's environment. */
 #pragma once
 
+#include "base/args.h"
 #include "base/arena.h"
 #include "crypto/seal.h"
 #include "model/service.h"
@@ -32,11 +33,20 @@ struct services_place {
 	uint16_t port;
 	bool fresh; /* it was made now */
 };
-/* On a pool thread; blocks, one at a time. */
-int services_make(struct services *s, struct str project, const struct model_service *v,
-    struct services_place *ret, struct err *e) WARN_UNUSED;
-int services_drop(struct services *s, struct str project, const struct model_service *v,
-    struct err *e) WARN_UNUSED;
+enum services_act {
+	SERVICES_MAKE, /* it is there; *ret says where */
+	SERVICES_DROP,
+	/* of a restore: services/postgres.h */
+	SERVICES_FRESH,	 /* made, and an empty one beside it */
+	SERVICES_SWAP,	 /* that one in its place */
+	SERVICES_BACK,	 /* what was before in its place */
+	SERVICES_SETTLE, /* nothing beside it */
+	SERVICES_CLEAN,	 /* nothing new beside it */
+	SERVICES_ACT_COUNT
+};
+/* On a pool thread; blocks, one at a time. `ret` is filled by MAKE and FRESH. */
+int services_do(struct services *s, enum services_act act, struct str project,
+    const struct model_service *v, struct services_place *ret, struct err *e) WARN_UNUSED;
 
 /* How a project reaches it. In the arena. */
 struct services_access {
@@ -50,5 +60,8 @@ int services_access(const struct services *s, struct arena *a, struct str projec
 int services_env(const struct services *s, struct arena *a, struct str project,
     const struct model_services *all, struct manifest_pair **ret, size_t *ret_count,
     struct err *e) WARN_UNUSED;
+/* For slipway-tree, which dumps and brings back (tree/dump.h): PGHOST_NAME … of each; `fresh`: of the one beside. */
+int services_tool_env(const struct services *s, struct arena *a, struct str project,
+    const struct model_services *all, bool fresh, struct args *ret, struct err *e) WARN_UNUSED;
 /* "sw-shop_db": what it is called on its server. */
 void services_name(struct str project, struct str service, char *out, size_t size);

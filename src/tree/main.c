@@ -83,6 +83,7 @@ static const struct {
     {"pack", pack_project},
     {"restore-release", place_release},
     {"data-stage", place_stage},
+    {"service-load", place_services},
     {"data-swap", place_swap},
     {"data-back", place_back},
     {"data-drop", place_drop},

@@ -33,6 +33,7 @@ static const struct option_row {
     {"--requirements", LIST, offsetof(struct options, requirements),
 	offsetof(struct options, requirements_count)},
     {"--also", LIST, offsetof(struct options, also), offsetof(struct options, also_count)},
+    {"--service", LIST, offsetof(struct options, services), offsetof(struct options, services_count)},
     {"--system", FLAG, offsetof(struct options, system), 0},
 };
 

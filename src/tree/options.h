@@ -19,6 +19,8 @@ struct options {
 	struct str requirements[OPTIONS_EXTRA_MAX], also[OPTIONS_EXTRA_MAX];
 	size_t requirements_count, also_count;
 	bool system, dev;
+	struct str services[OPTIONS_EXTRA_MAX]; /* pack, service-load */
+	size_t services_count;
 };
 
 /* argv behind the subcommand. -1 names the wrong argument. Strings point into argv. */

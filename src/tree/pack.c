@@ -2,6 +2,7 @@
 #include "base/dir.h"
 #include "base/fs.h"
 #include "tree/database.h"
+#include "tree/dump.h"
 #include "tree/say.h"
 
 #include <archive.h>
@@ -23,7 +24,7 @@ struct pack {
 	struct archive *a;
 	struct archive_entry *entry;
 	bool data; /* below data/, where databases are looked for */
-	uint64_t files, bytes, databases, left_out, unreadable, noted;
+	uint64_t files, bytes, databases, dumps, left_out, unreadable, noted;
 	char copy[PATH_MAX]; /* where a database's copy goes */
 	char path[PATH_MAX]; /* in the archive */
 	size_t length;
@@ -306,10 +307,36 @@ static int begin(struct pack *p)
 	return archive_write_open_fd(p->a, STDIN_FILENO) == ARCHIVE_OK ? 0 : fault(p);
 }
 
-static int pack_all(struct pack *p, struct buf *report)
+static int pack_dump(struct pack *p, struct str service)
+{
+	struct stat st;
+	(void)unlink(p->copy);
+	if (dump_take(service, p->copy, p->e) != 0) {
+		(void)unlink(p->copy);
+		return -1;
+	}
+	CLEANUP_FD int fd = open(p->copy, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	(void)unlink(p->copy);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		return err_sys(p->e, ERR_IO, errno, "could not read the dump");
+	p->length = (size_t)snprintf(
+	    p->path, sizeof(p->path), "services/%.*s.dump", STR_ARG(service));
+	p->dumps++;
+	return put_file(p, fd, &st);
+}
+
+static int pack_dumps(struct pack *p, const struct options *o)
+{
+	for (size_t i = 0; i < o->services_count; i++)
+		if (pack_dump(p, o->services[i]) != 0)
+			return -1;
+	return 0;
+}
+
+static int pack_all(struct pack *p, const struct options *o, struct buf *report)
 {
 	if (begin(p) != 0 || pack_tree(p, PACK_DATA, "data") != 0 ||
-	    pack_tree(p, ".", "release") != 0)
+	    pack_tree(p, ".", "release") != 0 || pack_dumps(p, o) != 0)
 		return -1;
 	if (archive_write_close(p->a) != ARCHIVE_OK)
 		return fault(p);
@@ -317,9 +344,9 @@ static int pack_all(struct pack *p, struct buf *report)
 		say_note("%llu sockets, pipes or devices were left out",
 		    (unsigned long long)p->left_out);
 	buf_printf(report,
-	    "files %llu\nbytes %llu\ndatabases %llu\nleft-out %llu\nunreadable %llu\n",
+	    "files %llu\nbytes %llu\ndatabases %llu\ndumps %llu\nleft-out %llu\nunreadable %llu\n",
 	    (unsigned long long)p->files, (unsigned long long)p->bytes,
-	    (unsigned long long)p->databases, (unsigned long long)p->left_out,
+	    (unsigned long long)p->databases, (unsigned long long)p->dumps, (unsigned long long)p->left_out,
 	    (unsigned long long)p->unreadable);
 	return 0;
 }
@@ -327,9 +354,8 @@ static int pack_all(struct pack *p, struct buf *report)
 int pack_project(const struct options *o, struct buf *report, struct err *e)
 {
 	static struct pack p;
-	(void)o;
 	p = (struct pack){.a = archive_write_new(), .entry = archive_entry_new(), .e = e};
-	int rc = p.a && p.entry ? pack_all(&p, report) : no_memory(e);
+	int rc = p.a && p.entry ? pack_all(&p, o, report) : no_memory(e);
 	archive_entry_free(p.entry);
 	(void)archive_write_free(p.a);
 	return rc;

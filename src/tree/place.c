@@ -2,6 +2,7 @@
 #include "base/dir.h"
 #include "base/fs.h"
 #include "base/name.h"
+#include "tree/dump.h"
 #include "tree/pack.h"
 #include "tree/say.h"
 #include "tree/script.h"
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -351,4 +353,42 @@ int place_drop(const struct options *o, struct buf *report, struct err *e)
 	CLEANUP_FD int data = open(PACK_DATA, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return data < 0 ? err_sys(e, ERR_IO, errno, "could not open data/")
 			: fs_remove_tree(data, PACK_STAGING, e);
+}
+
+/* ---- dumps ---- */
+
+#define DUMPS "restored-services"
+
+static int load_each(const struct options *o, const char *tmp, struct err *e)
+{
+	char path[PATH_MAX];
+	for (size_t i = 0; i < o->services_count; i++) {
+		int n = snprintf(path, sizeof(path), "%s/" DUMPS "/%.*s.dump", tmp,
+		    STR_ARG(o->services[i]));
+		if (n < 0 || (size_t)n >= sizeof(path))
+			return err_set(e, ERR_SETTINGS, "the path of the private tmp is too long");
+		if (dump_load(o->services[i], path, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+int place_services(const struct options *o, struct buf *report, struct err *e)
+{
+	const char *tmp = getenv("TMPDIR");
+	(void)report;
+	CLEANUP_FD int top =
+	    open(tmp ? tmp : "/tmp", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (top < 0)
+		return err_sys(e, ERR_IO, errno, "could not open the private tmp");
+	if (fs_remove_tree(top, DUMPS, e) != 0)
+		return -1;
+	CLEANUP_FD int into = fs_dir(top, DUMPS, 0700, e);
+	if (into < 0)
+		return -1;
+	int rc = place_into(into, STR("services/"), e) != 0 ? -1
+							    : load_each(o, tmp ? tmp : "/tmp", e);
+	if (fs_remove_tree(top, DUMPS, rc == 0 ? e : NULL) != 0)
+		rc = -1;
+	return rc;
 }

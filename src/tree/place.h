@@ -7,6 +7,8 @@
  * `ready`, `out` and `back` in .slipway-restore say how far it came. Nothing of the project's runs meanwhile.
  * `data-drop` takes .slipway-restore away, with what was before.
  *
+ * `service-load` (run sandbox, in the release): `services/NAME.dump` of each --service into its database.
+ *
  * No link is followed on the way; what a link says is the project's business. Set-user-id and set-group-id bits
  * of files are dropped. */
 #pragma once
@@ -16,6 +18,7 @@
 
 int place_release(const struct options *o, struct buf *report, struct err *e) WARN_UNUSED;
 int place_stage(const struct options *o, struct buf *report, struct err *e) WARN_UNUSED;
+int place_services(const struct options *o, struct buf *report, struct err *e) WARN_UNUSED;
 int place_swap(const struct options *o, struct buf *report, struct err *e) WARN_UNUSED;
 int place_back(const struct options *o, struct buf *report, struct err *e) WARN_UNUSED;
 int place_drop(const struct options *o, struct buf *report, struct err *e) WARN_UNUSED;

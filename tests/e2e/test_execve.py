@@ -110,7 +110,8 @@ TEMPLATES = {
     "slipway-outbound": [Template(ABSOLUTE, [("--ca", ABSOLUTE), ("--allow", r"[0-9a-f.:]+/[0-9]+")])],
     "slipway-tree": [
         Template("slipway-tree", "fetch-git", TREE), Template("slipway-tree", "unpack", TREE), Template("slipway-tree", "scan", TREE),
-        Template("slipway-tree", "pack|restore-release|data-(stage|swap|back|drop)", "--release", N),
+        Template("slipway-tree", "restore-release|data-(stage|swap|back|drop)", "--release", N),
+        Template("slipway-tree", "pack|service-load", "--release", N, [("--top", ANY), ("--service", "[a-z][a-z0-9]*")]),
         Template(ABSOLUTE, [("-p", N), ("-o", "SendEnv=GIT_PROTOCOL"), "-[46]"], r"[A-Za-z0-9_.@-]+", r"git-upload-pack '.*'"),  # as git's ssh
         Template(ABSOLUTE, r"(Username|Password) for '.*': "),  # as git's askpass
     ],

@@ -288,6 +288,100 @@ static void test_cannot_reach(void **state)
 	assert_non_null(strstr(e.hint, "createrole"));
 }
 
+/* What serves, what lies beside it; as one word. */
+static const char *lies(void)
+{
+	return ask("SELECT coalesce(string_agg(substr(datname, 11) || ':' || datallowconn::int, ' ' "
+		   "ORDER BY datname), '-') FROM pg_database WHERE datname LIKE 'sw-shop_db%'");
+}
+
+static void told(const char *text)
+{
+	char sql[128];
+	snprintf(sql, sizeof(sql), "CREATE TABLE told AS SELECT '%s'::text AS word", text);
+	assert_string_equal(as_role("sw-shop_db", "word1", "sw-shop_db", sql), "");
+}
+
+static const char *word(const char *db)
+{
+	return ask_in(db, "SELECT word FROM told");
+}
+
+/* A restore, with each act once more, as after a crash behind it; and each way back. */
+static void test_bringing_back(void **state)
+{
+	struct err e;
+	const struct postgres_maker s = {maker, 7};
+	(void)state;
+	(void)make(&shop);
+	told("before");
+	assert_int_equal(postgres_swap(&s, &shop, &e), 0); /* nothing beside: nothing to do */
+	assert_int_equal(postgres_back(&s, &shop, &e), 0);
+	assert_string_equal(word("sw-shop_db"), "before");
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(postgres_fresh(&s, &shop, &e), 0);
+	assert_string_equal(lies(), ":1 _new:1");
+	assert_non_null(refused("sw-shop_db", "wrong", "sw-shop_db_new"));
+	assert_string_equal(as_role("sw-shop_db", "word1", "sw-shop_db_new",
+				"CREATE TABLE told AS SELECT 'after'::text AS word"),
+	    "");
+	char url[128];
+	snprintf(url, sizeof(url), "postgresql://127.0.0.1:%u/sw-shop_db", pg.port);
+	PGconn *c = open_url(url, "sw-shop_db", "word1", NULL); /* who is connected goes */
+	assert_int_equal(pq->PQstatus(c), CONNECTION_OK);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(postgres_swap(&s, &shop, &e), 0);
+	pq->PQfinish(c);
+	assert_string_equal(lies(), ":1 _old:1");
+	assert_string_equal(word("sw-shop_db"), "after");
+	assert_string_equal(word("sw-shop_db_old"), "before");
+	(void)make(&other); /* what was swapped in is closed to others, too */
+	assert_non_null(refused("sw-other_db", "word2", "sw-shop_db"));
+	assert_non_null(refused("sw-other_db", "word2", "sw-shop_db_old"));
+	drop(&other);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(postgres_back(&s, &shop, &e), 0);
+	assert_string_equal(lies(), ":1");
+	assert_string_equal(word("sw-shop_db"), "before");
+	assert_int_equal(postgres_fresh(&s, &shop, &e), 0);
+	assert_int_equal(postgres_settle(&s, &shop, true, &e), 0);
+	assert_string_equal(lies(), ":1");
+	assert_int_equal(postgres_fresh(&s, &shop, &e), 0);
+	assert_int_equal(postgres_swap(&s, &shop, &e), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(postgres_settle(&s, &shop, false, &e), 0);
+	assert_string_equal(lies(), ":1");
+	drop(&shop);
+}
+
+/* Ended between the two renames of a swap, closed on the way, or with what an earlier restore left. */
+static void test_a_swap_cut_short(void **state)
+{
+	struct err e;
+	const struct postgres_maker s = {maker, 7};
+	(void)state;
+	(void)make(&shop);
+	told("before");
+	assert_int_equal(postgres_fresh(&s, &shop, &e), 0);
+	(void)ask("ALTER DATABASE \"sw-shop_db\" ALLOW_CONNECTIONS false");
+	(void)ask("ALTER DATABASE \"sw-shop_db\" RENAME TO \"sw-shop_db_old\"");
+	assert_int_equal(postgres_back(&s, &shop, &e), 0);
+	assert_string_equal(lies(), ":1");
+	assert_int_equal(postgres_fresh(&s, &shop, &e), 0);
+	(void)ask("ALTER DATABASE \"sw-shop_db\" RENAME TO \"sw-shop_db_old\"");
+	assert_int_equal(postgres_swap(&s, &shop, &e), 0);
+	assert_string_equal(lies(), ":1 _old:1");
+	(void)ask("DROP DATABASE \"sw-shop_db\"");
+	assert_false(make(&shop).fresh); /* a deploy finds what lies beside */
+	assert_string_equal(word("sw-shop_db"), "before");
+	assert_int_equal(postgres_fresh(&s, &shop, &e), 0);
+	assert_int_equal(postgres_swap(&s, &shop, &e), 0);
+	assert_int_equal(postgres_fresh(&s, &shop, &e), 0); /* of another restore: the old one is stale */
+	assert_string_equal(lies(), ":1 _new:1");
+	drop(&shop);
+	assert_string_equal(lies(), "-");
+}
+
 static const char *const hostile[] = {"a\"b", "\"", "\"\"; DROP ROLE slipway; --", "'",
     "''; SELECT 1; --", "\\", "\\'", "\\\\' OR 1=1 --", "a'b\"c\\d", "$1", "$$x$$", "%", "%%", "'%",
     "--", "/*", "*/", ";", "\n", "a\nb", "\t\x01\x7f", "\xc3\xbc", "E'x'", "U&\"\\0041\"",
@@ -376,11 +470,11 @@ static void test_names(void **state)
 	const struct model_service w = {.name = STR("db"), .mark = STR("m")};
 	struct services_place p;
 	struct err e;
-	assert_int_equal(services_make(s, STR("shop"), &v, &p, &e), -1);
+	assert_int_equal(services_do(s, SERVICES_MAKE, STR("shop"), &v, &p, &e), -1);
 	assert_int_equal(e.code, ERR_INVALID);
-	assert_int_equal(services_make(s, STR("shop\"; --"), &w, &p, &e), -1);
+	assert_int_equal(services_do(s, SERVICES_MAKE, STR("shop\"; --"), &w, &p, &e), -1);
 	assert_int_equal(e.code, ERR_INVALID);
-	assert_int_equal(services_drop(s, STR("sh op"), &w, &e), -1);
+	assert_int_equal(services_do(s, SERVICES_DROP, STR("sh op"), &w, &p, &e), -1);
 	services_free(s);
 }
 
@@ -390,6 +484,7 @@ int main(void)
 	    cmocka_unit_test(test_nobody_else_comes_in), cmocka_unit_test(test_goes_on),
 	    cmocka_unit_test(test_not_ours), cmocka_unit_test(test_drop_takes_all),
 	    cmocka_unit_test(test_connections_end), cmocka_unit_test(test_cannot_reach),
+	    cmocka_unit_test(test_bringing_back), cmocka_unit_test(test_a_swap_cut_short),
 	    cmocka_unit_test(test_values_stay_values), cmocka_unit_test(test_no_values),
 	    cmocka_unit_test(test_names)};
 	return cmocka_run_group_tests(tests, open_server, close_server);
