@@ -22,6 +22,7 @@
 #include "store/store.h"
 
 struct catchup;
+struct own;
 struct ranges;
 struct services;
 
@@ -38,6 +39,9 @@ struct api_context {
 	struct hooks *hooks;	/* NULL: nobody is told of changed hooks */
 	struct outbound *outbound; /* NULL: nobody is asked what our certificate is worth */
 	struct notify *notify;	/* NULL: nobody is woken for what is to be told */
+	struct own *own;	 /* NULL: the platform has no certificates */
+	const char *host;	 /* the platform's own */
+	bool names_below;	 /* every project also answers as NAME.HOST, and a wildcard may serve it */
 	struct catchup *catchup; /* NULL: nobody is woken to ask GitHub */
 	struct ranges *ranges;	/* NULL: GitHub's addresses are those built in */
 	const char *github_api;	/* of hooks that say no other: "https://api.github.com" */

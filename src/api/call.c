@@ -2,6 +2,7 @@
 
 #include "api/schema.h"
 #include "base/clock.h"
+#include "deploy/own.h"
 #include "base/hex.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -247,6 +248,8 @@ int api_write(struct api_call *c, api_unit_fn *fn, void *ctx, struct err *e)
 		notify_kick(c->cx->notify);
 	if (c->kick_catchup)
 		catchup_kick(c->cx->catchup);
+	if (c->kick_own && c->cx->own)
+		own_kick(c->cx->own);
 	if (c->changed_task)
 		api_task_changed(c->cx, c->changed_task);
 	if (c->changed_hook.p && c->cx->hooks)

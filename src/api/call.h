@@ -40,13 +40,13 @@ struct api_call {
 	int status;
 	struct buf out;
 	struct json_out w;
-	struct buf headers;		      /* complete lines for the answer */
-	bool answered;			      /* the function has answered, or will, by itself */
-	bool replayed;			      /* the answer is one that was kept */
-	int64_t changed_task;		      /* its watchers are told once durable; 0: none */
-	bool kick, kick_notify, kick_catchup; /* to do once durable, as what follows */
-	struct str changed_hook;	      /* its name */
-	bool changed_branch;		      /* the project's own: its hooks follow it */
+	struct buf headers;   /* complete lines for the answer */
+	bool answered;	      /* the function has answered, or will, by itself */
+	bool replayed;	      /* the answer is one that was kept */
+	int64_t changed_task; /* its watchers are told once durable; 0: none */
+	bool kick, kick_notify, kick_catchup, kick_own; /* to do once durable, as what follows */
+	struct str changed_hook;			/* its name */
+	bool changed_branch;				/* the project's own: its hooks follow it */
 };
 
 #define API_ANSWER_BYTES_MAX (16u << 20)

@@ -1,5 +1,6 @@
 /* Certificates: what serves, and orders about it. All but looking becomes a task of the project. */
 #include "api/order.h"
+#include "api/own_certificates.h"
 #include "api/routes.h"
 
 #include "base/clock.h"
@@ -23,13 +24,12 @@ static void put_names(struct json_out *w, struct str names)
 	json_close_array(w);
 }
 
-/* One shape whether there is a row or not. */
-static void certificate_json(
-    struct json_out *w, struct str project, const struct model_certificate *c)
+void api_certificate_members(
+    struct json_out *w, struct str project, const char *platform, const struct model_certificate *c)
 {
 	bool has = c->installed_ms > 0;
-	json_open_object(w, NULL);
 	json_put_str(w, "project", project);
+	json_put_str(w, "platform", str_c(platform));
 	json_put_str(w, "origin", has ? str_c(model_origin_name(c->origin)) : STR("self-signed"));
 	json_put_bool(w, "trusted", has && c->origin != MODEL_ORIGIN_STAGING);
 	put_names(w, c->names);
@@ -42,6 +42,13 @@ static void certificate_json(
 	json_put_time(w, "limited_until", c->limited_ms);
 	json_put_i64(w, "failures", c->failures);
 	json_put_str(w, "error", c->error.p ? c->error : STR(""));
+}
+
+static void certificate_json(
+    struct json_out *w, struct str project, const struct model_certificate *c)
+{
+	json_open_object(w, NULL);
+	api_certificate_members(w, project, "", c);
 	json_close_object(w);
 }
 
@@ -56,6 +63,8 @@ int api_certificate_list(struct api_call *c, struct err *e)
 	json_open_array(&c->w, "items");
 	for (size_t i = 0; i < list.n; i++)
 		certificate_json(&c->w, list.v[i].project, &list.v[i]);
+	if (api_own_certificates_list(c, db, e) < 0)
+		return -1;
 	json_close_array(&c->w);
 	json_close_object(&c->w);
 	return 0;

@@ -189,6 +189,14 @@ static struct str own_host(const struct api_call *c)
 	return arena_str(c->r->arena, a.host);
 }
 
+/* A name that a project has by itself. */
+static bool is_below(const struct api_call *c, struct str host)
+{
+	size_t dot = str_find(host, '.', 0);
+	return c->cx->names_below && dot != SIZE_MAX &&
+	       str_eq_c(str_from(host, dot + 1), c->cx->host);
+}
+
 int api_domain_check(const struct api_call *c, struct str project, struct str host, struct err *e)
 {
 	if (name_domain(host, e) < 0)
@@ -196,6 +204,14 @@ int api_domain_check(const struct api_call *c, struct str project, struct str ho
 	struct str own = own_host(c), suffix = STR(".localhost");
 	if (str_eq_nocase(host, own) || str_eq_c(host, "localhost"))
 		return err_set(e, ERR_CONFLICT, "'%.*s' is the platform's own", STR_ARG(host));
+	if (c->cx->host && str_eq_c(host, c->cx->host))
+		return err_set(e, ERR_CONFLICT, "'%.*s' is the platform's own", STR_ARG(host));
+	if (is_below(c, host) && !str_eq(str_slice(host, 0, str_find(host, '.', 0)), project)) {
+		err_set(
+		    e, ERR_CONFLICT, "'%.*s' belongs to the project of that name", STR_ARG(host));
+		return err_hint(
+		    e, "'%.*s' has '%.*s.%s'", STR_ARG(project), STR_ARG(project), c->cx->host);
+	}
 	if (str_ends(host, suffix) && !str_eq(str_slice(host, 0, host.n - suffix.n), project)) {
 		err_set(
 		    e, ERR_CONFLICT, "'%.*s' belongs to the project of that name", STR_ARG(host));

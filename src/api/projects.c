@@ -1,5 +1,6 @@
 /* Projects: list, one, change, destroy. Making one is in project_create.c. */
 #include "api/input.h"
+#include "api/own_certificates.h"
 #include "api/routes.h"
 #include "api/view.h"
 
@@ -66,6 +67,7 @@ int api_project_show(
 		return found < 0 ? -1 : api_absent("project", c->who->project, e);
 	if (model_domain_list(db, c->r->arena, id, STR(""), viewer, &domains, e) < 0 ||
 	    model_certificate_get(db, c->r->arena, id, viewer, &x.certificate, e) < 0 ||
+	    api_wildcard_get(c, db, &x.wildcard, e) < 0 ||
 	    access_role_on(db, c->who, id, &x.role, e) < 0)
 		return -1;
 	struct str *hosts = arena_array(c->r->arena, domains.n + 1, sizeof(*hosts));

@@ -93,6 +93,12 @@ static const struct api_route table[] = {
 	POST(ADMIN, PROJECT, "certificate.revoke", PROJECT "/certificate/revoke", api_certificate_revoke, "certificates", "Have the authority revoke it, and take it away", "Empty", "TaskRef", 202),
 	PUT(ADMIN, PROJECT, "certificate.import", PROJECT "/certificate", api_certificate_import, "certificates", "Install one that you have", "CertificateImport", "TaskRef", 202),
 	DELETE(ADMIN, PROJECT, "certificate.delete", PROJECT "/certificate", api_certificate_remove, "certificates", "Take it away; the one that signs itself serves", "TaskRef", 202),
+	GET(ADMIN, GLOBAL, P "/platform/certificates/{which}", api_own_certificate_get, "certificates", "The platform's own: of its host, or the wildcard of all names right below it", NULL, "PlatformCertificate"),
+	POST(ADMIN, GLOBAL, "platform-certificate.issue", P "/platform/certificates/{which}", api_own_certificate_issue, "certificates", "Order one from the authority", "PlatformCertificateIssue", "PlatformCertificate", 202),
+	POST(ADMIN, GLOBAL, "platform-certificate.renew", P "/platform/certificates/{which}/renew", api_own_certificate_renew, "certificates", "Order another in its place", "Empty", "PlatformCertificate", 202),
+	POST(ADMIN, GLOBAL, "platform-certificate.revoke", P "/platform/certificates/{which}/revoke", api_own_certificate_revoke, "certificates", "Have the authority revoke it, and take it away", "Empty", "PlatformCertificate", 202),
+	PUT(ADMIN, GLOBAL, "platform-certificate.import", P "/platform/certificates/{which}", api_own_certificate_import, "certificates", "Install one that you have", "CertificateImport", "PlatformCertificate", 202),
+	DELETE(ADMIN, GLOBAL, "platform-certificate.delete", P "/platform/certificates/{which}", api_own_certificate_remove, "certificates", "Take it away; one that signs itself serves", "PlatformCertificate", 202),
 	DELETE(ADMIN, PROJECT, "domain.remove", PROJECT "/domains/{domain}", api_domain_remove, "domains", "Give a host name up", "Removed", 200),
 
 	GET(VIEW, PROJECT, PROJECT "/hooks", api_hook_list, "hooks", "Hooks", PAGE, "HookList"),

@@ -302,20 +302,26 @@ static const struct api_field certificate_import[] = {
     STRING("chain", REQ, 65536, "PEM, the server's own certificate first"),
     STRING("key", REQ, 65536, "PEM, without a passphrase; never shown again"),
 };
-static const struct api_field certificate[] = {
-    TEXT("project", REQ, ""),
-    TEXT("origin", REQ, "self-signed, acme, staging or import"),
-    BOOL("trusted", REQ, "by browsers: http leads to https"),
-    LIST("names", REQ, "string", 0, "host names that it is for"),
-    TEXT("issuer", REQ, ""),
-    TEXT("serial", REQ, "hex"),
-    TIME("not_before", REQ | NUL, ""),
-    TIME("not_after", REQ | NUL, ""),
-    TIME("installed_at", REQ | NUL, ""),
-    TIME("next_try_at", REQ | NUL, "by itself"),
-    TIME("limited_until", REQ | NUL, "the authority takes nothing before"),
-    NUMBER("failures", REQ, "since the last success"),
-    TEXT("error", REQ, "of the last of them"),
+#define CERTIFICATE_FIELDS                                                                         \
+	TEXT("project", REQ, "empty: it is the platform's own"),                                   \
+	    TEXT("platform", REQ, "host or wildcard; empty: a project's"),                         \
+	    TEXT("origin", REQ, "self-signed, acme, staging or import"),                           \
+	    BOOL("trusted", REQ, "by browsers: http leads to https"),                              \
+	    LIST("names", REQ, "string", 0, "host names that it is for"), TEXT("issuer", REQ, ""), \
+	    TEXT("serial", REQ, "hex"), TIME("not_before", REQ | NUL, ""),                         \
+	    TIME("not_after", REQ | NUL, ""), TIME("installed_at", REQ | NUL, ""),                 \
+	    TIME("next_try_at", REQ | NUL, "by itself"),                                           \
+	    TIME("limited_until", REQ | NUL, "the authority takes nothing before"),                \
+	    NUMBER("failures", REQ, "since the last success"),                                     \
+	    TEXT("error", REQ, "of the last of them")
+
+static const struct api_field certificate[] = {CERTIFICATE_FIELDS};
+static const struct api_field platform_certificate[] = {CERTIFICATE_FIELDS,
+    TEXT("under_way", REQ | NUL,
+	"what was asked for and has not ended: issue, renew, revoke, delete or import"),
+    TEXT("output", REQ, "last lines of what failed")};
+static const struct api_field platform_certificate_issue[] = {
+    BOOL("staging", 0, "from the authority's rehearsal: not trusted, hardly limited"),
 };
 static const struct api_field certificate_list[] = {LIST("items", REQ, "Certificate", 0, "")};
 static const struct api_field removed[] = {
@@ -366,6 +372,8 @@ static const struct api_schema table[] = {
     SCHEMA("CertificateIssue", certificate_issue, "An order."),
     SCHEMA("CertificateImport", certificate_import, "A chain and its key."),
     SCHEMA("Certificate", certificate, "What serves a project over HTTPS."),
+    SCHEMA("PlatformCertificate", platform_certificate, "What serves the platform over HTTPS."),
+    SCHEMA("PlatformCertificateIssue", platform_certificate_issue, "An order."),
     SCHEMA("CertificateList", certificate_list, "Certificates."),
     SCHEMA("ServiceCreate", service_create, "A service to be made."),
     SCHEMA("Service", service, "Something provisioned for a project."),

@@ -31,11 +31,11 @@ static void source_json(struct json_out *w, const struct model_project *p)
 	json_close_object(w);
 }
 
-static void url_put(
-    struct api_call *c, const struct model_certificate *certificate, struct str host)
+static void url_put(struct api_call *c, const struct api_project_extra *x, struct str host)
 {
 	const struct api_context *cx = c->cx;
-	bool secure = cx->edge_https_port && model_certificate_serves(certificate, host);
+	bool secure = cx->edge_https_port && (model_certificate_serves(&x->certificate, host) ||
+						 model_certificate_serves(&x->wildcard, host));
 	const char *scheme = secure ? "https" : cx->edge_scheme ? cx->edge_scheme : "http";
 	uint16_t port = secure ? cx->edge_https_port : cx->edge_port,
 		 usual = strcmp(scheme, "https") == 0 ? 443 : 80;
@@ -53,15 +53,19 @@ static void urls_json(
     struct api_call *c, const struct model_project *p, const struct api_project_extra *x)
 {
 	json_open_array(&c->w, "urls");
-	char local[64];
+	char local[64], below[NAME_PROJECT_MAX + NAME_DOMAIN_MAX + 2];
 	bool listed = !c->cx->edge_localhost || str_eq_c(p->kind, "nginx-site");
 	snprintf(local, sizeof(local), "%.*s.localhost", STR_ARG(p->name));
 	for (size_t i = 0; x->domains && i < x->domain_count; i++) {
-		url_put(c, &x->certificate, x->domains[i]);
+		url_put(c, x, x->domains[i]);
 		listed |= str_eq_c(x->domains[i], local);
 	}
+	if (c->cx->names_below && !str_eq_c(p->kind, "nginx-site")) {
+		snprintf(below, sizeof(below), "%.*s.%s", STR_ARG(p->name), c->cx->host);
+		url_put(c, x, str_c(below));
+	}
 	if (!listed)
-		url_put(c, &x->certificate, str_c(local));
+		url_put(c, x, str_c(local));
 	json_close_array(&c->w);
 }
 

@@ -19,8 +19,8 @@ struct api_project_extra {
 	size_t domain_count;
 	const struct model_task *task; /* may be NULL */
 	bool with_task;
-	struct str detected; /* kind of the live release; empty: none */
-	struct model_certificate certificate;
+	struct str detected;				/* kind of the live release; empty: none */
+	struct model_certificate certificate, wildcard; /* the platform's, for NAME.HOST */
 };
 void api_project_json(
     struct api_call *c, const struct model_project *p, const struct api_project_extra *x);

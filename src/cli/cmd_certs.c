@@ -12,7 +12,11 @@
 
 static void row(struct cli *c, struct out_table *t, const json_t *o)
 {
-	const char *cells[] = {cli_text(c, o, "project"), cli_text(c, o, "origin"),
+	const char *platform = cli_text(c, o, "platform");
+	const char *whose = !platform[0]		    ? cli_text(c, o, "project")
+			    : strcmp(platform, "host") == 0 ? "(platform)"
+							    : "(wildcard)";
+	const char *cells[] = {whose, cli_text(c, o, "origin"),
 	    cli_words(c, json_object_get(o, "names")), cli_text(c, o, "not_after"),
 	    cli_text(c, o, "next_try_at")};
 	out_table_row(t, cells);
@@ -32,15 +36,16 @@ int cmd_certs_list(struct cli *c)
 		   : cli_table(c, all, 5, heads, row);
 }
 
-int cmd_certs_show(struct cli *c)
+/* "host", "wildcard", or NULL: a project's is meant. */
+static const char *own(const struct cli *c)
 {
-	struct err e = {0};
-	size_t at = 0;
-	CLEANUP_JSON json_t *o = NULL;
-	const char *name = cli_project(c, &at, &e);
-	if (!name || cli_call(c, "GET", cli_path(c, "projects/{}/certificate", name, NULL), NULL,
-			 &o, &e) < 0)
-		return cli_fail(c, &e);
+	return cli_has(c, "platform") ? "host" : cli_has(c, "wildcard") ? "wildcard" : NULL;
+}
+
+#define OWN_PATH "platform/certificates/{}"
+
+static int print_shown(struct cli *c, const json_t *o)
+{
 	if (c->json) {
 		cli_print_json(o);
 		return 0;
@@ -56,7 +61,53 @@ int cmd_certs_show(struct cli *c)
 	if (cli_int(o, "failures") > 0)
 		(void)printf("%lld tries failed since; the last one: %s\n",
 		    (long long)cli_int(o, "failures"), cli_text(c, o, "error"));
+	if (cli_text(c, o, "under_way")[0])
+		out_pair("under way", cli_text(c, o, "under_way"));
 	return 0;
+}
+
+int cmd_certs_show(struct cli *c)
+{
+	struct err e = {0};
+	size_t at = 0;
+	CLEANUP_JSON json_t *o = NULL;
+	const char *which = own(c), *name = which ? which : cli_project(c, &at, &e);
+	if (!name || cli_call(c, "GET",
+			 cli_path(c, which ? OWN_PATH : "projects/{}/certificate", name, NULL),
+			 NULL, &o, &e) < 0)
+		return cli_fail(c, &e);
+	return print_shown(c, o);
+}
+
+/* ---- the platform's own: asked for, then looked at until it has ended ---- */
+
+static int own_ended(struct cli *c, const json_t *o)
+{
+	bool failed = cli_int(o, "failures") > 0;
+	struct str rest = str_c(cli_raw(o, "output")), line;
+	while (!c->json && failed && rest.n > 0 && str_next(&rest, '\n', &line))
+		(void)printf("  | %s\n", out_safe(&c->a, line));
+	if (failed && !c->json)
+		(void)fprintf(stderr, "slipway: %s\n", cli_text(c, o, "error"));
+	int rc = print_shown(c, o);
+	return failed ? CLI_EXIT_FAILED : rc;
+}
+
+static int own_order(struct cli *c, const char *method, const char *pattern, json_t *body)
+{
+	struct err e = {0};
+	const char *which = own(c);
+	json_t *o = NULL;
+	int rc = cli_call(c, method, cli_path(c, pattern, which, NULL), body, &o, &e);
+	while (rc == 0 && !cli_has(c, "no-wait") && cli_raw(o, "under_way")) {
+		json_decref(o);
+		o = NULL;
+		(void)usleep(300000);
+		rc = cli_call(c, "GET", cli_path(c, OWN_PATH, which, NULL), NULL, &o, &e);
+	}
+	rc = rc < 0 ? cli_fail(c, &e) : cli_has(c, "no-wait") ? print_shown(c, o) : own_ended(c, o);
+	json_decref(o);
+	return rc;
 }
 
 static int order(struct cli *c, const char *method, const char *path, json_t *body)
@@ -77,11 +128,11 @@ static int sure(struct cli *c, const char *name, struct err *e)
 	    e);
 }
 
-static int simple(struct cli *c, const char *pattern, bool asks)
+static int simple(struct cli *c, const char *pattern, const char *own_pattern, bool asks)
 {
 	struct err e = {0};
 	size_t at = 0;
-	const char *name = cli_project(c, &at, &e);
+	const char *name = own(c) ? "the platform" : cli_project(c, &at, &e);
 	if (!name || (asks && sure(c, name, &e) != 0))
 		return cli_fail(c, &e);
 	json_t *body = json_object();
@@ -90,31 +141,35 @@ static int simple(struct cli *c, const char *pattern, bool asks)
 	const char *site = args_value(&c->args, "site");
 	if (site)
 		(void)json_object_set_new(body, "site", json_string(site));
+	if (own(c))
+		return own_order(c, "POST", own_pattern, body);
 	return order(c, "POST", cli_path(c, pattern, name, NULL), body);
 }
 
 int cmd_certs_issue(struct cli *c)
 {
-	return simple(c, "projects/{}/certificate", false);
+	return simple(c, "projects/{}/certificate", OWN_PATH, false);
 }
 
 int cmd_certs_renew(struct cli *c)
 {
-	return simple(c, "projects/{}/certificate/renew", false);
+	return simple(c, "projects/{}/certificate/renew", OWN_PATH "/renew", false);
 }
 
 int cmd_certs_revoke(struct cli *c)
 {
-	return simple(c, "projects/{}/certificate/revoke", true);
+	return simple(c, "projects/{}/certificate/revoke", OWN_PATH "/revoke", true);
 }
 
 int cmd_certs_delete(struct cli *c)
 {
 	struct err e = {0};
 	size_t at = 0;
-	const char *name = cli_project(c, &at, &e);
+	const char *name = own(c) ? "the platform" : cli_project(c, &at, &e);
 	if (!name || sure(c, name, &e) != 0)
 		return cli_fail(c, &e);
+	if (own(c))
+		return own_order(c, "DELETE", OWN_PATH, NULL);
 	return order(c, "DELETE", cli_path(c, "projects/{}/certificate", name, NULL), NULL);
 }
 
@@ -140,14 +195,16 @@ int cmd_certs_import(struct cli *c)
 {
 	struct err e = {0};
 	size_t at = 0;
-	const char *name = cli_project(c, &at, &e), *chain = cli_flag(c, "chain"),
-		   *key = cli_flag(c, "key");
+	const char *name = own(c) ? "the platform" : cli_project(c, &at, &e),
+		   *chain = cli_flag(c, "chain"), *key = cli_flag(c, "key");
 	if (name && (!chain || !key))
 		(void)err_set(&e, ERR_USAGE, "say --chain FILE and --key FILE");
 	const char *chain_text = name && chain && key ? read_pem(c, chain, &e) : NULL;
 	const char *key_text = chain_text ? read_pem(c, key, &e) : NULL;
 	if (!key_text)
 		return cli_fail(c, &e);
-	return order(c, "PUT", cli_path(c, "projects/{}/certificate", name, NULL),
-	    json_pack("{s:s, s:s}", "chain", chain_text, "key", key_text));
+	json_t *body = json_pack("{s:s, s:s}", "chain", chain_text, "key", key_text);
+	if (own(c))
+		return own_order(c, "PUT", OWN_PATH, body);
+	return order(c, "PUT", cli_path(c, "projects/{}/certificate", name, NULL), body);
 }

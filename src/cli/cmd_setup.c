@@ -27,6 +27,9 @@ static int read_flags(struct cli *c, struct setup *s, struct err *e)
 	const char *sites = cli_flag(c, "nginx-sites");
 	if (sites && !str_copy(str_c(sites), s->nginx_sites, sizeof(s->nginx_sites)))
 		return err_set(e, ERR_USAGE, "--nginx-sites is yes or no");
+	const char *hook = cli_flag(c, "dns-hook");
+	if (hook && !str_copy(str_c(hook), s->dns_hook, sizeof(s->dns_hook)))
+		return err_set(e, ERR_USAGE, "a path that long cannot be one");
 	const char *edge = cli_flag(c, "edge");
 	if (edge && !str_copy(str_c(edge), s->edge, sizeof(s->edge)))
 		return err_set(e, ERR_USAGE, "--edge is nginx or apache");

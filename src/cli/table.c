@@ -36,12 +36,19 @@ static const struct cli_flag global_flags[] = {
 };
 static const struct cli_flag none[] = {END};
 static const struct cli_flag follow[] = {NO_WAIT, VERBOSE, END};
+#define OWN                                                                                        \
+	{"platform", NULL, "the certificate of the platform's own host", 0},                      \
+	{"wildcard", NULL, "the one of all names right below it", 0}
+static const struct cli_flag certs_show[] = {OWN, END};
+static const struct cli_flag certs_renew[] = {OWN, NO_WAIT, VERBOSE, END};
 static const struct cli_flag certs_issue[] = {
+    OWN,
     {"site", "SITE", "of an nginx-site project: this site's", 0},
     {"staging", NULL, "from the authority's rehearsal: not trusted, hardly limited", 0}, NO_WAIT,
     VERBOSE, END};
-static const struct cli_flag certs_away[] = {YES, NO_WAIT, VERBOSE, END};
+static const struct cli_flag certs_away[] = {OWN, YES, NO_WAIT, VERBOSE, END};
 static const struct cli_flag certs_import[] = {
+    OWN,
     {"chain", "FILE", "PEM, the server's own certificate first; - is standard input", 0},
     {"key", "FILE", "PEM, without a passphrase", 0}, NO_WAIT, VERBOSE, END};
 static const struct cli_flag services_add[] = {
@@ -226,6 +233,7 @@ static const struct cli_flag setup[] = {
     {"nginx-sites", "YES", "yes: a project may be the web server's configuration; read SECURITY.md first (no)", 0},
     {"acme", "URL", "the authority that certificates come from (Let's Encrypt)", 0},
     {"acme-mail", "ADDRESS", "where it may write to", 0},
+    {"dns-hook", "PROGRAM", "puts records into the DNS: projects also answer as NAME.HOST, with one certificate for all; none: no more", 0},
     {"address", "A", "on which address of this machine (0.0.0.0: all)", 0},
     {"undo", NULL, "take everything away: projects, data, users, services", 0},
     YES,
@@ -265,9 +273,9 @@ static const struct cli_command table[] = {
 	{"services remove", "[NAME] DB", "drop a database with all that is in it", "slipway services remove shop db", services_remove, 1, 2, false, cmd_services_remove},
 	{"certs list", "", "certificates from outside, and when each is tried again", "slipway certs list", none, 0, 0, false, cmd_certs_list},
 	{"sites", "[NAME]", "sites of an nginx-site project; with flags: which of them are served here", "slipway sites web\nslipway sites web --rule 'exclude=*' --rule include=a.example.org,b.example.org", sites, 0, 1, false, cmd_sites},
-	{"certs show", "[NAME]", "the certificate that serves a project", "slipway certs show shop", none, 0, 1, false, cmd_certs_show},
-	{"certs issue", "[NAME]", "order a certificate for the project's domains; http then leads to https", "slipway certs issue shop --staging\nslipway certs issue shop", certs_issue, 0, 1, false, cmd_certs_issue},
-	{"certs renew", "[NAME]", "order another now; by itself at two thirds of its life", "slipway certs renew shop", follow, 0, 1, false, cmd_certs_renew},
+	{"certs show", "[NAME]", "the certificate that serves a project", "slipway certs show shop\nslipway certs show --platform", certs_show, 0, 1, false, cmd_certs_show},
+	{"certs issue", "[NAME]", "order a certificate for the project's domains; http then leads to https", "slipway certs issue shop --staging\nslipway certs issue shop\nslipway certs issue --wildcard", certs_issue, 0, 1, false, cmd_certs_issue},
+	{"certs renew", "[NAME]", "order another now; by itself at two thirds of its life", "slipway certs renew shop", certs_renew, 0, 1, false, cmd_certs_renew},
 	{"certs revoke", "[NAME]", "have the authority revoke it, and take it away", "slipway certs revoke shop --yes", certs_away, 0, 1, false, cmd_certs_revoke},
 	{"certs delete", "[NAME]", "take it away; the one that signs itself serves", "slipway certs delete shop --yes", certs_away, 0, 1, false, cmd_certs_delete},
 	{"certs import", "[NAME]", "install a certificate that you have", "slipway certs import shop --chain fullchain.pem --key privkey.pem", certs_import, 0, 1, false, cmd_certs_import},

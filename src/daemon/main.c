@@ -13,6 +13,7 @@
 #include "daemon/layout.h"
 #include "daemon/settings.h"
 #include "daemon/system.h"
+#include "deploy/own.h"
 #include "deploy/renewal.h"
 #include "deploy/tidy.h"
 #include "edge/acme.h"
@@ -213,7 +214,7 @@ static int keeper_open(struct daemon *d, struct err *e)
 	    s->web_user, "--nginx", s->nginx, "--address", s->edge_address, "--http-port", port,
 	    "--orphan-ms", orphan, "--api-socket", l->edge_api_socket, "--https-port", https,
 	    "--cert", cert, "--tls", s->tls ? s->tls : "intermediate", "--nginx-sites", "yes",
-	    "--edge-server", s->apache ? "apache" : "nginx"};
+	    "--edge-server", s->apache ? "apache" : "nginx", "--platform-host", s->host};
 	const struct run_options o = {.loop = d->api.loop,
 	    .helper_path = s->system ? NULL : helper,
 	    .helper_args = args,
@@ -302,12 +303,27 @@ static int acme_open(struct daemon *d, struct err *e)
 	    .server = s->acme,
 	    .staging_server = s->acme_staging,
 	    .mail = s->acme_mail,
-	    .ca_file = s->acme_ca};
+	    .ca_file = s->acme_ca,
+	    .dns_hook = s->dns_hook};
 	(void)snprintf(d->acme_dir, sizeof(d->acme_dir), "%s/acme", s->state);
 	/* the helper's nginx serves it; no project can be called so */
 	(void)snprintf(d->acme_webroot, sizeof(d->acme_webroot), "%s/.acme", s->run);
 	d->acme = acme_new(&o, e);
-	return d->acme ? 0 : -1;
+	if (!d->acme)
+		return -1;
+	const struct own_options oo = {.loop = d->api.loop,
+	    .store = d->api.store,
+	    .notify = d->api.notify,
+	    .edge = d->edge,
+	    .acme = d->acme,
+	    .outbound = d->outbound,
+	    .seal = d->api.seal,
+	    .host = s->host,
+	    .https = s->https_port > 0,
+	    .wildcard = s->dns_hook != NULL,
+	    .acme_http_port = s->acme_http_port};
+	d->api.own = own_new(&oo);
+	return 0;
 }
 
 static int engine_open(struct daemon *d, struct err *e)
@@ -344,6 +360,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .acme = d->acme,
 	    .outbound = d->outbound,
 	    .acme_http_port = d->settings.acme_http_port,
+	    .names_below = d->settings.dns_hook ? d->settings.host : NULL,
 	    .public_url = a->public_url,
 	    .allow_private_sources = true,
 	    .forgotten = on_forgotten,
@@ -544,6 +561,7 @@ static void on_reconciled(void *ctx)
 	d->tidy = tidy_open(d->api.loop, d->layout.backups);
 	queue_kick(d->api.queue);
 	d->renewal = renewal_open(&ro);
+	own_begin(d->api.own, d->api.queue);
 	catchup_begin(d->api.catchup);
 	ranges_begin(d->api.ranges);
 	log_event(LOG_INFO, "daemon", "ready", F_I64("ms", clock_wall_ms() - d->api.started_ms));
@@ -569,6 +587,8 @@ static int daemon_open(struct daemon *d, struct err *e)
 	d->api.edge_port = d->settings.edge_port;
 	d->api.edge_https_port = d->settings.https_port;
 	d->api.edge_localhost = true;
+	d->api.host = d->settings.host;
+	d->api.names_below = d->settings.dns_hook != NULL;
 	size_t removed;
 	if (keeper_open(d, e) != 0 || layout_drop(&d->layout, &d->settings, e) != 0 ||
 	    shelf_tidy(d->layout.backups, clock_wall_ms(), true, &removed, e) != 0 ||
@@ -597,6 +617,7 @@ static void daemon_close(struct daemon *d)
 	tidy_close(d->tidy);
 	intake_close(d->api.intake);
 	store_close(d->api.store);
+	own_close(d->api.own);
 	hooks_close(d->api.hooks);
 	queue_close(d->api.queue);
 	deploy_free(d->api.deploy);

@@ -1,6 +1,7 @@
 #include "daemon/settings.h"
 
 #include "base/cidr.h"
+#include "base/name.h"
 #include "base/num.h"
 #include "base/str.h"
 #include "outbound/guard.h"
@@ -37,6 +38,10 @@ static const char help_text[] =
     "  --acme-ca FILE        trust these certificate authorities for asking it\n"
     "  --acme-http-port N    where it looks for its answers (80)\n"
     "  --certbot FILE        (/usr/bin/certbot)\n"
+    "  --host NAME           the platform's own host (slipway.localhost)\n"
+    "  --dns-hook PROGRAM    puts records into the DNS: projects also answer as NAME.HOST, with "
+    "one\n"
+    "                        certificate for all\n"
     "  --user NAME           whom to run as when started as root (slipway)\n"
     "  --edge-server NAME    nginx or apache (nginx)\n"
     "  --web-user NAME       whom its workers run as when started as root (www-data)\n"
@@ -80,6 +85,8 @@ enum option_id {
 	OPT_ACME_CA,
 	OPT_ACME_HTTP_PORT,
 	OPT_CERTBOT,
+	OPT_HOST,
+	OPT_DNS_HOOK,
 	OPT_USER,
 	OPT_WEB_USER,
 	OPT_LIBEXEC,
@@ -114,6 +121,8 @@ static const struct option options[] = {
     {"acme-ca", required_argument, NULL, OPT_ACME_CA},
     {"acme-http-port", required_argument, NULL, OPT_ACME_HTTP_PORT},
     {"certbot", required_argument, NULL, OPT_CERTBOT},
+    {"host", required_argument, NULL, OPT_HOST},
+    {"dns-hook", required_argument, NULL, OPT_DNS_HOOK},
     {"user", required_argument, NULL, OPT_USER},
     {"web-user", required_argument, NULL, OPT_WEB_USER},
     {"libexec", required_argument, NULL, OPT_LIBEXEC},
@@ -217,6 +226,24 @@ static int set_authority(const char **to, const char *value, struct err *e)
 	if (!str_starts(str_c(value), STR("https://")))
 		return wrong(e, "an https:// address", value);
 	*to = value;
+	return 0;
+}
+
+/* Empty, here as there: as if it had not been said. */
+static int set_host(struct settings *s, const char *value, struct err *e)
+{
+	if (value[0] && name_domain(str_c(value), e) != 0)
+		return -1;
+	s->host = value[0] ? value : s->host;
+	return 0;
+}
+
+/* Whether it can be run is seen when it is to be: an order tells people, a start does not. */
+static int set_dns_hook(struct settings *s, const char *value, struct err *e)
+{
+	if (value[0] && value[0] != '/')
+		return wrong(e, "an absolute path", value);
+	s->dns_hook = value[0] ? value : NULL;
 	return 0;
 }
 
@@ -356,6 +383,10 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return 0;
 	case OPT_ACME_HTTP_PORT:
 		return set_port(&s->acme_http_port, value, e);
+	case OPT_HOST:
+		return set_host(s, value, e);
+	case OPT_DNS_HOOK:
+		return set_dns_hook(s, value, e);
 	case OPT_CERTBOT:
 		s->certbot = value;
 		return 0;
@@ -450,6 +481,7 @@ int settings_parse(int argc, char *const *argv, struct settings *ret, struct err
 	    .acme_mail = "",
 	    .acme_http_port = 80,
 	    .certbot = "/usr/bin/certbot",
+	    .host = "slipway.localhost",
 	    .user = "slipway",
 	    .web_user = "www-data",
 	    .nginx = "/usr/sbin/nginx",

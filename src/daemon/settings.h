@@ -26,9 +26,11 @@ struct settings {
 	const char *acme_ca;		 /* NULL: the system's authorities vouch for theirs */
 	uint16_t acme_http_port;	 /* where they look for their answers */
 	const char *certbot;
-	char user[33];	   /* the daemon's own, when started as root */
-	char web_user[33]; /* the web server's workers, when started as root */
-	bool apache;	   /* that server is Apache, not nginx */
+	const char *host;     /* the platform's own */
+	const char *dns_hook; /* edge/dns_hook.h's program; NULL: none */
+	char user[33];	      /* the daemon's own, when started as root */
+	char web_user[33];    /* the web server's workers, when started as root */
+	bool apache;	      /* that server is Apache, not nginx */
 	char nginx[SETTINGS_PATH_MAX];
 	unsigned parallel; /* tasks at once */
 	enum log_level log_level;

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "crypto/certificate.h"
+#include "deploy/proof.h"
 #include "edge/acme.h"
 #include "model/place.h"
 #include "model/site_certificate.h"
@@ -105,43 +106,14 @@ static void fail(struct work *w, const struct err *e)
 
 struct proof {
 	struct work *w;
-	struct str host;
-	uint16_t port;
+	struct proof_question q;
 };
-
-static int judge(const struct proof *p, const struct outbound_answer *a, struct err *e)
-{
-	const struct work *w = p->w;
-	if (a->outcome == OUTBOUND_ANSWERED && a->status == 200 && str_eq_c(a->body, w->token))
-		return 0;
-	if (a->outcome == OUTBOUND_BLOCKED) {
-		err_set(e, ERR_FAILED, "'%.*s' leads to %.*s, which is not a public address",
-		    STR_ARG(p->host), STR_ARG(a->address));
-		return err_hint(e, "let its A and AAAA records name this server's public address");
-	}
-	if (a->outcome == OUTBOUND_ANSWERED) {
-		err_set(e, ERR_FAILED,
-		    "port %u of '%.*s' is answered by another server%s%.*s (%u, not our file)",
-		    p->port, STR_ARG(p->host), a->address.n ? ", " : "", STR_ARG(a->address),
-		    a->status);
-		return err_hint(e, "let its A and AAAA records name this server alone; what stands "
-				   "in front must pass "
-				   "/.well-known/acme-challenge/ on");
-	}
-	err_set(e, ERR_FAILED, "port %u of '%.*s' cannot be reached: %.*s", p->port,
-	    STR_ARG(p->host), STR_ARG(a->text));
-	return err_hint(e,
-	    "let its A record name this server, and let port %u through every firewall; or give "
-	    "the name up: "
-	    "slipway domains remove %.*s %.*s",
-	    p->port, STR_ARG(w->project.name), STR_ARG(p->host));
-}
 
 static void on_proof(void *ctx, const struct outbound_answer *a)
 {
 	const struct proof *p = ctx;
 	struct err e;
-	int rc = judge(p, a, &e);
+	int rc = proof_judge(&p->q, a, &e);
 	work_op_back(p->w, rc != 0 ? &e : NULL);
 }
 
@@ -159,7 +131,9 @@ static void ask(struct work *w, struct str host)
 		work_op_back(w, &e);
 		return;
 	}
-	*p = (struct proof){w, host, port};
+	*p = (struct proof){w, {host, port, w->token,
+				   arena_printf(&w->a, "slipway domains remove %.*s %.*s",
+				       STR_ARG(w->project.name), STR_ARG(host))}};
 	const struct outbound_request r = {.kind = OUTBOUND_HTTP,
 	    .timeout_ms = ASK_LIMIT_MS,
 	    .url = str_c(url),

@@ -43,7 +43,7 @@ static int order(
 
 /* Less than a quarter of its life, or two weeks, is left: the renewal at two thirds did not happen.
  */
-static bool ends_soon(const struct model_certificate *c, int64_t now_ms)
+bool renewal_ends_soon(const struct model_certificate *c, int64_t now_ms)
 {
 	int64_t quarter = (c->not_after_ms - c->not_before_ms) / 4, limit = WARN_DAYS * DAY_MS;
 	return c->not_after_ms - now_ms < (quarter < limit ? quarter : limit);
@@ -63,7 +63,7 @@ static int tell_ending(
     struct store_db *db, const struct model_certificates *ending, int64_t now_ms, struct err *e)
 {
 	for (size_t i = 0; i < ending->n; i++)
-		if (ends_soon(&ending->v[i], now_ms) &&
+		if (renewal_ends_soon(&ending->v[i], now_ms) &&
 		    news_certificate_of(db, &ending->v[i], "certificate.expiring", now_ms, e) < 0)
 			return -1;
 	return 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "loop/loop.h"
+#include "model/certificate.h"
 #include "notify/notify.h"
 #include "queue/queue.h"
 #include "store/store.h"
@@ -22,5 +23,7 @@ struct renewal *renewal_open(
 void renewal_close(struct renewal
 	*r); /* the store is closed already, or nothing of it is under way; NULL is fine */
 
+/* Less than a quarter of its life, or two weeks, is left: people are told. */
+bool renewal_ends_soon(const struct model_certificate *c, int64_t now_ms);
 /* One look, in a unit: how many tasks it made. */
 int renewal_unit(struct store_db *db, int64_t now_ms, size_t *ret_count, struct err *e) WARN_UNUSED;

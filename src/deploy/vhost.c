@@ -40,15 +40,19 @@ int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
 {
 	memset(ret, 0, sizeof(*ret));
 	ret->version = RENDER_VHOST_VERSION;
-	char local[NAME_PROJECT_MAX + 16];
+	char local[NAME_PROJECT_MAX + 16], below[NAME_PROJECT_MAX + NAME_DOMAIN_MAX + 2] = "";
 	struct str name = w->project.name;
 	if (!str_copy(name, ret->project, sizeof(ret->project)))
 		return err_set(e, ERR_INTERNAL, "the project's name is too long");
 	(void)snprintf(local, sizeof(local), "%.*s.localhost", STR_ARG(name));
-	if (put_domain(ret, str_c(local), e) != 0)
+	if (w->d->o.names_below)
+		(void)snprintf(below, sizeof(below), "%.*s.%s", STR_ARG(name), w->d->o.names_below);
+	if (put_domain(ret, str_c(local), e) != 0 ||
+	    (below[0] && strlen(below) <= NAME_DOMAIN_MAX && put_domain(ret, str_c(below), e) != 0))
 		return -1;
 	for (size_t i = 0; i < w->domains.n; i++)
 		if (!str_eq_c(w->domains.v[i].host, local) &&
+		    !str_eq_c(w->domains.v[i].host, below) &&
 		    put_domain(ret, w->domains.v[i].host, e) != 0)
 			return -1;
 	if (put_statics(ret, p, e) != 0)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/num.h"
+#include "edge/dns_hook.h"
 #include "launch/spawn.h"
 
 #include <errno.h>
@@ -19,6 +20,9 @@
 #include <unistd.h>
 
 #define CHALLENGES ".well-known/acme-challenge"
+#define DNS_PREFIX "_acme-challenge."
+#define DNS_VALUE_N 43u
+#define DNS_PROMPT "Press Enter to Continue"
 #define LIMIT_MS (10 * 60 * 1000)
 #define LINE_MAX_BYTES 2000u
 #define NAMES_MAX 64u
@@ -42,8 +46,16 @@ struct acme_run {
 	struct buf line;
 	int64_t limited_ms;
 	bool cancelled, expired;
-	struct err why; /* it could not be started */
+	int status;	/* its end */
+	struct err why; /* it could not be started, or was given up */
 	bool broken;
+	/* of an order with `dns` */
+	int in;				   /* certbot waits for a line from there; -1 */
+	struct dns_hook *hook;		   /* under way */
+	char record[NAME_DOMAIN_MAX + 24]; /* _acme-challenge.DOMAIN */
+	char value[DNS_VALUE_N + 1];	   /* empty: certbot has not said it yet */
+	bool named;			   /* the line before was the record */
+	bool added;			   /* to be removed again */
 };
 
 /* ---- folders ---- */
@@ -88,6 +100,8 @@ static void run_free(struct acme_run *r)
 	loop_watch_free(r->watch);
 	loop_timer_free(r->limit);
 	fs_close_fd(&r->out);
+	fs_close_fd(&r->in);
+	dns_hook_free(r->hook);
 	buf_fini(&r->line);
 	mem_free_ptr(&r);
 }
@@ -116,6 +130,66 @@ void acme_free(struct acme *a)
 	mem_free_ptr(&a);
 }
 
+/* ---- the record ---- */
+
+static void hear(struct acme_run *r, struct str line);
+
+static void on_hook_line(void *ctx, struct str line)
+{
+	struct acme_run *r = ctx;
+	char text[LINE_MAX_BYTES + 16];
+	(void)snprintf(text, sizeof(text), "dns hook: %.*s", STR_ARG(line));
+	hear(r, str_c(text));
+}
+
+static struct dns_hook *run_hook(
+    struct acme_run *r, bool remove, void (*ended)(void *ctx, const struct err *e), struct err *e)
+{
+	const struct dns_hook_call c = {.loop = r->owner->o.loop,
+	    .program = r->owner->o.dns_hook,
+	    .remove = remove,
+	    .name = r->record,
+	    .value = r->value,
+	    .line = on_hook_line,
+	    .ended = ended,
+	    .ctx = r};
+	return dns_hook_start(&c, e);
+}
+
+/* The end of its output follows. */
+static void give_up(struct acme_run *r, const struct err *e)
+{
+	r->why = *e;
+	r->broken = true;
+	if (r->pid > 0)
+		(void)kill(-r->pid, SIGKILL);
+}
+
+static void on_added(void *ctx, const struct err *e)
+{
+	struct acme_run *r = ctx;
+	struct err why;
+	r->hook = NULL;
+	if (e)
+		give_up(r, e);
+	else if (write(r->in, "\n", 1) != 1)
+		give_up(r, (err_sys(&why, ERR_IO, errno, "could not tell certbot"), &why));
+}
+
+static void add_record(struct acme_run *r)
+{
+	struct err e;
+	if (!r->value[0] || r->added) {
+		(void)err_set(&e, ERR_FAILED, "certbot asked for something else than one record");
+		give_up(r, &e);
+		return;
+	}
+	r->added = true; /* whatever comes of it: what is not there is no fault of removing */
+	r->hook = run_hook(r, false, on_added, &e);
+	if (!r->hook)
+		give_up(r, &e);
+}
+
 /* ---- words ---- */
 
 int64_t acme_retry_after_ms(struct str line)
@@ -135,10 +209,33 @@ int64_t acme_retry_after_ms(struct str line)
 	return end && *end == '\0' ? (int64_t)timegm(&tm) * 1000 : 0;
 }
 
+static bool is_value(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		if (!((c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+			c == '-' || c == '_'))
+			return false;
+	}
+	return s.n == DNS_VALUE_N;
+}
+
+/* certbot names the record, with a dot behind, then its value; each on a line of its own. */
+static void hear_record(struct acme_run *r, struct str line)
+{
+	if (line.n > 0 && str_ends(line, STR(".")) &&
+	    str_eq_c(str_slice(line, 0, line.n - 1), r->record))
+		r->named = true;
+	else if (r->named && is_value(line))
+		(void)!str_copy(line, r->value, sizeof(r->value));
+}
+
 static void hear(struct acme_run *r, struct str line)
 {
 	int64_t after = acme_retry_after_ms(line);
 	line = str_trim(line);
+	if (r->in >= 0)
+		hear_record(r, line);
 	if (after > r->limited_ms)
 		r->limited_ms = after;
 	if (line.n > 0 && r->cb.line)
@@ -154,22 +251,57 @@ static void take_lines(struct acme_run *r)
 		rest = str_from(rest, end + 1);
 		hear(r, line);
 	}
-	if (rest.n >= LINE_MAX_BYTES) {
+	bool asks = r->in >= 0 && str_starts(rest, STR(DNS_PROMPT));
+	if (rest.n >= LINE_MAX_BYTES || asks) {
 		hear(r, rest);
 		used += rest.n;
 	}
 	buf_drop_front(&r->line, used);
+	if (asks)
+		add_record(r);
 }
 
 /* ---- a run ---- */
 
+static void end(struct acme_run *r);
+
+static void on_removed(void *ctx, const struct err *e)
+{
+	struct acme_run *r = ctx;
+	r->hook = NULL;
+	if (e) /* what serves does not depend on it */
+		hear(r, str_c(e->msg));
+	end(r);
+}
+
+/* False: there is nothing to remove, or no way to. */
+static bool remove_record(struct acme_run *r)
+{
+	struct err e;
+	if (!r->added)
+		return false;
+	r->added = false;
+	r->hook = run_hook(r, true, on_removed, &e);
+	if (!r->hook)
+		hear(r, str_c(e.msg));
+	return r->hook != NULL;
+}
+
 static void end(struct acme_run *r)
 {
+	dns_hook_free(r->hook);
+	r->hook = NULL;
+	if (r->pid > 0)
+		r->status = reap(r);
+	loop_watch_free(r->watch);
+	r->watch = NULL;
+	if (remove_record(r))
+		return;
 	struct err e = r->why;
 	struct acme_callbacks cb = r->cb;
 	int64_t limited = r->limited_ms;
 	bool stopped = r->cancelled || r->expired;
-	int status = reap(r);
+	int status = r->status;
 	bool ok = !r->broken && !stopped && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 	if (!ok && !r->broken) {
 		if (r->expired)
@@ -207,8 +339,9 @@ static void on_output(void *ctx)
 static void on_limit(void *ctx)
 {
 	struct acme_run *r = ctx;
-	if (r->broken) {
-		end(r);
+	if (r->pid <= 0) {
+		if (!r->hook) /* which has a limit of its own */
+			end(r);
 		return;
 	}
 	r->expired = !r->cancelled;
@@ -218,13 +351,16 @@ static void on_limit(void *ctx)
 void acme_cancel(struct acme_run *r)
 {
 	r->cancelled = true;
-	if (r->pid > 0)
+	if (r->pid > 0) /* the end of its output follows, and of a hook with it */
 		(void)kill(-r->pid, SIGKILL);
 }
 
 /* No project's name holds "--". */
 static int cert_name(struct str project, struct str site, char out[CERT_NAME_SIZE], struct err *e)
 {
+	bool own = str_eq_c(project, ACME_HOST) || str_eq_c(project, ACME_WILDCARD);
+	if (own && site.n == 0 && str_copy(project, out, CERT_NAME_SIZE))
+		return 0;
 	if (name_project(project, e) != 0 || (site.n > 0 && name_site(site, e) != 0))
 		return -1;
 	(void)snprintf(
@@ -258,14 +394,20 @@ static int add_name(struct line *l, const char *flag, struct str s, struct err *
 
 static int issue_line(struct acme *a, const struct acme_order *o, struct line *l, struct err *e)
 {
-	static const char *const fixed[] = {"certonly", "--non-interactive", "--agree-tos",
-	    "--no-eff-email", "--no-directory-hooks", "--force-renewal", "--renew-with-new-domains",
-	    "--key-type", "ecdsa", "--elliptic-curve", "secp256r1", "--preferred-challenges",
-	    "http", "--webroot"};
+	static const char *const fixed[] = {"certonly", "--agree-tos", "--no-eff-email",
+	    "--no-directory-hooks", "--force-renewal", "--renew-with-new-domains", "--key-type",
+	    "ecdsa", "--elliptic-curve", "secp256r1", "--preferred-challenges"};
+	static const char *const by_http[] = {
+	    "http", "--non-interactive", "--webroot", "--webroot-path"};
+	static const char *const by_dns[] = {"dns", "--manual", "--force-interactive"};
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(*fixed); i++)
 		add(l, fixed[i]);
-	add(l, "--webroot-path");
-	add(l, a->o.webroot);
+	for (size_t i = 0; !o->dns && i < sizeof(by_http) / sizeof(*by_http); i++)
+		add(l, by_http[i]);
+	for (size_t i = 0; o->dns && i < sizeof(by_dns) / sizeof(*by_dns); i++)
+		add(l, by_dns[i]);
+	if (!o->dns)
+		add(l, a->o.webroot);
 	add(l, "--server");
 	add(l, o->staging ? a->o.staging_server : a->o.server);
 	if (a->o.mail && a->o.mail[0]) {
@@ -275,7 +417,7 @@ static int issue_line(struct acme *a, const struct acme_order *o, struct line *l
 		add(l, "--register-unsafely-without-email");
 	}
 	for (size_t i = 0; i < o->name_count; i++)
-		if (name_domain(o->names[i], e) != 0 ||
+		if (name_domain(o->dns ? str_from(o->names[i], 2) : o->names[i], e) != 0 ||
 		    add_name(l, "--domain", o->names[i], e) != 0)
 			return -1;
 	return o->name_count > 0 ? 0 : err_set(e, ERR_INVALID, "there is no name to ask for");
@@ -289,6 +431,8 @@ static int make_line(struct acme *a, const struct acme_order *o, struct line *l,
 	add(l, "PATH=/usr/bin:/bin");
 	add(l, "LANG=C.UTF-8");
 	add(l, "PYTHONDONTWRITEBYTECODE=1");
+	if (o->dns)
+		add(l, "PYTHONUNBUFFERED=1");
 	if (a->o.ca_file)
 		add(l, a->ca);
 	add(l, a->o.certbot);
@@ -314,18 +458,25 @@ static int make_line(struct acme *a, const struct acme_order *o, struct line *l,
 	return 0;
 }
 
-static int spawn(struct acme_run *r, const struct line *l, struct err *e)
+static int spawn(struct acme_run *r, const struct line *l, bool dns, struct err *e)
 {
-	int ends[2];
+	CLEANUP_FD int stdin_end = -1;
+	int ends[2], in[2];
 	if (access(r->owner->o.certbot, X_OK) != 0) {
 		err_set(e, ERR_UNAVAILABLE, "there is no certbot at '%s'", r->owner->o.certbot);
 		return err_hint(e, "apt install certbot");
+	}
+	if (dns && pipe2(in, O_CLOEXEC) != 0)
+		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make a pipe");
+	if (dns) {
+		stdin_end = in[0];
+		r->in = in[1];
 	}
 	if (pipe2(ends, O_CLOEXEC) != 0)
 		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make a pipe");
 	const struct launch_spec s = {.path = "/usr/bin/env",
 	    .argv = l->v,
-	    .fds = {-1, ends[1], ends[1], -1, -1, -1, -1},
+	    .fds = {stdin_end, ends[1], ends[1], -1, -1, -1, -1},
 	    .tmp_parent = -1};
 	r->pid = launch_spawn(&s, e);
 	r->out = ends[0];
@@ -340,6 +491,22 @@ static bool is_known(const struct acme *a, struct str project)
 	return access(path, F_OK) == 0;
 }
 
+/* One name, *.DOMAIN, and somebody who can put a record there. */
+static int check_dns(struct acme_run *r, const struct acme_order *o)
+{
+	if (!o->dns)
+		return 0;
+	r->broken = true;
+	if (!r->owner->o.dns_hook)
+		return err_set(&r->why, ERR_SETTINGS, "there is no DNS hook");
+	if (o->name_count != 1 || !str_starts(o->names[0], STR("*.")))
+		return err_set(&r->why, ERR_INVALID, "by DNS one name is asked for, *.DOMAIN");
+	(void)snprintf(
+	    r->record, sizeof(r->record), DNS_PREFIX "%.*s", STR_ARG(str_from(o->names[0], 2)));
+	r->broken = false;
+	return 0;
+}
+
 struct acme_run *acme_start(
     struct acme *a, const struct acme_order *o, const struct acme_callbacks *cb)
 {
@@ -347,16 +514,21 @@ struct acme_run *acme_start(
 	if (a->run)
 		return NULL;
 	struct acme_run *r = mem_alloc(sizeof(*r));
-	*r = (struct acme_run){.owner = a, .cb = *cb, .out = -1};
+	*r = (struct acme_run){.owner = a, .cb = *cb, .out = -1, .in = -1};
 	buf_init(&r->line, LINE_MAX_BYTES + 8192);
 	r->limit = loop_timer_new(a->o.loop, on_limit, r);
 	a->run = r;
 	int64_t now = clock_mono_ms();
+	if (check_dns(r, o) != 0) {
+		loop_timer_at(r->limit, now);
+		return r;
+	}
 	bool unknown = o->what == ACME_REVOKE && !is_known(a, o->project);
 	if (unknown)
 		(void)err_set(&r->why, ERR_NOT_FOUND, "certbot has no certificate '%.*s'",
 		    STR_ARG(o->project));
-	r->broken = unknown || make_line(a, o, &l, &r->why) != 0 || spawn(r, &l, &r->why) != 0;
+	r->broken =
+	    unknown || make_line(a, o, &l, &r->why) != 0 || spawn(r, &l, o->dns, &r->why) != 0;
 	if (!r->broken)
 		r->watch = loop_watch_new(a->o.loop, r->out, on_output, r);
 	loop_timer_at(r->limit, r->broken ? now : now + LIMIT_MS);

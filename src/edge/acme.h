@@ -1,7 +1,9 @@
 /* Asking a certificate authority (ACME, RFC 8555) by way of certbot, as the daemon's own user, with
  * folders of its own: config/ (accounts, keys, certificates), work/, logs/ below `dir`. Its answers
- * to the authority's questions lie below `webroot`, which every vhost serves (HTTP-01). One at a
- * time: certbot has one lock for its folders.
+ * to the authority's questions lie below `webroot`, which every vhost serves (HTTP-01); or a program
+ * of the operator's puts them into the DNS (DNS-01), and certbot waits meanwhile as it would for a
+ * person: it would start such a program with a shell. One at a time: certbot has one lock for its
+ * folders.
  *
  * Everything on the loop thread. */
 #pragma once
@@ -21,6 +23,7 @@ struct acme_options { /* borrowed */
 	const char *server, *staging_server; /* addresses of directories */
 	const char *mail;		     /* of the account; empty: none */
 	const char *ca_file;		     /* of the authority's own HTTPS; NULL: the system's */
+	const char *dns_hook; /* edge/dns_hook.h's program, for orders with `dns`; NULL: there are none */
 };
 struct acme;
 struct acme *acme_new(const struct acme_options *o, struct err *e);
@@ -33,14 +36,17 @@ enum acme_what {
 };
 struct acme_order {
 	enum acme_what what;
-	struct str project;	 /* what the certificate is called; name_project */
+	struct str project;	 /* what the certificate is called; name_project, or ACME_… below */
 	struct str site;	 /* of a site of its: PROJECT--SITE; else empty */
 	const struct str *names; /* ISSUE: host names, the first is the certificate's own */
 	size_t name_count;
 	bool staging;
+	bool dns; /* the one name is *.DOMAIN, shown to be ours by a record in the DNS */
 };
+#define ACME_HOST "_host" /* the platform's own certificates; no project is called so */
+#define ACME_WILDCARD "_wildcard"
 struct acme_callbacks {
-	void (*line)(void *ctx, struct str line); /* what certbot says */
+	void (*line)(void *ctx, struct str line); /* what certbot says, and the DNS hook */
 	/* Once, later than the call: e NULL on success. limited_ms: the authority takes nothing
 	 * before; 0 no such word. */
 	void (*ended)(void *ctx, int64_t limited_ms, const struct err *e);

@@ -109,6 +109,30 @@ void edge_certificate_set(struct edge *g, const struct render_vhost *v, bool tru
 		fs_close_fd(&fds[i]);
 }
 
+void edge_own_certificate_set(struct edge *g, enum edge_own which, bool trusted, struct str chain,
+    struct str key, run_done_fn *fn, void *ctx)
+{
+	const struct priv_request q = {
+	    .magic = PRIV_MAGIC, .op = PRIV_OWN_CERT_SET, .id = 2 * (uint64_t)which + trusted};
+	struct err e;
+	int fds[2] = {fs_memfd("chain", chain.p, chain.n, &e), -1};
+	if (fds[0] >= 0)
+		fds[1] = fs_memfd("key", key.p, key.n, &e);
+	if (fds[1] >= 0)
+		run_request(g->o.run, &q, fds, 2, fn, ctx);
+	else
+		refuse(g, fn, ctx, &e);
+	fs_close_fd(&fds[0]);
+	fs_close_fd(&fds[1]);
+}
+
+void edge_own_certificate_remove(struct edge *g, enum edge_own which, run_done_fn *fn, void *ctx)
+{
+	const struct priv_request q = {
+	    .magic = PRIV_MAGIC, .op = PRIV_OWN_CERT_REMOVE, .id = (uint64_t)which};
+	run_request(g->o.run, &q, NULL, 0, fn, ctx);
+}
+
 void edge_sites_set(struct edge *g, struct str project, uint32_t release, struct str packed,
     run_done_fn *fn, void *ctx)
 {

@@ -29,6 +29,12 @@ void edge_sites_set(struct edge *g, struct str project, uint32_t release, struct
 /* The same of one site's certificate, in the place of that before. */
 void edge_site_certificate_set(struct edge *g, struct str project, struct str site, bool trusted, struct str chain, struct str key,
     run_done_fn *fn, void *ctx);
+/* The same of the platform's own: of its host, or of all names right below it. After the second, vhosts of
+ * projects are to be set anew where its names or its trust are others. */
+enum edge_own { EDGE_OWN_HOST, EDGE_OWN_WILDCARD, EDGE_OWN_COUNT };
+void edge_own_certificate_set(struct edge *g, enum edge_own which, bool trusted, struct str chain, struct str key,
+    run_done_fn *fn, void *ctx);
+void edge_own_certificate_remove(struct edge *g, enum edge_own which, run_done_fn *fn, void *ctx);
 void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx);
 
 /* projects/NAME/live -> RUN/NAME/N by one rename(2), directory synced; `previous` first set to the release before, when

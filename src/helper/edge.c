@@ -172,7 +172,7 @@ static void start_test(struct edge *g)
 	if (slot < 0 || g->tester > 0)
 		return;
 	struct edge_job *j = &g->jobs[slot];
-	if (j->remove || j->site[0]) { /* slipway-cert judged that one */
+	if (j->remove || j->site[0] || j->own) { /* slipway-cert judged those two */
 		j->state = EDGE_JOB_TESTED;
 		return;
 	}
@@ -481,7 +481,8 @@ static void master_ended(struct edge *g, pid_t pid, int64_t now_ms)
 		(void)snprintf(said, sizeof(said), "it ended at once without a message");
 	err_set(&e, ERR_FAILED, "%s did not start: %s", g->server->name, said);
 	refuse_batch(g, &e);
-	if (edge_files_set_aside(g, said) || edge_sites_set_aside(g, said)) {
+	if (edge_files_set_aside(g, said) || edge_own_set_aside(g, said) ||
+	    edge_sites_set_aside(g, said)) {
 		g->phase = EDGE_PORT;
 		g->phase_deadline = now_ms + PORT_WAIT_MS;
 		return;

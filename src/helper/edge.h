@@ -4,9 +4,10 @@
  *
  * What is kept below edge_dir (0755, the helper's; root's when root):
  *   nginx.conf common.conf server.conf generation.conf   rendered at start and at each reload (Apache: apache.conf …)
+ *   platform.conf   the platform's own host, rendered anew with its certificate
  *   plain.conf secure.conf   one listener alone, with HTTPS
  *   certs/self/  02750 root:web group   _ HOST NAME.localhost  0640  key and chain, which sign themselves; made by slipway-cert
- *   certs/  0711  NAME.pem  0600  an installed key and chain (edge_vhost.c)
+ *   certs/  0711  NAME.pem  0600  an installed key and chain (edge_vhost.c)  _host.pem _wildcard.pem  the platform's (edge_own.c)
  *   vhosts/NAME.conf    installed (Apache: apache/NAME.conf; what the other server had is forgotten)
  *                         undo/NAME.conf  what it replaced, until its reload has taken effect
  *   sites/NAME/ staged/ whole/ certbot/ certs/sites/   of nginx-site projects (edge_sites.c)
@@ -82,6 +83,13 @@ int edge_certificate_set(struct edge *g, uint64_t seq, const struct render_vhost
     struct err *e) WARN_UNUSED;
 /* PRIV_CERT_REMOVE: the vhost without it; 0 when there is none. */
 int edge_certificate_remove(struct edge *g, uint64_t seq, const struct render_vhost *v, struct err *e) WARN_UNUSED;
+
+/* The platform's own: of its host, or of all names right below it. */
+enum edge_own { EDGE_OWN_HOST, EDGE_OWN_WILDCARD, EDGE_OWN_COUNT };
+/* PRIV_OWN_CERT_SET, PRIV_OWN_CERT_REMOVE: the same of one of those; fds are chain and key. Vhosts that another wildcard
+ * covers now are to be set anew. */
+int edge_own_set(struct edge *g, uint64_t seq, unsigned which, bool trusted, int fds[2], struct err *e) WARN_UNUSED;
+int edge_own_remove(struct edge *g, uint64_t seq, unsigned which, struct err *e) WARN_UNUSED;
 
 /* PRIV_SITES_SET, once helper/sites.h has staged them: always pending. The whole configuration is tested with what waits in
  * staged/PROJECT, which then takes the place of sites/PROJECT, and is reloaded; when nginx refuses, what was served stays, and

@@ -164,6 +164,7 @@ const struct edge_server edge_apache = {
     .master_reads = true,
     .files = {{"apache.conf", render_apache_main, EDGE_IN_TOP},
 	{"common.conf", render_apache_common, EDGE_IN_TOP},
+	{"platform.conf", render_apache_platform, EDGE_IN_TOP},
 	{"server.conf", render_apache_server, EDGE_IN_TOP},
 	{"tls.conf", render_apache_tls, EDGE_IN_TOP},
 	{"secure.conf", render_apache_secure, EDGE_IN_TOP},

@@ -69,6 +69,18 @@ static int write_rendered(
 	return n < 0 ? -1 : fs_write_atomic(dir, name, text, (size_t)n, 0644, e);
 }
 
+int edge_files_render(struct edge *g, const char *name, struct err *e)
+{
+	const int dirs[] = {
+	    [EDGE_IN_TOP] = g->dir, [EDGE_IN_TEST] = g->test, [EDGE_IN_WHOLE] = g->whole};
+	for (const struct edge_file *f = g->server->files;
+	     f < g->server->files + EDGE_FILES_MAX && f->name; f++)
+		if ((!name || strcmp(name, f->name) == 0) &&
+		    write_rendered(g, dirs[f->where], f->name, f->render, e) < 0)
+			return -1;
+	return 0;
+}
+
 int edge_files_generation(struct edge *g, struct err *e)
 {
 	g->generation++;
@@ -297,12 +309,9 @@ int edge_files_prepare(struct edge *g, struct err *e)
 	}
 	if (edge_cert_prepare(g, e) < 0)
 		return -1;
-	const int dirs[] = {
-	    [EDGE_IN_TOP] = g->dir, [EDGE_IN_TEST] = g->test, [EDGE_IN_WHOLE] = g->whole};
-	for (const struct edge_file *f = g->server->files;
-	     f < g->server->files + EDGE_FILES_MAX && f->name; f++)
-		if (write_rendered(g, dirs[f->where], f->name, f->render, e) < 0)
-			return -1;
+	edge_own_look(g);
+	if (edge_files_render(g, NULL, e) < 0)
+		return -1;
 	edge_files_clean_sockets(g);
 	/* A master that is still ending removes its own socket's name; so no two masters of one
 	 * boot share a generation, whichever helper started them. */
@@ -380,6 +389,8 @@ int edge_files_install(struct edge *g, unsigned slot, struct err *e)
 	char from[24], to[CONF_NAME_SIZE];
 	if (j->sites)
 		return edge_sites_install(g, j, e);
+	if (j->own)
+		return edge_own_install(g, j, e);
 	slot_name(from, slot);
 	conf_name(to, j->project);
 	(void)unlinkat(g->undo, to, 0);
@@ -414,6 +425,10 @@ void edge_files_put_back(struct edge *g, unsigned slot)
 		edge_sites_put_back(g, j);
 		return;
 	}
+	if (j->own) {
+		edge_own_put_back(g, j);
+		return;
+	}
 	slot_name(candidate, slot);
 	conf_name(name, j->project);
 	edge_pair_put_back(g, j);
@@ -430,6 +445,10 @@ void edge_files_settle(struct edge *g, unsigned slot)
 	char names[32];
 	if (g->jobs[slot].sites) {
 		edge_sites_settle(g, &g->jobs[slot]);
+		return;
+	}
+	if (g->jobs[slot].own) {
+		edge_pair_settle(g, g->jobs[slot].project, false);
 		return;
 	}
 	slot_name(candidate, slot);

@@ -141,6 +141,7 @@ const struct edge_server edge_nginx = {
 	{"plain.conf", render_nginx_plain, EDGE_IN_TOP},
 	{"secure.conf", render_nginx_secure, EDGE_IN_TOP},
 	{"pages.conf", render_nginx_pages, EDGE_IN_TOP},
+	{"platform.conf", render_nginx_platform, EDGE_IN_TOP},
 	{"challenge.conf", render_nginx_challenge, EDGE_IN_TOP},
 	{"nginx.conf", render_nginx_whole, EDGE_IN_WHOLE},
 	{"nginx.conf", render_nginx_skeleton, EDGE_IN_TEST},

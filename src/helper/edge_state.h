@@ -45,6 +45,7 @@ struct edge_job {
 	bool drops;    /* the installed one goes */
 	bool had_pair; /* undo/NAME.pem holds what was there */
 	bool trusted;  /* by browsers */
+	bool own;      /* the platform's: project is RENDER_HOST_NAME or RENDER_WILDCARD_NAME */
 	int in[3];     /* while pair */
 };
 
@@ -56,7 +57,7 @@ struct edge_file { /* rendered at start; the vhosts and the generation apart */
 	edge_render_fn *render;
 	enum edge_where where;
 };
-#define EDGE_FILES_MAX 12
+#define EDGE_FILES_MAX 14
 
 /* A candidate alone; all that is served with what is staged of nginx-site projects; what is
  * installed. */
@@ -131,6 +132,8 @@ struct edge {
 int edge_files_prepare(
     struct edge *g, struct err *e) WARN_UNUSED; /* directories, links, every file but vhosts */
 int edge_files_generation(struct edge *g, struct err *e) WARN_UNUSED; /* a new generation.conf */
+/* The server's files, or that one, from g->fields. */
+int edge_files_render(struct edge *g, const char *name, struct err *e) WARN_UNUSED;
 void edge_files_clean_sockets(struct edge *g); /* of generations that no longer live */
 /* The vhost's text as the candidate of this slot; and the names that it needs a certificate for. */
 int edge_files_candidate(
@@ -189,6 +192,18 @@ int edge_pair_try(struct edge *g, const struct edge_job *j, struct err *e) WARN_
 int edge_pair_install(struct edge *g, struct edge_job *j, struct err *e) WARN_UNUSED;
 void edge_pair_put_back(struct edge *g, const struct edge_job *j);
 void edge_pair_settle(struct edge *g, const char *project, bool gone);
+/* What the installed one says of itself, in storage that the next call takes. False: none is. */
+bool edge_pair_head(struct edge *g, const char *project, struct str *ret_names, bool *ret_trusted);
+int edge_must_https(const struct edge *g, struct err *e) WARN_UNUSED;
+
+/* edge_own.c: the platform's certificates */
+void edge_own_look(struct edge *g); /* into g->fields */
+/* Domains that have no certificate of their own, and are covered by the wildcard. */
+void edge_own_cover(struct edge *g, const struct render_vhost *v, struct render_tls *tls);
+int edge_own_take(struct edge *g, unsigned slot, int wait_status, struct err *e) WARN_UNUSED;
+int edge_own_install(struct edge *g, struct edge_job *j, struct err *e) WARN_UNUSED;
+void edge_own_put_back(struct edge *g, const struct edge_job *j);
+bool edge_own_set_aside(struct edge *g, const char *line); /* as edge_files_set_aside */
 
 /* edge_sites.c: sites of nginx-site projects */
 int edge_sites_prepare(struct edge *g, struct err *e) WARN_UNUSED;

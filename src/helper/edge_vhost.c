@@ -26,24 +26,37 @@ static void pair_name(char out[EDGE_PAIR_NAME_SIZE], const char *project)
 static void cover(const struct render_vhost *v, struct str names, struct render_tls *tls)
 {
 	for (unsigned i = 1; i < v->domain_count; i++)
-		tls->covered[i] = name_covered(str_c(v->domains[i]), names);
+		tls->covered[i] =
+		    name_covered(str_c(v->domains[i]), names) ? RENDER_OWN : RENDER_SELF;
 }
 
-/* What the installed certificate says of these domains. */
-static void look_installed(struct edge *g, const struct render_vhost *v, struct render_tls *tls)
+bool edge_pair_head(struct edge *g, const char *project, struct str *ret_names, bool *ret_trusted)
 {
 	static char head[HEAD_MAX];
 	char file[EDGE_PAIR_NAME_SIZE];
 	struct str line, rest;
-	pair_name(file, v->project);
+	pair_name(file, project);
 	CLEANUP_FD int fd = openat(g->certs, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	ssize_t n = fd < 0 ? -1 : pread(fd, head, sizeof(head), 0);
 	rest = (struct str){head, n < 0 ? 0 : (size_t)n};
 	if (rest.n == 0 || !str_next(&rest, '\n', &line) || !str_starts(line, STR("# ")))
-		return;
-	tls->installed = 1;
-	tls->trusted = str_starts(rest, STR("# trusted\n"));
-	cover(v, str_from(line, 2), tls);
+		return false;
+	*ret_names = str_from(line, 2);
+	*ret_trusted = str_starts(rest, STR("# trusted\n"));
+	return true;
+}
+
+/* What the installed certificates say of these domains. */
+static void look_installed(struct edge *g, const struct render_vhost *v, struct render_tls *tls)
+{
+	struct str names;
+	bool trusted = false;
+	if (edge_pair_head(g, v->project, &names, &trusted)) {
+		tls->installed = 1;
+		tls->trusted = trusted;
+		cover(v, names, tls);
+	}
+	edge_own_cover(g, v, tls);
 }
 
 /* ---- vhosts ---- */
@@ -147,7 +160,7 @@ int edge_vhost_remove(struct edge *g, uint64_t seq, struct str project, struct e
 
 /* ---- certificates ---- */
 
-static int check_https(const struct edge *g, struct err *e)
+int edge_must_https(const struct edge *g, struct err *e)
 {
 	if (g->o.https_port)
 		return 0;
@@ -161,8 +174,8 @@ int edge_certificate_set(struct edge *g, uint64_t seq, const struct render_vhost
 {
 	struct render_tls tls = {.https_port = g->o.https_port};
 	bool same;
-	if (edge_must_run(g, e) < 0 || check_https(g, e) < 0 || is_same(g, v, &tls, &same, e) < 0 ||
-	    check_pairs(g, v->project, e) < 0)
+	if (edge_must_run(g, e) < 0 || edge_must_https(g, e) < 0 ||
+	    is_same(g, v, &tls, &same, e) < 0 || check_pairs(g, v->project, e) < 0)
 		return -1;
 	int slot = edge_job_new(g, seq, v->project, false, e);
 	if (slot < 0)
@@ -183,9 +196,10 @@ int edge_certificate_remove(
 	struct render_tls tls = {.https_port = g->o.https_port};
 	char file[EDGE_PAIR_NAME_SIZE];
 	bool same;
-	if (edge_must_run(g, e) < 0 || check_https(g, e) < 0 || is_same(g, v, &tls, &same, e) < 0 ||
-	    check_pairs(g, v->project, e) < 0)
+	if (edge_must_run(g, e) < 0 || edge_must_https(g, e) < 0 ||
+	    is_same(g, v, &tls, &same, e) < 0 || check_pairs(g, v->project, e) < 0)
 		return -1;
+	edge_own_cover(g, v, &tls);
 	pair_name(file, v->project);
 	if (same && faccessat(g->certs, file, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0;
@@ -200,7 +214,7 @@ int edge_certificate_remove(
 static int check_cover(const struct render_vhost *v, const struct render_tls *tls, struct err *e)
 {
 	for (unsigned i = 1; i < v->domain_count; i++)
-		if (tls->covered[i])
+		if (tls->covered[i] == RENDER_OWN)
 			return 0;
 	err_set(e, ERR_INVALID, "the certificate is for none of the domains of '%s'", v->project);
 	return err_hint(e, "slipway domains list %s says which it has", v->project);
@@ -214,11 +228,14 @@ int edge_pair_take(struct edge *g, unsigned slot, int wait_status, struct err *e
 	struct render_tls tls = {
 	    .https_port = g->o.https_port, .installed = 1, .trusted = j->trusted};
 	char file[EDGE_PAIR_NAME_SIZE];
+	if (j->own)
+		return edge_own_take(g, slot, wait_status, e);
 	if (edge_cert_answer(g->maker_answer, wait_status, &a, e) < 0)
 		return -1;
 	if (pread(j->in[0], &v, sizeof(v), 0) != (ssize_t)sizeof(v))
 		return err_set(e, ERR_INTERNAL, "could not read the vhost again");
 	cover(&v, a.names, &tls);
+	edge_own_cover(g, &v, &tls);
 	pair_name(file, j->project);
 	if (check_cover(&v, &tls, e) < 0 ||
 	    edge_cert_write(g->test_certs, file, &a, j->trusted ? "# trusted\n" : "# untrusted\n",
@@ -233,16 +250,30 @@ int edge_pair_take(struct edge *g, unsigned slot, int wait_status, struct err *e
 
 /* ---- files of a job ---- */
 
-int edge_pair_try(struct edge *g, const struct edge_job *j, struct err *e)
+static int put_up(struct edge *g, const char *project, struct err *e)
 {
 	char file[EDGE_PAIR_NAME_SIZE];
-	if (g->o.https_port == 0 || j->has_pair)
-		return 0;
-	pair_name(file, j->project);
+	pair_name(file, project);
 	(void)unlinkat(g->test_certs, file, 0);
 	if (linkat(g->certs, file, g->test_certs, file, 0) < 0 && errno != ENOENT)
 		return err_sys(e, ERR_IO, errno, "could not put a certificate up for its test");
 	return 0;
+}
+
+/* A wildcard that is being judged waits there under its name; this test does not name it yet, or
+ * names it again. */
+static bool wildcard_waits(const struct edge *g)
+{
+	return edge_busy(g, RENDER_WILDCARD_NAME, UINT64_MAX);
+}
+
+int edge_pair_try(struct edge *g, const struct edge_job *j, struct err *e)
+{
+	if (g->o.https_port == 0)
+		return 0;
+	if (!wildcard_waits(g) && put_up(g, RENDER_WILDCARD_NAME, e) < 0)
+		return -1;
+	return j->has_pair ? 0 : put_up(g, j->project, e);
 }
 
 int edge_pair_install(struct edge *g, struct edge_job *j, struct err *e)

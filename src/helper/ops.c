@@ -259,6 +259,29 @@ static int op_cert_remove(struct call *c, struct err *e)
 	return p ? settle(p, edge_certificate_remove(c->k->edge, p->token, v, e)) : -1;
 }
 
+static int op_own_cert_set(struct call *c, struct err *e)
+{
+	if (c->fd_count != 2)
+		return err_set(
+		    e, ERR_INVALID, "%zu descriptors came with a certificate, not 2", c->fd_count);
+	if (check_sealed(c->fds[0], "chain", e) != 0 || check_sealed(c->fds[1], "key", e) != 0)
+		return -1;
+	if (c->q->id >= 2 * EDGE_OWN_COUNT)
+		return err_set(e, ERR_INVALID, "the platform has no such certificate");
+	struct keeper_pending *p = keeper_defer(c->k, c->q, e);
+	return p ? settle(p, edge_own_set(c->k->edge, p->token, (unsigned)(c->q->id / 2),
+				 c->q->id % 2 == 1, c->fds, e))
+		 : -1;
+}
+
+static int op_own_cert_remove(struct call *c, struct err *e)
+{
+	if (c->q->id >= EDGE_OWN_COUNT)
+		return err_set(e, ERR_INVALID, "the platform has no such certificate");
+	struct keeper_pending *p = keeper_defer(c->k, c->q, e);
+	return p ? settle(p, edge_own_remove(c->k->edge, p->token, (unsigned)c->q->id, e)) : -1;
+}
+
 /* Staged by the worker; what becomes of it then is the edge's (keeper.c). */
 static int op_sites_set(struct call *c, struct err *e)
 {
@@ -389,6 +412,8 @@ static const struct op_row {
     [PRIV_EDGE_CHECK] = {"edge-check", 0, op_edge_check},
     [PRIV_SITES_SET] = {"sites-set", OP_PROJECT | OP_RELEASE | OP_FD, op_sites_set},
     [PRIV_SITE_CERT_SET] = {"site-certificate-set", OP_PROJECT | OP_FD, op_site_cert_set},
+    [PRIV_OWN_CERT_SET] = {"own-certificate-set", OP_FDS, op_own_cert_set},
+    [PRIV_OWN_CERT_REMOVE] = {"own-certificate-remove", 0, op_own_cert_remove},
     [PRIV_CERT_SET] = {"certificate-set", OP_PROJECT | OP_FDS, op_cert_set},
     [PRIV_CERT_REMOVE] = {"certificate-remove", OP_PROJECT | OP_FD, op_cert_remove},
     [PRIV_START] = {"start", OP_PROJECT | OP_FDS, op_start},

@@ -65,7 +65,6 @@ void certificate_row_fill(struct row *r, int first, struct model_certificate *re
 
 void certificate_row_bind(struct store_stmt *q, const struct model_certificate *c)
 {
-	store_bind_i64(q, "$project", c->project_id);
 	store_bind_text(q, "$origin", str_c(model_origin_name(c->origin)));
 	row_bind_text(q, "$names", c->names);
 	row_bind_text(q, "$issuer", c->issuer);
@@ -130,6 +129,7 @@ int model_certificate_put(struct store_db *db, const struct model_certificate *c
 	    e);
 	if (!q)
 		return -1;
+	store_bind_i64(q, "$project", c->project_id);
 	certificate_row_bind(q, c);
 	return store_exec(q, e);
 }

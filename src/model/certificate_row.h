@@ -1,4 +1,4 @@
-/* What rows of projects' certificates and of sites' have in common. Not for other rooms. */
+/* What rows of projects' certificates, of sites' and of the platform's have in common. Not for other rooms. */
 #pragma once
 
 #include "model/certificate.h"
@@ -22,5 +22,5 @@
 
 /* CERTIFICATE_READ from this column on. */
 void certificate_row_fill(struct row *r, int first, struct model_certificate *ret);
-/* CERTIFICATE_VALUES, and $project. */
+/* CERTIFICATE_VALUES. */
 void certificate_row_bind(struct store_stmt *q, const struct model_certificate *c);

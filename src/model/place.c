@@ -54,6 +54,11 @@ struct str model_place_service(int64_t project_id, struct str name, char out[MOD
 	    snprintf(out, MODEL_PLACE_SIZE, "service/%" PRId64 "/%.*s", project_id, STR_ARG(name)));
 }
 
+struct str model_place_own_certificate(const char *which, char out[MODEL_PLACE_SIZE])
+{
+	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "own-certificate/%s", which));
+}
+
 struct str model_place_mail(char out[MODEL_PLACE_SIZE])
 {
 	return place_ended(out, snprintf(out, MODEL_PLACE_SIZE, "mail-server"));

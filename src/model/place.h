@@ -7,6 +7,7 @@
  *   channel/PROJECT-ID/NAME           a channel's secret; project 0: the platform's
  *   certificate/PROJECT-ID             the key of a certificate that waits to be installed
  *   service/PROJECT-ID/NAME            the password of a service
+ *   own-certificate/WHICH              the key of a certificate of the platform's own
  *   mail-server                        the mail server's password
  *   idempotency/OPERATOR-ID/KEY        an answer kept for a repeated request */
 #pragma once
@@ -25,5 +26,6 @@ struct str model_place_hook_token(struct str name, char out[MODEL_PLACE_SIZE]);
 struct str model_place_channel(int64_t project_id, struct str name, char out[MODEL_PLACE_SIZE]);
 struct str model_place_certificate(int64_t project_id, char out[MODEL_PLACE_SIZE]);
 struct str model_place_service(int64_t project_id, struct str name, char out[MODEL_PLACE_SIZE]);
+struct str model_place_own_certificate(const char *which, char out[MODEL_PLACE_SIZE]);
 struct str model_place_mail(char out[MODEL_PLACE_SIZE]);
 struct str model_place_idempotency(int64_t operator_id, struct str key, char out[MODEL_PLACE_SIZE]);

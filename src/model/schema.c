@@ -286,9 +286,21 @@ static const char schema_14[] =
     " created_ms @i64 NOT NULL, made_ms @i64 NOT NULL DEFAULT 0,"
     " PRIMARY KEY (project_id, name)) @strict;\n";
 
+/* The platform's own certificates, and what is wanted of them. */
+static const char schema_15[] =
+    "CREATE TABLE own_certificate("
+    " which TEXT PRIMARY KEY CHECK (which IN ('host', 'wildcard')),"
+    " wanted TEXT NOT NULL, staging @i64 NOT NULL, said TEXT NOT NULL,"
+    " origin TEXT NOT NULL CHECK (origin IN ('none', 'acme', 'staging', 'import')),"
+    " names TEXT NOT NULL, issuer TEXT NOT NULL, serial TEXT NOT NULL, not_before_ms @i64 NOT NULL,"
+    " not_after_ms @i64 NOT NULL, installed_ms @i64 NOT NULL, renew_ms @i64 NOT NULL,"
+    " failures @i64 NOT NULL, error TEXT NOT NULL, limited_ms @i64 NOT NULL, told_ms @i64 NOT NULL,"
+    " given_chain TEXT NOT NULL DEFAULT '', given_key @blob) @strict;\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,
-    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12, schema_13, schema_14};
+    schema_7, schema_8, schema_9, schema_10, schema_11, schema_12, schema_13, schema_14,
+    schema_15};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

@@ -65,6 +65,7 @@ int model_site_certificate_put(
 	if (!q)
 		return -1;
 	store_bind_text(q, "$site", c->site);
+	store_bind_i64(q, "$project", c->project_id);
 	certificate_row_bind(q, c);
 	return store_exec(q, e);
 }

@@ -41,6 +41,8 @@ enum priv_op {
 	PRIV_SHUTDOWN,	      /* ends everything, the keeper too */
 	PRIV_SLEEP,	      /* of a service with a listening socket: ends, and starts again when somebody knocks there */
 	PRIV_SITES_SET,	      /* the edge has these of the release, tested with everything else; fd0: render/sites.h -> changes (helper/sites.h) */
+	PRIV_OWN_CERT_SET,    /* the platform's own: fd0: chain, fd1: key, both PEM; id: 2 * which (0 its host's, 1 that of all names below) + trusted */
+	PRIV_OWN_CERT_REMOVE, /* id: which */
 	PRIV_SITE_CERT_SET,   /* fd0: struct render_site_cert of a site that is served, with chain and key */
 	PRIV_OP_COUNT
 };

@@ -233,22 +233,21 @@ static void put_missing(struct out *o, const struct render_vhost *v, const struc
 	    v->project);
 }
 
-/* Of the domains that the installed certificate covers, or of the others. Every server is called by
- * the project's own name, as the log has it: a visitor who asks for that is the first one's, of the
- * others. */
+/* Of the domains that this certificate is for. Every server is called by the project's own name, as
+ * the log has it: a visitor who asks for that is the first one's, of those that sign themselves. */
 static void put_names(
-    struct out *o, const struct render_vhost *v, const struct render_tls *tls, bool covered)
+    struct out *o, const struct render_vhost *v, const struct render_tls *tls, enum render_cover c)
 {
 	out_put(o, "\tServerName %s\n", v->domains[0]);
 	for (unsigned i = 1; i < v->domain_count; i++)
-		if (is_covered(tls, i) == covered)
+		if (cover_of(tls, i) == c)
 			out_put(o, "\tServerAlias %s\n", v->domains[i]);
 }
 
 static void begin(struct out *o, const struct render_vhost *v, const struct render_tls *tls,
-    const struct render_roots *r, bool covered)
+    const struct render_roots *r, enum render_cover c)
 {
-	put_names(o, v, tls, covered);
+	put_names(o, v, tls, c);
 	out_put(o, "\tRewriteEngine on\n");
 	put_missing(o, v, r);
 	out_put(o, "\tInclude server.conf\n");
@@ -256,9 +255,9 @@ static void begin(struct out *o, const struct render_vhost *v, const struct rend
 
 /* What asked for http is told where https is; an authority's question is answered all the same. */
 static void put_way_to_https(
-    struct out *o, const struct render_vhost *v, const struct render_tls *tls)
+    struct out *o, const struct render_vhost *v, const struct render_tls *tls, enum render_cover c)
 {
-	put_names(o, v, tls, true);
+	put_names(o, v, tls, c);
 	out_put(o, "\tRewriteEngine on\n\tInclude server.conf\n");
 	out_put(o, "\tRewriteRule ^ https://%%{SERVER_NAME}");
 	if (tls->https_port != 443)
@@ -267,28 +266,28 @@ static void put_way_to_https(
 }
 
 static void put_plain(struct out *o, const struct render_vhost *v, const struct render_tls *tls,
-    const struct render_roots *r, bool covered)
+    const struct render_roots *r, enum render_cover c)
 {
 	out_put(o, "<VirtualHost *:${SLIPWAY_HTTP}>\n");
-	if (tls && covered && tls->trusted) {
-		put_way_to_https(o, v, tls);
+	if (cover_trusted(tls, c)) {
+		put_way_to_https(o, v, tls, c);
 	} else {
-		begin(o, v, tls, r, covered);
+		begin(o, v, tls, r, c);
 		put_content(o, v, r);
 	}
 	out_put(o, "</VirtualHost>\n");
 }
 
 static void put_secure(struct out *o, const struct render_vhost *v, const struct render_tls *tls,
-    const struct render_roots *r, bool covered)
+    const struct render_roots *r, enum render_cover c)
 {
 	out_put(o, "<VirtualHost *:${SLIPWAY_HTTPS}>\n");
-	begin(o, v, tls, r, covered);
-	out_put(o, covered && tls->trusted ? "\tInclude secure.conf\n" : "\tInclude tls.conf\n");
-	if (covered)
-		out_put(o, "\tSSLCertificateFile certs/%s.pem\n", v->project);
-	else
+	begin(o, v, tls, r, c);
+	out_put(o, cover_trusted(tls, c) ? "\tInclude secure.conf\n" : "\tInclude tls.conf\n");
+	if (c == RENDER_SELF)
 		out_put(o, "\tSSLCertificateFile certs/self/%s\n", v->domains[0]);
+	else
+		out_put(o, "\tSSLCertificateFile certs/%s.pem\n", cover_file(v, c));
 	put_content(o, v, r);
 	out_put(o, "</VirtualHost>\n");
 }
@@ -300,14 +299,12 @@ long render_apache_vhost(const struct render_vhost *v, const struct render_tls *
 	out_init(&o, out, size);
 	if (check_vhost(v, tls, r, e) < 0)
 		return -1;
-	unsigned covered = count_covered(v, tls);
-	for (unsigned i = 0; i < 2; i++) {
-		bool of_certificate = i == 1;
-		if (of_certificate ? covered == 0 : covered == v->domain_count)
+	for (enum render_cover c = RENDER_SELF; c < RENDER_COVER_COUNT; c++) {
+		if (cover_count(v, tls, c) == 0)
 			continue;
-		put_plain(&o, v, tls, r, of_certificate);
+		put_plain(&o, v, tls, r, c);
 		if (tls)
-			put_secure(&o, v, tls, r, of_certificate);
+			put_secure(&o, v, tls, r, c);
 	}
 	return out_end(&o, "the vhost", e);
 }

@@ -128,16 +128,43 @@ static void put_platform_content(struct out *o, const struct render_edge *v)
 	    (unsigned long long)LIMIT_ARCHIVE_BYTES);
 }
 
+/* What asked for http is told where https is; but who sends a hook goes nowhere else, and would lose it. */
+static void put_platform_way(struct out *o, const struct render_edge *v)
+{
+	out_put(o, "\tRewriteCond %%{REQUEST_URI} "
+		   "!^/(hooks/|github-webhook$|webhook$|webhook/particle$|webhooks/)\n"
+		   "\tRewriteRule ^ https://%%{SERVER_NAME}");
+	if (v->https_port != 443)
+		out_put(o, ":%llu", (unsigned long long)v->https_port);
+	out_put(o, "%%{REQUEST_URI} [R=308,L]\n");
+}
+
+/* a browser that is told to stay with HTTPS goes to port 443 only where the other was 80 */
+static void put_platform_hsts(struct out *o, const struct render_edge *v)
+{
+	if (v->https_port == 443)
+		out_put(o, "\tHeader onsuccess unset Strict-Transport-Security\n"
+			   "\tHeader always set Strict-Transport-Security max-age=31536000\n");
+}
+
 /* The first server of a port answers for every unknown name. */
 static void put_own(struct out *o, const struct render_edge *v, bool secure, bool platform)
 {
+	bool installed = platform && v->host_installed, trusted = installed && v->host_trusted;
 	out_text(
 	    o, secure ? "<VirtualHost *:${SLIPWAY_HTTPS}>\n" : "<VirtualHost *:${SLIPWAY_HTTP}>\n");
 	out_put(o, "\tServerName %s\n\tRewriteEngine on\n\tInclude server.conf\n",
 	    platform ? v->platform_host : "default.invalid");
-	if (secure)
+	if (secure && installed)
+		out_put(
+		    o, "\tInclude tls.conf\n\tSSLCertificateFile certs/" RENDER_HOST_NAME ".pem\n");
+	else if (secure)
 		out_put(o, "\tInclude tls.conf\n\tSSLCertificateFile certs/self/%s\n",
 		    platform ? v->platform_host : "_");
+	if (secure && trusted)
+		put_platform_hsts(o, v);
+	if (!secure && trusted)
+		put_platform_way(o, v);
 	if (platform) {
 		put_platform_content(o, v);
 	} else {
@@ -166,11 +193,24 @@ long render_apache_main(const struct render_edge *v, char *out, size_t size, str
 	out_text(&o, log_format);
 	out_put(&o, "CustomLog %s/log/access.log slipway env=!SLIPWAY_QUIET\n", v->roots->edge);
 	out_put(&o, "Include common.conf\n");
-	for (unsigned i = 0; i < 4; i++)
-		if (i < 2 || v->https_port)
-			put_own(&o, v, i >= 2, i % 2);
-	out_put(&o, "IncludeOptional apache/*.conf\nInclude generation.conf\n");
+	put_own(&o, v, false, false);
+	if (v->https_port)
+		put_own(&o, v, true, false);
+	out_put(
+	    &o, "Include platform.conf\nIncludeOptional apache/*.conf\nInclude generation.conf\n");
 	return out_end(&o, "apache.conf", e);
+}
+
+long render_apache_platform(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check_edge(v, e) < 0)
+		return -1;
+	put_own(&o, v, false, true);
+	if (v->https_port)
+		put_own(&o, v, true, true);
+	return out_end(&o, "platform.conf", e);
 }
 
 /* A client's own claim about itself is believed only when it comes from a trusted proxy. */

@@ -15,6 +15,9 @@ int check_edge(const struct render_edge *v, struct err *e) WARN_UNUSED;
 /* One address or CIDR of the list of trusted proxies, copied into out. */
 int check_proxy(struct str item, char *out, size_t size, struct err *e) WARN_UNUSED;
 
-/* Whether the installed certificate is for this domain of the vhost; and for how many it is. */
-bool is_covered(const struct render_tls *tls, unsigned domain);
-unsigned count_covered(const struct render_vhost *v, const struct render_tls *tls);
+/* Which certificate a domain has; how many have this one; whether browsers trust it; its file in certs/, without ".pem". */
+enum render_cover cover_of(const struct render_tls *tls, unsigned domain);
+unsigned cover_count(
+    const struct render_vhost *v, const struct render_tls *tls, enum render_cover c);
+bool cover_trusted(const struct render_tls *tls, enum render_cover c);
+const char *cover_file(const struct render_vhost *v, enum render_cover c);

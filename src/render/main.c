@@ -165,16 +165,11 @@ static const char platform_headers[] =
     "\t\tadd_header Cache-Control no-store always;\n"
     "\t\tadd_header Retry-After $slipway_retry always;\n";
 
-/* The platform's own host: hooks, API and health; never /metrics. */
-static void put_platform(struct out *o, const struct render_edge *v)
+/* What senders of hooks ask. */
+static void put_hooks(struct out *o)
 {
 	static const char *const classic[] = {"/github-webhook", "/webhook", "/webhook/particle"};
 	const unsigned long long body_max = LIMIT_HOOK_BODY_BYTES;
-	out_put(o, "\tupstream slipway {\n\t\tserver unix:%s max_fails=0;\n\t}\n", v->api_socket);
-	out_put(o, "\tserver {\n\t\tinclude server.conf;\n\t\tserver_name %s;\n", v->platform_host);
-	out_put(o, platform_headers);
-	out_put(o, "\t\tproxy_read_timeout 3600s;\n\t\tlocation / {\n\t\t\treturn 404;\n\t\t}\n");
-	out_put(o, "\t\tlocation = /health {\n\t\t\tproxy_pass http://slipway;\n\t\t}\n");
 	out_put(o, "\t\tlocation ^~ /hooks/ {\n\t\t\tclient_max_body_size %llu;\n", body_max);
 	out_put(o, "\t\t\tproxy_pass http://slipway;\n\t\t}\n");
 	for (size_t i = 0; i < sizeof(classic) / sizeof(*classic); i++) {
@@ -186,10 +181,65 @@ static void put_platform(struct out *o, const struct render_edge *v)
 	out_put(o, "\t\tlocation ^~ /webhooks/ {\n\t\t\tclient_max_body_size %llu;\n", body_max);
 	out_put(o, "\t\t\taccess_log off;\n\t\t\terror_log /dev/null;\n");
 	out_put(o, "\t\t\tproxy_pass http://slipway;\n\t\t}\n");
-	out_put(o, "\t\tlocation ^~ /api/ {\n\t\t\tclient_max_body_size %llu;\n",
+}
+
+/* One server of the platform's own host; the rest of it follows. */
+static void put_platform_begin(struct out *o, const struct render_edge *v, bool plain, bool secure)
+{
+	out_put(o, "\tserver {\n");
+	if (plain)
+		put_listen(o, v, LISTEN_PLAIN, false);
+	if (secure)
+		put_listen(o, v, LISTEN_SECURE, false);
+	out_put(o, "\t\tinclude pages.conf;\n\t\tserver_name %s;\n", v->platform_host);
+	out_put(o, platform_headers);
+	out_put(o, "\t\tproxy_read_timeout 3600s;\n");
+}
+
+/* What asked for http is told where https is; but who sends a hook goes nowhere else, and would lose it. */
+static void put_platform_way(struct out *o, const struct render_edge *v)
+{
+	put_platform_begin(o, v, true, false);
+	out_put(o, "\t\tlocation / {\n\t\t\treturn 308 https://$host");
+	if (v->https_port != 443)
+		out_put(o, ":%llu", (unsigned long long)v->https_port);
+	out_put(o, "$request_uri;\n\t\t}\n");
+	put_hooks(o);
+	out_put(o, "\t}\n");
+}
+
+static void put_platform_certificate(struct out *o, const struct render_edge *v)
+{
+	if (!v->host_installed)
+		return;
+	out_put(o, "\t\tssl_certificate certs/" RENDER_HOST_NAME ".pem;\n"
+		   "\t\tssl_certificate_key certs/" RENDER_HOST_NAME ".pem;\n");
+	/* a browser that is told to stay with HTTPS goes to port 443 only where the other was 80 */
+	if (v->host_trusted && v->https_port == 443)
+		out_put(o, "\t\tadd_header Strict-Transport-Security max-age=31536000 always;\n");
+}
+
+/* The platform's own host: hooks, API and health; never /metrics. */
+long render_nginx_platform(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	struct out o;
+	out_init(&o, out, size);
+	if (check_edge(v, e) < 0)
+		return -1;
+	bool secure_only = v->host_installed && v->host_trusted;
+	out_put(&o, "\tupstream slipway {\n\t\tserver unix:%s max_fails=0;\n\t}\n", v->api_socket);
+	put_platform_begin(&o, v, !secure_only, true);
+	put_platform_certificate(&o, v);
+	out_put(&o, "\t\tlocation / {\n\t\t\treturn 404;\n\t\t}\n");
+	out_put(&o, "\t\tlocation = /health {\n\t\t\tproxy_pass http://slipway;\n\t\t}\n");
+	put_hooks(&o);
+	out_put(&o, "\t\tlocation ^~ /api/ {\n\t\t\tclient_max_body_size %llu;\n",
 	    (unsigned long long)LIMIT_ARCHIVE_BYTES);
-	out_put(o, "\t\t\tproxy_request_buffering off;\n\t\t\tproxy_buffering off;\n"
-		   "\t\t\tproxy_pass http://slipway;\n\t\t}\n\t}\n");
+	out_put(&o, "\t\t\tproxy_request_buffering off;\n\t\t\tproxy_buffering off;\n"
+		    "\t\t\tproxy_pass http://slipway;\n\t\t}\n\t}\n");
+	if (secure_only)
+		put_platform_way(&o, v);
+	return out_end(&o, "platform.conf", e);
 }
 
 static void put_top(struct out *o, const struct render_edge *v, bool test)
@@ -238,7 +288,7 @@ static long main_conf(const struct render_edge *v, bool test, char *out, size_t 
 	out_put(&o, platform_headers);
 	out_put(&o, "\t\tinclude pages.conf;\n\t\tserver_name _;\n\t\tlocation / {\n\t\t\treturn "
 		    "404;\n\t\t}\n\t}\n");
-	put_platform(&o, v);
+	out_put(&o, "\tinclude platform.conf;\n");
 	/* last: nginx opens sockets in this order, so when this one answers all do. Of two servers
 	 * with one name the first has it: a project's own before a site's. */
 	out_put(&o, "\tinclude vhosts/*.conf;\n\tinclude sites/*/enabled/*;\n");

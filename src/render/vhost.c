@@ -255,26 +255,41 @@ static void put_content(struct out *o, const struct render_vhost *v, const struc
 	}
 }
 
-bool is_covered(const struct render_tls *tls, unsigned domain)
+enum render_cover cover_of(const struct render_tls *tls, unsigned domain)
 {
-	return tls && tls->installed && tls->covered[domain];
+	if (!tls || tls->covered[domain] >= RENDER_COVER_COUNT ||
+	    (tls->covered[domain] == RENDER_OWN && !tls->installed))
+		return RENDER_SELF;
+	return (enum render_cover)tls->covered[domain];
 }
 
-unsigned count_covered(const struct render_vhost *v, const struct render_tls *tls)
+unsigned cover_count(
+    const struct render_vhost *v, const struct render_tls *tls, enum render_cover c)
 {
 	unsigned n = 0;
 	for (unsigned i = 0; i < v->domain_count; i++)
-		n += is_covered(tls, i);
+		n += cover_of(tls, i) == c;
 	return n;
 }
 
-/* Of the domains that the installed certificate covers, or of the others. */
+bool cover_trusted(const struct render_tls *tls, enum render_cover c)
+{
+	return tls && ((c == RENDER_OWN && tls->trusted) ||
+			  (c == RENDER_WILDCARD && tls->wildcard_trusted));
+}
+
+const char *cover_file(const struct render_vhost *v, enum render_cover c)
+{
+	return c == RENDER_WILDCARD ? RENDER_WILDCARD_NAME : v->project;
+}
+
+/* Of the domains that this certificate is for. */
 static void put_names(
-    struct out *o, const struct render_vhost *v, const struct render_tls *tls, bool covered)
+    struct out *o, const struct render_vhost *v, const struct render_tls *tls, enum render_cover c)
 {
 	unsigned n = 0;
 	for (unsigned i = 0; i < v->domain_count; i++) {
-		if (is_covered(tls, i) != covered)
+		if (cover_of(tls, i) != c)
 			continue;
 		out_put(o, n++ ? " %s" : "\tserver_name %s", v->domains[i]);
 	}
@@ -283,10 +298,10 @@ static void put_names(
 
 /* What asked for http is told where https is; an authority's question is answered all the same. */
 static void put_way_to_https(
-    struct out *o, const struct render_vhost *v, const struct render_tls *tls)
+    struct out *o, const struct render_vhost *v, const struct render_tls *tls, enum render_cover c)
 {
 	out_put(o, "server {\n\tinclude plain.conf;\n");
-	put_names(o, v, tls, true);
+	put_names(o, v, tls, c);
 	out_put(o, "\tlocation / {\n\t\treturn 308 https://$host");
 	if (tls->https_port != 443)
 		out_put(o, ":%llu", (unsigned long long)tls->https_port);
@@ -294,17 +309,18 @@ static void put_way_to_https(
 }
 
 static void put_covered(struct out *o, const struct render_vhost *v, const struct render_tls *tls,
-    const struct render_roots *r)
+    const struct render_roots *r, enum render_cover c)
 {
-	out_put(o, tls->trusted ? "server {\n\tinclude secure.conf;\n"
-				: "server {\n\tinclude server.conf;\n");
-	put_names(o, v, tls, true);
-	out_put(o, "\tssl_certificate certs/%s.pem;\n", v->project);
-	out_put(o, "\tssl_certificate_key certs/%s.pem;\n", v->project);
+	bool trusted = cover_trusted(tls, c);
+	out_put(o,
+	    trusted ? "server {\n\tinclude secure.conf;\n" : "server {\n\tinclude server.conf;\n");
+	put_names(o, v, tls, c);
+	out_put(o, "\tssl_certificate certs/%s.pem;\n", cover_file(v, c));
+	out_put(o, "\tssl_certificate_key certs/%s.pem;\n", cover_file(v, c));
 	put_content(o, v, r);
 	out_put(o, "}\n");
-	if (tls->trusted)
-		put_way_to_https(o, v, tls);
+	if (trusted)
+		put_way_to_https(o, v, tls, c);
 }
 
 long render_nginx_vhost(const struct render_vhost *v, const struct render_tls *tls,
@@ -314,16 +330,16 @@ long render_nginx_vhost(const struct render_vhost *v, const struct render_tls *t
 	out_init(&o, out, size);
 	if (check_vhost(v, tls, r, e) < 0)
 		return -1;
-	unsigned covered = count_covered(v, tls);
 	if (v->web_instances && !v->maintenance)
 		put_upstream(&o, v, r);
-	if (covered < v->domain_count) {
+	if (cover_count(v, tls, RENDER_SELF) > 0) {
 		out_put(&o, "server {\n\tinclude server.conf;\n");
-		put_names(&o, v, tls, false);
+		put_names(&o, v, tls, RENDER_SELF);
 		put_content(&o, v, r);
 		out_put(&o, "}\n");
 	}
-	if (covered > 0)
-		put_covered(&o, v, tls, r);
+	for (enum render_cover c = RENDER_OWN; c < RENDER_COVER_COUNT; c++)
+		if (cover_count(v, tls, c) > 0)
+			put_covered(&o, v, tls, r, c);
 	return out_end(&o, "the vhost", e);
 }

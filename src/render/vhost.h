@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 #define RENDER_VHOST_VERSION 1u
+#define RENDER_HOST_NAME "_host" /* the platform's own certificates: no project is called so */
+#define RENDER_WILDCARD_NAME "_wildcard"
 #define RENDER_VHOST_TEXT_MAX (192u << 10) /* enough for every field at its limit with roots of 100 bytes */
 #define RENDER_MAIN_TEXT_MAX (16u << 10)
 #define RENDER_SOCKET_PATH_MAX 107u	  /* sun_path without its NUL */
@@ -54,7 +56,14 @@ struct render_tls {
 	uint16_t https_port;		/* where browsers reach it: for the way from http to https */
 	uint8_t installed;		/* NAME.pem is there */
 	uint8_t trusted;		/* by browsers, so that http leads to https */
-	uint8_t covered[LIMIT_DOMAINS]; /* 1: NAME.pem is for this domain; never the first */
+	uint8_t wildcard_trusted;	/* the same of _wildcard.pem, the platform's for all names below its own */
+	uint8_t covered[LIMIT_DOMAINS]; /* enum render_cover; never of the first */
+};
+enum render_cover {
+	RENDER_SELF,	 /* one that signs itself */
+	RENDER_OWN,	 /* NAME.pem is for this domain */
+	RENDER_WILDCARD, /* _wildcard.pem is, and NAME.pem is not */
+	RENDER_COVER_COUNT
 };
 
 /* Whether a root may stand in a configuration: absolute, plain bytes, no "." or "..". ERR_SETTINGS. */
@@ -84,13 +93,18 @@ struct render_edge {
 	unsigned workers;	     /* 1 .. 64 */
 	const char *trusted_proxies; /* comma list of addresses and CIDRs, may be empty */
 	const char *platform_host;   /* "slipway.localhost" */
+	uint8_t host_installed;	     /* certs/_host.pem is there, for platform_host; else one that signs itself serves */
+	uint8_t host_trusted;	     /* by browsers, so that http leads to https */
 	const char *api_socket;	     /* the daemon's HTTP socket for the edge, for the platform's own host */
 };
-/* nginx.conf: workers, temp paths, logs, common.conf, generation.conf, the default server (404), the platform's host,
+/* nginx.conf: workers, temp paths, logs, common.conf, generation.conf, the default server (404), platform.conf,
  * vhosts/NAME.conf. */
 long render_nginx_main(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* The same in whole/: with sites that are to be tested in the place of those that are served, and no socket of a generation. */
 long render_nginx_whole(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* platform.conf: the platform's own host, where API, hooks and health are. With a certificate that browsers trust http leads
+ * to https there, but for what senders of hooks ask: they follow nobody. */
+long render_nginx_platform(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* challenge.conf: what a site's server block answers an authority with (RFC 8555, 8.3). */
 long render_nginx_challenge(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* common.conf: the http-level directives and maps that every vhost relies on; the same in the skeleton. */
@@ -114,8 +128,10 @@ long render_nginx_generation(const struct render_edge *v, uint32_t generation, c
  * above; `run` is also where the releases' static files are reached, RUN/NAME/N/public, N from PROJECTS/NAME/live/number. */
 long render_apache_vhost(const struct render_vhost *v, const struct render_tls *tls, const struct render_roots *r, char *out, size_t size,
     struct err *e) WARN_UNUSED;
-/* apache.conf: modules, workers, logs, the default server (404), the platform's host, apache/NAME.conf, generation.conf. */
+/* apache.conf: modules, workers, logs, the default server (404), platform.conf, apache/NAME.conf, generation.conf. */
 long render_apache_main(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* platform.conf, as of nginx. */
+long render_apache_platform(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* common.conf: what every vhost inherits; the same in the skeleton. */
 long render_apache_common(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* server.conf, of every vhost: the plain pages, what an authority asks for. */

@@ -13,6 +13,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- what the steps share ---- */
@@ -126,11 +127,11 @@ static int settings_text(struct setup *s, struct err *e)
 	    "# Made by 'slipway setup', which reads it again; change it with that command.\n"
 	    "SLIPWAY_HOST=%s\nSLIPWAY_PUBLIC_URL=%s\nSLIPWAY_EDGE_ADDRESS=%s\nSLIPWAY_EDGE_PORT=%"
 	    "u\nSLIPWAY_HTTPS_PORT=%u\nSLIPWAY_TLS=%s\nSLIPWAY_EDGE_SERVER=%s\nSLIPWAY_ACME=%s\n"
-	    "SLIPWAY_ACME_MAIL=%s\nSLIPWAY_NGINX_SITES=%s\n"
+	    "SLIPWAY_ACME_MAIL=%s\nSLIPWAY_DNS_HOOK=%s\nSLIPWAY_NGINX_SITES=%s\n"
 	    "SLIPWAY_UID=%u\nSLIPWAY_GID=%u\nSLIPWAY_WEB_GID=%u\n",
 	    s->domain[0] ? s->domain : "slipway.localhost", url, s->address, s->http_port,
-	    s->https_port, s->tls, s->edge, s->acme, s->acme_mail, s->nginx_sites, uid, gid,
-	    web_gid);
+	    s->https_port, s->tls, s->edge, s->acme, s->acme_mail, s->dns_hook, s->nginx_sites, uid,
+	    gid, web_gid);
 	return n > 0 && (size_t)n < sizeof(s->settings)
 		   ? 0
 		   : err_set(e, ERR_INTERNAL, "the settings are too long");
@@ -305,6 +306,8 @@ static void keep_settled(struct setup *s)
 			(void)!str_copy(value, s->acme, sizeof(s->acme));
 		if (str_eq_c(key, "SLIPWAY_ACME_MAIL") && !s->acme_mail[0])
 			(void)!str_copy(value, s->acme_mail, sizeof(s->acme_mail));
+		if (str_eq_c(key, "SLIPWAY_DNS_HOOK") && !s->dns_hook[0])
+			(void)!str_copy(value, s->dns_hook, sizeof(s->dns_hook));
 		if (str_eq_c(key, "SLIPWAY_HOST") && !s->domain[0] &&
 		    !str_eq_c(value, "slipway.localhost"))
 			(void)!str_copy(value, s->domain, sizeof(s->domain));
@@ -352,6 +355,29 @@ static int check_authority(const struct setup *s, struct err *e)
 	return 0;
 }
 
+/* It runs as slipway, which must not be what may change it. */
+static int check_dns_hook(struct setup *s, struct err *e)
+{
+	struct stat st;
+	if (strcmp(s->dns_hook, "none") == 0)
+		s->dns_hook[0] = '\0';
+	if (!s->dns_hook[0])
+		return 0;
+	if (s->dns_hook[0] != '/' || !is_plain(s->dns_hook) || stat(s->dns_hook, &st) != 0 ||
+	    !S_ISREG(st.st_mode) || !(st.st_mode & 0111))
+		return err_set(e, ERR_USAGE, "--dns-hook is not the absolute path of a program");
+	if (st.st_uid != 0 || (st.st_mode & 022)) {
+		err_set(e, ERR_USAGE, "'%s' is not root's alone", s->dns_hook);
+		return err_hint(e, "chown root %s; chmod go-w %s", s->dns_hook, s->dns_hook);
+	}
+	if (!s->domain[0]) {
+		err_set(
+		    e, ERR_USAGE, "--dns-hook needs a host below which the projects' names are");
+		return err_hint(e, "slipway setup --domain HOST --dns-hook %s", s->dns_hook);
+	}
+	return 0;
+}
+
 static int check_edge(struct setup *s, struct err *e)
 {
 	if (!s->edge[0])
@@ -391,7 +417,7 @@ int setup_begin(struct setup *s, struct err *e)
 		(void)!str_copy(STR("0.0.0.0"), s->address, sizeof(s->address));
 	if (inet_pton(AF_INET, s->address, &a) != 1)
 		return err_set(e, ERR_USAGE, "'%s' is not an IPv4 address", s->address);
-	if (check_authority(s, e) != 0)
+	if (check_authority(s, e) != 0 || check_dns_hook(s, e) != 0)
 		return -1;
 	return s->domain[0] ? name_domain(str_c(s->domain), e) : 0;
 }

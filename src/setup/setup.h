@@ -26,6 +26,8 @@ struct setup {
 	char nginx_sites[8]; /* yes: projects may be the web server's configuration; empty: no */
 	char acme[200];	     /* the authority; empty: Let's Encrypt */
 	char acme_mail[200]; /* where it may write to; empty: nowhere */
+	char dns_hook
+	    [200]; /* a program that puts records into the DNS; empty: none; "none": no more */
 	/* What is found and done. */
 	char settings[SETUP_TEXT_MAX]; /* of server.conf, as it should be */
 	bool restart;		       /* running services must hear of new settings */

@@ -138,11 +138,86 @@ static void test_refused_together(void **state)
 	certificate_fini(&b);
 }
 
+static enum err_code give_own(unsigned which, const struct certificate *c, bool trusted)
+{
+	struct err e;
+	uint64_t seq = next_seq++;
+	const char *cut = strstr(c->pem.p, "-----BEGIN CERT");
+	int fds[2] = {fs_memfd("chain", cut, strlen(cut), &e),
+	    fs_memfd("key", c->pem.p, (size_t)(cut - c->pem.p), &e)};
+	int rc = edge_own_set(edge, seq, which, trusted, fds, &e);
+	assert_int_equal(rc, 1);
+	assert_true(fds[0] < 0 && fds[1] < 0);
+	pump_until(seq);
+	return results[seq].code;
+}
+
+static void take_own(unsigned which, int expected)
+{
+	struct err e;
+	uint64_t seq = next_seq++;
+	assert_int_equal(edge_own_remove(edge, seq, which, &e), expected);
+	if (expected == 1) {
+		pump_until(seq);
+		assert_int_equal(results[seq].code, ERR_NONE);
+	}
+}
+
+/* The platform's: for its host, and for all names below. */
+static void test_own(void **state)
+{
+	(void)state;
+	struct certificate host = pair_for("slipway.localhost"),
+			   other = pair_for("other.localhost");
+	begin();
+	assert_int_equal(give_own(EDGE_OWN_HOST, &other, true), ERR_INVALID);
+	assert_false(says("certs/_host.pem", "#"));
+	assert_int_equal(give_own(EDGE_OWN_HOST, &host, false), ERR_NONE);
+	assert_true(says("certs/_host.pem", "# slipway.localhost\n# untrusted\n"));
+	assert_true(says("platform.conf", "certs/_host.pem"));
+	assert_int_equal(status_of("slipway.localhost"), 404);
+	assert_int_equal(give_own(EDGE_OWN_HOST, &host, true), ERR_NONE);
+	assert_int_equal(status_of("slipway.localhost"), 308);
+	/* a name that is not below, or below a name below, is not what it is for */
+	assert_int_equal(give_own(EDGE_OWN_WILDCARD, &host, true), ERR_INVALID);
+	take_own(EDGE_OWN_WILDCARD, 0);
+	take_own(EDGE_OWN_HOST, 1);
+	take_own(EDGE_OWN_HOST, 0);
+	assert_false(says("platform.conf", "certs/_host.pem"));
+	assert_int_equal(status_of("slipway.localhost"), 404);
+	assert_false(says("test/certs/_host.pem", "#"));
+	certificate_fini(&host);
+	certificate_fini(&other);
+}
+
+/* A certificate that cannot be read any more keeps nobody from being served. */
+static void test_own_spoilt(void **state)
+{
+	(void)state;
+	struct certificate host = pair_for("slipway.localhost");
+	char path[64];
+	begin();
+	assert_int_equal(give_own(EDGE_OWN_HOST, &host, true), ERR_NONE);
+	(void)snprintf(path, sizeof(path), "%s/certs/_host.pem", edge_dir);
+	CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
+	static const char spoilt[] = "# slipway.localhost\n# trusted\nx";
+	assert_true(fd >= 0 && write(fd, spoilt, sizeof(spoilt) - 1) == sizeof(spoilt) - 1 &&
+		    ftruncate(fd, sizeof(spoilt) - 1) == 0);
+	stop_edge();
+	start_edge();
+	assert_int_equal(status_of("slipway.localhost"), 404);
+	assert_int_equal(status_of("shop.localhost"), 200);
+	take_own(EDGE_OWN_HOST, 1);
+	certificate_fini(&host);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_life),
 	    cmocka_unit_test(test_refused_together),
+	    cmocka_unit_test(test_own),
+	    cmocka_unit_test(test_own_spoilt),
 	};
 	return cmocka_run_group_tests(tests, group_up, group_down);
 }

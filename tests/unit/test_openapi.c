@@ -130,7 +130,10 @@ static void test_answers_fit(void **state)
 			const char *rest = strchr(at, '}') + 1;
 			const char *last = strchr(rest, '{');
 			snprintf(path, sizeof(path), "%.*s%s%.*s%s", (int)(at - t[i].pattern),
-			    t[i].pattern, t[i].access.scope == ACCESS_TASK ? "1" : "own",
+			    t[i].pattern,
+			    t[i].access.scope == ACCESS_TASK  ? "1"
+			    : strstr(t[i].pattern, "{which}") ? "host"
+							      : "own",
 			    last ? (int)(last - rest) : 100, rest,
 			    !last		   ? ""
 			    : strstr(rest, "hook") ? "ownhook"

@@ -433,8 +433,10 @@ static void test_edge_files(void **state)
 	assert_non_null(strstr(text, "proxy_next_upstream off;\n"));
 	assert_true(render_nginx_main(&v, text, RENDER_MAIN_TEXT_MAX, &e) > 0);
 	assert_non_null(strstr(text, "user www-data;\n"));
+	assert_true(render_nginx_platform(&v, text, sizeof(text), &e) > 0);
 	assert_non_null(strstr(text, "server unix:/run/slipway/edge-api.sock max_fails=0;\n"));
 	assert_null(strstr(text, "metrics"));
+	assert_null(strstr(text, "ssl"));
 	assert_true(render_nginx_generation(&v, UINT32_MAX, text, sizeof(text), &e) > 0);
 	assert_non_null(strstr(text, "listen unix:/var/lib/slipway/edge/edge.4294967295.sock;\n"));
 	v.user = NULL;
@@ -443,6 +445,61 @@ static void test_edge_files(void **state)
 	assert_null(strstr(text, "user "));
 	assert_true(render_nginx_common(&v, text, sizeof(text), &e) > 0);
 	assert_null(strstr(text, "real_ip_header"));
+}
+
+/* Only a certificate that browsers trust makes http lead to https, and never a sender of hooks. */
+static void test_platform_certificate(void **state)
+{
+	(void)state;
+	struct err e;
+	struct render_edge v = settings();
+	v.https_port = 443;
+	v.host_installed = 1;
+	assert_true(render_nginx_platform(&v, text, sizeof(text), &e) > 0);
+	assert_non_null(strstr(text, "ssl_certificate certs/_host.pem;\n"));
+	assert_null(strstr(text, "308"));
+	assert_null(strstr(text, "Strict-Transport-Security"));
+	v.host_trusted = 1;
+	assert_true(render_nginx_platform(&v, text, sizeof(text), &e) > 0);
+	assert_non_null(strstr(text, "add_header Strict-Transport-Security max-age=31536000 always;\n"));
+	const char *plain = strstr(text, "\tlisten 127.0.0.1:8080;\n");
+	assert_non_null(plain);
+	assert_non_null(strstr(plain, "return 308 https://$host$request_uri;\n"));
+	assert_non_null(strstr(plain, "location ^~ /hooks/ {\n"));
+	assert_null(strstr(plain, "/api/"));
+	v.https_port = 8443;
+	assert_true(render_nginx_platform(&v, text, sizeof(text), &e) > 0);
+	assert_null(strstr(text, "Strict-Transport-Security"));
+	assert_non_null(strstr(text, "return 308 https://$host:8443$request_uri;\n"));
+	assert_true(render_apache_platform(&v, text, sizeof(text), &e) > 0);
+	assert_non_null(strstr(text, "SSLCertificateFile certs/_host.pem\n"));
+	assert_non_null(strstr(text, "https://%{SERVER_NAME}:8443%{REQUEST_URI} [R=308,L]\n"));
+}
+
+/* Its own certificate first, then the platform's for all names below, then one that signs itself. */
+static void test_covers(void **state)
+{
+	(void)state;
+	struct err e;
+	struct render_vhost v = *plain();
+	struct render_tls tls = {.https_port = 443, .installed = 1, .trusted = 1,
+	    .covered = {RENDER_SELF, RENDER_OWN, RENDER_WILDCARD}};
+	(void)snprintf(v.domains[1], sizeof(v.domains[1]), "own.example.org");
+	(void)snprintf(v.domains[2], sizeof(v.domains[2]), "below.example.org");
+	v.domain_count = 3;
+	assert_true(render_nginx_vhost(&v, &tls, &roots, text, sizeof(text), &e) > 0);
+	const char *wild = strstr(text, "server_name below.example.org;\n\tssl_certificate certs/_wildcard.pem;\n");
+	assert_non_null(strstr(text, "server_name own.example.org;\n\tssl_certificate certs/"));
+	assert_non_null(wild);
+	/* not trusted: http goes on */
+	assert_null(strstr(wild, "308"));
+	tls.wildcard_trusted = 1;
+	assert_true(render_nginx_vhost(&v, &tls, &roots, text, sizeof(text), &e) > 0);
+	wild = strstr(text, "ssl_certificate certs/_wildcard.pem;\n");
+	assert_non_null(wild);
+	assert_non_null(strstr(wild, "server_name below.example.org;\n\tlocation / {\n\t\treturn 308 "));
+	assert_true(render_apache_vhost(&v, &tls, &roots, text, sizeof(text), &e) > 0);
+	assert_non_null(strstr(text, "SSLCertificateFile certs/_wildcard.pem\n"));
 }
 
 /* Which settings field the hostile value goes into. */
@@ -488,7 +545,7 @@ static void test_hostile_settings(void **state)
 	char value[128];
 	for (unsigned field = 0; field < 7; field++) {
 		struct render_edge v = hostile_settings(field, good[field], &r);
-		assert_true(render_nginx_main(&v, text, sizeof(text), &e) > 0);
+		assert_true(render_nginx_platform(&v, text, sizeof(text), &e) > 0);
 		size_t lines = shape_of("").lines;
 		for (const char *s = text; *s; s++)
 			lines += *s == '\n';
@@ -498,7 +555,8 @@ static void test_hostile_settings(void **state)
 			    i % 3 == 1 ? good[field] : "", bad, i % 3 == 2 ? good[field] : "");
 			v = hostile_settings(field, value, &r);
 			bool ok = render_nginx_common(&v, text, sizeof(text), &e) > 0;
-			if (!ok || render_nginx_main(&v, text, sizeof(text), &e) < 0)
+			if (!ok || render_nginx_main(&v, text, sizeof(text), &e) < 0 ||
+			    render_nginx_platform(&v, text, sizeof(text), &e) < 0)
 				continue;
 			size_t got = 0;
 			for (const char *s = text; *s; s++)
@@ -521,6 +579,8 @@ int main(void)
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_hostile_values),
 	    cmocka_unit_test(test_edge_files),
+	    cmocka_unit_test(test_platform_certificate),
+	    cmocka_unit_test(test_covers),
 	    cmocka_unit_test(test_hostile_settings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
