@@ -1,0 +1,162 @@
+"""R8 over TLS: deploys, rollbacks, changes of environment and of scale, and renewals of the certificate under load lose nothing, with the edge
+that SLIPWAY_EDGE_SERVER names. SLIPWAY_LONG=1: twenty rounds and at least 50,000 connections."""
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import apps
+from authority import Authority
+from harness import BUILD, EDGE_SERVER, Platform, free_port, wait_until
+from test_switch import check_each_once
+
+LONG = bool(os.environ.get("SLIPWAY_LONG"))
+ROUNDS = 20 if LONG else 1
+RATE = 150 if LONG else 40
+NAME = "tls.example.org"
+
+
+# On SIGTERM what is begun is finished, as a restart asks of a program.
+ENDLESS = """while True:
+    c, _ = listener.accept()
+    threading.Thread(target=serve, args=(c,), daemon=True).start()
+"""
+POLITE = """leaving = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: leaving.set())
+listener.settimeout(0.05)
+running = []
+while not leaving.is_set():
+    try:
+        c, _ = listener.accept()
+    except TimeoutError:
+        running = [t for t in running if t.is_alive()]
+        continue
+    c.settimeout(None)
+    running.append(threading.Thread(target=serve, args=(c,), daemon=True))
+    running[-1].start()
+for t in running:
+    t.join(10)
+"""
+
+
+class World:
+    """A platform with a project that has a certificate of an authority's."""
+
+    def __init__(self, edge_server):
+        self.p = Platform(build=BUILD, edge_server=edge_server)
+        self.p.edge_port = free_port()
+        self.authority = Authority(self.p.dir / "authority", self.p.edge_port)
+        self.p.extra = ["--acme", self.authority.url, "--acme-ca", self.authority.ca, "--acme-http-port", str(self.p.edge_port), "--outbound-allow", "127.0.0.0/8"]
+        self.loads = []
+
+    def start(self, git):
+        self.files = apps.socket_app()
+        assert ENDLESS in self.files["serve.py"]
+        self.files["serve.py"] = self.files["serve.py"].replace(ENDLESS, POLITE).replace('open("VERSION").read()', 'open("VERSION").read() + os.environ.get("MARK", "")')
+        self.authority.start()
+        self.roots = self.p.dir / "roots.pem"
+        self.roots.write_text(self.authority.root())
+        self.p.start()
+        wait_until(self.p.edge_listens)
+        self.repo = git.repository("tls" + self.p.edge_server, apps.with_version(self.files, "v1"))
+        self.p.create("tls", self.repo.url)
+        self.p.deploy("tls")
+        self.p.cli("domains", "add", "tls", NAME)
+        self.p.cli("certs", "issue", "tls")
+        return self
+
+    def load(self, rate=RATE):
+        load = Load(self, rate)
+        self.loads.append(load)
+        return load
+
+    def close(self):
+        for load in self.loads:
+            load.process.kill()
+        self.authority.stop()
+        self.p.close()
+
+
+class Load:
+    """tls_load.py against the project."""
+
+    def __init__(self, world, rate, seconds=3000):
+        self.ids, self.values = world.p.dir / "acked", world.p.dir / "values"
+        self.process = subprocess.Popen(
+            [sys.executable, Path(__file__).with_name("tls_load.py"), str(world.p.https_port), NAME, world.roots, str(rate), str(seconds), self.ids, self.values, "/version", "/append"],
+            stdout=subprocess.PIPE, text=True)
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        return self.result()
+
+    def result(self):
+        result = json.loads(self.process.communicate(timeout=90)[0])
+        result["values"] = {line.split(" ", 1)[1]: int(line.split(" ", 1)[0]) for line in self.values.read_text().splitlines()}
+        return result
+
+    def acknowledged(self):
+        return self.ids.read_text().split() if self.ids.exists() else []
+
+
+@pytest.fixture(scope="module", params=["nginx", "apache"] if EDGE_SERVER == "nginx" and not LONG else [EDGE_SERVER])
+def world(git, request):
+    if os.environ.get("SLIPWAY_NAMESPACE") != "inside":
+        pytest.skip("names for the authority need an /etc/hosts of their own")
+    with open("/etc/hosts", "a") as hosts:
+        hosts.write(f"127.0.0.1 {NAME}\n")
+    w = World(request.param)
+    try:
+        yield w.start(git)
+    finally:
+        w.close()
+
+
+def trouble(p):
+    print(*[line for line in (p.state / "edge/log/error.log").read_text().splitlines() if "upstream" in line or "roxy" in line][-5:], sep="\n")
+
+
+def one_round(world, n):
+    """Every way in which what serves changes: after each, the next."""
+    p = world.p
+    world.repo.commit(apps.with_version(world.files, f"v{n + 2}"))
+    p.deploy("tls")
+    p.cli("certs", "renew", "tls")
+    p.cli("env", "set", "tls", f"MARK=-m{n}")
+    p.deploy("tls", force=True)
+    p.cli("scale", "tls", "web=3")
+    p.cli("restart", "tls")
+    p.cli("scale", "tls", "web=1")
+    p.cli("rollback", "tls")
+
+
+def test_nothing_is_lost(world):
+    load = world.load()
+    for n in range(ROUNDS):
+        one_round(world, n)
+    if LONG:
+        wait_until(lambda: len(load.acknowledged()) > 25500, 1500, 2)
+    result = load.stop()
+    print(world.p.edge_server, json.dumps(result))
+    assert result["failed"] == 0, (result, trouble(world.p))
+    assert result["requests"] >= (50000 if LONG else 150), result
+    assert result["certificates"] == 1 + ROUNDS, "each renewed certificate served"
+    check_each_once(world.p, "tls", load)
+    assert {"v1", "v2", "v2-m0"} <= set(result["values"]) and len(result["values"]) >= 1 + 2 * ROUNDS, result["values"]
+
+
+def test_what_is_lost_is_seen(world):
+    """The control: a program that ends without a word while it is asked, and a certificate of another name."""
+    load = world.load(20)
+    wait_until(lambda: len(load.acknowledged()) > 10, 60)
+    world.p.cli("stop", "tls")
+    world.p.cli("start", "tls")
+    result = load.stop()
+    assert result["failed"] > 0 and any(why.startswith("status 503") for why in result["why"]), result
+    world.p.cli("certs", "delete", "tls", "--yes")
+    result = Load(world, 20, seconds=2).result()
+    assert result["failed"] == result["requests"] > 0 and any("CERTIFICATE_VERIFY_FAILED" in why for why in result["why"]), result
