@@ -126,7 +126,8 @@ int cmd_admin_fix_permissions(struct cli *c)
 
 /* ---- logs ---- */
 
-static const char *const log_units[] = {"slipwayd", "slipway-helper", "slipway-audit"};
+static const char *const log_units[] = {
+    "slipwayd", "slipway-helper", "slipway-edge", "slipway-edge-apache", "slipway-audit"};
 
 static int list_logs(void)
 {

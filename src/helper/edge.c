@@ -4,9 +4,11 @@
  * project run in the order they came. When a reload is refused, its batch is put back and tried
  * again one by one. */
 #include "helper/edge_state.h"
+#include "helper/edge_unit.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -178,7 +180,7 @@ static void start_test(struct edge *g)
 	}
 	g->tester = edge_files_try(g, (unsigned)slot, &e) < 0
 			? -1
-			: g->server->test(g, j->sites ? EDGE_TEST_SITES : EDGE_TEST_ONE, &e);
+			: edge_server_test(g, j->sites ? EDGE_TEST_SITES : EDGE_TEST_ONE, &e);
 	if (g->tester < 0) {
 		g->tester = 0;
 		job_done(g, (unsigned)slot, &e);
@@ -250,8 +252,7 @@ static void end_reload(struct edge *g)
 static void tell_master(struct edge *g, int64_t now_ms)
 {
 	struct err e;
-	if (kill(g->master, g->server->reload) < 0) {
-		err_sys(&e, ERR_INTERNAL, errno, "could not signal %s", g->server->name);
+	if (edge_server_signal(g, g->server->reload, &e) < 0) {
 		end_reload(g);
 		refuse_batch(g, &e);
 		return;
@@ -275,7 +276,7 @@ static void start_reload(struct edge *g, int64_t now_ms)
 	g->log_offset = log_end(g);
 	int rc = g->server->keep_old(g, &e) < 0 ? -1 : edge_files_generation(g, &e);
 	if (rc == 0 && g->server->tests_all) {
-		g->tester = g->server->test(g, EDGE_TEST_ALL, &e);
+		g->tester = edge_server_test(g, EDGE_TEST_ALL, &e);
 		rc = g->tester < 0 ? -1 : 0;
 		g->tester = rc < 0 ? 0 : g->tester;
 		g->testing_all = rc == 0;
@@ -396,16 +397,28 @@ static void start_failed(struct edge *g, const struct err *e, int64_t now_ms)
 	answer_waiters(g, e);
 }
 
+/* A unit that runs already is told to read everything again. */
+static pid_t start_or_adopt(struct edge *g, struct err *e)
+{
+	pid_t pid = g->master > 0 ? g->master : edge_server_start(g, e);
+	if (pid > 0 && g->adopting && edge_server_signal(g, g->server->reload, e) < 0) {
+		(void)kill(pid, SIGTERM);
+		return -1;
+	}
+	return pid;
+}
+
 static void try_port(struct edge *g, int64_t now_ms)
 {
 	struct err e;
-	if (edge_port_free(g, &e) < 0) {
+	g->adopting = g->o.units && edge_unit_runs(g);
+	if (!g->adopting && edge_port_free(g, &e) < 0) {
 		if (now_ms >= g->phase_deadline || e.code != ERR_CONFLICT)
 			start_failed(g, &e, now_ms);
 		return;
 	}
 	g->log_offset = log_end(g);
-	pid_t pid = edge_files_prepare(g, &e) < 0 ? -1 : g->server->start(g, &e);
+	pid_t pid = edge_files_prepare(g, &e) < 0 ? -1 : start_or_adopt(g, &e);
 	if (pid < 0) {
 		start_failed(g, &e, now_ms);
 		return;
@@ -415,16 +428,43 @@ static void try_port(struct edge *g, int64_t now_ms)
 	g->phase_deadline = now_ms + edge_files_patience_ms(g, START_LIMIT_MS);
 }
 
+/* What it served before it serves on. */
+static void adoption_refused(struct edge *g, const char *said, int64_t now_ms)
+{
+	struct err e;
+	err_set(&e, ERR_FAILED, "%s refused to reload: %s", g->server->name, said);
+	g->server->drop_new(g);
+	refuse_batch(g, &e);
+	if (edge_files_set_aside(g, said) || edge_sites_set_aside(g, said)) {
+		g->phase = EDGE_PORT;
+		g->phase_deadline = now_ms + PORT_WAIT_MS;
+		return;
+	}
+	start_failed(g, &e, now_ms);
+}
+
+static void kill_master(const struct edge *g)
+{
+	struct err e;
+	if (!g->o.units)
+		(void)kill(-g->master, SIGKILL);
+	else if (edge_unit_signal(g, SIGKILL, &e) < 0)
+		log_event(LOG_WARN, "helper", "edge_kill", F_ERR(&e));
+}
+
 static void poll_start(struct edge *g, int64_t now_ms)
 {
+	char said[400];
 	if (g->server->is_new(g)) {
 		g->phase = EDGE_UP;
 		g->active = g->generation;
 		g->up_since = now_ms;
 		finish_batch(g, NULL); /* of a reload that the end of the master before cut short */
 		answer_waiters(g, NULL);
+	} else if (g->adopting && edge_files_complaint(g, false, said, sizeof(said))) {
+		adoption_refused(g, said, now_ms);
 	} else if (now_ms >= g->phase_deadline) {
-		(void)kill(-g->master, SIGKILL); /* edge_reaped goes on from there */
+		kill_master(g); /* edge_reaped goes on from there */
 		g->phase_deadline = now_ms + START_LIMIT_MS;
 	}
 }
@@ -439,6 +479,10 @@ int edge_start(struct edge *g, uint64_t seq, struct err *e)
 		return -1;
 	if (g->phase == EDGE_STOPPING)
 		return err_set(e, ERR_UNAVAILABLE, "the edge is being stopped");
+	if (g->o.units && g->phase == EDGE_DOWN) {
+		edge_unit_stop_other(g);
+		g->adopting = edge_unit_runs(g);
+	}
 	/* bad settings are told at once, not when the port turns out to be free */
 	if (g->phase == EDGE_DOWN && edge_files_prepare(g, e) < 0)
 		return -1;
@@ -455,15 +499,17 @@ static void master_ended(struct edge *g, pid_t pid, int64_t now_ms)
 	struct err e;
 	char said[400];
 	enum edge_phase was = g->phase;
-	/* workers of a killed master would go on holding the port */
-	(void)kill(-pid, g->server->orphans);
+	/* workers of a killed master would go on holding the port; systemd ends a unit's */
+	if (!g->o.units)
+		(void)kill(-pid, g->server->orphans);
 	g->master = 0;
 	bool reloading = g->reloading && g->server->tests_all;
 	if (g->reloading || g->testing_all)
 		end_reload(g);
 	if (was == EDGE_STOPPING) {
 		g->phase = EDGE_DOWN;
-		edge_files_clean_sockets(g);
+		if (!g->o.units)
+			edge_files_clean_sockets(g);
 		return;
 	}
 	if (reloading && edge_files_complaint(g, false, said, sizeof(said))) {
@@ -514,12 +560,12 @@ void edge_stop(struct edge *g, bool graceful)
 	if (g->tester > 0)
 		(void)kill(g->tester, SIGKILL);
 	if (g->maker > 0)
-		(void)kill(g->maker, SIGKILL);
+		edge_cert_kill(g->maker);
 	g->phase = g->master > 0 ? EDGE_STOPPING : EDGE_DOWN;
 	g->phase_deadline = clock_mono_ms() + STOP_LIMIT_MS;
 	g->active = 0;
 	if (g->master > 0)
-		(void)kill(g->master, graceful ? g->server->quit : SIGTERM);
+		(void)kill(g->master, graceful && !g->o.units ? g->server->quit : SIGTERM);
 	err_set(&e, ERR_CANCELLED, "the edge was stopped");
 	answer_waiters(g, &e);
 	for (unsigned i = 0; i < EDGE_JOBS_MAX; i++)

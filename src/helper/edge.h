@@ -53,6 +53,8 @@ struct edge_options { /* strings are borrowed for the life of the process */
 	uid_t web_uid;
 	gid_t web_gid, log_gid;	     /* log_gid may read the logs: the daemon's group; only when root */
 	unsigned workers;	     /* 0: one per processor, at most 8 */
+	bool units;		     /* the server is a unit of systemd's, which outlives the helper; edge_dir is /var/lib/slipway/edge */
+	const char *net;	     /* units: a folder like /proc/PID/net (edge_net.h) of the network that the server is in */
 	edge_done_fn *done;
 	void *ctx;
 };
@@ -63,7 +65,8 @@ struct edge *edge_open(const struct edge_options *o);
 /* PRIV_EDGE_CHECK: 0 it runs; 1 it is being started, and `done` comes when it answers, or with ERR_CONFLICT when the port
  * (or https's) stays taken for 8 s, or ERR_FAILED with what the server said; -1: it is not installed (ERR_UNAVAILABLE, hint), a path
  * or setting cannot be used (ERR_SETTINGS), or the directory cannot be made. Once it ran it is started again, with a
- * growing pause, whenever it ends by itself. A vhost that keeps it from starting is set aside. */
+ * growing pause, whenever it ends by itself. A vhost that keeps it from starting is set aside. A unit of systemd's that runs
+ * already goes on, and reads all of its configuration again. */
 int edge_start(struct edge *g, uint64_t seq, struct err *e) WARN_UNUSED;
 
 /* PRIV_VHOST_SET: 0 it is already so; 1 pending: given a certificate that signs itself for its domains (with HTTPS, and
@@ -110,6 +113,7 @@ bool edge_sites_wait(const struct edge *g, const char *project);
 int64_t edge_tick(struct edge *g, int64_t now_ms);
 /* A child of the helper was reaped: true when it was one of the edge's. */
 bool edge_reaped(struct edge *g, pid_t pid, int wait_status);
-/* Ends the server: gracefully (open requests complete) or at once. It has ended when edge_running says false. */
+/* Ends the server: gracefully (open requests complete) or at once; a unit of systemd's is let go, and serves on. It has ended
+ * when edge_running says false. */
 void edge_stop(struct edge *g, bool graceful);
 bool edge_running(const struct edge *g);

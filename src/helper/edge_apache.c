@@ -3,6 +3,7 @@
  * listens on no Unix socket, so a generation is a port of 127.0.0.1: a socket of ours, bound and
  * never listening, keeps it from everybody else; workers of the old configuration have all stopped
  * taking connections when the old port refuses. */
+#include "helper/edge_net.h"
 #include "helper/edge_state.h"
 
 #include "base/fs.h"
@@ -44,8 +45,10 @@ static int reserve(uint16_t *ret_port, struct err *e)
 	return -1;
 }
 
-static bool answers(uint16_t port)
+static bool answers(const struct edge *g, uint16_t port)
 {
+	if (g->o.units)
+		return port != 0 && edge_net_listens(g->o.net, INADDR_LOOPBACK, port);
 	struct sockaddr_in a = gate_address(port);
 	CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	return port != 0 && fd >= 0 && connect(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
@@ -57,8 +60,11 @@ static int write_generation(struct edge *g, struct err *e)
 	unsigned at = g->generation % 2;
 	fs_close_fd(&g->gate[at]);
 	g->gate_port[at] = 0;
-	g->gate[at] = reserve(&g->gate_port[at], e);
-	if (g->gate[at] < 0)
+	if (!g->o.units)
+		g->gate[at] = reserve(&g->gate_port[at], e);
+	else if ((g->gate_port[at] = edge_net_spare(g->o.net)) == 0)
+		return err_set(e, ERR_UNAVAILABLE, "every port below 1024 is taken");
+	if (!g->o.units && g->gate[at] < 0)
 		return -1;
 	long n = render_apache_generation(&g->fields, g->gate_port[at], text, sizeof(text), e);
 	return n < 0 ? -1 : fs_write_atomic(g->dir, "generation.conf", text, (size_t)n, 0644, e);
@@ -80,12 +86,12 @@ static void forget_old(struct edge *g)
 static bool is_new(struct edge *g)
 {
 	return faccessat(g->dir, "apache.pid", F_OK, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       answers(g->gate_port[g->generation % 2]);
+	       answers(g, g->gate_port[g->generation % 2]);
 }
 
 static bool is_old(struct edge *g)
 {
-	return answers(g->gate_port[(g->generation + 1) % 2]);
+	return answers(g, g->gate_port[(g->generation + 1) % 2]);
 }
 
 /* The other generation goes on: the next one takes this place again. */
@@ -156,6 +162,9 @@ const struct edge_server edge_apache = {
     .name = "Apache",
     .package = "apache2-bin",
     .vhosts = "apache",
+    .unit = "slipway-edge-apache.service",
+    .test_units = {[EDGE_TEST_ONE] = "slipway-edge-apache-test@test-apache.conf.service",
+	[EDGE_TEST_ALL] = "slipway-edge-apache-test@apache.conf.service"},
     .reload = SIGUSR1,
     .reopen = SIGUSR1,
     .quit = SIGWINCH,

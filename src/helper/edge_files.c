@@ -279,7 +279,7 @@ static void make_fields(struct edge *g)
 	    .https_port = g->o.https_port,
 	    .preset = g->o.preset,
 	    .address = g->o.address,
-	    .ipv6 = edge_has_ipv6(),
+	    .ipv6 = edge_has_ipv6(g),
 	    .user = g->o.web_user,
 	    .workers = workers,
 	    .trusted_proxies = g->o.trusted_proxies ? g->o.trusted_proxies : "",
@@ -312,7 +312,8 @@ int edge_files_prepare(struct edge *g, struct err *e)
 	edge_own_look(g);
 	if (edge_files_render(g, NULL, e) < 0)
 		return -1;
-	edge_files_clean_sockets(g);
+	if (!g->adopting)
+		edge_files_clean_sockets(g);
 	/* A master that is still ending removes its own socket's name; so no two masters of one
 	 * boot share a generation, whichever helper started them. */
 	g->generation = (uint32_t)clock_mono_ms();
@@ -489,8 +490,8 @@ void edge_files_rotate(struct edge *g)
 			continue;
 		moved = make_log(g, log_names[i], &ignored) == 0 || moved;
 	}
-	if (moved)
-		(void)kill(g->master, g->server->reopen);
+	if (moved && edge_server_signal(g, g->server->reopen, &ignored) != 0)
+		log_event(LOG_WARN, "helper", "edge_logs", F_ERR(&ignored));
 }
 
 bool edge_files_complaint(struct edge *g, bool tester, char *out, size_t size)

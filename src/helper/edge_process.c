@@ -1,5 +1,6 @@
 /* The web server as a process, whichever it is: found, started; and the ports that it wants. */
-#include "helper/edge_state.h"
+#include "helper/edge_net.h"
+#include "helper/edge_unit.h"
 
 #include "base/fs.h"
 
@@ -15,11 +16,21 @@
 
 static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL};
 
-bool edge_has_ipv6(void)
+bool edge_has_ipv6(const struct edge *g)
 {
+	if (g->o.units)
+		return edge_net_has_ipv6(g->o.net);
 	struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	CLEANUP_FD int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	return fd >= 0 && bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0;
+}
+
+static int port_taken(const struct edge *g, uint16_t port, struct err *e)
+{
+	err_set(e, ERR_CONFLICT, "could not listen on %s:%u: another program already does",
+	    g->o.address, port);
+	return err_hint(
+	    e, "choose another port for the edge, or end that program (ss -ltnp shows it)");
 }
 
 static int port_free(const struct edge *g, uint16_t port, struct err *e)
@@ -28,6 +39,10 @@ static int port_free(const struct edge *g, uint16_t port, struct err *e)
 	int on = 1;
 	if (inet_pton(AF_INET, g->o.address, &a.sin_addr) != 1)
 		return err_set(e, ERR_SETTINGS, "the edge's address is not an IPv4 address");
+	if (g->o.units)
+		return edge_net_listens(g->o.net, ntohl(a.sin_addr.s_addr), port)
+			   ? port_taken(g, port, e)
+			   : 0;
 	CLEANUP_FD int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return err_sys(e, ERR_UNAVAILABLE, errno, "could not make a socket");
@@ -35,12 +50,8 @@ static int port_free(const struct edge *g, uint16_t port, struct err *e)
 	if (bind(fd, (const struct sockaddr *)&a, sizeof(a)) == 0 && listen(fd, 1) == 0)
 		return 0;
 	int sys = errno;
-	if (sys == EADDRINUSE) {
-		err_set(e, ERR_CONFLICT, "could not listen on %s:%u: another program already does",
-		    g->o.address, port);
-		return err_hint(
-		    e, "choose another port for the edge, or end that program (ss -ltnp shows it)");
-	}
+	if (sys == EADDRINUSE)
+		return port_taken(g, port, e);
 	err_sys(e, ERR_SETTINGS, sys, "could not listen on %s:%u", g->o.address, port);
 	return sys == EACCES ? err_hint(e, "ports below 1024 need root; choose a higher one") : -1;
 }
@@ -98,6 +109,25 @@ pid_t edge_spawn(struct edge *g, const char *const argv[], int out, struct err *
 		return err_sys(e, ERR_UNAVAILABLE, errno, "could not start %s", g->server->name);
 	(void)setpgid(pid, pid);
 	return pid;
+}
+
+pid_t edge_server_start(struct edge *g, struct err *e)
+{
+	return g->o.units ? edge_unit_start(g, e) : g->server->start(g, e);
+}
+
+pid_t edge_server_test(struct edge *g, enum edge_test what, struct err *e)
+{
+	return g->o.units ? edge_unit_test(g, what, e) : g->server->test(g, what, e);
+}
+
+int edge_server_signal(const struct edge *g, int signal, struct err *e)
+{
+	if (g->o.units)
+		return edge_unit_signal(g, signal, e);
+	return kill(g->master, signal) == 0
+		   ? 0
+		   : err_sys(e, ERR_INTERNAL, errno, "could not signal %s", g->server->name);
 }
 
 int edge_join(char *out, size_t size, const char *a, const char *b)

@@ -69,6 +69,8 @@ struct edge_server {
 	const char *name;    /* as it is called in messages */
 	const char *package; /* where it comes from */
 	const char *vhosts;  /* below edge_dir */
+	const char *unit;    /* on a server; and those that test */
+	const char *test_units[EDGE_TEST_COUNT];
 	/* Signals to the master: read everything again; open the logs again; end when what is being
 	 * served is done. To what a master that died has left. */
 	int reload, reopen, quit, orphans;
@@ -117,7 +119,9 @@ struct edge {
 	int64_t phase_deadline, retry_at, up_since;
 	unsigned failures;
 	bool reloading, testing_all;
-	int gate[2]; /* Apache's generations: sockets that hold their ports, -1 none */
+	bool adopting; /* its unit ran already: it is not started, but reads everything again */
+	int gate[2]; /* Apache's generations: sockets that hold their ports, -1 none (always, as a
+		      * unit: no other program gets those ports) */
 	uint16_t gate_port[2];
 	int64_t reload_at, reload_deadline, rotate_at; /* reload_at: not before */
 	off_t log_offset; /* of error.log, before the start or reload under way */
@@ -167,6 +171,7 @@ struct str edge_cert_head(int dir, const char *file, char *out, size_t size);
 bool edge_cert_is_for(struct edge *g, const char *project, struct str names);
 pid_t edge_cert_start(
     struct edge *g, unsigned slot, struct err *e); /* slipway-cert, for needs_self */
+void edge_cert_kill(pid_t pid);
 int edge_cert_take(struct edge *g, const char *project, int wait_status,
     struct err *e) WARN_UNUSED; /* its answer */
 void edge_cert_forget(struct edge *g, const char *project);
@@ -229,7 +234,11 @@ bool edge_busy(
 
 /* edge_process.c: processes and ports, whatever the server */
 int edge_port_free(const struct edge *g, struct err *e) WARN_UNUSED;
-bool edge_has_ipv6(void);
+bool edge_has_ipv6(const struct edge *g);
+/* The master is started, or what stands for its unit; a test; a signal to the master. */
+pid_t edge_server_start(struct edge *g, struct err *e);
+pid_t edge_server_test(struct edge *g, enum edge_test what, struct err *e);
+int edge_server_signal(const struct edge *g, int signal, struct err *e) WARN_UNUSED;
 const char *edge_program(const struct edge *g);
 int edge_program_check(const struct edge *g, struct err *e) WARN_UNUSED; /* it is installed */
 /* With the arguments' first as its program; its words go to `out`. */

@@ -354,11 +354,13 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 static void kill_all(struct instances *t, struct instance *in, pid_t pid)
 {
 	char name[24], key[GUEST_KEY_MAX + 1];
-	if (pid > 0)
-		(void)kill(-pid, SIGKILL);
 	if (in->unit) {
 		units_kill(in);
-	} else if (in->group) {
+		return;
+	}
+	if (pid > 0)
+		(void)kill(-pid, SIGKILL);
+	if (in->group) {
 		group_name(in, name);
 		(void)cgroup_kill(&t->groups, name);
 	} else if (pid > 0) {
@@ -373,6 +375,8 @@ void instance_ask_end(struct instance *in, int64_t kill_ms)
 	in->kill_ms = kill_ms;
 	if (in->st.pid == 0)
 		units_stop(in);
+	else if (in->unit)
+		units_end(in);
 	else
 		(void)kill(-in->st.pid, SIGTERM);
 	instance_set_state(in, PRIV_STOPPING);
@@ -403,6 +407,8 @@ int instances_signal(struct instances *t, struct instance *in, int signal, struc
 	if (in->st.pid == 0)
 		return err_set(e, ERR_CONFLICT, "'%s.%u' of '%s' does not run", in->st.process,
 		    in->st.instance, in->st.project);
+	if (in->unit) /* another user's processes are systemd's to signal */
+		return units_signal(in, signal, e);
 	/* its session's first group, as a terminal's key would */
 	return kill(-in->st.pid, signal) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not signal");
 }

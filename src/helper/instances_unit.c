@@ -3,6 +3,7 @@
 #include "helper/instances_state.h"
 #include "helper/units.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <string.h>
 
@@ -73,7 +74,7 @@ void instance_look_after_unit(struct instances *t, struct instance *in, int64_t 
 		units_kill(in);
 		units_stop(in);
 	}
-	if (in->st.pid == 0 || kill(in->st.pid, 0) == 0)
+	if (in->st.pid == 0 || kill(in->st.pid, 0) == 0 || errno == EPERM)
 		return;
 	if (in->gone_ms == 0)
 		in->gone_ms = now_ms + in->spec.stop_timeout_ms + GONE_MS;

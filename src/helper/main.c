@@ -19,6 +19,7 @@
 #define EXIT_UNAVAILABLE 69
 #define UID_BASE 70000u
 #define ORPHAN_MS 60000
+#define EDGE_NET "/run/slipway-helper/net" /* slipway-helper.service puts /proc/1/net there */
 
 static const char usage[] =
     "usage: slipway-helper --keeper --socket PATH --projects DIR --run DIR --edge DIR --exec "
@@ -220,6 +221,8 @@ static int fill_options(
 	o->instances.units = s->supply ? &units : NULL;
 	bool apache = s->server && strcmp(s->server, "apache") == 0;
 	o->edge = (struct edge_options){.kind = apache ? EDGE_APACHE : EDGE_NGINX,
+	    .units = s->supply != NULL,
+	    .net = EDGE_NET,
 	    .nginx = s->nginx,
 	    .edge_dir = s->edge,
 	    .run_dir = s->run,

@@ -225,9 +225,11 @@ static int open_dirs(struct stage *s, int edge)
 	if (s->certs < 0)
 		return -1;
 	static const char *const folders[] = {"enabled", "closed", "snippets"};
-	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++)
-		if (mkdirat(s->to, folders[i], 0755) < 0)
-			return err_sys(e, ERR_IO, errno, "could not make a folder of the edge");
+	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
+		CLEANUP_FD int made = fs_dir(s->to, folders[i], 0755, e);
+		if (made < 0)
+			return -1;
+	}
 	return 0;
 }
 

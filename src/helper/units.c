@@ -1,9 +1,8 @@
 #include "helper/units.h"
-#include "base/clock.h"
 #include "base/dir.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "launch/tool.h"
+#include "helper/systemctl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,23 +12,7 @@
 
 #define UNIT_DIR "/run/systemd/system"
 #define SLICE "slipway.slice"
-#define TOOL_MS 20000
 #define STOP_ALL_MS 60000
-#define WORDS_SIZE 300
-
-/* ---- systemctl ---- */
-
-static int systemctl(
-    const char *verb, const char *option, const char *unit, int64_t ms, struct err *e)
-{
-	const char *const argv[] = {
-	    "/usr/bin/systemctl", "--quiet", option, verb, "--", unit, NULL};
-	char words[WORDS_SIZE];
-	int status;
-	if (launch_tool(argv, clock_mono_ms() + ms, &status, words, sizeof(words), e) != 0)
-		return -1;
-	return status == 0 ? 0 : err_set(e, ERR_FAILED, "systemctl %s '%s': %s", verb, unit, words);
-}
 
 static void describe(const struct instance *in, struct render_unit *ret)
 {
@@ -53,7 +36,8 @@ static void act(const struct instance *in, const char *verb, const char *option)
 {
 	char name[RENDER_UNIT_NAME_SIZE];
 	struct err e = {0};
-	if (name_of(in, name, &e) != 0 || systemctl(verb, option, name, TOOL_MS, &e) != 0)
+	if (name_of(in, name, &e) != 0 ||
+	    systemctl(verb, option, NULL, name, SYSTEMCTL_MS, &e) != 0)
 		log_event(LOG_WARN, "keeper", "unit", F_C("verb", verb),
 		    F_C("project", in->st.project), F_ERR(&e));
 }
@@ -66,6 +50,19 @@ void units_stop(const struct instance *in)
 void units_kill(const struct instance *in)
 {
 	act(in, "kill", "--signal=SIGKILL");
+}
+
+void units_end(const struct instance *in)
+{
+	act(in, "kill", "--signal=SIGTERM");
+}
+
+int units_signal(const struct instance *in, int signal, struct err *e)
+{
+	char name[RENDER_UNIT_NAME_SIZE], option[32];
+	(void)snprintf(option, sizeof(option), "--signal=%d", signal);
+	return name_of(in, name, e) != 0 ? -1
+					 : systemctl("kill", option, NULL, name, SYSTEMCTL_MS, e);
 }
 
 /* ---- files ---- */
@@ -129,7 +126,7 @@ int units_start(const struct instances_options *o, const struct instance *in, st
 	if (put_file(dir, &slice, o->units, e) != 0 || put_file(dir, &u, o->units, e) != 0 ||
 	    name_of(in, name, e) != 0)
 		return -1;
-	return systemctl("start", "--no-block", name, TOOL_MS, e);
+	return systemctl("start", "--no-block", NULL, name, SYSTEMCTL_MS, e);
 }
 
 /* "slipway-shop.web@.service" of `shop`, "slipway-shop\x2deu.slice" of `shop-eu`; of any without a
@@ -164,9 +161,9 @@ void units_clear(void)
 {
 	struct err e = {0};
 	/* A slice that is not there is no news. */
-	if (systemctl("is-active", "--quiet", SLICE, TOOL_MS, &e) == 0) {
-		(void)!systemctl("kill", "--signal=SIGKILL", SLICE, TOOL_MS, &e);
-		if (systemctl("stop", "--quiet", SLICE, STOP_ALL_MS, &e) != 0)
+	if (systemctl("is-active", "--quiet", NULL, SLICE, SYSTEMCTL_MS, &e) == 0) {
+		(void)!systemctl("kill", "--signal=SIGKILL", NULL, SLICE, SYSTEMCTL_MS, &e);
+		if (systemctl("stop", "--quiet", NULL, SLICE, STOP_ALL_MS, &e) != 0)
 			log_event(LOG_WARN, "keeper", "slice", F_ERR(&e));
 	}
 	units_remove(STR_NONE);
@@ -174,22 +171,9 @@ void units_clear(void)
 
 /* ---- who is who ---- */
 
-/* In every hierarchy of proc_pid_cgroup(5) the path of a unit's process ends in its name. */
 bool units_owns(const struct instance *in, pid_t pid)
 {
-	char name[RENDER_UNIT_NAME_SIZE], path[64], text[8192];
+	char name[RENDER_UNIT_NAME_SIZE];
 	struct err ignored;
-	(void)snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text));
-	if (n <= 0 || name_of(in, name, &ignored) != 0)
-		return false;
-	struct str rest = {text, (size_t)n}, line;
-	while (str_next(&rest, '\n', &line)) {
-		size_t at = line.n - strlen(name);
-		if (line.n > strlen(name) && line.p[at - 1] == '/' &&
-		    str_eq_c(str_from(line, at), name))
-			return true;
-	}
-	return false;
+	return name_of(in, name, &ignored) == 0 && systemctl_main_pid(name) == pid;
 }

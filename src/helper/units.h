@@ -12,7 +12,10 @@ int units_start(
 /* SIGTERM to all its processes, later SIGKILL, as its file says; or SIGKILL at once. */
 void units_stop(const struct instance *in);
 void units_kill(const struct instance *in);
-/* Whether the process is of that unit. */
+/* SIGTERM alone: how long it may take is not its file's to say; or any other signal. To all its processes. */
+void units_end(const struct instance *in);
+int units_signal(const struct instance *in, int signal, struct err *e) WARN_UNUSED;
+/* Whether the process is the one that systemd started for that unit. */
 bool units_owns(const struct instance *in, pid_t pid);
 /* Removes a project's files. */
 void units_remove(struct str project);

@@ -199,8 +199,27 @@ static void check_unit(struct inspect *s, const char *unit, const char *user)
 		inspect_say(s, FAIL, "unit %s runs as '%s', not as '%s'", unit, text, user);
 }
 
+/* Whichever it is, the helper starts it. */
+static void check_edge(struct inspect *s)
+{
+	static const char *const servers[] = {
+	    "slipway-edge.service", "slipway-edge-apache.service"};
+	char text[200];
+	bool runs = false;
+	for (size_t i = 0; i < sizeof(servers) / sizeof(*servers) && !runs; i++) {
+		inspect_property(servers[i], "ActiveState", text, sizeof(text));
+		runs = strcmp(text, "active") == 0;
+	}
+	if (!runs)
+		inspect_say(s, WARN,
+		    "neither %s nor %s runs: systemctl restart slipway-helper; journalctl -u "
+		    "slipway-helper says why if that does not help",
+		    servers[0], servers[1]);
+}
+
 static void check_units(struct inspect *s)
 {
+	check_edge(s);
 	check_unit(s, "slipwayd.service", "slipway");
 	check_unit(s, "slipway-helper.service", "");
 	check_unit(s, "slipwayd.socket", NULL);

@@ -98,7 +98,7 @@ int setup_services_make(struct setup *s, struct err *e)
 	while (!answers() || !web_listens(s)) {
 		if (clock_mono_ms() > until) {
 			err_set(e, ERR_TIMEOUT, "slipwayd or its web server does not answer");
-			return err_hint(e, "journalctl -u slipwayd -u slipway-helper says why");
+			return err_hint(e, "journalctl -u slipwayd -u slipway-helper -u 'slipway-edge*' says why");
 		}
 		usleep(100000);
 	}
@@ -117,11 +117,15 @@ int setup_services_undo(struct setup *s, char *words, struct err *e)
 	/* systemd's note of when the timer ran last. */
 	const char *const clean[] = {
 	    "/usr/bin/systemctl", "clean", "--what=state", "slipway-audit.timer", NULL};
+	/* They serve on without the helper. */
+	const char *const edge[] = {"/usr/bin/systemctl", "stop", "--quiet", "slipway-edge.service",
+	    "slipway-edge-apache.service", NULL};
 	int ignored;
-	if (setup_tool(argv, e) != 0 || setup_ask(clean, &ignored, e) != 0)
+	if (setup_tool(argv, e) != 0 || setup_tool(edge, e) != 0 ||
+	    setup_ask(clean, &ignored, e) != 0)
 		return -1;
 	if (active || enabled)
 		(void)snprintf(words, SETUP_WORDS_SIZE,
-		    "stopped and disabled: slipwayd, its sockets, slipway-helper");
+		    "stopped and disabled: slipwayd, its sockets, slipway-helper, the web server");
 	return 0;
 }

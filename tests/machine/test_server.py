@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import admin_checks
+import edge_checks
 import inspect_checks
 import pytest
 import unit_checks
@@ -92,7 +93,7 @@ def test_folders_are_as_documented(server):
 
 def test_units_are_closed_in(server):
     """S20 of our own services: systemd's own measure, on the live units."""
-    for unit, most in (("slipwayd.service", 1.3), ("slipway-helper.service", 3.1)):
+    for unit, most in (("slipwayd.service", 1.3), ("slipway-helper.service", 1.6), ("slipway-edge.service", 2.5)):
         level = unit_checks.exposure(server, unit)
         print("exposure of", unit, level)
         assert level <= most
@@ -161,13 +162,13 @@ def test_audit_finds_each_fault(server):
     inspect_checks.audit_finds_each_fault(server)
 
 
-def load_begin(server, seconds):
+def load_begin(server, seconds, host="guestbook.localhost", path="/healthz"):
     folder = Path(tempfile.mkdtemp())
     shutil.copy(BUILD / "tests/load", folder)
     server.put(folder, "/srv/load")
     shutil.rmtree(folder)
     return server.background(
-        "/srv/load/load", "--port", "80", "--connections", "8", "--seconds", seconds, "--close", "--get", "/healthz", "--host", "guestbook.localhost"
+        "/srv/load/load", "--port", "80", "--connections", "8", "--seconds", seconds, "--close", "--get", path, "--host", host
     )
 
 
@@ -196,6 +197,33 @@ def test_killed_daemon_comes_back(server):
     assert server.run("systemctl show -P MainPID slipwayd").strip() != pid
 
 
+def test_edge_is_a_unit(server):
+    edge_checks.plain(server)
+    edge_checks.the_helper_is_closed_in(server)
+
+
+def test_edge_serves_without_the_helper(server):
+    edge_checks.serves_without_the_helper(server, load_begin, load_end)
+
+
+def test_edge_reloads_lose_nothing(server):
+    edge_checks.reloads_lose_nothing(server, load_begin, load_end)
+    edge_checks.comes_back_when_killed(server)
+
+
+def test_edge_certificates_are_installed(server):
+    edge_checks.certificates_are_installed(server)
+    edge_checks.the_helper_is_closed_in(server)
+
+
+def test_edge_tells_bad_sites_by_line(server):
+    edge_checks.bad_sites_are_told_by_line(server)
+
+
+def test_edge_says_that_its_port_is_taken(server):
+    edge_checks.a_taken_port_is_said(server)
+
+
 def test_serves_after_a_reboot(server):
     server.reboot()
     assert "Guestbook" in server.wait_get("guestbook.localhost")
@@ -208,7 +236,7 @@ def test_apache_takes_over(server):
     """The other web server: the same projects over TLS, a deploy, all checks; and it stays so when everything is taken away."""
     shown = server.run("slipway", "setup", "--edge", "apache", "--nginx-sites", "yes", expect=64, stdin="")
     assert "Apache" not in shown
-    server.slipway("setup", "--yes", "--edge", "apache")
+    server.slipway("setup", "--yes", "--edge", "apache", "--nginx-sites", "no")
     assert "Guestbook" in server.wait_get("guestbook.localhost")
     answer = server.run("curl", "-sSk", "-D", "-", "--resolve", "guestbook.localhost:443:127.0.0.1", "https://guestbook.localhost/")
     assert answer.startswith("HTTP/2 200") and "Guestbook" in answer and re.search(r"^server: ", answer, re.M | re.I), answer
@@ -221,13 +249,23 @@ def test_apache_takes_over(server):
     assert server.run("systemctl", "is-system-running").strip() == "running"
 
 
+def test_apache_is_a_unit(server):
+    apache = "slipway-edge-apache.service"
+    server.wait_get("plain.localhost", seconds=60)
+    edge_checks.serves_without_the_helper(server, load_begin, load_end, apache)
+    edge_checks.reloads_lose_nothing(server, load_begin, load_end)
+    edge_checks.comes_back_when_killed(server, apache)
+    edge_checks.the_helper_is_closed_in(server, apache, "apache2")
+    edge_checks.gone(server)
+
+
 def test_undo_leaves_nothing(server):
     server.run("rm", "-rf", "/srv/git", "/srv/tools", "/srv/load", "/srv/secret", "/srv/ask.py")
     receipt = server.slipway("setup", "--undo", "--yes")
     for word in ("user sw-guestbook", "/var/lib/slipway", "/run/slipway", "/etc/slipway", "nginx.service runs again", "stopped and disabled"):
         assert word in receipt, receipt
     assert look(server) == server.installed
-    assert server.run("ls /run/systemd/system /run | grep slipway; systemctl list-units --all --no-legend 'slipway-*@*' slipway.slice", expect=None).stdout.strip() == ""
+    assert server.run("ls /run/systemd/system /run | grep slipway; systemctl list-units --all --no-legend 'slipway-*' slipway.slice", expect=None).stdout.strip() == ""
     assert server.run("pgrep -u sw-guestbook; pgrep slipway", expect=None).stdout == ""
     assert server.get("guestbook.localhost")[0] == 200  # the welcome page of the distribution's nginx
     assert "nothing to take away" in server.slipway("setup", "--undo", "--yes")

@@ -1,0 +1,35 @@
+#include "helper/systemctl.h"
+
+#include "base/clock.h"
+#include "base/num.h"
+#include "launch/tool.h"
+
+#define PROGRAM "/usr/bin/systemctl"
+#define WORDS_SIZE 300
+
+int systemctl(const char *verb, const char *option, const char *more, const char *unit, int64_t ms,
+    struct err *e)
+{
+	const char *const argv[] = {
+	    PROGRAM, "--quiet", option, more ? more : "--no-ask-password", verb, "--", unit, NULL};
+	char words[WORDS_SIZE];
+	int status;
+	if (launch_tool(argv, clock_mono_ms() + ms, &status, words, sizeof(words), e) != 0)
+		return -1;
+	return status == 0 ? 0 : err_set(e, ERR_FAILED, "systemctl %s '%s': %s", verb, unit, words);
+}
+
+pid_t systemctl_main_pid(const char *unit)
+{
+	const char *const argv[] = {
+	    PROGRAM, "show", "--value", "--property=MainPID", "--", unit, NULL};
+	char words[WORDS_SIZE];
+	struct err ignored;
+	uint64_t pid = 0;
+	int status;
+	if (launch_tool(argv, clock_mono_ms() + SYSTEMCTL_MS, &status, words, sizeof(words),
+		&ignored) != 0 ||
+	    status != 0 || !num_u64(str_c(words), 1, INT32_MAX, &pid))
+		return 0;
+	return (pid_t)pid;
+}
