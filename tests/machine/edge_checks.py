@@ -138,7 +138,7 @@ def a_taken_port_is_said(server):
     unit_checks.until(lambda: server.run("curl -s -o /dev/null http://127.0.0.1/", expect=None).returncode == 0)
     server.run("systemctl start slipway-helper slipwayd")
     unit_checks.until(lambda: "another program already does" in server.run("journalctl -q -o cat -u slipwayd -u slipway-helper -n 50"))
-    server.run("systemctl stop thief")
+    server.run("systemctl stop thief; systemctl restart slipwayd")
     server.wait_get("plain.localhost", seconds=60)
 
 
