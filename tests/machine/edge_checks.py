@@ -39,7 +39,7 @@ def the_helper_is_closed_in(server, edge=EDGE, name="nginx"):
 def serves_without_the_helper(server, load_begin, load_end, edge=EDGE):
     """It is restarted, and killed, with requests all the time: none fails, and the server is the same process."""
     pid = main_pid(server, edge)
-    load = load_begin(server, 25, "plain.localhost", "/")
+    load = load_begin(server, 60, "plain.localhost", "/")
     server.run("systemctl", "restart", HELPER)
     helper = main_pid(server, HELPER)
     adopted(server)
