@@ -255,7 +255,7 @@ def test_wapiti_finds_the_planted_holes_alone(world):
     assert {"Cross Site Scripting", "SQL Injection"} <= set(planted), planted
     fresh = Front(world)
     try:
-        assert wapiti(fresh, 600) == {}
+        assert wapiti(fresh, 3600) == {}
         assert missed(fresh, world) == []
     finally:
         fresh.close()
