@@ -395,7 +395,9 @@ static void fault_life(void *ctx)
 	struct journal *j = open_at(&nothing, &e);
 	if (!j)
 		_exit(e.code == ERR_IO || e.code == ERR_NO_SPACE ? 1 : 9);
-	int failed = write_some(j, 1, 60);
+	int failed = 0;
+	for (unsigned from = 0; !failed && from < 60; from += 5) /* at least as many syncs */
+		failed = write_some(j, from, from + 5);
 	/* a full disk is got over */
 	for (unsigned from = 60; failed && from < 100; from += 20) {
 		usleep(250000);
