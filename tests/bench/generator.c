@@ -14,10 +14,11 @@
  * one call for all that is to be sent and all that has come. A turn's answers and the requests they
  * let out share one reading of the clock. Prints one JSON object: ok (2xx),
  * failed, statuses, seconds, rate, latency percentiles in us, cpu_us of this process for each. */
+#include "ring.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
-#include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdbool.h>
@@ -41,7 +42,6 @@ enum {
 	QUIET_SECONDS = 10, /* nothing came for so long: what is out is lost */
 	PIECES = 1024,	    /* buffers for what comes, a power of two */
 	PIECE_BYTES = 4096,
-	PIECES_GROUP = 0,
 	SENDING = 1, /* in a completion's user data, beside the client's address */
 };
 
@@ -62,9 +62,7 @@ static double seconds = 4;
 static uint16_t port;
 static uint64_t sent, ok, failed, statuses[STATUS_END], histogram[BUCKETS];
 static char run_id[17];
-static struct io_uring ring;
-static struct io_uring_buf_ring *pieces;
-static char piece_bytes[PIECES][PIECE_BYTES];
+static struct ring ring;
 static int64_t turn_ns; /* when this turn's completions were read */
 
 static void die(const char *what)
@@ -111,23 +109,6 @@ static void fail(struct client *c)
 	(void)shutdown(c->fd, SHUT_RDWR);
 }
 
-static struct io_uring_sqe *entry(void)
-{
-	struct io_uring_sqe *e = io_uring_get_sqe(&ring);
-	if (!e) {
-		(void)io_uring_submit(&ring);
-		e = io_uring_get_sqe(&ring);
-	}
-	if (!e)
-		die("the ring is full");
-	return e;
-}
-
-static void finish(struct io_uring_sqe *e, unsigned flags)
-{
-	io_uring_sqe_set_flags(e, flags | IOSQE_FIXED_FILE);
-}
-
 /* As a UUID is written. */
 static void id_write(char *to, uint64_t n)
 {
@@ -146,7 +127,7 @@ static void id_write(char *to, uint64_t n)
 /* Only a failure to send completes. */
 static void client_send(struct client *c)
 {
-	struct io_uring_sqe *e = entry();
+	struct io_uring_sqe *e = ring_entry(&ring);
 	id_write(c->id, sent++);
 	c->begun_ns = turn_ns;
 	c->out = true;
@@ -154,17 +135,12 @@ static void client_send(struct client *c)
 	io_uring_prep_send(
 	    e, (int)(c - clients), c->request, c->request_n, MSG_NOSIGNAL | MSG_WAITALL);
 	io_uring_sqe_set_data64(e, (uint64_t)(uintptr_t)c | SENDING);
-	finish(e, IOSQE_CQE_SKIP_SUCCESS);
+	io_uring_sqe_set_flags(e, IOSQE_FIXED_FILE | IOSQE_CQE_SKIP_SUCCESS);
 }
 
-/* One entry receives until the connection ends or no buffer is left. */
 static void client_listen(struct client *c)
 {
-	struct io_uring_sqe *e = entry();
-	io_uring_prep_recv_multishot(e, (int)(c - clients), NULL, 0, 0);
-	io_uring_sqe_set_data64(e, (uint64_t)(uintptr_t)c);
-	e->buf_group = PIECES_GROUP;
-	finish(e, IOSQE_BUFFER_SELECT);
+	ring_receive(&ring, (int)(c - clients), IOSQE_FIXED_FILE, (uint64_t)(uintptr_t)c);
 }
 
 /* Bytes of the answer that begins at p: 0 when it is not all there, SIZE_MAX when it is none. */
@@ -230,13 +206,6 @@ static void client_received(struct client *c, const char *p, size_t n, bool more
 	}
 }
 
-static void piece_back(unsigned id)
-{
-	io_uring_buf_ring_add(pieces, piece_bytes[id], PIECE_BYTES, (unsigned short)id,
-	    io_uring_buf_ring_mask(PIECES), 0);
-	io_uring_buf_ring_advance(pieces, 1);
-}
-
 static void completed(const struct io_uring_cqe *q, bool more)
 {
 	struct client *c = (struct client *)(uintptr_t)(q->user_data & ~(uint64_t)SENDING);
@@ -245,35 +214,13 @@ static void completed(const struct io_uring_cqe *q, bool more)
 		return;
 	}
 	if (q->flags & IORING_CQE_F_BUFFER) {
-		unsigned id = q->flags >> IORING_CQE_BUFFER_SHIFT;
-		client_received(c, piece_bytes[id], (size_t)q->res, more);
-		piece_back(id);
+		client_received(c, ring_piece(&ring, q), (size_t)q->res, more);
+		ring_give_back(&ring, q);
 	} else if (q->res != -ENOBUFS) {
 		fail(c);
 	}
 	if (!(q->flags & IORING_CQE_F_MORE) && !c->failed)
 		client_listen(c);
-}
-
-static void ring_open(void)
-{
-	struct io_uring_params p = {
-	    .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
-	    .cq_entries = 4 * CONNECTIONS_MAX};
-	struct io_uring_buf_reg own = {.ring_entries = PIECES, .bgid = PIECES_GROUP};
-	errno = -io_uring_queue_init_params(2 * CONNECTIONS_MAX, &ring, &p);
-	if (errno != 0)
-		die("io_uring");
-	pieces = aligned_alloc(4096, PIECES * sizeof(struct io_uring_buf));
-	if (!pieces)
-		die("memory");
-	own.ring_addr = (uint64_t)(uintptr_t)pieces;
-	io_uring_buf_ring_init(pieces);
-	errno = -io_uring_register_buf_ring(&ring, &own, 0);
-	if (errno != 0)
-		die("io_uring's buffers");
-	for (unsigned i = 0; i < PIECES; i++)
-		piece_back(i);
 }
 
 static void client_open(struct client *c)
@@ -300,16 +247,16 @@ static double run(void)
 	while (waiting > 0) {
 		struct io_uring_cqe *q;
 		unsigned head, n = 0;
-		int rc = io_uring_submit_and_wait_timeout(&ring, &q, 1, &quiet, NULL);
+		int rc = io_uring_submit_and_wait_timeout(&ring.u, &q, 1, &quiet, NULL);
 		if (rc == -ETIME)
 			break;
 		turn_ns = now_ns();
-		io_uring_for_each_cqe(&ring, head, q)
+		io_uring_for_each_cqe(&ring.u, head, q)
 		{
 			completed(q, turn_ns < end);
 			n++;
 		}
-		io_uring_cq_advance(&ring, n);
+		io_uring_cq_advance(&ring.u, n);
 	}
 	failed += waiting;
 	return (double)(now_ns() - begun) / 1e9;
@@ -393,8 +340,8 @@ int main(int argc, char **argv)
 		client_open(&clients[i]);
 		fds[i] = clients[i].fd;
 	}
-	ring_open();
-	errno = -io_uring_register_files(&ring, fds, connections);
+	ring_open(&ring, 2 * CONNECTIONS_MAX, PIECES, PIECE_BYTES);
+	errno = -io_uring_register_files(&ring.u, fds, connections);
 	if (errno != 0)
 		die("io_uring's files");
 	report(run());

@@ -7,9 +7,10 @@
  * Prints its port and serves until it is killed, one thread on one ring (io_uring). A request's
  * head must arrive in one piece and is at most PIECE_BYTES long; the rest of its body is counted
  * off. */
+#include "ring.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <liburing.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdint.h>
@@ -24,16 +25,13 @@ enum {
 	ENTRIES = 4096,
 	PIECES = 2048, /* buffers for what comes, a power of two */
 	PIECE_BYTES = 16384,
-	PIECES_GROUP = 0,
 	ACCEPTING = -1, /* a completion's user data is the connection or one of these */
 	SENDING = -2,
 };
 
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 static size_t left[CONNECTIONS_MAX]; /* of the body under way, by descriptor */
-static char piece_bytes[PIECES][PIECE_BYTES];
-static struct io_uring ring;
-static struct io_uring_buf_ring *pieces;
+static struct ring ring;
 
 static _Noreturn void die(const char *what)
 {
@@ -41,39 +39,22 @@ static _Noreturn void die(const char *what)
 	exit(2);
 }
 
-static struct io_uring_sqe *entry(void)
-{
-	struct io_uring_sqe *e = io_uring_get_sqe(&ring);
-	if (!e) {
-		(void)io_uring_submit(&ring);
-		e = io_uring_get_sqe(&ring);
-	}
-	if (!e)
-		die("the ring is full");
-	return e;
-}
-
 static void answer_send(int fd)
 {
-	struct io_uring_sqe *e = entry();
+	struct io_uring_sqe *e = ring_entry(&ring);
 	io_uring_prep_send(e, fd, answer, sizeof(answer) - 1, MSG_NOSIGNAL | MSG_WAITALL);
 	io_uring_sqe_set_flags(e, IOSQE_CQE_SKIP_SUCCESS);
 	io_uring_sqe_set_data64(e, (uint64_t)SENDING);
 }
 
-/* One entry receives until the connection ends or no buffer is left. */
 static void listen_to(int fd)
 {
-	struct io_uring_sqe *e = entry();
-	io_uring_prep_recv_multishot(e, fd, NULL, 0, 0);
-	io_uring_sqe_set_flags(e, IOSQE_BUFFER_SELECT);
-	e->buf_group = PIECES_GROUP;
-	io_uring_sqe_set_data64(e, (uint64_t)fd);
+	ring_receive(&ring, fd, 0, (uint64_t)fd);
 }
 
 static void accept_all(int listener)
 {
-	struct io_uring_sqe *e = entry();
+	struct io_uring_sqe *e = ring_entry(&ring);
 	io_uring_prep_multishot_accept(e, listener, NULL, NULL, SOCK_CLOEXEC);
 	io_uring_sqe_set_data64(e, (uint64_t)ACCEPTING);
 }
@@ -112,21 +93,13 @@ static void accepted(int fd)
 	listen_to(fd);
 }
 
-static void piece_back(unsigned id)
-{
-	io_uring_buf_ring_add(pieces, piece_bytes[id], PIECE_BYTES, (unsigned short)id,
-	    io_uring_buf_ring_mask(PIECES), 0);
-	io_uring_buf_ring_advance(pieces, 1);
-}
-
 static void received(int fd, const struct io_uring_cqe *q)
 {
 	bool over = q->res <= 0 && q->res != -ENOBUFS;
 	if (q->flags & IORING_CQE_F_BUFFER) {
-		unsigned id = q->flags >> IORING_CQE_BUFFER_SHIFT;
-		if (q->res > 0 && take(fd, piece_bytes[id], (size_t)q->res) != 0)
+		if (q->res > 0 && take(fd, ring_piece(&ring, q), (size_t)q->res) != 0)
 			(void)shutdown(fd, SHUT_RDWR); /* then its end is received */
-		piece_back(id);
+		ring_give_back(&ring, q);
 	}
 	if (over)
 		close(fd);
@@ -140,8 +113,8 @@ static _Noreturn void serve(int listener)
 	for (;;) {
 		struct io_uring_cqe *q;
 		unsigned head, n = 0;
-		(void)io_uring_submit_and_wait(&ring, 1);
-		io_uring_for_each_cqe(&ring, head, q)
+		(void)io_uring_submit_and_wait(&ring.u, 1);
+		io_uring_for_each_cqe(&ring.u, head, q)
 		{
 			int64_t what = (int64_t)q->user_data;
 			n++;
@@ -152,29 +125,8 @@ static _Noreturn void serve(int listener)
 			if (what == ACCEPTING && !(q->flags & IORING_CQE_F_MORE))
 				accept_all(listener);
 		}
-		io_uring_cq_advance(&ring, n);
+		io_uring_cq_advance(&ring.u, n);
 	}
-}
-
-static void ring_open(void)
-{
-	struct io_uring_params p = {
-	    .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE,
-	    .cq_entries = 4 * ENTRIES};
-	struct io_uring_buf_reg own = {.ring_entries = PIECES, .bgid = PIECES_GROUP};
-	errno = -io_uring_queue_init_params(ENTRIES, &ring, &p);
-	if (errno != 0)
-		die("io_uring");
-	pieces = aligned_alloc(4096, PIECES * sizeof(struct io_uring_buf));
-	if (!pieces)
-		die("memory");
-	own.ring_addr = (uint64_t)(uintptr_t)pieces;
-	io_uring_buf_ring_init(pieces);
-	errno = -io_uring_register_buf_ring(&ring, &own, 0);
-	if (errno != 0)
-		die("io_uring's buffers");
-	for (unsigned i = 0; i < PIECES; i++)
-		piece_back(i);
 }
 
 int main(void)
@@ -187,6 +139,6 @@ int main(void)
 		die("listen");
 	printf("%u\n", ntohs(a.sin_port));
 	(void)fflush(stdout);
-	ring_open();
+	ring_open(&ring, ENTRIES, PIECES, PIECE_BYTES);
 	serve(fd);
 }
