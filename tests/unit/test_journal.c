@@ -412,7 +412,7 @@ static void fault_life(void *ctx)
 static void test_faults(void **state)
 {
 	(void)state;
-	int step = getenv("SLIPWAY_LONG") ? 1 : 3;
+	int step = getenv("SLIPWAY_LONG") ? 1 : 4;
 	for (int f = 0; f < FAULTS; f++) {
 		int rc = 0, k, ended = 0;
 		for (k = 1; k < 200 && rc != 42; k += step) {
