@@ -176,10 +176,21 @@ static void fill_given(struct row *r, void *ret)
 	*(struct given *)ret = (struct given){row_str(r, 0), row_str(r, 1)};
 }
 
+int certificate_row_given(struct store_stmt *q, struct arena *a, struct str *ret_chain,
+    struct str *ret_key, struct err *e)
+{
+	struct given g;
+	int rc = row_get(q, a, fill_given, &g, e);
+	if (rc == 1) {
+		*ret_chain = g.chain;
+		*ret_key = g.key;
+	}
+	return rc;
+}
+
 int model_certificate_given(struct store_db *db, struct arena *a, int64_t project_id,
     struct str *ret_chain, struct str *ret_key, struct err *e)
 {
-	struct given g;
 	struct store_stmt *q = store_prepare(db,
 	    "SELECT given_chain, given_key FROM certificate WHERE project_id = $project AND"
 	    " given_chain <> ''",
@@ -187,12 +198,7 @@ int model_certificate_given(struct store_db *db, struct arena *a, int64_t projec
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$project", project_id);
-	int rc = row_get(q, a, fill_given, &g, e);
-	if (rc == 1) {
-		*ret_chain = g.chain;
-		*ret_key = g.key;
-	}
-	return rc;
+	return certificate_row_given(q, a, ret_chain, ret_key, e);
 }
 
 int model_certificate_given_forget(struct store_db *db, int64_t project_id, struct err *e)

@@ -24,3 +24,6 @@
 void certificate_row_fill(struct row *r, int first, struct model_certificate *ret);
 /* CERTIFICATE_VALUES. */
 void certificate_row_bind(struct store_stmt *q, const struct model_certificate *c);
+/* Of a question for given_chain and given_key: 1, 0 when nothing was given, or -1. */
+int certificate_row_given(struct store_stmt *q, struct arena *a, struct str *ret_chain,
+    struct str *ret_key, struct err *e) WARN_UNUSED;

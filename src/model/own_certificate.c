@@ -91,29 +91,14 @@ int model_own_certificate_give(struct store_db *db, enum model_own which, struct
 	return store_exec(q, e);
 }
 
-struct given {
-	struct str chain, key;
-};
-
-static void fill_given(struct row *r, void *ret)
-{
-	*(struct given *)ret = (struct given){row_str(r, 0), row_str(r, 1)};
-}
-
 int model_own_certificate_given(struct store_db *db, struct arena *a, enum model_own which,
     struct str *ret_chain, struct str *ret_key, struct err *e)
 {
-	struct given g;
 	struct store_stmt *q = prepare(db,
 	    "SELECT given_chain, given_key FROM own_certificate WHERE which = $which AND"
 	    " given_chain <> ''",
 	    which, e);
-	int rc = q ? row_get(q, a, fill_given, &g, e) : -1;
-	if (rc == 1) {
-		*ret_chain = g.chain;
-		*ret_key = g.key;
-	}
-	return rc;
+	return q ? certificate_row_given(q, a, ret_chain, ret_key, e) : -1;
 }
 
 int model_own_certificate_given_forget(struct store_db *db, enum model_own which, struct err *e)
