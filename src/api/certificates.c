@@ -2,6 +2,7 @@
 #include "api/order.h"
 #include "api/own_certificates.h"
 #include "api/routes.h"
+#include "api/view.h"
 
 #include "base/clock.h"
 #include "base/name.h"
@@ -14,35 +15,6 @@
 
 #include <stdio.h>
 #include <time.h>
-
-static void put_names(struct json_out *w, struct str names)
-{
-	struct str one;
-	json_open_array(w, "names");
-	while (names.n > 0 && str_next(&names, ' ', &one))
-		json_put_str(w, NULL, one);
-	json_close_array(w);
-}
-
-void api_certificate_members(
-    struct json_out *w, struct str project, const char *platform, const struct model_certificate *c)
-{
-	bool has = c->installed_ms > 0;
-	json_put_str(w, "project", project);
-	json_put_str(w, "platform", str_c(platform));
-	json_put_str(w, "origin", has ? str_c(model_origin_name(c->origin)) : STR("self-signed"));
-	json_put_bool(w, "trusted", has && c->origin != MODEL_ORIGIN_STAGING);
-	put_names(w, c->names);
-	json_put_str(w, "issuer", c->issuer.p ? c->issuer : STR(""));
-	json_put_str(w, "serial", c->serial.p ? c->serial : STR(""));
-	json_put_time(w, "not_before", c->not_before_ms);
-	json_put_time(w, "not_after", c->not_after_ms);
-	json_put_time(w, "installed_at", c->installed_ms);
-	json_put_time(w, "next_try_at", c->renew_ms);
-	json_put_time(w, "limited_until", c->limited_ms);
-	json_put_i64(w, "failures", c->failures);
-	json_put_str(w, "error", c->error.p ? c->error : STR(""));
-}
 
 static void certificate_json(
     struct json_out *w, struct str project, const struct model_certificate *c)

@@ -1,12 +1,9 @@
-/* What projects' certificates and the platform's own have in common. Not for other rooms. */
+/* What other routes need of the platform's own certificates. Not for other rooms. */
 #pragma once
 
 #include "api/call.h"
 #include "model/own_certificate.h"
 
-/* The members of one, whether there is a row or not; `platform` is "" or which of the platform's. */
-void api_certificate_members(struct json_out *w, struct str project, const char *platform,
-    const struct model_certificate *c);
 /* The certificate that projects have for NAME.HOST; zeroed: none. */
 int api_wildcard_get(struct api_call *c, struct store_db *db, struct model_certificate *ret,
     struct err *e) WARN_UNUSED;

@@ -37,3 +37,7 @@ void api_release_json(struct json_out *w, const struct model_release *r, bool wi
 struct str api_key_page(struct str url, char out[512]);
 /* Where to enter a hook; the same. */
 struct str api_hook_page(struct str url, char out[512]);
+/* The members of a certificate, whether there is a row or not; `platform` is "" or which of the
+ * platform's. */
+void api_certificate_members(struct json_out *w, struct str project, const char *platform,
+    const struct model_certificate *c);
