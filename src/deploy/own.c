@@ -316,6 +316,15 @@ static bool go_on(struct own *o)
 	return false;
 }
 
+/* The writer's thread: what came of a unit, and the loop goes on with it. */
+static void stored(struct own *o, int rc, const struct err *e, void (*then)(void *ctx))
+{
+	o->rc = rc;
+	if (rc != 0)
+		o->e = *e;
+	loop_post(o->o.loop, then, o);
+}
+
 static void ended(void *ctx)
 {
 	struct own *o = ctx;
@@ -330,11 +339,7 @@ static void ended(void *ctx)
 
 static void end_done(void *ctx, int rc, const struct err *e)
 {
-	struct own *o = ctx;
-	o->rc = rc;
-	if (rc != 0)
-		o->e = *e;
-	loop_post(o->o.loop, ended, o);
+	stored(ctx, rc, e, ended);
 }
 
 static void end(struct own *o, const struct err *e)
@@ -531,11 +536,7 @@ static void looked(void *ctx)
 
 static void look_done(void *ctx, int rc, const struct err *e)
 {
-	struct own *o = ctx;
-	o->rc = rc;
-	if (rc != 0)
-		o->e = *e;
-	loop_post(o->o.loop, looked, o);
+	stored(ctx, rc, e, looked);
 }
 
 static void tick(void *ctx)

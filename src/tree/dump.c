@@ -92,6 +92,12 @@ static int run(const char *program, struct child_words *argv, const struct acces
 	    said.p ? said.p : "");
 }
 
+static void add_all(struct child_words *argv, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		child_add(argv, words[i]);
+}
+
 int dump_take(struct str service, const char *to, struct err *e)
 {
 	struct access a;
@@ -103,8 +109,7 @@ int dump_take(struct str service, const char *to, struct err *e)
 	(void)snprintf(file, sizeof(file), "--file=%s", to);
 	const char *const words[] = {program, "--format=custom", "--compress=1", "--no-owner",
 	    "--no-privileges", "--no-password", file};
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		child_add(&argv, words[i]);
+	add_all(&argv, words, sizeof(words) / sizeof(*words));
 	return run("pg_dump", &argv, &a, "dumped", service, e);
 }
 
@@ -119,7 +124,6 @@ int dump_load(struct str service, const char *from, struct err *e)
 	(void)snprintf(database, sizeof(database), "--dbname=%s", a.database);
 	const char *const words[] = {program, "--no-owner", "--no-privileges", "--exit-on-error",
 	    "--single-transaction", "--no-password", database, "--", from};
-	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
-		child_add(&argv, words[i]);
+	add_all(&argv, words, sizeof(words) / sizeof(*words));
 	return run("pg_restore", &argv, &a, "brought back", service, e);
 }
