@@ -355,19 +355,10 @@ static int set_postgres(struct settings *s, const char *value, struct err *e)
 	return 0;
 }
 
-static int set_option(struct settings *s, int id, const char *value, struct err *e)
+/* TLS, and whom certificates come from. */
+static int set_certificate_option(struct settings *s, int id, const char *value, struct err *e)
 {
 	switch (id) {
-	case OPT_STATE:
-		return set_dir(s->state, value, e);
-	case OPT_RUN:
-		return set_dir(s->run, value, e);
-	case OPT_LIBEXEC:
-		return set_dir(s->libexec, value, e);
-	case OPT_HTTP:
-		return set_address(s->http_address, &s->http_port, value, e);
-	case OPT_EDGE:
-		return set_address(s->edge_address, &s->edge_port, value, e);
 	case OPT_HTTPS:
 		return set_https(s, value, e);
 	case OPT_TLS:
@@ -383,13 +374,31 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return 0;
 	case OPT_ACME_HTTP_PORT:
 		return set_port(&s->acme_http_port, value, e);
-	case OPT_HOST:
-		return set_host(s, value, e);
 	case OPT_DNS_HOOK:
 		return set_dns_hook(s, value, e);
 	case OPT_CERTBOT:
 		s->certbot = value;
 		return 0;
+	default:
+		return wrong(e, "an option", value);
+	}
+}
+
+static int set_option(struct settings *s, int id, const char *value, struct err *e)
+{
+	switch (id) {
+	case OPT_STATE:
+		return set_dir(s->state, value, e);
+	case OPT_RUN:
+		return set_dir(s->run, value, e);
+	case OPT_LIBEXEC:
+		return set_dir(s->libexec, value, e);
+	case OPT_HTTP:
+		return set_address(s->http_address, &s->http_port, value, e);
+	case OPT_EDGE:
+		return set_address(s->edge_address, &s->edge_port, value, e);
+	case OPT_HOST:
+		return set_host(s, value, e);
 	case OPT_USER:
 		return set_text(s->user, sizeof(s->user), value, e);
 	case OPT_EDGE_SERVER:
@@ -427,7 +436,7 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 			   ? 0
 			   : wrong(e, "debug, info, warn or error", value);
 	default:
-		return wrong(e, "an option", value);
+		return set_certificate_option(s, id, value, e);
 	}
 }
 
