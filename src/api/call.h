@@ -91,6 +91,8 @@ int api_if_match(const struct api_call *c, int64_t *ret_version, struct err *e) 
 /* A Location line; printf-like. */
 void api_location(struct api_call *c, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* ?purge=true; false when it is not said. */
+int api_query_purge(const struct api_call *c, bool *ret, struct err *e) WARN_UNUSED;
 /* Members of c->body, which the schema has checked: STR_NONE, or the default, when absent or null.
  */
 struct str api_str(const json_t *o, const char *key);

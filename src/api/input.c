@@ -189,6 +189,16 @@ static struct str own_host(const struct api_call *c)
 	return arena_str(c->r->arena, a.host);
 }
 
+int api_query_purge(const struct api_call *c, bool *ret, struct err *e)
+{
+	struct str purge = http_query(c->r, "purge");
+	*ret = str_eq_c(purge, "true");
+	if (!purge.p || *ret || str_eq_c(purge, "false"))
+		return 0;
+	(void)err_set(e, ERR_INVALID, "'purge' is true or false");
+	return err_at(e, "/purge");
+}
+
 /* A name that a project has by itself. */
 static bool is_below(const struct api_call *c, struct str host)
 {

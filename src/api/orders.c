@@ -262,12 +262,10 @@ int api_stop_create(struct api_call *c, struct err *e)
 int api_project_destroy(struct api_call *c, struct err *e)
 {
 	struct api_order o = {.kind = MODEL_TASK_DESTROY};
-	struct str purge = http_query(c->r, "purge");
-	if (purge.p && !str_eq_c(purge, "true") && !str_eq_c(purge, "false")) {
-		err_set(e, ERR_INVALID, "'purge' is true or false");
-		return err_at(e, "/purge");
-	}
-	if (str_eq_c(purge, "true"))
+	bool purge;
+	if (api_query_purge(c, &purge, e) != 0)
+		return -1;
+	if (purge)
 		o.input = STR("{\"purge\":true}");
 	return api_order(c, &o, e);
 }

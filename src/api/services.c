@@ -81,6 +81,7 @@ struct one {
 	enum model_service_type type;
 	struct model_service row;
 	bool added;
+	bool stayed; /* on its server, which could not be reached */
 };
 
 static int find(struct api_call *c, struct store_db *db, struct one *o, struct err *e)
@@ -204,7 +205,8 @@ static int remove_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 {
 	struct one *o = ctx;
 	int gone = model_service_remove(db, c->who->project_id, o->name, e);
-	if (gone < 0 || api_audit(c, db, o->name, STR_NONE, e) < 0)
+	struct str what = o->stayed ? STR("forgotten, its server could not be reached") : STR_NONE;
+	if (gone < 0 || api_audit(c, db, o->name, what, e) < 0)
 		return -1;
 	json_open_object(&c->w, NULL);
 	json_put_bool(&c->w, "removed", true);
@@ -216,12 +218,20 @@ int api_service_remove(struct api_call *c, struct err *e)
 {
 	struct one o = {.name = http_param(c->http, "service")};
 	struct store_db *db = api_reading(c, e);
-	if (!db || find(c, db, &o, e) != 0)
+	bool purge;
+	if (!db || api_query_purge(c, &purge, e) != 0 || find(c, db, &o, e) != 0)
 		return -1;
 	if (!c->cx->services)
 		return unmade(e);
 	struct services_place none;
-	if (services_do(c->cx->services, SERVICES_DROP, c->who->project, &o.row, &none, e) != 0)
+	int rc = services_do(c->cx->services, SERVICES_DROP, c->who->project, &o.row, &none, e);
+	if (rc != 0 && e->code == ERR_UNAVAILABLE && !purge)
+		(void)err_hint(e,
+		    "to forget it and leave there what is: slipway services remove %.*s %.*s "
+		    "--purge",
+		    STR_ARG(c->who->project), STR_ARG(o.name));
+	if (rc != 0 && !(purge && e->code == ERR_UNAVAILABLE))
 		return -1;
+	o.stayed = rc != 0;
 	return api_write(c, remove_unit, &o, e);
 }

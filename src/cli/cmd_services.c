@@ -84,8 +84,12 @@ int cmd_services_remove(struct cli *c)
 		"This drops the database of %s with all that is in it; 'slipway backup' keeps a "
 		"copy. Type the project's name to go on: ",
 		&e) != 0 ||
-	    cli_call(c, "DELETE", cli_path(c, "projects/{}/services/{}", name, service, NULL), NULL,
-		&o, &e) < 0)
+	    cli_call(c, "DELETE",
+		cli_path(c,
+		    cli_has(c, "purge") ? "projects/{}/services/{}?purge=true"
+					: "projects/{}/services/{}",
+		    name, service, NULL),
+		NULL, &o, &e) < 0)
 		return cli_fail(c, &e);
 	if (c->json)
 		cli_print_json(o);

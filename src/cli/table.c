@@ -53,7 +53,8 @@ static const struct cli_flag certs_import[] = {
     {"key", "FILE", "PEM, without a passphrase", 0}, NO_WAIT, VERBOSE, END};
 static const struct cli_flag services_add[] = {
     {"name", "SERVICE", "what the project calls it: a-z and 0-9 (db)", 0}, END};
-static const struct cli_flag services_remove[] = {YES, END};
+static const struct cli_flag services_remove[] = {
+    {"purge", NULL, "also when its server cannot be reached: what is there stays", 0}, YES, END};
 static const struct cli_flag list[] = {LIMIT, END};
 static const struct cli_flag create[] = {
     {"git", "URL", "code comes from this repository", 0},

@@ -214,6 +214,13 @@ def test_a_server_that_is_away(platform, postgres, git):
         task = platform.deploy("away", expect="failed", force=True)
         assert task["error"]["step"] == "provision" and "could not connect to PostgreSQL" in task["error"]["message"], task["error"]
         assert "createuser" in task["error"]["hint"]
+        # One that was asked for meanwhile is no trap: it can be forgotten, on request.
+        assert "not there yet" in platform.cli("services", "add", "away", "postgres", "--name", "other", expect=75).stderr
+        assert "services remove away other --purge" in platform.cli("services", "remove", "away", "other", "--yes", expect=75).stderr
+        platform.cli("services", "remove", "away", "other", "--yes", "--purge")
+        assert [s["name"] for s in platform.api("GET", "/projects/away/services")["items"]] == ["db"]
+        told = next(a for a in platform.api("GET", "/audit?project=away")["items"] if a["action"] == "service.remove")
+        assert told["target"] == "other" and "could not be reached" in told["detail"], told
         shown = platform.cli("destroy", "away", "--yes", "--purge").stdout
         assert "stayed" in shown and "sw-away_db" in shown, shown
     finally:
