@@ -17,7 +17,7 @@ struct entry {
 struct ring {
 	struct board *board;
 	struct ring_stamp seen;
-	int64_t read_to; /* the highest id that a read has shown */
+	int64_t read_to; /* the highest id that a read under this epoch has shown */
 	bool cut;	 /* older messages exist that are not here */
 	struct entry entries[RING_SIZE];
 	size_t count;
@@ -42,6 +42,7 @@ static void clear(struct ring *r)
 	for (size_t i = 0; i < r->count; i++)
 		free(r->entries[i].json);
 	r->count = 0;
+	r->read_to = 0;
 	r->cut = false;
 	r->answer_true = false;
 }
@@ -102,8 +103,14 @@ static void insert(struct ring *r, const struct timeline_row *row, struct str js
 void ring_fill(struct ring *r, struct ring_stamp stamp, int64_t after,
     const struct timeline_row *rows, size_t count)
 {
-	if (after == 0)
+	/* Reads overlap on the pool, and end in any order. Of one epoch they add up; one of an
+	 * epoch that is over has nothing to say to a ring that was read since. */
+	if (stamp.epoch != r->seen.epoch) {
+		if (after != 0 || (int64_t)(stamp.epoch - r->seen.epoch) < 0)
+			return;
 		clear(r);
+		r->seen = stamp;
+	}
 	if (count == RING_SIZE)
 		r->cut = true;
 	for (size_t i = 0; i < count; i++) {
@@ -113,7 +120,8 @@ void ring_fill(struct ring *r, struct ring_stamp stamp, int64_t after,
 		timeline_json(&r->row, &rows[i]);
 		insert(r, &rows[i], buf_view(&r->row));
 	}
-	r->seen = stamp;
+	if (stamp.public_count > r->seen.public_count)
+		r->seen.public_count = stamp.public_count;
 }
 
 void ring_add(struct ring *r, const struct timeline_row *row, struct str json)
