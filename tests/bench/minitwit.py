@@ -130,16 +130,16 @@ class Node(Contestant):
 
 
 class Nginx(Contestant):
-    """An empty 200, and what the platform's edge does for each of the others."""
+    """An empty 200, and what the platform's edge does for each of the others and for that."""
 
     def __init__(self, folder, others):
         super().__init__(folder, "nginx")
         temp = " ".join(f"{k}_temp_path {self.folder}/{k};" for k in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        self.edges = {o.name: free_port() for o in others}
+        self.edges = {o.name: free_port() for o in [*others, self]}
         proxied = "".join(
             f"upstream u{o.port} {{ server 127.0.0.1:{o.port} max_fails=0; }}\n"
             f"server {{ listen 127.0.0.1:{self.edges[o.name]} backlog=1024; location / {{ proxy_pass http://u{o.port}; }} }}\n"
-            for o in others
+            for o in [*others, self]
         )
         (self.folder / "nginx.conf").write_text(
             f"daemon off; worker_processes auto; pid {self.folder}/pid; error_log {self.folder}/error; events {{ worker_connections 4096; }}\n"
@@ -171,9 +171,10 @@ def simulate(contestant, nginx, mode, folder):
 
 
 def rounds(contestants, nginx, folder):
-    rows, empty = {}, {"close": [], "kept": []}
+    rows, empty = {}, {"close": [], "kept": [], "edge": []}
     for _ in range(ROUNDS):
         empty["close"].append(load(nginx.port, "--get", "/", "--close", connections=CONNECTIONS, seconds=2)["rate"])
+        empty["edge"].append(load(nginx.edges[nginx.name], "--get", "/", "--close", connections=CONNECTIONS, seconds=2)["rate"])
         empty["kept"].append(load(nginx.port, "--get", "/", connections=CONNECTIONS, seconds=2)["rate"])
         for mode in MODES:
             for c in contestants:
@@ -196,7 +197,7 @@ def report_delay(rows, names):
 
 
 def report(rows, empty, names):
-    print(f"nginx's empty 200: {max(empty['close']):.0f}/s on a connection each, {max(empty['kept']):.0f}/s on kept ones")
+    print(f"nginx's empty 200: {max(empty['close']):.0f}/s on a connection each, {max(empty['kept']):.0f}/s on kept ones; the edge before it {max(empty['edge']):.0f}/s: more than that no program behind it can answer")
     for mode in MODES:
         base = max(empty["kept" if "kept" in mode else "close"])
         print(f"-- {mode}")

@@ -21,6 +21,7 @@
 #include "model.h"
 #include "plant.h"
 #include "report.h"
+#include "rows.h"
 #include "say.h"
 #include "wire.h"
 
@@ -147,6 +148,7 @@ int main(int argc, char **argv)
 	signal(SIGTERM, on_signal);
 	say_begin(o.seed);
 	model_open();
+	rows_open();
 	wire_open();
 	wire_run(mix_setup, 0);
 	if (m.known_count < o.persons && !ending)
