@@ -226,7 +226,10 @@ static int make_group(struct instances *t, struct instance *in, struct launch_sp
 {
 	char name[24];
 	const struct priv_limits *limits = &in->spec.limits;
-	const struct cgroup_limits cl = {limits->memory_bytes, limits->cpu_milli, limits->tasks};
+	const struct cgroup_limits cl = {.memory_bytes = limits->memory_bytes,
+	    .cpu_milli = limits->cpu_milli,
+	    .tasks = limits->tasks,
+	    .cpu_share = in->spec.class == PRIV_JOB ? PRIV_JOB_CPU_PERCENT : 0};
 	if (!cgroup_has_kill(&t->groups))
 		return 0;
 	group_name(in, name);

@@ -101,6 +101,7 @@ static int fill(const struct instances_options *o, const struct instance *in, st
 	u->memory_bytes = l->memory_bytes;
 	u->disk_bytes = l->disk_bytes;
 	u->cpu_milli = l->cpu_milli;
+	u->cpu_share = in->spec.class == PRIV_JOB ? PRIV_JOB_CPU_PERCENT : 0;
 	u->tasks = l->tasks;
 	u->files = l->files;
 	uint32_t ms =

@@ -266,6 +266,18 @@ static bool limit_cpu(const struct cgroup_base *b, const char *name, uint32_t mi
 	return v2 < 0 || write_file(v2, "cpu.max", text);
 }
 
+/* 1024 and 100 are what a new group has. */
+static bool set_cpu_share(const struct cgroup_base *b, const char *name, uint32_t percent)
+{
+	if (percent == 0)
+		return true;
+	CLEANUP_FD int v1 = open_group(b->cpu, name);
+	CLEANUP_FD int v2 = b->v2_cpu ? open_group(b->v2, name) : -1;
+	if (v1 >= 0)
+		return write_number(v1, "cpu.shares", 1024 * (uint64_t)percent / 100);
+	return v2 < 0 || write_number(v2, "cpu.weight", percent);
+}
+
 static bool limit_tasks(const struct cgroup_base *b, const char *name, uint32_t tasks)
 {
 	if (tasks == 0)
@@ -286,7 +298,7 @@ int cgroup_make(
 	if (!limit_memory(b, name, l->memory_bytes))
 		return err_sys(
 		    e, ERR_UNAVAILABLE, errno, "could not set the memory limit of '%s'", name);
-	if (!limit_cpu(b, name, l->cpu_milli))
+	if (!limit_cpu(b, name, l->cpu_milli) || !set_cpu_share(b, name, l->cpu_share))
 		return err_sys(
 		    e, ERR_UNAVAILABLE, errno, "could not set the processor limit of '%s'", name);
 	if (!limit_tasks(b, name, l->tasks))

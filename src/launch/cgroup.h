@@ -26,6 +26,8 @@ struct cgroup_base {
 struct cgroup_limits {
 	uint64_t memory_bytes;
 	uint32_t cpu_milli, tasks;
+	uint32_t
+	    cpu_share; /* when processors are short, percent of what others get; 0: as others */
 };
 
 struct cgroup_events {

@@ -52,6 +52,9 @@ enum priv_class {
 	PRIV_JOB,     /* runs once: fetch, build, check, release command, one-off */
 	PRIV_CLASS_COUNT
 };
+/* What a job gets of short processors, in percent of what a service gets: a build may take longer,
+ * a visitor may not wait for it. */
+#define PRIV_JOB_CPU_PERCENT 25u
 
 enum priv_sandbox {
 	PRIV_SANDBOX_RUN,   /* release and system read-only; data/ and a private tmp writable */

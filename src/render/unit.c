@@ -106,7 +106,8 @@ static int check(const struct render_unit *u, const struct render_unit_roots *r,
 		return err_set(e, ERR_INVALID, "the user is no tenant");
 	if (u->stop_timeout_s == 0 || u->stop_timeout_s > RENDER_UNIT_SECONDS_MAX)
 		return err_set(e, ERR_INVALID, "the stop timeout is out of range");
-	if (u->memory_bytes > INT64_MAX || u->disk_bytes > INT64_MAX || u->cpu_milli > 1000000)
+	if (u->memory_bytes > INT64_MAX || u->disk_bytes > INT64_MAX || u->cpu_milli > 1000000 ||
+	    u->cpu_share > 100)
 		return err_set(e, ERR_INVALID, "a limit is out of range");
 	return 0;
 }
@@ -138,6 +139,8 @@ static void put_limits(struct out *o, const struct render_unit *u)
 	if (u->cpu_milli) /* thousandths of a processor; whole percents, at least one */
 		out_put(o, "CPUQuota=%llu%%\n",
 		    (unsigned long long)(u->cpu_milli < 10 ? 1 : u->cpu_milli / 10));
+	if (u->cpu_share)
+		out_put(o, "CPUWeight=%llu\n", (unsigned long long)u->cpu_share);
 	if (u->tasks)
 		out_put(o, "TasksMax=%llu\n", (unsigned long long)u->tasks);
 	else

@@ -40,6 +40,8 @@ struct render_unit {
 	char user[NAME_PROJECT_MAX + 4];    /* of the helper's registry: "sw-…" */
 	uint64_t memory_bytes, disk_bytes;  /* 0: no limit */
 	uint32_t cpu_milli, tasks, files;
+	uint32_t
+	    cpu_share; /* percent of what others get when processors are short, 1 to 100; 0: as others */
 	uint32_t stop_timeout_s; /* 1 .. RENDER_UNIT_SECONDS_MAX */
 };
 

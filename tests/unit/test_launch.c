@@ -285,6 +285,15 @@ static void calls_are_denied(void **state)
 
 /* ---- control groups ---- */
 
+static int number_in(int folder, const char *name)
+{
+	char text[32] = "";
+	int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0 && read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	return atoi(text);
+}
+
 static void a_group_kills_all_and_goes(void **state)
 {
 	(void)state;
@@ -297,8 +306,13 @@ static void a_group_kills_all_and_goes(void **state)
 		cgroup_close(&b);
 		skip();
 	}
-	const struct cgroup_limits l = {.memory_bytes = 64 << 20, .cpu_milli = 500, .tasks = 20};
+	const struct cgroup_limits l = {
+	    .memory_bytes = 64 << 20, .cpu_milli = 500, .tasks = 20, .cpu_share = 25};
 	assert_int_equal(cgroup_make(&b, "x", &l, &e), 0);
+	if (b.cpu >= 0)
+		assert_int_equal(number_in(b.cpu, "x/cpu.shares"), 256);
+	else if (b.v2_cpu)
+		assert_int_equal(number_in(b.v2, "x/cpu.weight"), 25);
 	const char *const argv[] = {"sh", "-c", "setsid sleep 60 & sleep 60", NULL};
 	struct launch_spec s = shell(argv);
 	int joins[CGROUP_FDS_MAX];

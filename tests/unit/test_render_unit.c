@@ -122,8 +122,12 @@ static void test_limits_of_none(void **state)
 	assert_null(strstr(text, "MemoryMax="));
 	assert_null(strstr(text, "CPUQuota="));
 	assert_null(strstr(text, "LimitFSIZE="));
+	assert_null(strstr(text, "CPUWeight="));
 	u.cpu_milli = 5;
-	assert_non_null(strstr(render(&u), "\nCPUQuota=1%\n"));
+	u.cpu_share = 25;
+	assert_non_null(strstr(render(&u), "\nCPUQuota=1%\nCPUWeight=25\n"));
+	u.cpu_share = 101;
+	assert_int_equal(render_unit(&u, &roots, text, sizeof(text), NULL), -1);
 }
 
 /* No byte of a name, user or path that is none gets into a unit, wherever it stands. */
