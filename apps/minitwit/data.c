@@ -277,17 +277,18 @@ int data_public_after(
 	return rows(q, each, ctx, e);
 }
 
-int data_by_user(struct store_db *db, int64_t user, int64_t limit, int64_t offset,
+int data_by_user(struct store_db *db, struct str user, int64_t limit, int64_t offset,
     data_row_fn *each, void *ctx, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
 	    "SELECT " ROW " FROM message m JOIN \"user\" u ON u.user_id = m.author_id"
-	    " WHERE m.author_id = $user AND m.flagged = 0"
+	    " WHERE m.author_id = (SELECT user_id FROM \"user\" WHERE username = $user)"
+	    " AND m.flagged = 0"
 	    " ORDER BY m.pub_date DESC, m.message_id DESC LIMIT $limit OFFSET $offset",
 	    e);
 	if (!q)
 		return -1;
-	store_bind_i64(q, "$user", user);
+	store_bind_text(q, "$user", user);
 	store_bind_i64(q, "$limit", limit);
 	store_bind_i64(q, "$offset", offset);
 	return rows(q, each, ctx, e);
@@ -320,16 +321,17 @@ int data_personal(struct store_db *db, int64_t user, int64_t limit, int64_t offs
 }
 
 int data_followed(
-    struct store_db *db, int64_t who, int64_t limit, data_row_fn *each, void *ctx, struct err *e)
+    struct store_db *db, struct str who, int64_t limit, data_row_fn *each, void *ctx, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
 	    "SELECT f.follower_id, 0, u.username, '', '' FROM follower f"
-	    " JOIN \"user\" u ON u.user_id = f.whom_id WHERE f.who_id = $who"
+	    " JOIN \"user\" u ON u.user_id = f.whom_id"
+	    " WHERE f.who_id = (SELECT user_id FROM \"user\" WHERE username = $who)"
 	    " ORDER BY f.follower_id LIMIT $limit",
 	    e);
 	if (!q)
 		return -1;
-	store_bind_i64(q, "$who", who);
+	store_bind_text(q, "$who", who);
 	store_bind_i64(q, "$limit", limit);
 	return rows(q, each, ctx, e);
 }

@@ -52,14 +52,14 @@ int data_public(struct store_db *db, int64_t limit, int64_t offset, data_row_fn 
 /* Those beyond an id, highest id first. */
 int data_public_after(struct store_db *db, int64_t after, int64_t limit, data_row_fn *each,
     void *ctx, struct err *e) WARN_UNUSED;
-/* One author's. */
-int data_by_user(struct store_db *db, int64_t user, int64_t limit, int64_t offset,
+/* One author's, by name; none of who is not there. */
+int data_by_user(struct store_db *db, struct str user, int64_t limit, int64_t offset,
     data_row_fn *each, void *ctx, struct err *e) WARN_UNUSED;
 /* Own and followed. */
 int data_personal(struct store_db *db, int64_t user, int64_t limit, int64_t offset,
     data_row_fn *each, void *ctx, struct err *e) WARN_UNUSED;
-/* Whom a user follows, in the order it began; only row->user and its id are set. */
-int data_followed(struct store_db *db, int64_t who, int64_t limit, data_row_fn *each, void *ctx,
+/* Whom a user follows, by name, in the order it began; only row->user and its id are set. */
+int data_followed(struct store_db *db, struct str who, int64_t limit, data_row_fn *each, void *ctx,
     struct err *e) WARN_UNUSED;
 
 /* Sessions: by the hash of their token, so that a copy of the database opens none. */

@@ -22,7 +22,9 @@ static void put_row(void *ctx, const struct timeline_row *row)
 
 enum listing_kind { LIST_PUBLIC, LIST_USER, LIST_PERSONAL };
 
-static int put_rows(struct visit *v, enum listing_kind kind, int64_t user, struct err *e)
+/* `u` is whose list it is; NULL: everybody's. */
+static int put_rows(
+    struct visit *v, enum listing_kind kind, const struct data_user *u, struct err *e)
 {
 	struct listing l = {.v = v};
 	int64_t number = web_page_number(v->r), skip = number * WEB_ROWS;
@@ -31,8 +33,8 @@ static int put_rows(struct visit *v, enum listing_kind kind, int64_t user, struc
 		return -1;
 	buf_str(&v->page, STR("  <ul class=messages>\n"));
 	int rc = kind == LIST_PUBLIC ? data_public(db, WEB_ROWS + 1, skip, put_row, &l, e)
-		 : kind == LIST_USER ? data_by_user(db, user, WEB_ROWS + 1, skip, put_row, &l, e)
-				     : data_personal(db, user, WEB_ROWS + 1, skip, put_row, &l, e);
+		 : kind == LIST_USER ? data_by_user(db, u->name, WEB_ROWS + 1, skip, put_row, &l, e)
+				     : data_personal(db, u->id, WEB_ROWS + 1, skip, put_row, &l, e);
 	store_read_end(v->app->store, db);
 	if (l.rows == 0)
 		buf_str(&v->page, STR("    <li><em>There's no message so far.</em>\n"));
@@ -46,10 +48,10 @@ static int put_rows(struct visit *v, enum listing_kind kind, int64_t user, struc
 	return rc;
 }
 
-static void list_answer(struct visit *v, enum listing_kind kind, int64_t user)
+static void list_answer(struct visit *v, enum listing_kind kind, const struct data_user *u)
 {
 	struct err e = {0};
-	if (put_rows(v, kind, user, &e) < 0)
+	if (put_rows(v, kind, u, &e) < 0)
 		web_fail(v, &e);
 	else
 		web_answer(v, 200);
@@ -75,7 +77,7 @@ void web_timeline(struct http_call *c, struct http_request *r, void *ctx)
 	if (v.logged_in) {
 		web_begin(&v, "My Timeline", STR(""));
 		put_twitbox(&v);
-		list_answer(&v, LIST_PERSONAL, v.user.id);
+		list_answer(&v, LIST_PERSONAL, &v.user);
 	} else {
 		web_redirect(&v, "/public");
 	}
@@ -89,7 +91,7 @@ void web_public(struct http_call *c, struct http_request *r, void *ctx)
 	if (web_enter(&v, ctx, c) < 0)
 		return;
 	web_begin(&v, "Public Timeline", STR(""));
-	list_answer(&v, LIST_PUBLIC, 0);
+	list_answer(&v, LIST_PUBLIC, NULL);
 	web_leave(&v);
 }
 
@@ -147,7 +149,7 @@ static void user_page(struct app *a, struct http_call *c, struct str name)
 	if (user_find(&v, name, &u, &followed)) {
 		web_begin(&v, "'s Timeline", u.name);
 		put_follow_status(&v, &u, followed);
-		list_answer(&v, LIST_USER, u.id);
+		list_answer(&v, LIST_USER, &u);
 	}
 	web_leave(&v);
 }

@@ -21,7 +21,7 @@ def statement(name):
     source = (TOP / "apps/minitwit/data.c").read_text()
     body = re.search(rf"^int {name}\(.*?^}}", source, re.M | re.S).group(0).replace("ROW", '"m.message_id, m.pub_date, u.username, m.text, u.email"')
     sql = "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', body.split("e);")[0])).replace('\\"', '"')
-    return re.sub(r"\$(\w+)", lambda m: str({"me": 7, "user": 7, "who": 7, "offset": 0, "after": 19990}.get(m.group(1), STATEMENTS[name])), sql)
+    return re.sub(r"\$(\w+)", lambda m: str({"me": 7, "user": "'u7'", "who": "'u7'", "offset": 0, "after": 19990}.get(m.group(1), STATEMENTS[name])), sql)
 
 
 FILL = (

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""acceptance.py [--requests N] [--database sqlite|postgresql] [--connections N] [--registrations N]: the requests of the
+"""acceptance.py [--requests N] [--database sqlite|postgresql] [--connections N] [--registrations N] [--late MS]: the requests of the
 report's simulation, through the edge of a real platform, with five deploys, each of another version, and one rollback in the middle.
 No answer may be wrong, none may fail, none may take longer than the simulator's 0.3 s, memory may not grow. Prints what was
 measured and ends with 1 when something was not so."""
@@ -26,6 +26,7 @@ def arguments():
     p.add_argument("--connections", type=int, default=16)
     p.add_argument("--persons", type=int, default=1000, help="who are there before the first request")
     p.add_argument("--registrations", type=int, default=5, help="of 10,000 requests")
+    p.add_argument("--late", type=int, default=300, help="an answer that takes longer, in ms, is late")
     return p.parse_args()
 
 
@@ -52,7 +53,7 @@ def main():
         server = start_database(platform, o.database)
         project.deploy("1.0")
         print(f"{o.requests} requests, {o.database}, load {os.getloadavg()[0]:.1f}, {time.strftime('%F %T', time.gmtime())} UTC", flush=True)
-        seen, load = minitwit.run(platform, project, o.requests, STEPS, "--connections", o.connections, "--persons", o.persons, "--registrations", o.registrations)
+        seen, load = minitwit.run(platform, project, o.requests, STEPS, "--connections", o.connections, "--persons", o.persons, "--registrations", o.registrations, "--late", o.late)
         print(load.text)
         print(f"memory of each release's process at most: {seen['memory_mb']} MB; load {os.getloadavg()[0]:.1f}, {time.strftime('%F %T', time.gmtime())} UTC")
         found = minitwit.faults(seen, project, o.requests)

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUCKETS = 4096, REIGNS_MAX = 64, VERSION_SIZE = 48 };
+enum { BUCKETS = 4096, REIGNS_MAX = 64, VERSION_SIZE = 48, LATE_EXAMPLES = 20 };
 
 const char *const kind_names[KIND_COUNT] = {
     "register", "post", "follow", "unfollow", "messages", "follows", "public", "latest", "refused"};
@@ -33,6 +33,12 @@ struct figures {
 static struct figures now, phase;
 static struct reign reigns[REIGNS_MAX];
 static unsigned reign_count;
+static struct {
+	enum kind kind;
+	int64_t us, at_us; /* how long it took, when it came */
+} late_examples[LATE_EXAMPLES];
+static uint64_t late_count;
+static int64_t cleared_us;
 
 /* About 1.5 % wide: 64 per power of two. */
 static unsigned bucket_of(int64_t us)
@@ -54,7 +60,14 @@ void report_answer(enum kind kind, int64_t us, bool right)
 	struct kind_figures *k = &now.kinds[kind];
 	k->answers++;
 	k->buckets[bucket_of(us)]++;
-	k->late += us > (int64_t)o.late_ms * 1000;
+	if (us > (int64_t)o.late_ms * 1000) {
+		k->late++;
+		if (late_count < LATE_EXAMPLES && phase.seconds == 0) {
+			late_examples[late_count].kind = kind;
+			late_examples[late_count].us = us;
+			late_examples[late_count++].at_us = now_us() - cleared_us;
+		}
+	}
 	if (us > k->worst_us)
 		k->worst_us = us;
 	now.right += right;
@@ -86,13 +99,15 @@ void report_version(const struct request *r, const char *version, size_t n)
 void report_clear(void)
 {
 	memset(&now, 0, sizeof(now));
+	late_count = 0;
+	cleared_us = now_us();
 }
 
 void report_phase_end(double seconds)
 {
 	phase = now;
 	phase.seconds = seconds;
-	report_clear();
+	memset(&now, 0, sizeof(now));
 }
 
 static void sum(const struct figures *f, struct kind_figures *ret)
@@ -243,6 +258,9 @@ static void put_text(const struct kind_figures *all, uint64_t audited, double au
 	printf("; late %llu\n", (unsigned long long)all->late);
 	for (int i = 0; i < EXAMPLES_MAX && wrong_examples[i][0]; i++)
 		printf("  %s\n", wrong_examples[i]);
+	for (uint64_t i = 0; i < LATE_EXAMPLES && i < late_count; i++)
+		printf("  late: %s, %.0f ms, at %.1f s\n", kind_names[late_examples[i].kind],
+		    (double)late_examples[i].us / 1000, (double)late_examples[i].at_us / 1e6);
 }
 
 bool report_end(double audit_seconds)
