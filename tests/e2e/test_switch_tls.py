@@ -102,6 +102,11 @@ class Load:
     def acknowledged(self):
         return self.ids.read_text().split() if self.ids.exists() else []
 
+    def goes_on(self):
+        """Until it has seen what serves now, however quickly that came."""
+        seen = len(self.acknowledged())
+        wait_until(lambda: len(self.acknowledged()) >= seen + 10, 30)
+
 
 @pytest.fixture(scope="module", params=["nginx", "apache"] if EDGE_SERVER == "nginx" and not LONG else [EDGE_SERVER])
 def world(git, request):
@@ -136,8 +141,10 @@ def one_round(world, n):
 
 def test_nothing_is_lost(world):
     load = world.load()
+    load.goes_on()
     for n in range(ROUNDS):
         one_round(world, n)
+        load.goes_on()
     if LONG:
         wait_until(lambda: len(load.acknowledged()) > 25500, 1500, 2)
     result = load.stop()

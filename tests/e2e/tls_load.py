@@ -19,7 +19,7 @@ class TlsLoad:
     def __init__(self, port, host, roots, rate, ids, values, get, post):
         self.port, self.host, self.rate, self.get, self.post = port, host, rate, get, post
         self.context = ssl.create_default_context(cafile=roots)
-        self.ids, self.values = open(ids, "a"), values
+        self.ids, self.values = open(ids, "a", buffering=1), values
         self.seen, self.why, self.serials = collections.Counter(), collections.Counter(), set()
         self.count, self.lock, self.stop, self.began = 0, threading.Lock(), threading.Event(), time.monotonic()
 
