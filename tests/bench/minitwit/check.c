@@ -75,7 +75,7 @@ static bool message_right(
 	return true;
 }
 
-/* Reads a row. */
+/* Reads a row and judges it; what was right once is right by its bytes, all but its date. */
 static bool row_right(const struct request *r, struct scan *s, struct seen *ret)
 {
 	static struct scan_message x;
