@@ -1,6 +1,7 @@
 /* A signed ping to one of our own hooks, by the way that senders take. */
 #include "api/hook_host.h"
 #include "api/routes.h"
+#include "api/wait.h"
 
 #include "base/cidr.h"
 #include "base/clock.h"
@@ -15,11 +16,8 @@
 #include "outbound/outbound.h"
 
 #include <semaphore.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { PING_MS = 10000, TRUST_MS = 4000, HEADERS_MAX = 4096, SECRET_MAX = 4096 };
 
@@ -59,30 +57,19 @@ struct api_host api_public_host(const struct api_context *cx)
 	return h;
 }
 
-/* A look at our own certificate: the loop asks, the call's thread waits, and whoever is last frees
- * it. */
+/* A look at our own certificate. */
 struct trust {
+	struct api_wait wait;
 	struct outbound *outbound;
 	char url[300];
 	bool untrusted;
-	sem_t answered;
-	atomic_int holders;
 };
-
-static void trust_release(struct trust *t)
-{
-	if (atomic_fetch_sub(&t->holders, 1) > 1)
-		return;
-	sem_destroy(&t->answered);
-	free(t);
-}
 
 static void trust_answered(void *ctx, const struct outbound_answer *a)
 {
 	struct trust *t = ctx;
 	t->untrusted = a->outcome == OUTBOUND_UNTRUSTED;
-	sem_post(&t->answered);
-	trust_release(t);
+	api_wait_answer(&t->wait);
 }
 
 static void trust_ask(void *ctx)
@@ -101,19 +88,15 @@ static void trust_ask(void *ctx)
 bool api_public_untrusted(const struct api_context *cx)
 {
 	struct api_host host = api_public_host(cx);
-	struct timespec until;
 	if (!host.tls || host.is_private || !cx->outbound)
 		return false;
 	struct trust *t = mem_alloc(sizeof(*t));
 	t->outbound = cx->outbound;
 	(void)snprintf(t->url, sizeof(t->url), "https://%s/health", host.text);
-	sem_init(&t->answered, 0, 0);
-	atomic_store(&t->holders, 2);
+	api_wait_init(&t->wait);
 	loop_post(cx->loop, trust_ask, t);
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += 2 * TRUST_MS / 1000; /* a loop that has ended never will */
-	bool untrusted = sem_clockwait(&t->answered, CLOCK_MONOTONIC, &until) == 0 && t->untrusted;
-	trust_release(t);
+	bool untrusted = api_wait_for(&t->wait, 2 * TRUST_MS) && t->untrusted;
+	api_wait_release(&t->wait);
 	return untrusted;
 }
 

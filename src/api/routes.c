@@ -94,6 +94,7 @@ static const struct api_route table[] = {
 	POST(ADMIN, PROJECT, "certificate.revoke", PROJECT "/certificate/revoke", api_certificate_revoke, "certificates", "Have the authority revoke it, and take it away", "Empty", "TaskRef", 202),
 	PUT(ADMIN, PROJECT, "certificate.import", PROJECT "/certificate", api_certificate_import, "certificates", "Install one that you have", "CertificateImport", "TaskRef", 202),
 	DELETE(ADMIN, PROJECT, "certificate.delete", PROJECT "/certificate", api_certificate_remove, "certificates", "Take it away; the one that signs itself serves", "TaskRef", 202),
+	POST(OWNER, GLOBAL, "edge.reload", P "/platform/edge/reload", api_edge_reload, "platform", "Have the web server read all of its configuration and certificates anew, without a lost request", "Empty", "EdgeReloaded", 200),
 	GET(ADMIN, GLOBAL, P "/platform/certificates/{which}", api_own_certificate_get, "certificates", "The platform's own: of its host, or the wildcard of all names right below it", NULL, "PlatformCertificate"),
 	POST(ADMIN, GLOBAL, "platform-certificate.issue", P "/platform/certificates/{which}", api_own_certificate_issue, "certificates", "Order one from the authority", "PlatformCertificateIssue", "PlatformCertificate", 202),
 	POST(ADMIN, GLOBAL, "platform-certificate.renew", P "/platform/certificates/{which}/renew", api_own_certificate_renew, "certificates", "Order another in its place", "Empty", "PlatformCertificate", 202),

@@ -62,6 +62,7 @@ api_fn api_mail_get;
 api_fn api_mail_put;
 api_fn api_mail_remove;
 api_fn api_server_audit_create;
+api_fn api_edge_reload;
 api_fn api_news_list;
 api_fn api_openapi_get;
 api_fn api_operator_create;

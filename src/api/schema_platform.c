@@ -5,6 +5,7 @@ static const struct api_field server_audit_create[] = {
     STRING("message", REQ, 4000, "what is CRITICAL, a line each"),
     STRING("report", NUL, 254, "the file that has the rest"),
 };
+static const struct api_field edge_reloaded[] = {NUMBER("duration_ms", REQ, "until it served")};
 static const struct api_field server_audit[] = {BOOL("accepted", REQ, "")};
 
 static const struct api_field log_line[] = {
@@ -98,6 +99,7 @@ static const struct api_field problem[] = {
 
 static const struct api_schema table[] = {
     SCHEMA("ServerAuditCreate", server_audit_create, "What an audit of the server found."),
+    SCHEMA("EdgeReloaded", edge_reloaded, "It serves what was read."),
     SCHEMA("ServerAudit", server_audit, "It will be told."),
     SCHEMA("LogLine", log_line, "A line of a program's output."),
     SCHEMA("LogList", log_list, "Lines."),

@@ -8,7 +8,7 @@ cli_fn cmd_admin_backup, cmd_admin_deployments, cmd_admin_fix_permissions, cmd_a
     cmd_backups_download, cmd_backups_list, cmd_backups_show, cmd_cancel,
     cmd_certs_delete, cmd_certs_import, cmd_certs_issue, cmd_certs_list, cmd_certs_renew,
     cmd_certs_revoke, cmd_certs_show, cmd_sites, cmd_completion, cmd_create, cmd_deploy, cmd_destroy, cmd_domains_add, cmd_domains_list,
-    cmd_domains_remove, cmd_env_list, cmd_env_set, cmd_env_unset, cmd_events_list,
+    cmd_domains_remove, cmd_edge_reload, cmd_env_list, cmd_env_set, cmd_env_unset, cmd_events_list,
     cmd_events_replay, cmd_events_show, cmd_grants_list, cmd_grants_remove, cmd_grants_set,
     cmd_help, cmd_hooks_catch_up, cmd_hooks_create, cmd_hooks_delete, cmd_hooks_list, cmd_hooks_pause, cmd_hooks_resume,
     cmd_hooks_rotate, cmd_hooks_set, cmd_hooks_show, cmd_hooks_test, cmd_info, cmd_list, cmd_login,

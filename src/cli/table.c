@@ -340,6 +340,7 @@ static const struct cli_command table[] = {
 	{"admin deployments", "", "every project: its release, whether it runs; their size", "slipway admin deployments", none, 0, 0, false, cmd_admin_deployments},
 	{"admin backup", "", "archive the store and the keys below /var/lib/slipway/backups", "slipway admin backup", none, 0, 0, false, cmd_admin_backup},
 	{"admin restore", "", "put such an archive of store and keys in the place of what is there", "slipway admin restore --state state-20261126_202408.tar.gz --keys keys-20261126_202408.tar.gz", admin_restore, 0, 0, false, cmd_admin_restore},
+	{"edge reload", "", "have the web server read everything anew, without a lost request", "slipway edge reload", none, 0, 0, false, cmd_edge_reload},
 	{"setup", "", "make a server of this machine, or take that away; for root", "slipway setup --domain paas.example.org\nslipway setup --undo", setup, 0, 0, false, cmd_setup},
 	{"version", "", "this program's version, and the server's", "slipway version", none, 0, 0, false, cmd_version},
 	{"completion", "bash|zsh|fish", "print a completion script", "slipway completion bash > ~/.local/share/bash-completion/completions/slipway", none, 1, 1, false, cmd_completion},

@@ -117,6 +117,15 @@ int edge_job_new(struct edge *g, uint64_t seq, const char *project, bool remove,
 	    e, ERR_UNAVAILABLE, "the edge has %u changes waiting already", EDGE_JOBS_MAX);
 }
 
+int edge_reload(struct edge *g, uint64_t seq, struct err *e)
+{
+	int slot = edge_must_run(g, e) < 0 ? -1 : edge_job_new(g, seq, "", false, e);
+	if (slot < 0)
+		return -1;
+	g->jobs[slot].anew = true;
+	return 1;
+}
+
 /* ---- test ---- */
 
 /* A pair's candidate has the project's name: not while an older job of that project has one there.
@@ -174,7 +183,7 @@ static void start_test(struct edge *g)
 	if (slot < 0 || g->tester > 0)
 		return;
 	struct edge_job *j = &g->jobs[slot];
-	if (j->remove || j->site[0] || j->own) { /* slipway-cert judged those two */
+	if (j->remove || j->anew || j->site[0] || j->own) { /* slipway-cert judged those two */
 		j->state = EDGE_JOB_TESTED;
 		return;
 	}

@@ -69,6 +69,9 @@ struct edge *edge_open(const struct edge_options *o);
  * already goes on, and reads all of its configuration again. */
 int edge_start(struct edge *g, uint64_t seq, struct err *e) WARN_UNUSED;
 
+/* PRIV_EDGE_RELOAD: 1 pending: all that is installed is read anew, as with a vhost's reload. -1: as edge_vhost_set. */
+int edge_reload(struct edge *g, uint64_t seq, struct err *e) WARN_UNUSED;
+
 /* PRIV_VHOST_SET: 0 it is already so; 1 pending: given a certificate that signs itself for its domains (with HTTPS, and
  * unless it has one for just these), tested alone, installed, reloaded (at most 5 reloads a second), and
  * `done` when no worker serves the old configuration to new connections any more. -1 refused at once: a field

@@ -388,6 +388,8 @@ int edge_files_install(struct edge *g, unsigned slot, struct err *e)
 {
 	struct edge_job *j = &g->jobs[slot];
 	char from[24], to[CONF_NAME_SIZE];
+	if (j->anew)
+		return 0;
 	if (j->sites)
 		return edge_sites_install(g, j, e);
 	if (j->own)
@@ -422,6 +424,8 @@ void edge_files_put_back(struct edge *g, unsigned slot)
 {
 	struct edge_job *j = &g->jobs[slot];
 	char candidate[24], name[CONF_NAME_SIZE];
+	if (j->anew)
+		return;
 	if (j->sites) {
 		edge_sites_put_back(g, j);
 		return;
@@ -444,6 +448,8 @@ void edge_files_settle(struct edge *g, unsigned slot)
 {
 	char candidate[24], name[CONF_NAME_SIZE];
 	char names[32];
+	if (g->jobs[slot].anew)
+		return;
 	if (g->jobs[slot].sites) {
 		edge_sites_settle(g, &g->jobs[slot]);
 		return;

@@ -46,6 +46,7 @@ struct edge_job {
 	bool had_pair; /* undo/NAME.pem holds what was there */
 	bool trusted;  /* by browsers */
 	bool own;      /* the platform's: project is RENDER_HOST_NAME or RENDER_WILDCARD_NAME */
+	bool anew;     /* nothing changes; of no project */
 	int in[3];     /* while pair */
 };
 

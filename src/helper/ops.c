@@ -331,6 +331,12 @@ static int op_edge_check(struct call *c, struct err *e)
 	return p ? settle(p, edge_start(c->k->edge, p->token, e)) : -1;
 }
 
+static int op_edge_reload(struct call *c, struct err *e)
+{
+	struct keeper_pending *p = keeper_defer(c->k, c->q, e);
+	return p ? settle(p, edge_reload(c->k->edge, p->token, e)) : -1;
+}
+
 static int op_start(struct call *c, struct err *e)
 {
 	const struct priv_start *s = &c->q->start;
@@ -410,6 +416,7 @@ static const struct op_row {
     [PRIV_VHOST_SET] = {"vhost-set", OP_PROJECT | OP_FD, op_vhost_set},
     [PRIV_VHOST_REMOVE] = {"vhost-remove", OP_PROJECT, op_vhost_remove},
     [PRIV_EDGE_CHECK] = {"edge-check", 0, op_edge_check},
+    [PRIV_EDGE_RELOAD] = {"edge-reload", 0, op_edge_reload},
     [PRIV_SITES_SET] = {"sites-set", OP_PROJECT | OP_RELEASE | OP_FD, op_sites_set},
     [PRIV_SITE_CERT_SET] = {"site-certificate-set", OP_PROJECT | OP_FD, op_site_cert_set},
     [PRIV_OWN_CERT_SET] = {"own-certificate-set", OP_FDS, op_own_cert_set},

@@ -44,6 +44,7 @@ enum priv_op {
 	PRIV_OWN_CERT_SET,    /* the platform's own: fd0: chain, fd1: key, both PEM; id: 2 * which (0 its host's, 1 that of all names below) + trusted */
 	PRIV_OWN_CERT_REMOVE, /* id: which */
 	PRIV_SITE_CERT_SET,   /* fd0: struct render_site_cert of a site that is served, with chain and key */
+	PRIV_EDGE_RELOAD,     /* reads all of its configuration and certificates anew */
 	PRIV_OP_COUNT
 };
 

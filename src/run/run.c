@@ -170,7 +170,7 @@ void run_request(struct run *r, const struct priv_request *q, const int *fds, si
 	 * nginx with very many vhosts. */
 	if (q->op == PRIV_PROJECT_REMOVE || q->op == PRIV_RELEASE_SEAL ||
 	    q->op == PRIV_RELEASE_REMOVE || q->op == PRIV_VHOST_SET || q->op == PRIV_VHOST_REMOVE ||
-	    q->op == PRIV_EDGE_CHECK)
+	    q->op == PRIV_EDGE_CHECK || q->op == PRIV_EDGE_RELOAD)
 		c->deadline_ms += 900000 - REQUEST_MS;
 	call_send(r, c, q, fds, fd_count);
 }

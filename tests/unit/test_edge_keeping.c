@@ -11,6 +11,11 @@ static const char vhosts[] = "apache";
 static const char vhosts[] = "vhosts";
 #endif
 
+static unsigned generation(void)
+{
+	return edge->generation;
+}
+
 static void test_reload_loses_nothing(void **state)
 {
 	(void)state;
@@ -31,14 +36,18 @@ static void test_reload_loses_nothing(void **state)
 		for (unsigned k = 0; k < 30; k++)
 			assert_get(name, "/", 200, "release 1");
 	}
+	/* the same when somebody asks, with nothing new */
+	for (unsigned i = 0; i < 3; i++) {
+		struct err e;
+		unsigned before = generation();
+		assert_int_equal(edge_reload(edge, next_seq++, &e), 1);
+		pump_until(next_seq - 1);
+		assert_int_equal(results[next_seq - 1].code, ERR_NONE);
+		assert_int_equal(generation(), before + 1);
+	}
 	l.stop = true;
 	(void)pthread_join(thread, NULL);
 	assert_int_equal(l.failed, 0);
-}
-
-static unsigned generation(void)
-{
-	return edge->generation;
 }
 
 static int installed_count(void)
@@ -118,10 +127,15 @@ static void test_refused_reload(void **state)
 	assert_get("site.localhost", "/", 200, "release 1");
 	(void)snprintf(path, sizeof(path), "%s/%s/one.conf", edge_dir, vhosts);
 	assert_int_equal(access(path, F_OK), -1);
+	assert_int_equal(edge_reload(edge, next_seq++, &e), 1);
+	pump_until(next_seq - 1);
+	assert_int_equal(results[next_seq - 1].code, ERR_FAILED);
+	assert_get("site.localhost", "/", 200, "release 1");
 	/* a start sets it aside */
 	stop_edge();
 	assert_int_equal(edge_vhost_set(edge, next_seq++, &v, &e), -1);
 	assert_int_equal(e.code, ERR_UNAVAILABLE);
+	assert_int_equal(edge_reload(edge, next_seq++, &e), -1);
 	start_edge();
 	assert_get("site.localhost", "/", 200, "release 1");
 	assert_int_equal(set(&v), ERR_NONE);
