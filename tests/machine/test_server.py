@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 import admin_checks
+import classic_checks
 import edge_checks
 import inspect_checks
 import pytest
@@ -154,6 +155,11 @@ def test_admin(server, check):
     check(server)
 
 
+@pytest.mark.parametrize("check", classic_checks.ALL, ids=lambda c: c.__name__)
+def test_secureops(server, check):
+    check(server)
+
+
 def test_validate_finds_each_fault(server):
     inspect_checks.validate_finds_each_fault(server)
 
@@ -228,7 +234,7 @@ def test_serves_after_a_reboot(server):
     server.reboot()
     assert "Guestbook" in server.wait_get("guestbook.localhost")
     # one more may be under way: branches are looked at after a time away
-    assert len([r for r in server.api("releases", "guestbook")["items"] if r["state"] != "building"]) == 2
+    assert len([r for r in server.api("releases", "guestbook")["items"] if r["state"] != "building"]) == 3
     assert server.run("systemctl", "is-system-running").strip() == "running"
 
 
