@@ -270,14 +270,14 @@ static const struct api_field domain[] = {
 };
 static const struct api_field domain_list[] = {LIST("items", REQ, "Domain", 0, "")};
 static const struct api_field service_create[] = {
-    STRING("type", REQ, 16, "postgres"),
-    STRING("name", 0, NAME_PROCESS_MAX, "a-z and 0-9; db unless it is said"),
+    STRING("type", REQ, 16, "postgres or rabbitmq"),
+    STRING("name", 0, NAME_PROCESS_MAX, "a-z and 0-9; db, or queue, unless it is said"),
 };
 static const struct api_field service[] = {
     TEXT("name", REQ, ""),
-    TEXT("type", REQ, "postgres"),
+    TEXT("type", REQ, "postgres or rabbitmq"),
     BOOL("made", REQ, "false: it could not be made yet; the next deploy tries again"),
-    TEXT("called", REQ, "on its server: role and database"),
+    TEXT("called", REQ, "on its server: role and database, user and vhost"),
     TEXT("host", REQ, "where the project reaches it"),
     NUMBER("port", REQ, ""),
     LIST("variables", REQ, "string", 0, "of the project's processes"),
@@ -292,7 +292,8 @@ static const struct api_field service_credentials[] = {
     NUMBER("port", REQ, ""),
     TEXT("user", REQ, ""),
     TEXT("password", REQ, ""),
-    TEXT("database", REQ, ""),
+    TEXT("database", 0, "of a postgres"),
+    TEXT("vhost", 0, "of a rabbitmq"),
 };
 static const struct api_field certificate_issue[] = {
     STRING("site", 0, NAME_SITE_MAX, "of an nginx-site project: this site's"),

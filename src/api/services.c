@@ -1,4 +1,4 @@
-/* Services of a project: databases on the operator's server. Handlers run on the pool, where asking that server may
+/* Services of a project: databases and brokers on the operator's servers. Handlers run on the pool, where asking that server may
  * block. A row is durable before the server is asked, and goes after what it stands for: what was begun is found again. */
 #include "api/routes.h"
 
@@ -149,17 +149,12 @@ int api_service_add(struct api_call *c, struct err *e)
 	struct one o = {.name = api_str(c->body, "name")};
 	if (!c->cx->services)
 		return unmade(e);
-	if (!o.name.p)
-		o.name = STR("db");
-	if (name_service(o.name, e) != 0)
-		return err_at(e, "/name");
 	if (model_service_type_parse(api_str(c->body, "type"), &o.type, e) != 0)
 		return err_at(e, "/type");
-	if (o.type != MODEL_SERVICE_POSTGRES) {
-		(void)err_set(e, ERR_UNSUPPORTED, "there is no %s for projects yet",
-		    model_service_type_name(o.type));
-		return err_at(e, "/type");
-	}
+	if (!o.name.p)
+		o.name = o.type == MODEL_SERVICE_RABBITMQ ? STR("queue") : STR("db");
+	if (name_service(o.name, e) != 0)
+		return err_at(e, "/name");
 	if (api_write(c, add_unit, &o, e) < 0)
 		return -1;
 	return c->replayed || !o.added ? 0 : make(c, &o, e);
@@ -188,7 +183,7 @@ static int credentials_unit(struct api_call *c, struct store_db *db, void *ctx, 
 	json_put_i64(&c->w, "port", x.port);
 	json_put_str(&c->w, "user", x.user);
 	json_put_str(&c->w, "password", x.password);
-	json_put_str(&c->w, "database", x.database);
+	json_put_str(&c->w, o->row.type == MODEL_SERVICE_RABBITMQ ? "vhost" : "database", x.within);
 	json_close_object(&c->w);
 	return 0;
 }
@@ -214,6 +209,12 @@ static int remove_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	return 0;
 }
 
+/* Its server does not answer, does not let us in, or is none of ours any more. */
+static bool is_away(const struct err *e)
+{
+	return e->code == ERR_UNAVAILABLE || e->code == ERR_SETTINGS || e->code == ERR_UNSUPPORTED;
+}
+
 int api_service_remove(struct api_call *c, struct err *e)
 {
 	struct one o = {.name = http_param(c->http, "service")};
@@ -225,12 +226,12 @@ int api_service_remove(struct api_call *c, struct err *e)
 		return unmade(e);
 	struct services_place none;
 	int rc = services_do(c->cx->services, SERVICES_DROP, c->who->project, &o.row, &none, e);
-	if (rc != 0 && e->code == ERR_UNAVAILABLE && !purge)
+	if (rc != 0 && is_away(e) && !purge)
 		(void)err_hint(e,
 		    "to forget it and leave there what is: slipway services remove %.*s %.*s "
 		    "--purge",
 		    STR_ARG(c->who->project), STR_ARG(o.name));
-	if (rc != 0 && !(purge && e->code == ERR_UNAVAILABLE))
+	if (rc != 0 && !(purge && is_away(e)))
 		return -1;
 	o.stayed = rc != 0;
 	return api_write(c, remove_unit, &o, e);

@@ -8,7 +8,7 @@
  * https_token, deploy_key, deploy_key_public}, "running", "env": [{key, value, secret, build}], "release_env":
  * likewise, of the release when that is another, "domains": [], "scale": {PROCESS: N}, "hooks": [{name, sender,
  * branch, settings, actions, paused, secret}], "release": {number, commit, ref, subject, author, plan, migrated,
- * size, created_ms, sealed_ms} or null, "services": [{name, type}] whose dumps are among the files}.
+ * size, created_ms, sealed_ms} or null, "services": [{name, type}]; of databases the dumps are among the files}.
  *
  * Not in it: who may do what, channels, certificates, logs, tasks, events. */
 #pragma once

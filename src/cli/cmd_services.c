@@ -1,7 +1,9 @@
-/* `slipway services`: databases made for a project. */
+/* `slipway services`: databases and brokers made for a project. */
 #include "cli/commands.h"
 
 #include "cli/follow.h"
+
+#include <string.h>
 
 static void row(struct cli *c, struct out_table *t, const json_t *o)
 {
@@ -21,8 +23,8 @@ int cmd_services_list(struct cli *c)
 	if (!name ||
 	    cli_call(c, "GET", cli_path(c, "projects/{}/services", name, NULL), NULL, &all, &e) < 0)
 		return cli_fail(c, &e);
-	return cli_is_empty(
-		   c, all, "no services. Have one made: slipway services add NAME postgres")
+	return cli_is_empty(c, all,
+		   "no services. Have one made: slipway services add NAME postgres, or rabbitmq")
 		   ? 0
 		   : cli_table(c, all, 5, heads, row);
 }
@@ -74,16 +76,35 @@ int cmd_services_credentials(struct cli *c)
 	return 0;
 }
 
+/* What is lost depends on what it is: a database may be in an archive. One that is not there is nobody's loss. */
+static int sure(struct cli *c, const char *name, const char *service, struct err *e)
+{
+	CLEANUP_JSON json_t *all = NULL;
+	size_t i;
+	json_t *o;
+	bool broker = false;
+	if (cli_has(c, "yes"))
+		return 0;
+	if (cli_call(c, "GET", cli_path(c, "projects/{}/services", name, NULL), NULL, &all, e) < 0)
+		return -1;
+	json_array_foreach(json_object_get(all, "items"), i,
+	    o) if (strcmp(cli_text(c, o, "name"), service) == 0) broker =
+	    strcmp(cli_text(c, o, "type"), "rabbitmq") == 0;
+	return cli_sure(c, name,
+	    broker
+		? "This deletes the broker of %s with all that waits in its queues; no archive has "
+		  "a copy. Type the project's name to go on: "
+		: "This drops the database of %s with all that is in it; 'slipway backup' keeps a "
+		  "copy. Type the project's name to go on: ",
+	    e);
+}
+
 int cmd_services_remove(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *o = NULL;
 	const char *service, *name = last_word(c, &service, &e);
-	if (!name ||
-	    cli_sure(c, name,
-		"This drops the database of %s with all that is in it; 'slipway backup' keeps a "
-		"copy. Type the project's name to go on: ",
-		&e) != 0 ||
+	if (!name || sure(c, name, service, &e) != 0 ||
 	    cli_call(c, "DELETE",
 		cli_path(c,
 		    cli_has(c, "purge") ? "projects/{}/services/{}?purge=true"

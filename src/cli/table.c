@@ -52,7 +52,7 @@ static const struct cli_flag certs_import[] = {
     {"chain", "FILE", "PEM, the server's own certificate first; - is standard input", 0},
     {"key", "FILE", "PEM, without a passphrase", 0}, NO_WAIT, VERBOSE, END};
 static const struct cli_flag services_add[] = {
-    {"name", "SERVICE", "what the project calls it: a-z and 0-9 (db)", 0}, END};
+    {"name", "SERVICE", "what the project calls it: a-z and 0-9 (db; of a broker queue)", 0}, END};
 static const struct cli_flag services_remove[] = {
     {"purge", NULL, "also when its server cannot be reached: what is there stays", 0}, YES, END};
 static const struct cli_flag list[] = {LIMIT, END};
@@ -267,11 +267,11 @@ static const struct cli_command table[] = {
 	{"domains list", "[NAME]", "host names", "slipway domains list shop", none, 0, 1, false, cmd_domains_list},
 	{"domains add", "[NAME] DOMAIN", "claim a host name", "slipway domains add shop shop.example.org", follow, 1, 2, false, cmd_domains_add},
 	{"domains remove", "[NAME] DOMAIN", "give a host name up", "slipway domains remove shop shop.example.org", follow, 1, 2, false, cmd_domains_remove},
-	{"services list", "[NAME]", "databases made for a project", "slipway services list shop", none, 0, 1, false, cmd_services_list},
-	{"services add", "[NAME] TYPE", "have a database made: postgres", "slipway services add shop postgres", services_add, 1, 2, false, cmd_services_add},
-	{"services credentials", "[NAME] DB", "how the project reaches it, with its password", "slipway services credentials shop db", none, 1, 2, false, cmd_services_credentials},
-	{"services backup", "[NAME]", "the same as 'slipway backup': an archive holds a dump of each database", "slipway services backup shop", backup, 0, 1, false, cmd_backup},
-	{"services remove", "[NAME] DB", "drop a database with all that is in it", "slipway services remove shop db", services_remove, 1, 2, false, cmd_services_remove},
+	{"services list", "[NAME]", "databases and brokers made for a project", "slipway services list shop", none, 0, 1, false, cmd_services_list},
+	{"services add", "[NAME] TYPE", "have a database or a broker made: postgres, rabbitmq", "slipway services add shop postgres\nslipway services add shop rabbitmq --name queue", services_add, 1, 2, false, cmd_services_add},
+	{"services credentials", "[NAME] WHICH", "how the project reaches it, with its password", "slipway services credentials shop db", none, 1, 2, false, cmd_services_credentials},
+	{"services backup", "[NAME]", "the same as 'slipway backup': an archive holds a dump of each database, nothing of a broker", "slipway services backup shop", backup, 0, 1, false, cmd_backup},
+	{"services remove", "[NAME] WHICH", "drop a database or a broker with all that is in it", "slipway services remove shop db", services_remove, 1, 2, false, cmd_services_remove},
 	{"certs list", "", "certificates from outside, and when each is tried again", "slipway certs list", none, 0, 0, false, cmd_certs_list},
 	{"sites", "[NAME]", "sites of an nginx-site project; with flags: which of them are served here", "slipway sites web\nslipway sites web --rule 'exclude=*' --rule include=a.example.org,b.example.org", sites, 0, 1, false, cmd_sites},
 	{"certs show", "[NAME]", "the certificate that serves a project", "slipway certs show shop\nslipway certs show --platform", certs_show, 0, 1, false, cmd_certs_show},

@@ -336,7 +336,12 @@ static int engine_open(struct daemon *d, struct err *e)
 	d->edge = edge_new(&eo);
 	const struct services_options vo = {.seal = a->seal,
 	    .postgres = d->settings.postgres,
-	    .connections = d->settings.postgres_connections};
+	    .connections = d->settings.postgres_connections,
+	    .rabbitmq = d->settings.rabbitmq,
+	    .rabbitmq_ca = d->settings.rabbitmq_ca,
+	    .keys = d->layout.keys,
+	    .rabbitmq_connections = d->settings.rabbitmq_connections,
+	    .rabbitmq_queues = d->settings.rabbitmq_queues};
 	a->services = services_new(&vo);
 	if (notify_open(d, e) != 0 || acme_open(d, e) != 0)
 		return -1;

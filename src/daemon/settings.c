@@ -5,6 +5,7 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "outbound/guard.h"
+#include "services/rabbitmq.h"
 #include "services/services.h"
 
 #include <errno.h>
@@ -63,6 +64,14 @@ static const char help_text[] =
     "  --postgres URL        the server where projects get databases, without a password\n"
     "                        (" SERVICES_POSTGRES ")\n"
     "  --postgres-connections N  of one project's database at once, 1 to 1000 (20)\n"
+    "  --rabbitmq URL        the management API where projects get brokers, with a user and "
+    "without "
+    "a\n"
+    "                        password, as http://slipway@127.0.0.1:15672; the password is in\n"
+    "                        STATE/keys/" RABBITMQ_PASSWORD_FILE " (none)\n"
+    "  --rabbitmq-ca FILE    trust these certificate authorities for asking it\n"
+    "  --rabbitmq-connections N  of one project's vhost at once, 1 to 100000 (100)\n"
+    "  --rabbitmq-queues N   of one project's vhost, 1 to 1000000 (500)\n"
     "  --public-url URL      where senders of hooks reach this server (the API's address)\n"
     "  --system              a service of systemd: its sockets are passed, the folders are made,\n"
     "                        the helper runs beside it, and SIGTERM ends the daemon alone\n"
@@ -102,6 +111,10 @@ enum option_id {
 	OPT_GITHUB_API,
 	OPT_POSTGRES,
 	OPT_POSTGRES_CONNECTIONS,
+	OPT_RABBITMQ,
+	OPT_RABBITMQ_CA,
+	OPT_RABBITMQ_CONNECTIONS,
+	OPT_RABBITMQ_QUEUES,
 	OPT_SYSTEM,
 	OPT_VERSION,
 	OPT_HELP
@@ -134,6 +147,10 @@ static const struct option options[] = {
     {"outbound-ca", required_argument, NULL, OPT_OUTBOUND_CA},
     {"postgres", required_argument, NULL, OPT_POSTGRES},
     {"postgres-connections", required_argument, NULL, OPT_POSTGRES_CONNECTIONS},
+    {"rabbitmq", required_argument, NULL, OPT_RABBITMQ},
+    {"rabbitmq-ca", required_argument, NULL, OPT_RABBITMQ_CA},
+    {"rabbitmq-connections", required_argument, NULL, OPT_RABBITMQ_CONNECTIONS},
+    {"rabbitmq-queues", required_argument, NULL, OPT_RABBITMQ_QUEUES},
     {"retries", required_argument, NULL, OPT_RETRIES},
     {"github-api", required_argument, NULL, OPT_GITHUB_API},
     {"log", required_argument, NULL, OPT_LOG},
@@ -355,6 +372,41 @@ static int set_postgres(struct settings *s, const char *value, struct err *e)
 	return 0;
 }
 
+static int set_rabbitmq(struct settings *s, const char *value, struct err *e)
+{
+	struct rabbitmq_address at;
+	if (!value[0])
+		return 0;
+	if (rabbitmq_address_parse(value, &at, e) != 0) {
+		e->code = ERR_USAGE;
+		return err_prefix(e, "--rabbitmq");
+	}
+	s->rabbitmq = value;
+	return 0;
+}
+
+/* Servers that projects get something on. */
+static int set_service_option(struct settings *s, int id, const char *value, struct err *e)
+{
+	switch (id) {
+	case OPT_POSTGRES:
+		return set_postgres(s, value, e);
+	case OPT_POSTGRES_CONNECTIONS:
+		return set_number(&s->postgres_connections, 1, 1000, value, e);
+	case OPT_RABBITMQ:
+		return set_rabbitmq(s, value, e);
+	case OPT_RABBITMQ_CA:
+		s->rabbitmq_ca = value[0] ? value : NULL;
+		return 0;
+	case OPT_RABBITMQ_CONNECTIONS:
+		return set_number(&s->rabbitmq_connections, 1, 100000, value, e);
+	case OPT_RABBITMQ_QUEUES:
+		return set_number(&s->rabbitmq_queues, 1, 1000000, value, e);
+	default:
+		return wrong(e, "an option", value);
+	}
+}
+
 /* TLS, and whom certificates come from. */
 static int set_certificate_option(struct settings *s, int id, const char *value, struct err *e)
 {
@@ -380,7 +432,7 @@ static int set_certificate_option(struct settings *s, int id, const char *value,
 		s->certbot = value;
 		return 0;
 	default:
-		return wrong(e, "an option", value);
+		return set_service_option(s, id, value, e);
 	}
 }
 
@@ -424,10 +476,6 @@ static int set_option(struct settings *s, int id, const char *value, struct err 
 		return set_orphan(s, value, e);
 	case OPT_PUBLIC_URL:
 		return set_url(s, value, e);
-	case OPT_POSTGRES:
-		return set_postgres(s, value, e);
-	case OPT_POSTGRES_CONNECTIONS:
-		return set_number(&s->postgres_connections, 1, 1000, value, e);
 	case OPT_SYSTEM:
 		s->system = true;
 		return 0;
@@ -500,6 +548,8 @@ int settings_parse(int argc, char *const *argv, struct settings *ret, struct err
 	    .github_api = "https://api.github.com",
 	    .postgres = SERVICES_POSTGRES,
 	    .postgres_connections = 20,
+	    .rabbitmq_connections = 100,
+	    .rabbitmq_queues = 500,
 	    .orphan_ms = 60000};
 	opterr = 0;
 	for (int id; (id = getopt_long(argc, argv, "", options, NULL)) != -1;) {

@@ -45,6 +45,9 @@ struct settings {
 	struct notify_schedule retries;	    /* of notifications */
 	const char *postgres;		    /* where databases for projects are made */
 	unsigned postgres_connections;	    /* of one project's role at once */
+	const char *rabbitmq;		    /* where brokers for projects are made; NULL: nowhere */
+	const char *rabbitmq_ca;	    /* NULL: the system's certificate authorities */
+	unsigned rabbitmq_connections, rabbitmq_queues; /* of one project's vhost at once */
 	char public_url[SETTINGS_PATH_MAX]; /* where senders of hooks reach us; empty: the API's
 					       address */
 };

@@ -250,7 +250,7 @@ static int make_keys(struct work *w, struct err *e)
 		   : err_set(e, ERR_INVALID, "the order's key is malformed");
 }
 
-/* Those that are there: the same as the settings name. */
+/* Those that are there, of what the settings name: queues are in no archive. */
 static int pick_dumped(struct work *w, struct err *e)
 {
 	struct model_services *to = &w->keep->dumped;
@@ -258,7 +258,7 @@ static int pick_dumped(struct work *w, struct err *e)
 	if (!to->v)
 		return err_set(e, ERR_TOO_LARGE, "the task's memory is full");
 	for (size_t i = 0; i < w->services.n; i++)
-		if (w->services.v[i].made_ms > 0)
+		if (w->services.v[i].made_ms > 0 && services_is_dumped(w->services.v[i].type))
 			to->v[to->n++] = w->services.v[i];
 	return 0;
 }
@@ -285,6 +285,15 @@ static int64_t figure(struct str report, const char *name)
 			return n;
 	}
 	return 0;
+}
+
+/* A broker's queues are no state that could be brought back: what waits there is on its way. */
+static void tell_left_out(struct work *w)
+{
+	for (size_t i = 0; i < w->services.n; i++)
+		if (w->services.v[i].made_ms > 0 && !services_is_dumped(w->services.v[i].type))
+			buf_printf(&w->detail, ", without what waits in '%.*s'",
+			    STR_ARG(w->services.v[i].name));
 }
 
 static void packed(struct work *w)
@@ -316,6 +325,7 @@ static void packed(struct work *w)
 	if (dumps > 0)
 		buf_printf(&w->detail, ", %" PRId64 " %s dumped by PostgreSQL", dumps,
 		    dumps == 1 ? "database" : "databases");
+	tell_left_out(w);
 	if (w->st.flow == DEPLOY_FLOW_DESTROY)
 		w->release.number = 0;
 	work_done(w);

@@ -20,7 +20,7 @@ struct keep {
 	struct buf settings, header, sealed, wrapped; /* settings are wiped */
 	struct backup_settings said; /* of the archive that is restored, in the work's arena */
 	bool has_said;
-	struct model_services dumped; /* by the archive that is made; of the work's arena */
+	struct model_services dumped; /* in the archive that is made or restored; of the work's arena */
 	struct backup_header head;
 	int64_t project_id, now_ms, size_bytes;
 	struct shelf_new file;

@@ -215,8 +215,8 @@ static int dropped_unit(struct work *w, struct store_db *db, struct err *e)
 
 static void receipt_line(struct work *w, const struct model_service *v, const struct one *one)
 {
-	char what[96], name[64];
-	services_name(w->project.name, v->name, name, sizeof(name));
+	char what[96], name[SERVICES_NAME_SIZE];
+	services_name(w->project.name, v->name, name);
 	(void)snprintf(what, sizeof(what), "%s '%s'", model_service_type_name(v->type), name);
 	report_receipt(w, what, one->failed ? "stayed" : "removed", one->failed ? one->e.msg : "");
 }

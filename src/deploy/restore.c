@@ -140,7 +140,7 @@ static bool has_files(const struct work *w)
 static void loaded(struct work *w)
 {
 	struct err e;
-	size_t n = w->keep->said.services.n;
+	size_t n = w->keep->dumped.n;
 	if (!keep_job_ok(w, "bringing the databases back", &e)) {
 		work_fail(w, &e);
 		return;
@@ -155,9 +155,11 @@ static void fresh_made(struct work *w)
 		work_fail(w, &w->op_err);
 	else if (work_stopping(w))
 		work_fail(w, NULL);
+	else if (w->keep->dumped.n == 0)
+		work_done(w);
 	else
-		keep_job_services(w, "service-load", PRIV_SANDBOX_RUN, true,
-		    &w->keep->said.services, true, loaded);
+		keep_job_services(
+		    w, "service-load", PRIV_SANDBOX_RUN, true, &w->keep->dumped, true, loaded);
 }
 
 static void services_wanted(struct work *w)
@@ -170,7 +172,15 @@ static void services_wanted(struct work *w)
 
 static int services_unit(struct work *w, struct store_db *db, struct err *e)
 {
-	return provide_want_all(w, db, &w->keep->said.services, e);
+	const struct model_services *all = &w->keep->said.services;
+	struct model_services *to = &w->keep->dumped;
+	*to = (struct model_services){.v = arena_array(&w->a, all->n, sizeof(*to->v))};
+	if (!to->v)
+		return err_set(e, ERR_TOO_LARGE, "the task's memory is full");
+	for (size_t i = 0; i < all->n; i++)
+		if (services_is_dumped(all->v[i].type))
+			to->v[to->n++] = all->v[i];
+	return provide_want_all(w, db, all, e);
 }
 
 static void staged(struct work *w)

@@ -4,7 +4,6 @@
 #include "services/sql.h"
 #include "store/pq.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -338,13 +337,6 @@ static int database_ensure(
 }
 
 /* --- the whole --- */
-
-void postgres_name(struct str project, struct str service, char out[POSTGRES_NAME_SIZE])
-{
-	int n =
-	    snprintf(out, POSTGRES_NAME_SIZE, "sw-%.*s_%.*s", STR_ARG(project), STR_ARG(service));
-	assert(n > 0 && n < POSTGRES_NAME_SIZE);
-}
 
 int postgres_make(const struct postgres_maker *s, const struct postgres_owner *o,
     struct postgres_place *ret, struct err *e)

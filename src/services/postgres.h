@@ -35,8 +35,6 @@ struct postgres_place {
 	bool fresh; /* the database was made now */
 };
 
-/* "sw-PROJECT_SERVICE": no project's name holds a '_', so no two are the same. */
-void postgres_name(struct str project, struct str service, char out[POSTGRES_NAME_SIZE]);
 /* Role and database are there, the password is that, and the project's own way in was tried. */
 int postgres_make(const struct postgres_maker *s, const struct postgres_owner *o,
     struct postgres_place *ret, struct err *e) WARN_UNUSED;

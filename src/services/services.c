@@ -6,6 +6,8 @@
 #include "base/rand.h"
 #include "model/place.h"
 #include "services/postgres.h"
+#include "services/rabbitmq.h"
+#include "services/web.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -15,19 +17,23 @@
 
 #define PAIRS_EACH 7u
 #define PASSWORD_MAX 128u
+#define URL_MAX 1024u
 #define LOCK_WAIT_S 20
 
 struct services {
 	struct services_options o;
-	pthread_mutex_t lock; /* one at a time asks a server for changes */
+	pthread_mutex_t
+	    lock[MODEL_SERVICE_TYPE_COUNT]; /* one at a time asks a server for changes */
 };
 
 struct services *services_new(const struct services_options *o)
 {
 	struct services *s = mem_alloc(sizeof(*s));
 	s->o = *o;
-	int rc = pthread_mutex_init(&s->lock, NULL);
-	assert(rc == 0);
+	for (size_t i = 0; i < MODEL_SERVICE_TYPE_COUNT; i++) {
+		int rc = pthread_mutex_init(&s->lock[i], NULL);
+		assert(rc == 0);
+	}
 	return s;
 }
 
@@ -35,15 +41,21 @@ void services_free(struct services *s)
 {
 	if (!s)
 		return;
-	(void)pthread_mutex_destroy(&s->lock);
+	for (size_t i = 0; i < MODEL_SERVICE_TYPE_COUNT; i++)
+		(void)pthread_mutex_destroy(&s->lock[i]);
 	mem_free_ptr(&s);
 }
 
-void services_name(struct str project, struct str service, char *out, size_t size)
+void services_name(struct str project, struct str service, char out[SERVICES_NAME_SIZE])
 {
-	char name[POSTGRES_NAME_SIZE];
-	postgres_name(project, service, name);
-	(void)snprintf(out, size, "%s", name);
+	int n =
+	    snprintf(out, SERVICES_NAME_SIZE, "sw-%.*s_%.*s", STR_ARG(project), STR_ARG(service));
+	assert(n > 0 && n < SERVICES_NAME_SIZE);
+}
+
+bool services_is_dumped(enum model_service_type type)
+{
+	return type == MODEL_SERVICE_POSTGRES;
 }
 
 /* --- wanting --- */
@@ -54,6 +66,17 @@ static int same_type(const struct model_service *there, enum model_service_type 
 		   ? 0
 		   : err_set(e, ERR_CONFLICT, "the service '%.*s' is a %s already",
 			 STR_ARG(there->name), model_service_type_name(there->type));
+}
+
+static int offered(const struct services *s, enum model_service_type type, struct err *e)
+{
+	if (type != MODEL_SERVICE_RABBITMQ || s->o.rabbitmq)
+		return 0;
+	(void)err_set(e, ERR_UNSUPPORTED, "this server has no RabbitMQ for projects");
+	return err_hint(e,
+	    "its administrator gives one: rabbitmq-plugins enable rabbitmq_management, a user of "
+	    "it "
+	    "with the tag administrator, and slipwayd's --rabbitmq; see slipwayd(8)");
 }
 
 int services_want(const struct services *s, struct store_db *db, struct arena *a,
@@ -67,6 +90,8 @@ int services_want(const struct services *s, struct store_db *db, struct arena *a
 	int rc = model_service_get(db, a, project_id, name, MODEL_EVERYTHING, &there, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : same_type(&there, type, e);
+	if (offered(s, type, e) != 0)
+		return -1;
 	CLEANUP_BUF struct buf sealed;
 	buf_init(&sealed, PASSWORD_MAX + 64);
 	rand_token(password);
@@ -94,28 +119,20 @@ static int password_open(
 	return err_prefix(e, "the password of service '%.*s'", STR_ARG(v->name));
 }
 
-static int lock(struct services *s, struct err *e)
+static int lock(pthread_mutex_t *m, struct err *e)
 {
 	struct timespec until;
 	(void)clock_gettime(CLOCK_MONOTONIC, &until);
 	until.tv_sec += LOCK_WAIT_S;
-	if (pthread_mutex_clocklock(&s->lock, CLOCK_MONOTONIC, &until) == 0)
+	if (pthread_mutex_clocklock(m, CLOCK_MONOTONIC, &until) == 0)
 		return 0;
 	return err_set(e, ERR_UNAVAILABLE, "could not make a service: others are being made");
 }
 
-static int supported(const struct model_service *v, struct err *e)
-{
-	return v->type == MODEL_SERVICE_POSTGRES ? 0
-						 : err_set(e, ERR_UNSUPPORTED, "cannot make a %s",
-						       model_service_type_name(v->type));
-}
-
 struct named {
-	char name[POSTGRES_NAME_SIZE];
+	char name[SERVICES_NAME_SIZE];
+	struct str mark;
 	struct buf password;
-	struct postgres_owner owner;
-	struct postgres_maker server;
 };
 #define CLEANUP_NAMED __attribute__((cleanup(named_fini)))
 
@@ -129,55 +146,84 @@ static int named_fill(struct services *s, struct str project, const struct model
 {
 	buf_init(&ret->password, PASSWORD_MAX);
 	if (name_project(project, e) != 0 || name_service(v->name, e) != 0 ||
-	    supported(v, e) != 0 || password_open(s, v, &ret->password, e) != 0)
+	    offered(s, v->type, e) != 0 || password_open(s, v, &ret->password, e) != 0)
 		return -1;
-	postgres_name(project, v->name, ret->name);
-	ret->owner = (struct postgres_owner){ret->name, v->mark, buf_view(&ret->password)};
-	ret->server = (struct postgres_maker){s->o.postgres, s->o.connections};
+	services_name(project, v->name, ret->name);
+	ret->mark = v->mark;
 	return 0;
 }
 
-static int act_on(
-    enum services_act act, const struct named *n, struct postgres_place *ret, struct err *e)
+static void told(struct services_place *ret, const char *host, uint16_t port, bool fresh)
 {
-	const struct postgres_maker *s = &n->server;
-	const struct postgres_owner *o = &n->owner;
+	(void)snprintf(ret->host, sizeof(ret->host), "%s", host);
+	ret->port = port;
+	ret->fresh = fresh;
+}
+
+static int act_on_postgres(const struct services_options *so, enum services_act act,
+    const struct named *n, struct services_place *ret, struct err *e)
+{
+	const struct postgres_maker s = {so->postgres, so->connections};
+	const struct postgres_owner o = {n->name, n->mark, buf_view(&n->password)};
+	struct postgres_place at;
 	switch (act) {
 	case SERVICES_MAKE:
-		return postgres_make(s, o, ret, e);
 	case SERVICES_FRESH:
-		return postgres_make(s, o, ret, e) != 0 ? -1 : postgres_fresh(s, o, e);
+		if (postgres_make(&s, &o, &at, e) != 0)
+			return -1;
+		told(ret, at.host, at.port, at.fresh);
+		return act == SERVICES_MAKE ? 0 : postgres_fresh(&s, &o, e);
 	case SERVICES_DROP:
-		return postgres_drop(s, o, e);
+		return postgres_drop(&s, &o, e);
 	case SERVICES_SWAP:
-		return postgres_swap(s, o, e);
+		return postgres_swap(&s, &o, e);
 	case SERVICES_BACK:
-		return postgres_back(s, o, e);
+		return postgres_back(&s, &o, e);
 	case SERVICES_SETTLE:
 	case SERVICES_CLEAN:
-		return postgres_settle(s, o, act == SERVICES_CLEAN, e);
+		return postgres_settle(&s, &o, act == SERVICES_CLEAN, e);
 	case SERVICES_ACT_COUNT:
 		break;
 	}
 	return err_set(e, ERR_INTERNAL, "there is no such act");
 }
 
+/* Nothing of a broker is dumped, so nothing ever lies beside it. */
+static int act_on_rabbitmq(const struct services_options *so, enum services_act act,
+    const struct named *n, struct services_place *ret, struct err *e)
+{
+	const struct rabbitmq_maker s = {.url = so->rabbitmq,
+	    .keys = so->keys,
+	    .ca_file = so->rabbitmq_ca,
+	    .connections = so->rabbitmq_connections,
+	    .queues = so->rabbitmq_queues};
+	const struct rabbitmq_owner o = {n->name, n->mark, buf_view(&n->password)};
+	struct rabbitmq_place at;
+	if (act == SERVICES_DROP)
+		return rabbitmq_drop(&s, &o, e);
+	if (act != SERVICES_MAKE && act != SERVICES_FRESH)
+		return 0;
+	if (rabbitmq_make(&s, &o, &at, e) != 0)
+		return -1;
+	told(ret, at.host, at.port, at.fresh);
+	return 0;
+}
+
+typedef int act_fn(const struct services_options *so, enum services_act act, const struct named *n,
+    struct services_place *ret, struct err *e);
+static act_fn *const acts[MODEL_SERVICE_TYPE_COUNT] = {
+    [MODEL_SERVICE_POSTGRES] = act_on_postgres, [MODEL_SERVICE_RABBITMQ] = act_on_rabbitmq};
+
 int services_do(struct services *s, enum services_act act, struct str project,
     const struct model_service *v, struct services_place *ret, struct err *e)
 {
 	struct named n CLEANUP_NAMED = {0};
-	struct postgres_place at = {0};
 	*ret = (struct services_place){0};
-	if (named_fill(s, project, v, &n, e) != 0 || lock(s, e) != 0)
+	if (named_fill(s, project, v, &n, e) != 0 || lock(&s->lock[v->type], e) != 0)
 		return -1;
-	int rc = act_on(act, &n, &at, e);
-	(void)pthread_mutex_unlock(&s->lock);
-	if (rc != 0)
-		return -1;
-	(void)snprintf(ret->host, sizeof(ret->host), "%s", at.host);
-	ret->port = at.port;
-	ret->fresh = at.fresh;
-	return 0;
+	int rc = acts[v->type](&s->o, act, &n, ret, e);
+	(void)pthread_mutex_unlock(&s->lock[v->type]);
+	return rc;
 }
 
 /* --- telling --- */
@@ -195,20 +241,38 @@ static const char *url_tail(struct str host)
 		   : "?sslmode=require";
 }
 
+static struct str url_of(
+    struct arena *a, const struct model_service *v, const char *name, struct str password)
+{
+	if (v->type == MODEL_SERVICE_POSTGRES)
+		return str_c(arena_printf(a, "postgresql://%s:%.*s@%.*s:%" PRId64 "/%s%s", name,
+		    STR_ARG(password), STR_ARG(v->host), v->port, name, url_tail(v->host)));
+	struct buf b;
+	buf_init(&b, URL_MAX);
+	buf_c(&b, rabbitmq_host_is_near(v->host) ? "amqp://" : "amqps://");
+	web_escape(&b, str_c(name));
+	buf_char(&b, ':');
+	web_escape(&b, password);
+	buf_printf(&b, "@%.*s:%" PRId64 "/", STR_ARG(v->host), v->port);
+	web_escape(&b, str_c(name));
+	struct str url = b.full ? STR_NONE : arena_str(a, buf_view(&b));
+	buf_wipe(&b);
+	return url;
+}
+
 int services_access(const struct services *s, struct arena *a, struct str project,
     const struct model_service *v, struct services_access *ret, struct err *e)
 {
-	char name[POSTGRES_NAME_SIZE];
+	char name[SERVICES_NAME_SIZE];
 	struct buf password;
 	buf_init(&password, PASSWORD_MAX);
-	postgres_name(project, v->name, name);
+	services_name(project, v->name, name);
 	int rc = password_open(s, v, &password, e);
 	if (rc == 0) {
 		*ret = (struct services_access){.host = v->host, .port = v->port};
-		ret->user = ret->database = arena_str(a, str_c(name));
+		ret->user = ret->within = arena_str(a, str_c(name));
 		ret->password = arena_str(a, buf_view(&password));
-		ret->url = str_c(arena_printf(a, "postgresql://%s:%.*s@%.*s:%" PRId64 "/%s%s", name,
-		    STR_ARG(ret->password), STR_ARG(v->host), v->port, name, url_tail(v->host)));
+		ret->url = url_of(a, v, name, ret->password);
 		rc = ret->user.p && ret->password.p && ret->url.p ? 0 : no_memory(e);
 	}
 	buf_wipe(&password);
@@ -224,11 +288,18 @@ static struct str url_key(struct arena *a, struct str name)
 	return str_c(key);
 }
 
-static size_t put_first(struct manifest_pair *v, const struct services_access *x, struct arena *a)
+/* What programs look for by themselves: libpq and most that have a database, Celery and most that have a broker. */
+static size_t put_first(struct manifest_pair *v, enum model_service_type type,
+    const struct services_access *x, struct arena *a)
 {
+	if (type == MODEL_SERVICE_RABBITMQ) {
+		v[0] = (struct manifest_pair){STR("AMQP_URL"), x->url};
+		v[1] = (struct manifest_pair){STR("CELERY_BROKER_URL"), x->url};
+		return 2;
+	}
 	const struct manifest_pair all[] = {{STR("DATABASE_URL"), x->url}, {STR("PGHOST"), x->host},
 	    {STR("PGPORT"), str_c(arena_printf(a, "%" PRId64, x->port))}, {STR("PGUSER"), x->user},
-	    {STR("PGPASSWORD"), x->password}, {STR("PGDATABASE"), x->database}};
+	    {STR("PGPASSWORD"), x->password}, {STR("PGDATABASE"), x->within}};
 	memcpy(v, all, sizeof(all));
 	return sizeof(all) / sizeof(*all);
 }
@@ -238,18 +309,19 @@ int services_env(const struct services *s, struct arena *a, struct str project,
 {
 	struct manifest_pair *v = arena_array(a, all->n * PAIRS_EACH + 1, sizeof(*v));
 	size_t n = 0;
-	bool first = true;
+	bool seen[MODEL_SERVICE_TYPE_COUNT] = {0};
 	if (!v)
 		return no_memory(e);
 	for (size_t i = 0; i < all->n; i++) {
 		struct services_access x;
+		enum model_service_type type = all->v[i].type;
 		if (all->v[i].made_ms == 0)
 			continue;
 		if (services_access(s, a, project, &all->v[i], &x, e) != 0)
 			return -1;
-		if (first)
-			n += put_first(v, &x, a);
-		first = false;
+		if (!seen[type])
+			n += put_first(v + n, type, &x, a);
+		seen[type] = true;
 		v[n++] = (struct manifest_pair){url_key(a, all->v[i].name), x.url};
 	}
 	for (size_t i = 0; i < n; i++)
@@ -271,6 +343,7 @@ int services_tool_env(const struct services *s, struct arena *a, struct str proj
 	for (size_t i = 0; i < all->n; i++) {
 		const struct model_service *v = &all->v[i];
 		struct services_access x;
+		assert(services_is_dumped(v->type));
 		if (services_access(s, a, project, v, &x, e) != 0)
 			return -1;
 		const struct {
@@ -280,7 +353,7 @@ int services_tool_env(const struct services *s, struct arena *a, struct str proj
 		    {"PGPORT", str_c(arena_printf(a, "%" PRId64, x.port))}, {"PGUSER", x.user},
 		    {"PGPASSWORD", x.password},
 		    {"PGDATABASE",
-			str_c(arena_printf(a, "%.*s%s", STR_ARG(x.database), fresh ? "_new" : ""))},
+			str_c(arena_printf(a, "%.*s%s", STR_ARG(x.within), fresh ? "_new" : ""))},
 		    {"PGSSLMODE", str_c(url_tail(v->host)[0] ? "require" : "prefer")}};
 		for (size_t k = 0; k < TOOL_VARIABLES; k++) {
 			struct str line = str_c(arena_printf(a, "%s_%.*s=%.*s", pairs[k].key,

@@ -478,14 +478,14 @@ static int read_service(struct manifest_reader *r, const struct manifest_field *
 	if (manifest_value_named(r, c, c->key, true, name_service) ||
 	    manifest_value_is(r, "a service", c, YAML_SCALAR, "services: {db: postgres}"))
 		return -1;
-	if (str_eq_c(c->text, "postgres")) {
+	if (str_eq_c(c->text, "postgres") || str_eq_c(c->text, "rabbitmq")) {
 		*ret = (struct manifest_service){c->key, c->text};
 		return 0;
 	}
 	err_set(r->e, ERR_UNSUPPORTED, "%s:%u:%u: %s: there is no service '%.*s'", r->file, c->line,
 	    c->column, f->key, STR_ARG(str_slice(c->text, 0, 60)));
 	return err_hint(
-	    r->e, "there is postgres; give the address of another with `slipway env set`");
+	    r->e, "there are postgres and rabbitmq; give the address of another with `slipway env set`");
 }
 
 static int read_services(

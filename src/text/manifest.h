@@ -88,7 +88,7 @@ struct manifest_limits { /* 0: unset */
 };
 
 struct manifest_service {
-	struct str name, type; /* "postgres" */
+	struct str name, type; /* "postgres" or "rabbitmq" */
 };
 
 struct manifest {

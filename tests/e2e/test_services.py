@@ -192,7 +192,8 @@ def test_by_the_command_line(platform, postgres):
     assert "permission denied for database" in enters(postgres, theirs, "sw-plain_db")
     assert "permission denied for database" in enters(postgres, mine, "sw-plain_reports")
     # Refusals.
-    assert "there is no rabbitmq" in platform.cli("services", "add", "plain", "rabbitmq", expect=65).stderr
+    refused = platform.cli("services", "add", "plain", "rabbitmq", expect=65).stderr
+    assert "has no RabbitMQ for projects" in refused and "rabbitmq-plugins enable rabbitmq_management" in refused and "--rabbitmq" in refused, refused
     assert "service name" in platform.cli("services", "add", "plain", "postgres", "--name", 'a";b', expect=65).stderr
     platform.cli("services", "credentials", "plain", "absent", expect=65)
     platform.cli("services", "remove", "plain", "reports", expect=64)  # nobody to ask

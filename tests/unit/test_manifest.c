@@ -35,7 +35,7 @@ static const char whole[] =
     "keep_releases: 7\n"
     "body_max: 10M\n"
     "request_timeout: 90s\n"
-    "services: {db: postgres, queue: none}\n";
+    "services: {db: postgres, cache: none, queue: rabbitmq}\n";
 
 static void reads_every_key(void **state)
 {

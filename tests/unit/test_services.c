@@ -456,13 +456,13 @@ static void test_no_values(void **state)
 /* Names come from projects and services alone, are judged again, and never meet. */
 static void test_names(void **state)
 {
-	char a[POSTGRES_NAME_SIZE], b[POSTGRES_NAME_SIZE];
+	char a[SERVICES_NAME_SIZE], b[SERVICES_NAME_SIZE];
 	(void)state;
-	postgres_name(STR("a-b"), STR("c"), a);
-	postgres_name(STR("a"), STR("bc"), b);
+	services_name(STR("a-b"), STR("c"), a);
+	services_name(STR("a"), STR("bc"), b);
 	assert_string_equal(a, "sw-a-b_c");
 	assert_string_not_equal(a, b);
-	postgres_name(STR("abcdefghijklmnopqrstuvwxyz012"), STR("abcdefghijklmnop"), a);
+	services_name(STR("abcdefghijklmnopqrstuvwxyz012"), STR("abcdefghijklmnop"), a);
 	assert_true(strlen(a) <= SQL_NAME_MAX);
 	struct services *s =
 	    services_new(&(struct services_options){.postgres = maker, .connections = 7});
