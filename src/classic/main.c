@@ -36,7 +36,11 @@ static void complain(const struct err *e)
 
 /* ---- slipway ---- */
 
-enum where { SHOWN, TO_STDERR, NOWHERE }; /* its standard output; NOWHERE: what it says against it, too */
+enum where {
+	SHOWN,
+	TO_STDERR,
+	NOWHERE
+}; /* its standard output; NOWHERE: what it says against it, too */
 
 static void say_to(int from, int to)
 {
@@ -61,7 +65,8 @@ static void become(const char *const *words, enum where where, int out)
 			say_to(null, STDOUT_FILENO);
 	}
 	(void)execv(program, argv);
-	(void)dprintf(STDERR_FILENO, "secureops: cannot start '%s': %s\n", program, strerror(errno));
+	(void)dprintf(
+	    STDERR_FILENO, "secureops: cannot start '%s': %s\n", program, strerror(errno));
 	_exit(EXIT_NO_PROGRAM);
 }
 
@@ -133,7 +138,8 @@ static int look_at(const char *file, const struct passwd *user)
 	else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
 		wrong = "it is neither a file nor a directory";
 	else if (!user || st.st_uid != user->pw_uid)
-		wrong = "it is not the project's, and nothing is given away: put it into the repository, or write it with 'slipway run'";
+		wrong = "it is not the project's, and nothing is given away: put it into the "
+			"repository, or write it with 'slipway run'";
 	else if (st.st_mode & S_IRWXO)
 		wrong = "others may touch it: slipway admin fix-permissions";
 	if (wrong)
@@ -246,26 +252,33 @@ static const struct row {
 	int (*perform)(char **rest, int count);
 	const char *help;
 } rows[] = {
-    {"-c", "USER [FILE...]", true, 0, INT_MAX, create_user, "make the project and its user; look whether the files are its own"},
-    {"-d", "USER", true, 0, 0, delete_user, "destroy the project, with its user; a sealed archive is kept"},
+    {"-c", "USER [FILE...]", true, 0, INT_MAX, create_user,
+	"make the project and its user; look whether the files are its own"},
+    {"-d", "USER", true, 0, 0, delete_user,
+	"destroy the project, with its user; a sealed archive is kept"},
     {"-r", "", false, 0, 0, reload, "have the web server read everything anew, gracefully"},
-    {"-e", "USER", true, 0, 0, create_broker, "make a broker for the project; its password on standard output"},
+    {"-e", "USER", true, 0, 0, create_broker,
+	"make a broker for the project; its password on standard output"},
     {"-b", "USER", true, 0, 0, delete_broker, "delete that broker"},
-    {"-s", "USER DIR -S|-T|-H", true, 2, 2, supervise, "start, stop or restart the project's processes"},
+    {"-s", "USER DIR -S|-T|-H", true, 2, 2, supervise,
+	"start, stop or restart the project's processes"},
     {"-k", "USER", true, 0, 0, kill_all, "end all of the project's processes"},
-    {"-y", "USER [PYTHON DJANGOADMIN]", true, 0, 2, sync_database, "migrate the project's database, as its user"},
-    {"-i", "USER PIP REQUIREMENTS", true, 2, 2, install, "install the project's requirements, in a new release"},
+    {"-y", "USER [PYTHON DJANGOADMIN]", true, 0, 2, sync_database,
+	"migrate the project's database, as its user"},
+    {"-i", "USER PIP REQUIREMENTS", true, 2, 2, install,
+	"install the project's requirements, in a new release"},
 };
 enum { ROWS = sizeof(rows) / sizeof(*rows) };
 
 static int usage(FILE *to)
 {
-	(void)fprintf(to, "usage: secureops FLAG [USER ...]\nUSER is opusNAME or sw-NAME, NAME a project's.\n\n");
+	(void)fprintf(to,
+	    "usage: secureops FLAG [USER ...]\nUSER is opusNAME or sw-NAME, NAME a project's.\n\n");
 	for (int i = 0; i < ROWS; i++)
 		(void)fprintf(to, "  %s %-26s %s\n", rows[i].flag, rows[i].rest, rows[i].help);
-	(void)fprintf(to,
-	    "\nExit status: 0 done; 1 it was not; 2 some files are not the user's, or there was no broker;\n"
-	    "255 slipway cannot be started. Each flag is a command of slipway(1).\n");
+	(void)fprintf(to, "\nExit status: 0 done; 1 it was not; 2 some files are not the user's, "
+			  "or there was no broker;\n"
+			  "255 slipway cannot be started. Each flag is a command of slipway(1).\n");
 	return to == stdout ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -277,7 +290,8 @@ static int take_user(char *user, struct err *e)
 	else if (str_starts(s, STR("sw-")))
 		name = str_from(s, sizeof("sw-") - 1);
 	else
-		return err_set(e, ERR_INVALID, "'%.64s' is no project's user: opusNAME or sw-NAME", user);
+		return err_set(
+		    e, ERR_INVALID, "'%.64s' is no project's user: opusNAME or sw-NAME", user);
 	project = user + (s.n - name.n);
 	return name_project(name, e);
 }

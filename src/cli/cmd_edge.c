@@ -5,7 +5,8 @@ int cmd_edge_reload(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *o = NULL;
-	if (cli_call(c, "POST", cli_path(c, "platform/edge/reload", NULL), json_object(), &o, &e) < 0)
+	if (cli_call(c, "POST", cli_path(c, "platform/edge/reload", NULL), json_object(), &o, &e) <
+	    0)
 		return cli_fail(c, &e);
 	if (c->json)
 		cli_print_json(o);

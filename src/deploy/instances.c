@@ -74,8 +74,8 @@ static int pick_port(struct work *w, uint16_t *ret, struct err *e)
 		    STR_ARG(w->project.name));
 	const struct priv_status *const *all;
 	size_t n = run_statuses(w->d->o.run, &all);
-	static_assert(MODEL_PORTS_PER_PROJECT <= 16, "one bit each");
-	for (uint16_t i = 0; i < MODEL_PORTS_PER_PROJECT; i++) {
+	static_assert(LIMIT_PORTS_PER_PROJECT <= 16, "one bit each");
+	for (uint16_t i = 0; i < LIMIT_PORTS_PER_PROJECT; i++) {
 		uint16_t port = (uint16_t)(w->project.first_port + i);
 		bool taken = (w->ports_taken & (1u << i)) != 0;
 		for (size_t k = 0; k < n && !taken; k++)
@@ -88,8 +88,8 @@ static int pick_port(struct work *w, uint16_t *ret, struct err *e)
 		*ret = port;
 		return 0;
 	}
-	(void)err_set(e, ERR_UNAVAILABLE, "all %d ports of '%.*s' are in use",
-	    MODEL_PORTS_PER_PROJECT, STR_ARG(w->project.name));
+	(void)err_set(e, ERR_UNAVAILABLE, "all %u ports of '%.*s' are in use",
+	    LIMIT_PORTS_PER_PROJECT, STR_ARG(w->project.name));
 	return err_hint(e, "scale down, or let the program take its socket (LISTEN_FDS)");
 }
 

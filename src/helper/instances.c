@@ -5,6 +5,7 @@
 #include "helper/instances_state.h"
 #include "helper/leftovers.h"
 #include "helper/output.h"
+#include "helper/ports.h"
 #include "helper/units.h"
 #include "launch/guest.h"
 #include "launch/spawn.h"
@@ -323,7 +324,8 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
     const int *fds, uint64_t *ret_id, struct err *e)
 {
 	uint32_t user = 0;
-	if (find_user(t, project, &user, e) != 0)
+	if (find_user(t, project, &user, e) != 0 ||
+	    ports_claim(tenant_uid(t->o.roots, user), s->port, clock_mono_ms(), e) != 0)
 		return -1;
 	struct instance *in = take_slot(t, e);
 	if (!in)
@@ -435,6 +437,10 @@ void instances_told(struct instances *t, struct instance *in)
 void instances_purge(struct instances *t, struct str project)
 {
 	size_t at = 0;
+	uint32_t user;
+	struct err ignored;
+	if (find_user(t, project, &user, &ignored) == 0)
+		ports_forget(tenant_uid(t->o.roots, user));
 	for (struct instance *in; (in = instances_next(t, &at));) {
 		if (!str_eq_c(project, in->st.project))
 			continue;
@@ -656,5 +662,6 @@ int64_t instances_tick(struct instances *t, int64_t now_ms, bool daemon_reads)
 	}
 	if (unread)
 		sooner(&due, t->output_ms);
+	sooner(&due, ports_tick(now_ms));
 	return due;
 }

@@ -4,9 +4,11 @@
 #include "base/num.h"
 #include "base/str.h"
 #include "helper/keeper.h"
-#include "launch/quota.h"
+#include "helper/ports.h"
 #include "helper/userdb.h"
+#include "launch/quota.h"
 #include "launch/sandbox.h"
+#include "render/ports.h"
 
 #include <grp.h>
 #include <stdio.h>
@@ -268,6 +270,15 @@ static void tell_start(const struct keeper_options *o, const struct err *no_quot
 			"this kernel has no Landlock: programs may read what their user may"));
 }
 
+static void open_ports(const struct settings *s, const struct keeper_options *o)
+{
+	static char table[RENDER_PORTS_TABLE_SIZE] = "slipway";
+	struct ports_options p = {.state = s->state, .table = table, .root = o->roots.root, .units = s->supply != NULL};
+	if (!p.units)
+		(void)snprintf(table, sizeof(table), "slipway_%s", o->instances.label);
+	ports_open(&p);
+}
+
 static int run(const struct settings *s)
 {
 	static struct keeper keeper;
@@ -289,8 +300,10 @@ static int run(const struct settings *s)
 		return EXIT_UNAVAILABLE;
 	}
 	tell_start(&o, &no_quota);
+	open_ports(s, &o);
 	keeper_run(&keeper);
 	keeper_close(&keeper);
+	ports_close();
 	log_event(LOG_INFO, "keeper", "ended", F_I64("pid", getpid()));
 	return 0;
 }

@@ -104,6 +104,7 @@ static int fill(const struct instances_options *o, const struct instance *in, st
 	u->cpu_share = in->spec.class == PRIV_JOB ? PRIV_JOB_CPU_PERCENT : 0;
 	u->tasks = l->tasks;
 	u->files = l->files;
+	u->port = in->spec.port;
 	uint32_t ms =
 	    in->spec.stop_timeout_ms ? in->spec.stop_timeout_ms : INSTANCES_STOP_DEFAULT_MS;
 	u->stop_timeout_s = (ms + 999) / 1000;

@@ -38,7 +38,7 @@ static int ports_take(struct store_db *db, int64_t project_id, struct err *e)
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$project", project_id);
-	store_bind_i64(q, "$blocks", MODEL_PORT_BLOCKS);
+	store_bind_i64(q, "$blocks", LIMIT_PORT_BLOCKS);
 	return store_exec(q, e);
 }
 
@@ -109,7 +109,7 @@ static void fill_project(struct row *r, void *ret)
 	    .deploy_key = row_str(r, 11),
 	    .known_hosts = row_str(r, 12),
 	    .has_https_token = row_bool(r, 13),
-	    .first_port = block < 0 ? 0 : MODEL_PORT_FIRST + MODEL_PORTS_PER_PROJECT * block,
+	    .first_port = block < 0 ? 0 : LIMIT_PORT_FIRST + LIMIT_PORTS_PER_PROJECT * block,
 	    .live = row_i64(r, 15),
 	    .previous = row_i64(r, 16),
 	    .version = row_i64(r, 17),

@@ -11,10 +11,6 @@ enum model_source { MODEL_SOURCE_GIT, MODEL_SOURCE_PATH, MODEL_SOURCE_ARCHIVE, M
 const char *model_source_name(enum model_source s); /* "git", "path", "archive" */
 int model_source_parse(struct str s, enum model_source *ret, struct err *e) WARN_UNUSED;
 
-#define MODEL_PORT_FIRST 20000
-#define MODEL_PORTS_PER_PROJECT 10
-#define MODEL_PORT_BLOCKS 1200 /* up to 31999, below the kernel's ephemeral ports */
-
 struct model_project {
 	int64_t id;
 	struct str name, kind;

@@ -1,5 +1,6 @@
 #include "render/unit.h"
 
+#include "base/limits.h"
 #include "render/out.h"
 
 #include <inttypes.h>
@@ -205,6 +206,15 @@ static void put_trees(struct out *o, const struct render_unit *u, const struct r
 		out_put(o, "ReadWritePaths=%s/%s/%s\n", r->projects, u->project, built[i]);
 }
 
+/* Of the ports of projects a program listens on its own project's only. */
+static void put_ports(struct out *o, const struct render_unit *u)
+{
+	const unsigned long long first = LIMIT_PORT_FIRST, each = LIMIT_PORTS_PER_PROJECT, block = (u->port - first) / each;
+	if (u->port >= first && block < LIMIT_PORT_BLOCKS && u->kind != RENDER_UNIT_RELAY)
+		out_put(o, "SocketBindAllow=tcp:%llu-%llu\n", first + block * each, first + block * each + each - 1);
+	out_put(o, "SocketBindDeny=tcp:%llu-%llu\n", first, first + LIMIT_PORT_BLOCKS * each - 1);
+}
+
 static void put_service(
     struct out *o, const struct render_unit *u, const struct render_unit_roots *r)
 {
@@ -215,6 +225,7 @@ static void put_service(
 	put_slice(o, u->project);
 	out_put(o, "TimeoutStopSec=%llu\nOOMPolicy=kill\n", (unsigned long long)u->stop_timeout_s);
 	put_limits(o, u);
+	put_ports(o, u);
 	out_put(o, closed);
 	put_trees(o, u, r);
 }

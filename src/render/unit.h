@@ -42,6 +42,7 @@ struct render_unit {
 	uint32_t cpu_milli, tasks, files;
 	uint32_t
 	    cpu_share; /* percent of what others get when processors are short, 1 to 100; 0: as others */
+	uint16_t port;		 /* of the project's block, on which it may listen; 0: none */
 	uint32_t stop_timeout_s; /* 1 .. RENDER_UNIT_SECONDS_MAX */
 };
 

@@ -271,6 +271,7 @@ def test_undo_leaves_nothing(server):
     for word in ("user sw-guestbook", "/var/lib/slipway", "/run/slipway", "/etc/slipway", "nginx.service runs again", "stopped and disabled"):
         assert word in receipt, receipt
     assert look(server) == server.installed
+    assert "slipway" not in server.run("nft", "list", "tables")
     assert server.run("ls /run/systemd/system /run | grep slipway; systemctl list-units --all --no-legend 'slipway-*' slipway.slice", expect=None).stdout.strip() == ""
     assert server.run("pgrep -u sw-guestbook; pgrep slipway", expect=None).stdout == ""
     assert server.get("guestbook.localhost")[0] == 200  # the welcome page of the distribution's nginx

@@ -133,6 +133,18 @@ def sleeps_and_wakes(server, project):
     assert count() == "2"
 
 
+def ports_are_their_projects(server, name):
+    """Nobody else's program gets a connection at a project's port, root's neither; and nobody else may listen there."""
+    port = re.search(r"127\.0\.0\.1:(2\d{4}) ", server.run("ss -Hltn")).group(1)
+    ask = f"curl -s -o /dev/null -w '%{{http_code}}' http://127.0.0.1:{port}/"
+    answers = {user: server.run("runuser", "-u", user, "--", "sh", "-c", ask, expect=None).stdout for user in ("root", "nobody", "sw-guestbook", "sw-" + name)}
+    assert answers == {"root": "000", "nobody": "000", "sw-guestbook": "000", "sw-" + name: "200"}, answers
+    first = int(port) // 10 * 10
+    for project, allow in ((name, f"tcp{first}-{first + 9}"), ("guestbook", "")):  # as systemd shows what it read: without the colon
+        binds = show(server, unit_of(server, project, "web"), "SocketBindAllow", "SocketBindDeny")
+        assert (binds.get("SocketBindAllow", ""), binds["SocketBindDeny"]) == (allow, "tcp20000-31999"), binds
+
+
 def port_programs_have_a_relay(server):
     server.run("mkdir /srv/porty && cat >/srv/porty/Procfile", stdin="web: python3 -m http.server $PORT --bind 127.0.0.1\n")
     server.run("cat >/srv/porty/slipway.yaml", stdin="sleep: 6s\n")
@@ -147,6 +159,7 @@ def port_programs_have_a_relay(server):
         level = exposure(server, unit)
         print("exposure of", unit, level)
         assert level <= 1.5
+    ports_are_their_projects(server, "porty-eu")
     sleeps_and_wakes(server, "porty-eu")
     backups_come_back(server)
     # A dash nests slices: nobody stops `porty-eu` by way of a `porty`.

@@ -2,8 +2,8 @@
  * whether it succeeded. The same program as the other project, as root or outside of the sandbox
  * shows that each way is one.
  *
- *   escape KEY=VALUE...   pid, file, dir, socket, abstract, shm (a key), api, keeper, live,
- * group, log, store
+ *   escape KEY=VALUE...   pid, file, dir, socket, abstract, shm (a key), port, api, keeper,
+ * live, group, log, store
  *
  * Prints one line for each way, "NAME yes" or "NAME no: the reason". A way whose value is not given
  * is left out. */
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -119,6 +120,18 @@ static bool abstract(const char *name)
 	return joins(&a, offsetof(struct sockaddr_un, sun_path) + 1 + strlen(name));
 }
 
+static bool reaches(const char *port)
+{
+	struct sockaddr_in a = {.sin_family = AF_INET,
+	    .sin_port = htons((uint16_t)strtoul(port, NULL, 10)),
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int rc = connect(fd, (const struct sockaddr *)&a, sizeof(a)), saved = errno;
+	close(fd);
+	errno = saved;
+	return rc == 0;
+}
+
 static bool shares_memory(const char *key)
 {
 	int id = shmget((key_t)strtol(key, NULL, 10), 0, 0);
@@ -212,7 +225,7 @@ static const struct way {
 } ways[] = {{"environment", "pid", environment}, {"descriptors", "pid", descriptors},
     {"program", "pid", program}, {"signal", "pid", sends_signal}, {"read", "file", reads},
     {"write", "file", writes}, {"list", "dir", lists}, {"socket", "socket", connects},
-    {"abstract", "abstract", abstract}, {"shm", "shm", shares_memory}, {"keyring", NULL, keyring},
+    {"abstract", "abstract", abstract}, {"shm", "shm", shares_memory}, {"port", "port", reaches}, {"keyring", NULL, keyring},
     {"namespace", NULL, namespaces}, {"mount", NULL, mounts}, {"trace", NULL, traces},
     {"bpf", NULL, bpf}, {"api", "api", commands}, {"keeper", "keeper", connects},
     {"live", "live", connects}, {"group", "group", writes}, {"log", "log", reads},

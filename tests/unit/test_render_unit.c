@@ -123,6 +123,12 @@ static void test_limits_of_none(void **state)
 	assert_null(strstr(text, "CPUQuota="));
 	assert_null(strstr(text, "LimitFSIZE="));
 	assert_null(strstr(text, "CPUWeight="));
+	assert_non_null(strstr(text, "\nSocketBindDeny=tcp:20000-31999\n"));
+	assert_null(strstr(text, "SocketBindAllow="));
+	u.port = 20017;
+	assert_non_null(strstr(render(&u), "\nSocketBindAllow=tcp:20010-20019\nSocketBindDeny=tcp:20000-31999\n"));
+	u.port = 32000;
+	assert_null(strstr(render(&u), "SocketBindAllow="));
 	u.cpu_milli = 5;
 	u.cpu_share = 25;
 	assert_non_null(strstr(render(&u), "\nCPUQuota=1%\nCPUWeight=25\n"));
