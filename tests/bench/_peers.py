@@ -1,7 +1,6 @@
 """Who intake is measured beside: one process group each, started and ended here. A peer that cannot be had (no package, no network)
 is None, and the bench says so."""
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from _measure import BUILD, free_port, wait_until
 from postgres import Postgres
+from rabbitmq import Rabbitmq
 
 HERE = Path(__file__).resolve().parent
 
@@ -119,50 +119,12 @@ def listens(port):
         return False
 
 
-class Rabbit:
-    """A RabbitMQ of the bench's own, from the installed package, in a folder and on ports of its own; with its epmd, which would outlive it."""
-
-    def __init__(self, folder):
-        self.dir, self.port = Path(folder), free_port()
-        self.dir.mkdir()
-        names, more = free_port(), {}
-        if os.geteuid() == 0:
-            p = pwd.getpwnam("rabbitmq")
-            os.chown(self.dir, p.pw_uid, p.pw_gid)
-            more = {"user": p.pw_uid, "group": p.pw_gid, "extra_groups": []}
-        (self.dir / "rabbit.conf").write_text("loopback_users = none\nlog.file.level = warning\nlog.console = false\n")
-        (self.dir / "plugins").write_text("[].\n")
-        env = {
-            "PATH": os.environ["PATH"], "HOME": str(self.dir), "LANG": "C.UTF-8", "ERL_EPMD_PORT": str(names), "ERL_EPMD_ADDRESS": "127.0.0.1", "RABBITMQ_NODENAME": "bench@localhost",
-            "RABBITMQ_NODE_PORT": str(self.port), "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1", "RABBITMQ_DIST_PORT": str(free_port()), "RABBITMQ_MNESIA_BASE": str(self.dir), "RABBITMQ_LOG_BASE": str(self.dir),
-            "RABBITMQ_PID_FILE": str(self.dir / "pid"), "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.dir / "plugins"), "RABBITMQ_CONFIG_FILE": str(self.dir / "rabbit.conf"),
-            "RABBITMQ_CONF_ENV_FILE": str(self.dir / "none"), "RABBITMQ_FEATURE_FLAGS_FILE": str(self.dir / "flags"),
-        }
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": self.dir, "env": env, "start_new_session": True, **more}
-        self.processes = [subprocess.Popen(["epmd", "-port", str(names), "-address", "127.0.0.1"], **quiet)]
-        wait_until(lambda: listens(names))
-        self.processes.append(subprocess.Popen(["/usr/lib/rabbitmq/bin/rabbitmq-server"], **quiet))
-        for p in self.processes:
-            prefer(p.pid)
-        wait_until(lambda: listens(self.port), 120)
-
-    @property
-    def url(self):
-        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
-
-    def close(self):
-        for p in reversed(self.processes):
-            os.killpg(p.pid, signal.SIGTERM)
-        for p in self.processes:
-            p.wait(60)
-
-
 class Documents:
     """receiver/documents.py: gunicorn, Celery, and a PostgreSQL and a RabbitMQ of their own."""
 
     def __init__(self, folder, secret):
         self.port, processors = free_port(), os.cpu_count()
-        self.database, self.broker = Postgres(fsync=True, settings=("shared_buffers=1GB", "wal_compression=on", "max_wal_size=4GB")), Rabbit(Path(folder) / "rabbit")
+        self.database, self.broker = Postgres(fsync=True, settings=("shared_buffers=1GB", "wal_compression=on", "max_wal_size=4GB")), Rabbitmq(management=False)
         workers, threads = 2 * processors + 1, 16
         env = {
             "PATH": os.environ["PATH"], "HOME": folder, "LANG": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(HERE / "receiver"),
@@ -177,7 +139,7 @@ class Documents:
                  "--worker-tmp-dir", "/dev/shm", "documents:app"], **quiet,
             ),
         ]
-        for p in [*self.own, self.database.process]:
+        for p in [*self.own, self.database.process, *self.broker.processes]:
             prefer(p.pid)
         wait_until(lambda: listens(self.port), 60)
 

@@ -206,6 +206,13 @@ def test_by_the_command_line(platform, postgres):
     assert ask(postgres, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'sw-%'") == "0"
 
 
+def test_where_there_is_no_broker(platform, git):
+    platform.create("bare", git.repository("bare", {"index.html": "page", "slipway.yaml": "kind: static\nservices: {queue: rabbitmq}\n"}).url)
+    error = platform.deploy("bare", expect="failed")["error"]
+    assert "this server has no RabbitMQ for projects" in error["message"] and "slipwayd's --rabbitmq" in error["hint"], error
+    platform.cli("destroy", "bare", "--yes", "--purge")
+
+
 def test_a_server_that_is_away(platform, postgres, git):
     repo = git.repository("away", page())
     platform.create("away", repo.url)
