@@ -1,4 +1,4 @@
-/* libcurl, loaded when the first broker is asked: a daemon that has none does not carry it (4 MB). What asks others than
+/* libcurl, loaded when the first broker is asked: a daemon that has none does not carry it and all that it links. What asks others than
  * the operator's own servers is slipway-outbound. */
 #pragma once
 

@@ -131,7 +131,7 @@ static int lock(pthread_mutex_t *m, struct err *e)
 
 struct named {
 	char name[SERVICES_NAME_SIZE];
-	struct str mark;
+	const struct model_service *row;
 	struct buf password;
 };
 #define CLEANUP_NAMED __attribute__((cleanup(named_fini)))
@@ -149,13 +149,13 @@ static int named_fill(struct services *s, struct str project, const struct model
 	    offered(s, v->type, e) != 0 || password_open(s, v, &ret->password, e) != 0)
 		return -1;
 	services_name(project, v->name, ret->name);
-	ret->mark = v->mark;
+	ret->row = v;
 	return 0;
 }
 
-static void told(struct services_place *ret, const char *host, uint16_t port, bool fresh)
+static void told(struct services_place *ret, struct str host, uint16_t port, bool fresh)
 {
-	(void)snprintf(ret->host, sizeof(ret->host), "%s", host);
+	(void)snprintf(ret->host, sizeof(ret->host), "%.*s", STR_ARG(host));
 	ret->port = port;
 	ret->fresh = fresh;
 }
@@ -164,14 +164,14 @@ static int act_on_postgres(const struct services_options *so, enum services_act 
     const struct named *n, struct services_place *ret, struct err *e)
 {
 	const struct postgres_maker s = {so->postgres, so->connections};
-	const struct postgres_owner o = {n->name, n->mark, buf_view(&n->password)};
+	const struct postgres_owner o = {n->name, n->row->mark, buf_view(&n->password)};
 	struct postgres_place at;
 	switch (act) {
 	case SERVICES_MAKE:
 	case SERVICES_FRESH:
 		if (postgres_make(&s, &o, &at, e) != 0)
 			return -1;
-		told(ret, at.host, at.port, at.fresh);
+		told(ret, str_c(at.host), at.port, at.fresh);
 		return act == SERVICES_MAKE ? 0 : postgres_fresh(&s, &o, e);
 	case SERVICES_DROP:
 		return postgres_drop(&s, &o, e);
@@ -188,7 +188,8 @@ static int act_on_postgres(const struct services_options *so, enum services_act 
 	return err_set(e, ERR_INTERNAL, "there is no such act");
 }
 
-/* Nothing of a broker is dumped, so nothing ever lies beside it. */
+/* Nothing of a broker is dumped, so nothing ever lies beside it; one that is there is no business of a restore, which goes
+ * on while the broker is away. */
 static int act_on_rabbitmq(const struct services_options *so, enum services_act act,
     const struct named *n, struct services_place *ret, struct err *e)
 {
@@ -197,15 +198,19 @@ static int act_on_rabbitmq(const struct services_options *so, enum services_act 
 	    .ca_file = so->rabbitmq_ca,
 	    .connections = so->rabbitmq_connections,
 	    .queues = so->rabbitmq_queues};
-	const struct rabbitmq_owner o = {n->name, n->mark, buf_view(&n->password)};
+	const struct rabbitmq_owner o = {n->name, n->row->mark, buf_view(&n->password)};
 	struct rabbitmq_place at;
 	if (act == SERVICES_DROP)
 		return rabbitmq_drop(&s, &o, e);
 	if (act != SERVICES_MAKE && act != SERVICES_FRESH)
 		return 0;
+	if (act == SERVICES_FRESH && n->row->made_ms > 0) {
+		told(ret, n->row->host, (uint16_t)n->row->port, false);
+		return 0;
+	}
 	if (rabbitmq_make(&s, &o, &at, e) != 0)
 		return -1;
-	told(ret, at.host, at.port, at.fresh);
+	told(ret, str_c(at.host), at.port, at.fresh);
 	return 0;
 }
 
@@ -249,6 +254,7 @@ static struct str url_of(
 		    STR_ARG(password), STR_ARG(v->host), v->port, name, url_tail(v->host)));
 	struct buf b;
 	buf_init(&b, URL_MAX);
+	(void)buf_reserve(&b, URL_MAX); /* so that no copy stays behind */
 	buf_c(&b, rabbitmq_host_is_near(v->host) ? "amqp://" : "amqps://");
 	web_escape(&b, str_c(name));
 	buf_char(&b, ':');

@@ -41,7 +41,7 @@ struct services_place {
 enum services_act {
 	SERVICES_MAKE, /* it is there; *ret says where */
 	SERVICES_DROP,
-	/* of a restore: services/postgres.h. Of a broker the first makes it, the others have nothing to do */
+	/* of a restore: services/postgres.h. Of a broker the first makes it where it is not made yet; no other does anything */
 	SERVICES_FRESH,	 /* made, and an empty one beside it */
 	SERVICES_SWAP,	 /* that one in its place */
 	SERVICES_BACK,	 /* what was before in its place */

@@ -11,6 +11,7 @@ import apps
 import pytest
 from harness import ROOT, Platform, wait_until
 from rabbitmq import SERVER, Rabbitmq
+from test_cli_terminal import Terminal
 
 amqp = pytest.importorskip("amqp", reason="RabbitMQ is not there")
 if not os.path.exists(SERVER):
@@ -216,6 +217,10 @@ def test_by_the_command_line(platform, broker):
     assert "service name" in platform.cli("services", "add", "plain", "rabbitmq", "--name", 'a";b', expect=65).stderr
     assert "is a rabbitmq already" in platform.cli("services", "add", "plain", "postgres", "--name", "queue", expect=65).stderr
     platform.cli("services", "remove", "plain", "events", expect=64)  # nobody to ask
+    t = Terminal(platform, "services", "remove", "plain", "events")
+    t.expect("This deletes the broker of plain with all that waits in its queues; no archive has a")
+    t.type("wrong\n")
+    assert t.end() == 1
     assert "events is gone" in platform.cli("services", "remove", "plain", "events", "--yes").stdout
     assert left_of(broker, "plain") == both("plain")
     for name in ("plain", "rival"):
@@ -312,11 +317,14 @@ def test_a_broker_that_is_away(platform, broker, git):
     repo = git.repository("away", program("v1"))
     platform.create("away", repo.url)
     platform.deploy("away")
+    platform.cli("backup", "away")
     repo.commit({"VERSION": "v2"})
     broker.kill()
     try:
         task = platform.deploy("away", expect="failed")
         assert task["error"]["step"] == "provision" and "RabbitMQ" in task["error"]["message"], task["error"]
+        assert said(platform, "away", "/version") == "v1"
+        platform.cli("restore", "away", "--yes")  # which needs nothing of it
         assert said(platform, "away", "/version") == "v1"
         # One that was asked for meanwhile is no trap: it can be forgotten, on request.
         assert "not there yet" in platform.cli("services", "add", "away", "rabbitmq", "--name", "other", expect=75).stderr

@@ -718,19 +718,23 @@ static void test_acts(void **state)
 	(void)state;
 	need_server();
 	struct seal_key *k = seal_key_load(keys, "seal.key", &e);
-	const struct model_service v =
-	    row(k, "queue", MODEL_SERVICE_RABBITMQ, "127.0.0.1", 5672, &b);
+	struct model_service v = row(k, "queue", MODEL_SERVICE_RABBITMQ, "127.0.0.1", 5672, &b);
 	snprintf(away, sizeof(away), "http://maker@127.0.0.1:%u", rabbitmq_free_port());
 	struct services_options o = {.seal = k, .rabbitmq = away, .keys = keys};
 	struct services *s = services_new(&o);
-	for (enum services_act act = SERVICES_SWAP; act < SERVICES_ACT_COUNT; act++)
+	for (enum services_act act = SERVICES_FRESH; act < SERVICES_ACT_COUNT; act++)
 		assert_int_equal(services_do(s, act, STR("shop"), &v, &p, &e), 0);
+	assert_int_equal(services_do(s, SERVICES_FRESH, STR("shop"), &v, &p, &e), 0);
+	assert_string_equal(p.host, "127.0.0.1");
+	assert_int_equal(p.port, 5672);
+	assert_false(p.fresh);
 	assert_int_equal(services_do(s, SERVICES_MAKE, STR("shop"), &v, &p, &e), -1);
 	assert_int_equal(e.code, ERR_UNAVAILABLE);
 	services_free(s);
 	o.rabbitmq = maker_url;
 	o.rabbitmq_connections = o.rabbitmq_queues = 5;
 	s = services_new(&o);
+	v.made_ms = 0;
 	assert_int_equal(services_do(s, SERVICES_FRESH, STR("shop"), &v, &p, &e), 0);
 	assert_true(p.fresh);
 	assert_int_equal(p.port, mq.amqp);
