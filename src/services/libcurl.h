@@ -1,5 +1,5 @@
-/* libcurl, loaded when the first broker is asked: a daemon that has none does not carry it and all that it links. What asks others than
- * the operator's own servers is slipway-outbound. */
+/* libcurl, loaded when the first broker is asked: a daemon that has none does not carry it and all that it links.
+ * What asks others than the operator's own servers is slipway-outbound. */
 #pragma once
 
 #include "base/err.h"

@@ -307,8 +307,12 @@ def test_killed_at_each_request_of_dropping(platform, broker, between, git):
         requests += 1
         between.left = requests
         platform.api("DELETE", "/projects/dropped?purge=true")
-        killed = ended(platform, between, lambda: not left_of(broker, "dropped"))
-        wait_until(lambda: platform.call("GET", "/api/v1/projects/dropped").status == 404)
+
+        def gone():
+            return platform.call("GET", "/api/v1/projects/dropped").status == 404
+
+        killed = ended(platform, between, gone)
+        wait_until(gone)
         assert left_of(broker, "dropped") == []
     assert requests == 5, requests
 
