@@ -2,6 +2,7 @@
 
 A Platform is one slipwayd with its keeper and nginx in folders of its own, on free ports. Started as root (inside
 tools/in-namespace) its tenants are real users."""
+import contextlib
 import hashlib
 import hmac
 import http.client
@@ -143,15 +144,23 @@ class Platform:
             for word in ("AddressSanitizer", "runtime error:", "LeakSanitizer"):
                 assert word not in text, text[-6000:]
         finally:
-            for line in subprocess.run(["pgrep", "-f", str(self.run)], capture_output=True, text=True).stdout.split():
-                if int(line) != os.getpid():
-                    try:
-                        os.kill(int(line), signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
+            self.kill_all("slipway-helper --keeper .*", signal.SIGTERM)  # which takes its rules for ports away
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: not self.pids("slipway-helper --keeper .*"), 5)
+            self.kill_all("", signal.SIGKILL)
             if not os.environ.get("SLIPWAY_CHECK_KEEP"):
                 shutil.rmtree(self.dir, ignore_errors=True)
                 shutil.rmtree(self.run, ignore_errors=True)
+
+    def pids(self, words):
+        """Processes that name this platform's sockets, behind these words."""
+        found = subprocess.run(["pgrep", "-f", words + str(self.run)], capture_output=True, text=True).stdout.split()
+        return [int(pid) for pid in found if int(pid) != os.getpid()]
+
+    def kill_all(self, words, number):
+        for pid in self.pids(words):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def log_text(self):
         return self.log.read_text(errors="replace") if self.log.exists() else ""
