@@ -59,7 +59,8 @@ static inline bool rabbitmq_wait(uint16_t port)
 	return false;
 }
 
-static inline void rabbitmq_set(const char *key, const char *form, ...)
+__attribute__((format(printf, 2, 3))) static inline void rabbitmq_set(
+    const char *key, const char *form, ...)
 {
 	char value[192];
 	va_list ap;
@@ -128,7 +129,7 @@ static inline bool rabbitmq_certificate(struct rabbitmq_server *s)
 	return rabbitmq_run(s, argv);
 }
 
-static inline bool rabbitmq_write(
+__attribute__((format(printf, 3, 4))) static inline bool rabbitmq_write(
     const struct rabbitmq_server *s, const char *name, const char *form, ...)
 {
 	char path[96], text[2048];

@@ -551,9 +551,7 @@ static void test_what_is_no_broker(void **state)
 {
 	static const char *const answers[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", "AMQP", "\x01",
 	    "\x02\x01\x01\x7f\xff\xff\xff\xff\xff\xff\xff\xff",
-	    "\x01zz\xff\xff\xff\xff"
-	    "\x01\x0a\x01\x0a",
-	    "\x08zz\x01\x01\x01\x01\x01\x01\x01\x01\x01"};
+	    "\x01zz\xff\xff\xff\xff\x01\x0a\x01\x0a", "\x08zz\x01\x01\x01\x01\x01\x01\x01\x01\x01"};
 	(void)state;
 	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
 		struct amqp_way way = {near, STR("u"), STR("p"), STR("v")};
