@@ -189,9 +189,9 @@ class Platform:
             assert answer.status == expect, (method, path, answer)
         return answer.json if answer.body else None
 
-    def cli(self, *args, expect=0, stdin=None, env=None, cwd=None):
+    def cli(self, *args, expect=0, stdin=None, env=None, cwd=None, program="slipway"):
         result = subprocess.run(
-            [self.build / "src" / "slipway", *map(str, args)],
+            [self.build / "src" / program, *map(str, args)],
             env={"PATH": os.environ["PATH"], "HOME": str(self.dir), "LANG": "C.UTF-8", "SLIPWAY_SOCKET": str(self.run / "api.sock"), **(env or {})},
             capture_output=True, text=True, timeout=300, input=stdin, cwd=cwd or self.dir,
         )

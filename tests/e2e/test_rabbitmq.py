@@ -228,6 +228,24 @@ def test_by_the_command_line(platform, broker):
     assert left_of(broker, "plain") == left_of(broker, "rival") == []
 
 
+def test_by_the_classic_flags(platform, broker):
+    """secureops -e and -b; its other flags are tested in a machine (tests/machine/classic_checks.py)."""
+    platform.create("classic", source={"type": "archive"})
+    platform.cli("-b", "opusclassic", program="secureops", expect=2)
+    made = platform.cli("-e", "opusclassic", program="secureops")
+    mine = credentials(platform, "classic")
+    assert made.stdout == mine["password"] + "\n" and mine["password"] not in made.stderr
+    enters(mine).close()
+    assert platform.cli("-e", "opusclassic", program="secureops").stdout == made.stdout  # again: the same
+    for flag, user in (("-e", "opusnobody"), ("-b", "opusnobody"), ("-e", "classic"), ("-b", "classic")):
+        assert platform.cli(flag, user, program="secureops", expect=1).stdout == ""
+    assert left_of(broker, "classic") == both("classic")
+    platform.cli("-b", "opusclassic", program="secureops")
+    assert left_of(broker, "classic") == []
+    platform.cli("-b", "opusclassic", program="secureops", expect=2)
+    platform.cli("destroy", "classic", "--yes", "--purge")
+
+
 def test_nobody_sees_the_password(platform, broker, git):
     platform.create("quiet", git.repository("quiet", page()).url)
     platform.deploy("quiet")

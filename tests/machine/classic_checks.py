@@ -1,5 +1,5 @@
 """secureops, the classic command line: each flag's success, refusal and exit code, against what it changed. Part of
-test_server.py; flags that need a broker: tests/e2e/test_secureops.py."""
+test_server.py; flags that need a broker: test_by_the_classic_flags in tests/e2e/test_rabbitmq.py."""
 import re
 
 
