@@ -56,6 +56,7 @@ static void test_connections_do_not_listen(void **state)
 	assert_int_equal(listen(fd, 1), 0);
 	assert_int_equal(connect(client, (struct sockaddr *)&a, sizeof(a)), 0);
 	CLEANUP_FD int taken = accept(fd, NULL, NULL);
+	assert_true(taken >= 0);
 	fs_close_fd(&fd);
 	assert_false(edge_net_listens(OWN, INADDR_LOOPBACK, port));
 	fs_close_fd(&client);
