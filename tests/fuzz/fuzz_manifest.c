@@ -13,8 +13,18 @@ static void check(const struct manifest *m)
 {
 	struct err e;
 	for (size_t i = 0; i < m->process_count; i++)
-		if (m->processes[i].run.argv.n == 0 || name_process(m->processes[i].name, &e))
+		if ((m->processes[i].run.argv.n == 0) != m->processes[i].mod_wsgi ||
+		    m->processes[i].mod_wsgi != (m->processes[i].wsgi.n > 0) ||
+		    name_process(m->processes[i].name, &e))
 			abort();
+	for (size_t i = 0; i < m->service_count; i++)
+		if (name_service(m->services[i].name, &e))
+			abort();
+	for (size_t i = 0; i < m->sites.rule_count; i++)
+		for (size_t k = 0; k < m->sites.rules[i].names.n; k++)
+			if (!str_eq_c(m->sites.rules[i].names.v[k], "*") &&
+			    name_site(m->sites.rules[i].names.v[k], &e))
+				abort();
 	for (size_t i = 0; i < m->static_count; i++)
 		if (name_url_prefix(m->statics[i].url, &e) ||
 		    (m->statics[i].path.n && name_subpath(m->statics[i].path, &e)))
