@@ -142,11 +142,13 @@ static void choose(struct own *o, bool exists, int64_t now)
 		o->staging = r->staging;
 		return;
 	}
-	if (exists && possible && r->c.installed_ms > 0 && r->c.failures == 0 && !is_for_host(o))
-		action = "issue"; /* the host has another name by now */
-	else if (exists && possible && r->c.renew_ms > 0 && r->c.renew_ms <= now)
-		action = is_issued(&r->c) ? "renew" : "issue";
-	else if (!exists && possible && is_public(o->o.host))
+	/* the host has another name by now */
+	bool moved = exists && r->c.installed_ms > 0 && r->c.failures == 0 && !is_for_host(o),
+	     due = exists && r->c.renew_ms > 0 && r->c.renew_ms <= now,
+	     first = !exists && is_public(o->o.host);
+	if (possible && due && !moved && is_issued(&r->c))
+		action = "renew";
+	else if (possible && (moved || due || first))
 		action = "issue";
 	(void)snprintf(o->action, sizeof(o->action), "%s", action);
 	o->staging = is_issued(&r->c) && r->c.origin == MODEL_ORIGIN_STAGING;

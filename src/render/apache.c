@@ -269,7 +269,7 @@ static void put_plain(struct out *o, const struct render_vhost *v, const struct 
     const struct render_roots *r, enum render_cover c)
 {
 	out_put(o, "<VirtualHost *:${SLIPWAY_HTTP}>\n");
-	if (cover_trusted(tls, c)) {
+	if (tls && cover_trusted(tls, c)) {
 		put_way_to_https(o, v, tls, c);
 	} else {
 		begin(o, v, tls, r, c);
