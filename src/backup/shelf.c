@@ -206,7 +206,9 @@ static int list_folder(struct listing *l, int folder, int64_t project_id)
 static int newer(const void *x, const void *y)
 {
 	const struct shelf_item *a = x, *b = y;
-	return -str_cmp(a->id, b->id);
+	/* an id begins with the second, and goes on by chance */
+	int64_t later = b->header.created_ms - a->header.created_ms;
+	return later != 0 ? (later > 0 ? 1 : -1) : -str_cmp(a->id, b->id);
 }
 
 static int list_all(const char *root, struct listing *l)
