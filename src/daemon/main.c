@@ -74,7 +74,8 @@ struct daemon {
 	struct http_server *server, *edge_server, *metrics_server;
 	int signals;
 	struct loop_watch *signal_watch;
-	struct loop_timer *last_exit, *idle;
+	struct loop_timer *last_exit, *idle, *alive;
+	int64_t alive_ms; /* 0: nobody wants to hear of it */
 	int passed[SYSTEM_SOCKET_COUNT]; /* until a server has them */
 	bool ending, keeper_lost;
 };
@@ -543,6 +544,14 @@ static void on_signal(void *ctx)
 	run_request(d->api.run, &q, NULL, 0, on_shutdown, d);
 }
 
+/* For as long as the loop turns. */
+static void on_alive(void *ctx)
+{
+	struct daemon *d = ctx;
+	system_notify("WATCHDOG=1");
+	loop_timer_at(d->alive, clock_mono_ms() + d->alive_ms);
+}
+
 static int signals_open(struct daemon *d, struct err *e)
 {
 	sigset_t set;
@@ -613,6 +622,7 @@ static void daemon_close(struct daemon *d)
 {
 	loop_timer_free(d->last_exit);
 	loop_timer_free(d->idle);
+	loop_timer_free(d->alive);
 	loop_watch_free(d->signal_watch);
 	http_server_free(d->server);
 	http_server_free(d->edge_server);
@@ -649,6 +659,7 @@ int main(int argc, char **argv)
 	struct err e;
 	log_open(LOG_INFO, STDERR_FILENO);
 	system_sockets_take(d.passed);
+	d.alive_ms = system_watchdog_ms();
 	int go = settings_parse(argc, argv, &d.settings, &e);
 	if (go == 0)
 		return 0;
@@ -668,6 +679,10 @@ int main(int argc, char **argv)
 		return err_class_of(e.code)->exit_code;
 	}
 	system_notify("READY=1");
+	if (d.alive_ms > 0) {
+		d.alive = loop_timer_new(d.api.loop, on_alive, &d);
+		on_alive(&d);
+	}
 	log_event(LOG_INFO, "daemon", "listening", F_C("api", d.url),
 	    F_C("socket", d.layout.api_socket), F_I64("edge_port", d.settings.edge_port),
 	    F_C("tenants", run_is_root(d.api.run) ? "real" : "one user for all"));

@@ -52,6 +52,16 @@ void system_sockets_take(int ret[SYSTEM_SOCKET_COUNT])
 	(void)unsetenv("LISTEN_FDNAMES");
 }
 
+int64_t system_watchdog_ms(void)
+{
+	int64_t pid, us = 0;
+	bool ours = num_i64(str_c(getenv("WATCHDOG_PID")), 1, INT32_MAX, &pid) && pid == getpid() &&
+		    num_i64(str_c(getenv("WATCHDOG_USEC")), 1, INT64_MAX, &us);
+	(void)unsetenv("WATCHDOG_PID");
+	(void)unsetenv("WATCHDOG_USEC");
+	return ours ? us / 2000 : 0;
+}
+
 void system_notify(const char *state)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <stdint.h>
 
 enum system_socket {
 	SYSTEM_SOCKET_API,	/* "api": local users */
@@ -14,5 +15,8 @@ enum system_socket {
 /* Each socket's descriptor, close-on-exec and non-blocking, or -1 when it was not passed; others
  * that were passed are closed. Unsets the variables, so that no child believes they are its own. */
 void system_sockets_take(int ret[SYSTEM_SOCKET_COUNT]);
-/* "READY=1", "STOPPING=1"; does nothing when nobody wants to know. */
+/* How often systemd wants to hear "WATCHDOG=1" at the least, halved, since one may come late; 0: never. Unsets the
+ * variables. */
+int64_t system_watchdog_ms(void);
+/* "READY=1", "STOPPING=1", "WATCHDOG=1"; does nothing when nobody wants to know. */
 void system_notify(const char *state);

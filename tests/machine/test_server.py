@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import admin_checks
@@ -201,6 +202,22 @@ def test_killed_daemon_comes_back(server):
     assert server.get("guestbook.localhost", "/healthz")[0] == 200
     assert server.api("info", "guestbook")["name"] == "guestbook"  # waits in the socket until it is back
     assert server.run("systemctl show -P MainPID slipwayd").strip() != pid
+
+
+def test_a_daemon_that_hangs_is_started_anew(server):
+    """By systemd's watchdog, here within seconds; projects serve meanwhile."""
+    folder = "/run/systemd/system/slipwayd.service.d"
+    server.run(f"mkdir {folder} && cat >{folder}/soon.conf && systemctl daemon-reload && systemctl restart slipwayd", stdin="[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\n")
+    pid = server.run("systemctl show -P MainPID slipwayd").strip()
+    time.sleep(5)
+    assert server.run("systemctl show -P MainPID slipwayd").strip() == pid, "one that turns is left alone"
+    server.run("kill", "-STOP", pid)
+    assert server.get("guestbook.localhost", "/healthz")[0] == 200
+    unit_checks.until(lambda: server.run("systemctl show -P MainPID slipwayd").strip() not in ("0", pid))
+    assert "watchdog" in server.run("journalctl -q -o cat -u slipwayd | grep -i watchdog").lower()
+    assert server.api("info", "guestbook")["name"] == "guestbook"
+    server.run(f"rm -r {folder} && systemctl daemon-reload && systemctl restart slipwayd")
+    assert server.run("systemctl show -P WatchdogUSec slipwayd").strip() == "1min"
 
 
 def test_edge_is_a_unit(server):
