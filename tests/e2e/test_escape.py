@@ -128,7 +128,7 @@ def test_root_succeeds_in_what_is_the_platforms(platform, kit):
 
 def as_tenant(platform, name, code, *args):
     user = str((platform.state / f"projects/{name}/cache").stat().st_uid)
-    return subprocess.Popen(["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--", sys.executable, "-c", code, *map(str, args)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(["setpriv", "--reuid", user, "--regid", user, "--clear-groups", "--", sys.executable, "-c", code, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
 LISTEN = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); print('listens', flush=True); s.accept()"

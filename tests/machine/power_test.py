@@ -202,11 +202,13 @@ def test_a_deploy_outlives_the_power(world):
         begun = s.api("deploy", "app", "--no-wait")
         time.sleep(random.uniform(0, 3))
         world.cut((LOSE_ALL, KEEP_SOME)[i % 2])
+        # after a time away the branch is looked at: what the cut before kept from being deployed may have been meanwhile
+        allowed = (live, f"v{i}", version)
         now = s.get("app.localhost", "/version")[1]
-        assert now in (live, version), (now, live, version)
+        assert now in allowed, (now, allowed)
         task = settled(world, begun["task"])
         now = s.wait_get("app.localhost", "/version")
-        assert now == (version if task["state"] == "done" else now) and now in (live, version), (json.dumps(task, indent=1), now)
+        assert now == (version if task["state"] == "done" else now) and now in allowed, (json.dumps(task, indent=1), now)
         states[task["state"]] = states.get(task["state"], 0) + 1
         live = now
         s.slipway("validate")
