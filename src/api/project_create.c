@@ -7,17 +7,17 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/name.h"
 #include "crypto/sshkey.h"
 #include "model/domain.h"
 #include "model/look.h"
 #include "model/operator.h"
 #include "model/place.h"
-#include "run/run.h"
 #include "text/manifest.h"
 
 #include <stdio.h>
+
+enum { USER_MS = 10000 };
 
 struct create {
 	struct model_project row;
@@ -129,48 +129,21 @@ static int create_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	return api_project_show(c, db, id, false, e);
 }
 
-/* ---- its user ---- */
-
-enum { USER_MS = 10000 };
-
-struct user {
-	struct api_wait wait;
-	struct run *run;
-	struct priv_request q;
-};
-
-static void user_answered(void *ctx, uint64_t number, const struct err *e)
-{
-	struct user *u = ctx;
-	(void)number;
-	if (e)
-		log_event(LOG_WARN, "api", "user_not_made", F_C("project", u->q.project), F_ERR(e));
-	api_wait_answer(&u->wait);
-}
-
-static void user_ask(void *ctx)
-{
-	struct user *u = ctx;
-	run_request(u->run, &u->q, NULL, 0, user_answered, u);
-}
-
 /* The helper makes user and tree. Each deploy sees to that again, and says what is wrong when it
  * cannot be: then the project is there all the same. */
 static void user_make(const struct api_call *c, const struct model_project *p)
 {
+	struct priv_request q = {.op = PRIV_PROJECT_ENSURE};
 	struct err e;
 	int64_t disk = 0;
 	if (!c->cx->run)
 		return;
-	struct user *u = mem_alloc(sizeof(*u));
-	*u = (struct user){.run = c->cx->run, .q = {.op = PRIV_PROJECT_ENSURE}};
-	if (json_get_i64(json_object_get(c->body, "limits"), "disk_bytes", 0, INT64_MAX, &disk, &e) > 0)
-		u->q.start.limits.disk_bytes = (uint64_t)disk;
-	(void)snprintf(u->q.project, sizeof(u->q.project), "%.*s", STR_ARG(p->name));
-	api_wait_init(&u->wait);
-	loop_post(c->cx->loop, user_ask, u);
-	(void)api_wait_for(&u->wait, USER_MS);
-	api_wait_release(&u->wait);
+	if (json_get_i64(
+		json_object_get(c->body, "limits"), "disk_bytes", 0, INT64_MAX, &disk, &e) > 0)
+		q.start.limits.disk_bytes = (uint64_t)disk;
+	(void)snprintf(q.project, sizeof(q.project), "%.*s", STR_ARG(p->name));
+	if (api_ask_helper(c, &q, USER_MS, &e) != 0)
+		log_event(LOG_WARN, "api", "user_not_made", F_C("project", q.project), F_ERR(&e));
 }
 
 int api_project_create(struct api_call *c, struct err *e)

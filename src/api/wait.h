@@ -4,6 +4,9 @@
  * Embedded as the first member of what both share, which was made with mem_alloc. */
 #pragma once
 
+#include "api/call.h"
+#include "priv/priv.h"
+
 #include <semaphore.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -19,3 +22,7 @@ void api_wait_answer(struct api_wait *w);
 /* On the call's thread: false when no answer came in time. Then, or when it was read, api_wait_release. */
 bool api_wait_for(struct api_wait *w, int64_t limit_ms);
 void api_wait_release(struct api_wait *w);
+
+/* One request to the helper, and its answer; ERR_UNAVAILABLE when none came in time. */
+int api_ask_helper(const struct api_call *c, const struct priv_request *q, int64_t limit_ms,
+    struct err *e) WARN_UNUSED;

@@ -53,12 +53,6 @@ static void refuse(struct edge *g, run_done_fn *fn, void *ctx, const struct err 
 	loop_post(g->o.loop, tell_refusal, r);
 }
 
-void edge_reload(struct run *run, run_done_fn *fn, void *ctx)
-{
-	const struct priv_request q = {.op = PRIV_EDGE_RELOAD};
-	run_request(run, &q, NULL, 0, fn, ctx);
-}
-
 static int vhost_request(struct priv_request *q, enum priv_op op, struct str project, struct err *e)
 {
 	*q = (struct priv_request){.magic = PRIV_MAGIC, .op = (uint32_t)op};

@@ -37,10 +37,6 @@ void edge_own_certificate_set(struct edge *g, enum edge_own which, bool trusted,
 void edge_own_certificate_remove(struct edge *g, enum edge_own which, run_done_fn *fn, void *ctx);
 void edge_vhost_remove(struct edge *g, struct str project, run_done_fn *fn, void *ctx);
 
-/* All that the web server has been given is read anew; done with e when it refused, and serves on as before. Of no edge of
- * ours: any thread that runs `run`'s loop may ask. */
-void edge_reload(struct run *run, run_done_fn *fn, void *ctx);
-
 /* projects/NAME/live -> RUN/NAME/N by one rename(2), directory synced; `previous` first set to the release before, when
  * > 0. Back to what `previous` names is one exchange of the two links. A repeat after a crash is harmless. A file that
  * both releases, or the live one before or after, hold is served throughout; so RUN/NAME/PREVIOUS/public must stay
