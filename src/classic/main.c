@@ -246,26 +246,27 @@ static int install(char **rest, int count)
 }
 
 static const struct row {
-	const char *flag, *rest;
+	char flag;
+	const char *rest;
 	bool has_user;
 	int least, most; /* words behind the user */
 	int (*perform)(char **rest, int count);
 	const char *help;
 } rows[] = {
-    {"-c", "USER [FILE...]", true, 0, INT_MAX, create_user,
+    {'c', "USER [FILE...]", true, 0, INT_MAX, create_user,
 	"make the project and its user; look whether the files are its own"},
-    {"-d", "USER", true, 0, 0, delete_user,
+    {'d', "USER", true, 0, 0, delete_user,
 	"destroy the project, with its user; a sealed archive is kept"},
-    {"-r", "", false, 0, 0, reload, "have the web server read everything anew, gracefully"},
-    {"-e", "USER", true, 0, 0, create_broker,
+    {'r', "", false, 0, 0, reload, "have the web server read everything anew, gracefully"},
+    {'e', "USER", true, 0, 0, create_broker,
 	"make a broker for the project; its password on standard output"},
-    {"-b", "USER", true, 0, 0, delete_broker, "delete that broker"},
-    {"-s", "USER DIR -S|-T|-H", true, 2, 2, supervise,
+    {'b', "USER", true, 0, 0, delete_broker, "delete that broker"},
+    {'s', "USER DIR -S|-T|-H", true, 2, 2, supervise,
 	"start, stop or restart the project's processes"},
-    {"-k", "USER", true, 0, 0, kill_all, "end all of the project's processes"},
-    {"-y", "USER [PYTHON DJANGOADMIN]", true, 0, 2, sync_database,
+    {'k', "USER", true, 0, 0, kill_all, "end all of the project's processes"},
+    {'y', "USER [PYTHON DJANGOADMIN]", true, 0, 2, sync_database,
 	"migrate the project's database, as its user"},
-    {"-i", "USER PIP REQUIREMENTS", true, 2, 2, install,
+    {'i', "USER PIP REQUIREMENTS", true, 2, 2, install,
 	"install the project's requirements, in a new release"},
 };
 enum { ROWS = sizeof(rows) / sizeof(*rows) };
@@ -275,7 +276,7 @@ static int usage(FILE *to)
 	(void)fprintf(to,
 	    "usage: secureops FLAG [USER ...]\nUSER is opusNAME or sw-NAME, NAME a project's.\n\n");
 	for (int i = 0; i < ROWS; i++)
-		(void)fprintf(to, "  %s %-26s %s\n", rows[i].flag, rows[i].rest, rows[i].help);
+		(void)fprintf(to, "  -%c %-26s %s\n", rows[i].flag, rows[i].rest, rows[i].help);
 	(void)fprintf(to, "\nExit status: 0 done; 1 it was not; 2 some files are not the user's, "
 			  "or there was no broker;\n"
 			  "255 slipway cannot be started. Each flag is a command of slipway(1).\n");
@@ -312,8 +313,9 @@ int main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "--help") == 0)
 		return usage(stdout);
 	const struct row *row = NULL;
-	for (int i = 0; i < ROWS && argc > 1; i++)
-		if (strcmp(argv[1], rows[i].flag) == 0)
+	bool is_flag = argc > 1 && argv[1][0] == '-' && argv[1][1] != '\0' && argv[1][2] == '\0';
+	for (int i = 0; i < ROWS && is_flag; i++)
+		if (argv[1][1] == rows[i].flag)
 			row = &rows[i];
 	int used = 2 + (row && row->has_user);
 	if (!row || argc < used + row->least || argc - used > row->most)

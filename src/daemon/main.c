@@ -327,6 +327,19 @@ static int acme_open(struct daemon *d, struct err *e)
 	return 0;
 }
 
+static void services_open(struct daemon *d)
+{
+	const struct services_options o = {.seal = d->api.seal,
+	    .postgres = d->settings.postgres,
+	    .connections = d->settings.postgres_connections,
+	    .rabbitmq = d->settings.rabbitmq,
+	    .rabbitmq_ca = d->settings.rabbitmq_ca,
+	    .keys = d->layout.keys,
+	    .rabbitmq_connections = d->settings.rabbitmq_connections,
+	    .rabbitmq_queues = d->settings.rabbitmq_queues};
+	d->api.services = services_new(&o);
+}
+
 static int engine_open(struct daemon *d, struct err *e)
 {
 	struct api_context *a = &d->api;
@@ -335,15 +348,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .projects_dir = d->layout.projects,
 	    .run_dir = d->settings.run};
 	d->edge = edge_new(&eo);
-	const struct services_options vo = {.seal = a->seal,
-	    .postgres = d->settings.postgres,
-	    .connections = d->settings.postgres_connections,
-	    .rabbitmq = d->settings.rabbitmq,
-	    .rabbitmq_ca = d->settings.rabbitmq_ca,
-	    .keys = d->layout.keys,
-	    .rabbitmq_connections = d->settings.rabbitmq_connections,
-	    .rabbitmq_queues = d->settings.rabbitmq_queues};
-	a->services = services_new(&vo);
+	services_open(d);
 	if (notify_open(d, e) != 0 || acme_open(d, e) != 0)
 		return -1;
 	const struct deploy_options o = {.loop = a->loop,
