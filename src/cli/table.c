@@ -438,5 +438,10 @@ const struct cli_command *commands_match(int argc, char *const *argv, int *ret_u
 		return list_of(argv[0], e, argv[1]);
 	}
 	(void)snprintf(name, sizeof(name), "%.20s list", argv[0]);
-	return commands_find(name);
+	const struct cli_command *alone = commands_find(name);
+	if (!alone) {
+		err_set(e, ERR_USAGE, "'slipway %.20s' alone does nothing", argv[0]);
+		err_hint(e, "slipway %.20s --help", argv[0]);
+	}
+	return alone;
 }

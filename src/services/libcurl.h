@@ -9,6 +9,7 @@
 #include <curl/curl.h>
 
 #define LIBCURL_FUNCTIONS(X)                                                                       \
+	X(curl_global_init)                                                                        \
 	X(curl_easy_init)                                                                          \
 	X(curl_easy_setopt)                                                                        \
 	X(curl_easy_perform)                                                                       \

@@ -72,6 +72,7 @@ def test_the_manual_page_says_what_the_help_says(slipway):
 @pytest.mark.parametrize(
     "args, words",
     [
+        (["edge"], "slipway edge --help"),
         (["deply"], "did you mean 'slipway deploy'?"),
         (["deploy", "--forse"], "did you mean '--force'?"),
         (["hooks", "creat", "shop"], "did you mean 'slipway hooks create'?"),
