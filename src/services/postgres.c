@@ -127,7 +127,7 @@ static int connect_as_maker(struct link *l, const struct postgres_maker *s, stru
 
 /* By the way and with the password that the project has. */
 static int connect_as_owner(
-    const struct postgres_owner *o, const struct postgres_place *p, struct err *e)
+    const struct services_owner *o, const struct services_place *p, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
 	char port[8], password[128];
@@ -150,7 +150,7 @@ static int connect_as_owner(
 }
 
 /* The host that we reach it by; beside us it is reached by the loopback address, since projects see no socket. */
-static int place_of(const struct link *l, struct postgres_place *ret, struct err *e)
+static int place_of(const struct link *l, struct services_place *ret, struct err *e)
 {
 	const char *host = l->pq->PQhost(l->pg), *port = l->pq->PQport(l->pg);
 	int64_t n;
@@ -164,13 +164,13 @@ static int place_of(const struct link *l, struct postgres_place *ret, struct err
 
 /* --- the role --- */
 
-static void mark_of(const struct postgres_owner *o, char out[MARK_SIZE])
+static void mark_of(const struct services_owner *o, char out[MARK_SIZE])
 {
 	(void)snprintf(out, MARK_SIZE, "slipway %.*s", STR_ARG(o->mark));
 }
 
 /* 1: it is there and ours; 0: it is not there. */
-static int role_look(struct link *l, const struct postgres_owner *o, struct err *e)
+static int role_look(struct link *l, const struct services_owner *o, struct err *e)
 {
 	char want[MARK_SIZE], has[MARK_SIZE];
 	const char *const v[] = {o->name};
@@ -188,7 +188,7 @@ static int role_look(struct link *l, const struct postgres_owner *o, struct err 
 	    "name for the service");
 }
 
-static int role_make(struct link *l, const struct postgres_owner *o, struct str verifier,
+static int role_make(struct link *l, const struct services_owner *o, struct str verifier,
     const char *limit, struct err *e)
 {
 	char form[160], mark[MARK_SIZE];
@@ -210,7 +210,7 @@ static int role_make(struct link *l, const struct postgres_owner *o, struct str 
 }
 
 static int role_ensure(
-    struct link *l, const struct postgres_maker *s, const struct postgres_owner *o, struct err *e)
+    struct link *l, const struct postgres_maker *s, const struct services_owner *o, struct err *e)
 {
 	char limit[16], form[96], password[128];
 	int there = role_look(l, o, e);
@@ -235,7 +235,7 @@ static int role_ensure(
 /* --- the database --- */
 
 /* 1: it is there, the role's; *ret_closed: it takes no connections yet. 0: it is not there. */
-static int database_look(struct link *l, const struct postgres_owner *o, const char *name,
+static int database_look(struct link *l, const struct services_owner *o, const char *name,
     bool *ret_closed, struct err *e)
 {
 	char says[8];
@@ -263,7 +263,7 @@ static int database_open(struct link *l, struct str name, struct err *e)
 }
 
 static int database_make(
-    struct link *l, const struct postgres_owner *o, struct str name, struct err *e)
+    struct link *l, const struct services_owner *o, struct str name, struct err *e)
 {
 	if (RUN(l, "make the database", e,
 		"CREATE DATABASE % OWNER % TEMPLATE template0 ENCODING 'UTF8' "
@@ -274,7 +274,7 @@ static int database_make(
 }
 
 static int database_drop(
-    struct link *l, const struct postgres_owner *o, const char *name, struct err *e)
+    struct link *l, const struct services_owner *o, const char *name, struct err *e)
 {
 	bool closed;
 	int there = database_look(l, o, name, &closed, e);
@@ -285,7 +285,7 @@ static int database_drop(
 
 /* The project is thrown out; the server waits for it to go, and ends what it does there by itself. */
 static int database_rename(
-    struct link *l, const struct postgres_owner *o, const char *from, const char *to, struct err *e)
+    struct link *l, const struct services_owner *o, const char *from, const char *to, struct err *e)
 {
 	char gone[16];
 	const char *const v[] = {from, o->name};
@@ -307,7 +307,7 @@ struct beside {
 };
 
 static int look_all(
-    struct link *l, const struct postgres_owner *o, struct beside *ret, struct err *e)
+    struct link *l, const struct services_owner *o, struct beside *ret, struct err *e)
 {
 	bool closed;
 	(void)snprintf(ret->fresh, sizeof(ret->fresh), "%s_new", o->name);
@@ -320,7 +320,7 @@ static int look_all(
 
 /* A swap that was cut short left it beside. */
 static int database_ensure(
-    struct link *l, const struct postgres_owner *o, bool *ret_fresh, struct err *e)
+    struct link *l, const struct services_owner *o, bool *ret_fresh, struct err *e)
 {
 	struct beside b;
 	bool closed;
@@ -338,18 +338,18 @@ static int database_ensure(
 
 /* --- the whole --- */
 
-int postgres_make(const struct postgres_maker *s, const struct postgres_owner *o,
-    struct postgres_place *ret, struct err *e)
+int postgres_make(const struct postgres_maker *s, const struct services_owner *o,
+    struct services_place *ret, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
-	*ret = (struct postgres_place){0};
+	*ret = (struct services_place){0};
 	if (connect_as_maker(&l, s, e) != 0 || place_of(&l, ret, e) != 0 ||
 	    role_ensure(&l, s, o, e) != 0 || database_ensure(&l, o, &ret->fresh, e) != 0)
 		return -1;
 	return connect_as_owner(o, ret, e);
 }
 
-static int role_drop(struct link *l, const struct postgres_owner *o, struct err *e)
+static int role_drop(struct link *l, const struct services_owner *o, struct err *e)
 {
 	struct str name = str_c(o->name);
 	/* What it may have left where everybody may connect (large objects in "postgres", say). */
@@ -359,7 +359,7 @@ static int role_drop(struct link *l, const struct postgres_owner *o, struct err 
 }
 
 /* Connected, and the role is ours: 1; there is no such role: 0. */
-static int reach(struct link *l, const struct postgres_maker *s, const struct postgres_owner *o,
+static int reach(struct link *l, const struct postgres_maker *s, const struct services_owner *o,
     struct beside *ret, struct err *e)
 {
 	if (connect_as_maker(l, s, e) != 0)
@@ -368,7 +368,7 @@ static int reach(struct link *l, const struct postgres_maker *s, const struct po
 	return role <= 0 ? role : look_all(l, o, ret, e) != 0 ? -1 : 1;
 }
 
-int postgres_drop(const struct postgres_maker *s, const struct postgres_owner *o, struct err *e)
+int postgres_drop(const struct postgres_maker *s, const struct services_owner *o, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
 	struct beside b;
@@ -383,7 +383,7 @@ int postgres_drop(const struct postgres_maker *s, const struct postgres_owner *o
 
 /* --- bringing back --- */
 
-int postgres_fresh(const struct postgres_maker *s, const struct postgres_owner *o, struct err *e)
+int postgres_fresh(const struct postgres_maker *s, const struct services_owner *o, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
 	struct beside b;
@@ -395,7 +395,7 @@ int postgres_fresh(const struct postgres_maker *s, const struct postgres_owner *
 	return database_make(&l, o, str_c(b.fresh), e);
 }
 
-int postgres_swap(const struct postgres_maker *s, const struct postgres_owner *o, struct err *e)
+int postgres_swap(const struct postgres_maker *s, const struct services_owner *o, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
 	struct beside b;
@@ -407,7 +407,7 @@ int postgres_swap(const struct postgres_maker *s, const struct postgres_owner *o
 	return database_rename(&l, o, b.fresh, o->name, e);
 }
 
-int postgres_back(const struct postgres_maker *s, const struct postgres_owner *o, struct err *e)
+int postgres_back(const struct postgres_maker *s, const struct services_owner *o, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
 	struct beside b;
@@ -421,7 +421,7 @@ int postgres_back(const struct postgres_maker *s, const struct postgres_owner *o
 }
 
 int postgres_settle(
-    const struct postgres_maker *s, const struct postgres_owner *o, bool keep_old, struct err *e)
+    const struct postgres_maker *s, const struct services_owner *o, bool keep_old, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
 	struct beside b;

@@ -13,34 +13,25 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "services/owner.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #define POSTGRES_NAME_SIZE 64
-#define POSTGRES_HOST_SIZE 256
 #define POSTGRES_WAIT_S 30
 
 struct postgres_maker {
 	const char *url;      /* of the role that makes others */
 	unsigned connections; /* at most, of one project's role */
 };
-struct postgres_owner {
-	const char *name; /* of role and database */
-	struct str mark, password;
-};
-struct postgres_place {
-	char host[POSTGRES_HOST_SIZE]; /* for the project */
-	uint16_t port;
-	bool fresh; /* the database was made now */
-};
 
 /* Role and database are there, the password is that, and the project's own way in was tried. */
-int postgres_make(const struct postgres_maker *s, const struct postgres_owner *o,
-    struct postgres_place *ret, struct err *e) WARN_UNUSED;
+int postgres_make(const struct postgres_maker *s, const struct services_owner *o,
+    struct services_place *ret, struct err *e) WARN_UNUSED;
 /* Neither is there any more; who is connected is thrown out. ERR_CONFLICT: they are not ours. */
 int postgres_drop(
-    const struct postgres_maker *s, const struct postgres_owner *o, struct err *e) WARN_UNUSED;
+    const struct postgres_maker *s, const struct services_owner *o, struct err *e) WARN_UNUSED;
 
 /* What a restore does, each of them as often as one likes. Beside NAME lie NAME_new, where a dump is brought back while
  * NAME serves, and NAME_old, what NAME was before.
@@ -49,10 +40,10 @@ int postgres_drop(
  *   back     NAME is what NAME_old was; nothing where there is no NAME_old. NAME_new is gone
  *   settle   NAME_new is gone and, unless `keep_old`, NAME_old, too */
 int postgres_fresh(
-    const struct postgres_maker *s, const struct postgres_owner *o, struct err *e) WARN_UNUSED;
+    const struct postgres_maker *s, const struct services_owner *o, struct err *e) WARN_UNUSED;
 int postgres_swap(
-    const struct postgres_maker *s, const struct postgres_owner *o, struct err *e) WARN_UNUSED;
+    const struct postgres_maker *s, const struct services_owner *o, struct err *e) WARN_UNUSED;
 int postgres_back(
-    const struct postgres_maker *s, const struct postgres_owner *o, struct err *e) WARN_UNUSED;
-int postgres_settle(const struct postgres_maker *s, const struct postgres_owner *o, bool keep_old,
+    const struct postgres_maker *s, const struct services_owner *o, struct err *e) WARN_UNUSED;
+int postgres_settle(const struct postgres_maker *s, const struct services_owner *o, bool keep_old,
     struct err *e) WARN_UNUSED;

@@ -218,7 +218,7 @@ static int link_open(struct link *l, const struct rabbitmq_maker *s, struct err 
 /* --- where it is --- */
 
 /* The broker says itself where it listens: on this machine in clear, elsewhere over TLS. */
-static int place_of(struct link *l, struct rabbitmq_place *ret, struct err *e)
+static int place_of(struct link *l, struct services_place *ret, struct err *e)
 {
 	bool near = rabbitmq_host_is_near(str_c(l->at.host));
 	int64_t port = 0;
@@ -267,7 +267,7 @@ static int guest_check(struct link *l, struct err *e)
 
 /* --- looking --- */
 
-static int not_ours(const char *what, const struct rabbitmq_owner *o, struct err *e)
+static int not_ours(const char *what, const struct services_owner *o, struct err *e)
 {
 	(void)err_set(
 	    e, ERR_CONFLICT, "RabbitMQ has a %s '%s' that is not this project's", what, o->name);
@@ -277,7 +277,7 @@ static int not_ours(const char *what, const struct rabbitmq_owner *o, struct err
 }
 
 /* 1: it is there and ours; 0: it is not there. */
-static int vhost_look(struct web *w, const struct rabbitmq_owner *o, struct err *e)
+static int vhost_look(struct web *w, const struct services_owner *o, struct err *e)
 {
 	char mark[MARK_SIZE];
 	struct str has = STR_NONE;
@@ -291,13 +291,13 @@ static int vhost_look(struct web *w, const struct rabbitmq_owner *o, struct err 
 	return str_eq_c(has, mark) ? 1 : not_ours("vhost", o, e);
 }
 
-static void tag_of(const struct rabbitmq_owner *o, char out[MARK_SIZE])
+static void tag_of(const struct services_owner *o, char out[MARK_SIZE])
 {
 	(void)snprintf(out, MARK_SIZE, "slipway-%.*s", STR_ARG(o->mark));
 }
 
 /* The same of the user. Somebody may have given it tags of his own beside ours. */
-static int user_look(struct web *w, const struct rabbitmq_owner *o, struct err *e)
+static int user_look(struct web *w, const struct services_owner *o, struct err *e)
 {
 	char tag[MARK_SIZE];
 	size_t i;
@@ -318,7 +318,7 @@ struct there {
 	int vhost, user;
 };
 
-static int look(struct web *w, const struct rabbitmq_owner *o, struct there *ret, struct err *e)
+static int look(struct web *w, const struct services_owner *o, struct there *ret, struct err *e)
 {
 	ret->vhost = vhost_look(w, o, e);
 	ret->user = ret->vhost < 0 ? -1 : user_look(w, o, e);
@@ -327,7 +327,7 @@ static int look(struct web *w, const struct rabbitmq_owner *o, struct there *ret
 
 /* --- making --- */
 
-static int vhost_make(struct web *w, const struct rabbitmq_owner *o, struct err *e)
+static int vhost_make(struct web *w, const struct services_owner *o, struct err *e)
 {
 	char mark[MARK_SIZE];
 	struct json_out j;
@@ -342,7 +342,7 @@ static int vhost_make(struct web *w, const struct rabbitmq_owner *o, struct err 
 }
 
 static int vhost_limit(
-    struct web *w, const struct rabbitmq_owner *o, const char *which, unsigned n, struct err *e)
+    struct web *w, const struct services_owner *o, const char *which, unsigned n, struct err *e)
 {
 	struct json_out j;
 	CLEANUP_BUF struct buf b;
@@ -367,7 +367,7 @@ static void password_hash(struct str password, struct buf *out)
 	base64_encode(hashed, sizeof(hashed), out);
 }
 
-static int user_put(struct web *w, const struct rabbitmq_owner *o, struct err *e)
+static int user_put(struct web *w, const struct services_owner *o, struct err *e)
 {
 	char tag[MARK_SIZE];
 	struct json_out j;
@@ -385,7 +385,7 @@ static int user_put(struct web *w, const struct rabbitmq_owner *o, struct err *e
 	return PUT(w, "make the project's user", e, "users/%", &b, str_c(o->name));
 }
 
-static int user_allow(struct web *w, const struct rabbitmq_owner *o, struct err *e)
+static int user_allow(struct web *w, const struct services_owner *o, struct err *e)
 {
 	struct json_out j;
 	CLEANUP_BUF struct buf b;
@@ -401,8 +401,8 @@ static int user_allow(struct web *w, const struct rabbitmq_owner *o, struct err 
 }
 
 /* By the way and with the password that the project has. */
-static int connect_as_owner(const struct link *l, const struct rabbitmq_owner *o,
-    const struct rabbitmq_place *p, struct err *e)
+static int connect_as_owner(const struct link *l, const struct services_owner *o,
+    const struct services_place *p, struct err *e)
 {
 	const struct amqp_way way = {.at = {.tls = !rabbitmq_host_is_near(str_c(p->host)),
 					 .host = p->host,
@@ -418,12 +418,12 @@ static int connect_as_owner(const struct link *l, const struct rabbitmq_owner *o
 	    e, "does RabbitMQ listen at %s:%u, and let users in from there?", p->host, p->port);
 }
 
-int rabbitmq_make(const struct rabbitmq_maker *s, const struct rabbitmq_owner *o,
-    struct rabbitmq_place *ret, struct err *e)
+int rabbitmq_make(const struct rabbitmq_maker *s, const struct services_owner *o,
+    struct services_place *ret, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
 	struct there there;
-	*ret = (struct rabbitmq_place){0};
+	*ret = (struct services_place){0};
 	if (link_open(&l, s, e) != 0 || place_of(&l, ret, e) != 0 || guest_check(&l, e) != 0 ||
 	    look(&l.web, o, &there, e) != 0)
 		return -1;
@@ -438,7 +438,7 @@ int rabbitmq_make(const struct rabbitmq_maker *s, const struct rabbitmq_owner *o
 }
 
 /* The user first: nobody comes back in while the vhost goes. */
-int rabbitmq_drop(const struct rabbitmq_maker *s, const struct rabbitmq_owner *o, struct err *e)
+int rabbitmq_drop(const struct rabbitmq_maker *s, const struct services_owner *o, struct err *e)
 {
 	struct link l CLEANUP_LINK = {0};
 	struct there there;

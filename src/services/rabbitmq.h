@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "services/owner.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,20 +41,11 @@ struct rabbitmq_maker {
 	unsigned connections; /* at most, of one vhost */
 	unsigned queues;
 };
-struct rabbitmq_owner {
-	const char *name; /* of vhost and user */
-	struct str mark, password;
-};
-struct rabbitmq_place {
-	char host[RABBITMQ_HOST_SIZE]; /* for the project */
-	uint16_t port;
-	bool fresh; /* the vhost was made now */
-};
 
 /* Vhost and user are there, the password is that, and the project's own way in was tried. On another machine that is
  * over TLS. ERR_SETTINGS: what the administrator has to do is in the hint. */
-int rabbitmq_make(const struct rabbitmq_maker *s, const struct rabbitmq_owner *o,
-    struct rabbitmq_place *ret, struct err *e) WARN_UNUSED;
+int rabbitmq_make(const struct rabbitmq_maker *s, const struct services_owner *o,
+    struct services_place *ret, struct err *e) WARN_UNUSED;
 /* Neither is there any more; who is connected is thrown out. ERR_CONFLICT: they are not ours. */
 int rabbitmq_drop(
-    const struct rabbitmq_maker *s, const struct rabbitmq_owner *o, struct err *e) WARN_UNUSED;
+    const struct rabbitmq_maker *s, const struct services_owner *o, struct err *e) WARN_UNUSED;

@@ -153,25 +153,16 @@ static int named_fill(struct services *s, struct str project, const struct model
 	return 0;
 }
 
-static void told(struct services_place *ret, struct str host, uint16_t port, bool fresh)
-{
-	(void)snprintf(ret->host, sizeof(ret->host), "%.*s", STR_ARG(host));
-	ret->port = port;
-	ret->fresh = fresh;
-}
-
 static int act_on_postgres(const struct services_options *so, enum services_act act,
     const struct named *n, struct services_place *ret, struct err *e)
 {
 	const struct postgres_maker s = {so->postgres, so->connections};
-	const struct postgres_owner o = {n->name, n->row->mark, buf_view(&n->password)};
-	struct postgres_place at;
+	const struct services_owner o = {n->name, n->row->mark, buf_view(&n->password)};
 	switch (act) {
 	case SERVICES_MAKE:
 	case SERVICES_FRESH:
-		if (postgres_make(&s, &o, &at, e) != 0)
+		if (postgres_make(&s, &o, ret, e) != 0)
 			return -1;
-		told(ret, str_c(at.host), at.port, at.fresh);
 		return act == SERVICES_MAKE ? 0 : postgres_fresh(&s, &o, e);
 	case SERVICES_DROP:
 		return postgres_drop(&s, &o, e);
@@ -198,20 +189,17 @@ static int act_on_rabbitmq(const struct services_options *so, enum services_act 
 	    .ca_file = so->rabbitmq_ca,
 	    .connections = so->rabbitmq_connections,
 	    .queues = so->rabbitmq_queues};
-	const struct rabbitmq_owner o = {n->name, n->row->mark, buf_view(&n->password)};
-	struct rabbitmq_place at;
+	const struct services_owner o = {n->name, n->row->mark, buf_view(&n->password)};
 	if (act == SERVICES_DROP)
 		return rabbitmq_drop(&s, &o, e);
 	if (act != SERVICES_MAKE && act != SERVICES_FRESH)
 		return 0;
 	if (act == SERVICES_FRESH && n->row->made_ms > 0) {
-		told(ret, n->row->host, (uint16_t)n->row->port, false);
+		(void)snprintf(ret->host, sizeof(ret->host), "%.*s", STR_ARG(n->row->host));
+		ret->port = (uint16_t)n->row->port;
 		return 0;
 	}
-	if (rabbitmq_make(&s, &o, &at, e) != 0)
-		return -1;
-	told(ret, str_c(at.host), at.port, at.fresh);
-	return 0;
+	return rabbitmq_make(&s, &o, ret, e);
 }
 
 typedef int act_fn(const struct services_options *so, enum services_act act, const struct named *n,

@@ -8,9 +8,9 @@
 #include "base/arena.h"
 #include "crypto/seal.h"
 #include "model/service.h"
+#include "services/owner.h"
 #include "text/manifest.h"
 
-#define SERVICES_HOST_SIZE 256
 #define SERVICES_NAME_SIZE 64
 #define SERVICES_POSTGRES "postgresql:///postgres?host=/var/run/postgresql"
 
@@ -33,11 +33,6 @@ int services_want(const struct services *s, struct store_db *db, struct arena *a
     int64_t project_id, struct str name, enum model_service_type type, int64_t now_ms,
     struct err *e) WARN_UNUSED;
 
-struct services_place {
-	char host[SERVICES_HOST_SIZE];
-	uint16_t port;
-	bool fresh; /* it was made now */
-};
 enum services_act {
 	SERVICES_MAKE, /* it is there; *ret says where */
 	SERVICES_DROP,

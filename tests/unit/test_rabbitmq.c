@@ -120,8 +120,8 @@ static void need_server(void)
 		skip();
 }
 
-static const struct rabbitmq_owner shop = {"sw-shop_queue", {"mark-1", 6}, {"word1-word1", 11}};
-static const struct rabbitmq_owner other = {"sw-other_queue", {"mark-2", 6}, {"word2", 5}};
+static const struct services_owner shop = {"sw-shop_queue", {"mark-1", 6}, {"word1-word1", 11}};
+static const struct services_owner other = {"sw-other_queue", {"mark-2", 6}, {"word2", 5}};
 
 static struct rabbitmq_maker maker(void)
 {
@@ -129,9 +129,9 @@ static struct rabbitmq_maker maker(void)
 	    .url = maker_url, .keys = keys, .connections = 7, .queues = 3};
 }
 
-static struct rabbitmq_place make(const struct rabbitmq_owner *o)
+static struct services_place make(const struct services_owner *o)
 {
-	struct rabbitmq_place p;
+	struct services_place p;
 	struct err e;
 	const struct rabbitmq_maker s = maker();
 	if (rabbitmq_make(&s, o, &p, &e) != 0)
@@ -139,7 +139,7 @@ static struct rabbitmq_place make(const struct rabbitmq_owner *o)
 	return p;
 }
 
-static void drop(const struct rabbitmq_owner *o)
+static void drop(const struct services_owner *o)
 {
 	struct err e;
 	const struct rabbitmq_maker s = maker();
@@ -148,15 +148,15 @@ static void drop(const struct rabbitmq_owner *o)
 }
 
 static enum err_code refuses_by(
-    const struct rabbitmq_maker *s, const struct rabbitmq_owner *o, bool drops)
+    const struct rabbitmq_maker *s, const struct services_owner *o, bool drops)
 {
-	struct rabbitmq_place p;
+	struct services_place p;
 	err_clear(&last);
 	int rc = drops ? rabbitmq_drop(s, o, &last) : rabbitmq_make(s, o, &p, &last);
 	return rc == 0 ? ERR_NONE : last.code;
 }
 
-static enum err_code refuses(const struct rabbitmq_owner *o, bool drops)
+static enum err_code refuses(const struct services_owner *o, bool drops)
 {
 	const struct rabbitmq_maker s = maker();
 	return refuses_by(&s, o, drops);
@@ -176,7 +176,7 @@ static void test_made_once(void **state)
 {
 	(void)state;
 	need_server();
-	struct rabbitmq_place p = make(&shop);
+	struct services_place p = make(&shop);
 	assert_true(p.fresh);
 	assert_string_equal(p.host, "127.0.0.1");
 	assert_int_equal(p.port, mq.amqp);
@@ -271,7 +271,7 @@ static void test_never_in_clear(void **state)
 	uint16_t port;
 	uint8_t hashed[HASH_SHA256_BYTES];
 	struct buf b;
-	struct rabbitmq_place place;
+	struct services_place place;
 	(void)state;
 	need_server();
 	int said = memfd_create("said", MFD_CLOEXEC), log;
@@ -414,7 +414,7 @@ static void test_over_tls(void **state)
 	(void)state;
 	need_server();
 	struct rabbitmq_maker s = maker();
-	struct rabbitmq_place p;
+	struct services_place p;
 	snprintf(url, sizeof(url), "https://maker@127.0.0.2:%u", mq.https);
 	s.url = url;
 	assert_int_equal(refuses_by(&s, &shop, false), ERR_UNAVAILABLE); /* nobody vouches for it */
@@ -573,7 +573,7 @@ static void test_values_stay_values(void **state)
 	(void)state;
 	need_server();
 	for (size_t i = 0; i < sizeof(hostile) / sizeof(*hostile); i++) {
-		const struct rabbitmq_owner o = {hostile[i], str_c("m"), str_c(hostile[i])};
+		const struct services_owner o = {hostile[i], str_c("m"), str_c(hostile[i])};
 		enum err_code rc = refuses(&o, false);
 		if (strcmp(hostile[i], "/") == 0) { /* a vhost that is there, and not ours */
 			assert_int_equal(rc, ERR_CONFLICT);

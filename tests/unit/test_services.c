@@ -114,12 +114,12 @@ static int close_server(void **state)
 	return 0;
 }
 
-static const struct postgres_owner shop = {"sw-shop_db", {"mark-1", 6}, {"word1", 5}};
-static const struct postgres_owner other = {"sw-other_db", {"mark-2", 6}, {"word2", 5}};
+static const struct services_owner shop = {"sw-shop_db", {"mark-1", 6}, {"word1", 5}};
+static const struct services_owner other = {"sw-other_db", {"mark-2", 6}, {"word2", 5}};
 
-static struct postgres_place make(const struct postgres_owner *o)
+static struct services_place make(const struct services_owner *o)
 {
-	struct postgres_place p;
+	struct services_place p;
 	struct err e;
 	const struct postgres_maker s = {maker, 7};
 	if (postgres_make(&s, o, &p, &e) != 0)
@@ -127,7 +127,7 @@ static struct postgres_place make(const struct postgres_owner *o)
 	return p;
 }
 
-static void drop(const struct postgres_owner *o)
+static void drop(const struct services_owner *o)
 {
 	struct err e;
 	const struct postgres_maker s = {maker, 7};
@@ -135,9 +135,9 @@ static void drop(const struct postgres_owner *o)
 		fail_msg("%s", e.msg);
 }
 
-static enum err_code refuses(const struct postgres_owner *o, bool drops)
+static enum err_code refuses(const struct services_owner *o, bool drops)
 {
-	struct postgres_place p;
+	struct services_place p;
 	struct err e;
 	const struct postgres_maker s = {maker, 7};
 	int rc = drops ? postgres_drop(&s, o, &e) : postgres_make(&s, o, &p, &e);
@@ -149,7 +149,7 @@ static enum err_code refuses(const struct postgres_owner *o, bool drops)
 static void test_made_once(void **state)
 {
 	(void)state;
-	struct postgres_place p = make(&shop);
+	struct services_place p = make(&shop);
 	assert_true(p.fresh);
 	assert_string_equal(p.host, "127.0.0.1");
 	assert_int_equal(p.port, pg.port);
@@ -270,7 +270,7 @@ static void test_connections_end(void **state)
 
 static void test_cannot_reach(void **state)
 {
-	struct postgres_place p;
+	struct services_place p;
 	struct err e;
 	const struct postgres_maker nowhere = {
 	    "postgresql:///postgres?host=/tmp/no-such-folder", 7};
