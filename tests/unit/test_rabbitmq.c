@@ -481,33 +481,6 @@ static void test_everybodys_password(void **state)
 	tell("DELETE", "users/guest", NULL);
 }
 
-/* Answers everybody the same, `times` over, and ends. */
-static pid_t pretend(const char *answer, int times, uint16_t *ret_port)
-{
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-	socklen_t n = sizeof(a);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	assert_int_equal(bind(fd, (struct sockaddr *)&a, n), 0);
-	assert_int_equal(listen(fd, 4), 0);
-	assert_int_equal(getsockname(fd, (struct sockaddr *)&a, &n), 0);
-	*ret_port = ntohs(a.sin_port);
-	pid_t pid = fork();
-	if (pid != 0) {
-		close(fd);
-		return pid;
-	}
-	signal(SIGPIPE, SIG_IGN);
-	alarm(30);
-	for (int c; (c = accept(fd, NULL, NULL)) >= 0; close(c)) {
-		char in[4096];
-		if (read(c, in, sizeof(in)) < 0)
-			_exit(1);
-		for (int i = 0; i < times && write(c, answer, strlen(answer)) > 0; i++)
-			;
-	}
-	_exit(0);
-}
-
 static void test_a_hostile_server(void **state)
 {
 	static char body[65536];
@@ -522,7 +495,7 @@ static void test_a_hostile_server(void **state)
 	    "HTTP/1.1 302 Found\r\nLocation: http://maker:made@127.0.0.1:%u/api/overview\r\n"
 	    "Content-Length: 0\r\nConnection: close\r\n\r\n",
 	    mq.http);
-	pid_t pid = pretend(redirect, 1, &port);
+	pid_t pid = rabbitmq_pretend(redirect, 1, &port);
 	snprintf(url, sizeof(url), "http://maker@127.0.0.1:%u", port);
 	assert_int_equal(refuses_by(&s, &shop, false), ERR_FAILED);
 	assert_non_null(strstr(last.msg, "(302)"));
@@ -532,7 +505,7 @@ static void test_a_hostile_server(void **state)
 	memset(body, 'x', sizeof(body) - 1);
 	static const char head[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[";
 	memcpy(body, head, sizeof(head) - 1);
-	pid = pretend(body, 1 << 20, &port);
+	pid = rabbitmq_pretend(body, 1 << 20, &port);
 	snprintf(url, sizeof(url), "http://maker@127.0.0.1:%u", port);
 	assert_int_equal(refuses_by(&s, &shop, false), ERR_UNAVAILABLE);
 	assert_non_null(strstr(last.msg, "too long"));
@@ -544,23 +517,6 @@ static void test_a_hostile_server(void **state)
 	assert_int_equal(refuses(&shop, true), ERR_NONE);
 	unsetenv("http_proxy");
 	unsetenv("all_proxy");
-}
-
-/* Whatever answers at the broker's port is bounded and judged. */
-static void test_what_is_no_broker(void **state)
-{
-	static const char *const answers[] = {"HTTP/1.1 400 Bad Request\r\n\r\n", "AMQP", "\x01",
-	    "\x02\x01\x01\x7f\xff\xff\xff\xff\xff\xff\xff\xff",
-	    "\x01zz\xff\xff\xff\xff\x01\x0a\x01\x0a", "\x08zz\x01\x01\x01\x01\x01\x01\x01\x01\x01"};
-	(void)state;
-	for (size_t i = 0; i < sizeof(answers) / sizeof(*answers); i++) {
-		struct amqp_way way = {near, STR("u"), STR("p"), STR("v")};
-		pid_t pid = pretend(answers[i], 1, &way.at.port);
-		assert_int_equal(amqp_try(&way, &last), -1);
-		assert_int_equal(last.code, ERR_UNAVAILABLE);
-		kill(pid, SIGKILL);
-		waitpid(pid, NULL, 0);
-	}
 }
 
 static const char *const hostile[] = {"a/b", "/", "..", ".", "a?b=c", "a#b", "%2f", "%", "a%00b",
@@ -610,40 +566,6 @@ static void test_values_stay_values(void **state)
 		drop(&o);
 		nothing_left();
 	}
-}
-
-static void test_addresses(void **state)
-{
-	static const struct {
-		const char *url, *host;
-		uint16_t port;
-	} good[] = {{"http://slipway@127.0.0.1", "127.0.0.1", 15672},
-	    {"http://slipway@localhost:15673/", "localhost", 15673},
-	    {"https://slipway@mq.example.org", "mq.example.org", 15671},
-	    {"https://slipway@10.0.0.7:443", "10.0.0.7", 443}};
-	static const char *const bad[] = {"", "slipway@127.0.0.1", "amqp://slipway@127.0.0.1",
-	    "http://127.0.0.1", "http://@127.0.0.1", "http://slipway:word@127.0.0.1",
-	    "http://slipway@", "http://slipway@mq.example.org", "http://slipway@127.0.0.2",
-	    "http://slipway@127.0.0.1.example.org", "http://slipway@127.0.0.1:0",
-	    "http://slipway@127.0.0.1:x", "http://slipway@127.0.0.1:15672/api",
-	    "https://slipway@[::1]", "https://slip way@a", "https://slipway@a b",
-	    "https://slipway@a@b", "https://slipway@a?b", "https://slipway@a#b", "https://sl\"@a"};
-	struct rabbitmq_address at;
-	struct err e;
-	(void)state;
-	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
-		assert_int_equal(rabbitmq_address_parse(good[i].url, &at, &e), 0);
-		assert_string_equal(at.user, "slipway");
-		assert_string_equal(at.host, good[i].host);
-		assert_int_equal(at.port, good[i].port);
-		assert_int_equal(at.tls, good[i].url[4] == 's');
-	}
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
-		if (rabbitmq_address_parse(bad[i], &at, &e) == 0)
-			fail_msg("%s", bad[i]);
-	/* Nor is a password repeated in what is said of it. */
-	assert_int_equal(rabbitmq_address_parse("http://slipway:word@127.0.0.1", &at, &e), -1);
-	assert_null(strstr(e.msg, "word@"));
 }
 
 /* --- the room --- */
@@ -758,8 +680,7 @@ int main(void)
 	    cmocka_unit_test(test_goes_on), cmocka_unit_test(test_not_ours),
 	    cmocka_unit_test(test_limits), cmocka_unit_test(test_over_tls),
 	    cmocka_unit_test(test_cannot_ask), cmocka_unit_test(test_everybodys_password),
-	    cmocka_unit_test(test_a_hostile_server), cmocka_unit_test(test_what_is_no_broker),
-	    cmocka_unit_test(test_values_stay_values), cmocka_unit_test(test_addresses),
+	    cmocka_unit_test(test_a_hostile_server), cmocka_unit_test(test_values_stay_values),
 	    cmocka_unit_test(test_variables), cmocka_unit_test(test_acts)};
 	return cmocka_run_group_tests(tests, open_server, close_server);
 }
