@@ -199,6 +199,18 @@ class Platform:
             assert result.returncode == expect, (args, result.returncode, result.stdout[-3000:], result.stderr[-3000:])
         return result
 
+    def shows_nowhere(self, project, *words):
+        """No answer about the project has one of these words, nor has the log; what is stored has not the first, nor any program's arguments."""
+        for word in words:
+            for path in ("", "/services", "/env", "/releases/1", "/tasks", "/logs"):
+                assert word not in self.call("GET", f"/api/v1/projects/{project}{path}").body.decode(), path
+        assert words[0] not in self.log_text()
+        for name in ("slipway.db", "slipway.db-wal"):
+            assert words[0].encode() not in (self.state / name).read_bytes()
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):
+                assert words[0].encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
+
     # Projects.
     def create(self, name, repo=None, branch="main", **more):
         body = {"name": name, **more}

@@ -251,19 +251,9 @@ def test_nobody_sees_the_password(platform, broker, git):
     platform.deploy("quiet")
     secret = credentials(platform, "quiet")["password"]
     assert len(secret) == 43
-    for word in (secret, "made\n"):
-        for path in ("", "/services", "/env", "/releases/1", "/tasks", "/logs"):
-            assert word not in platform.call("GET", "/api/v1/projects/quiet" + path).body.decode(), path
-    assert secret not in platform.log_text()
+    platform.shows_nowhere("quiet", secret, "made\n")
     log = (broker.dir / "rabbit.log").read_text()
     assert "sw-quiet_queue" in log and secret not in log
-    for name in ("slipway.db", "slipway.db-wal"):
-        assert secret.encode() not in (platform.state / name).read_bytes()
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            assert secret.encode() not in open(f"/proc/{pid}/cmdline", "rb").read()
-        except OSError:
-            pass
     audit = platform.api("GET", "/audit?project=quiet")["items"]
     assert any(a["action"] == "service.credentials" and a["target"] == "queue" for a in audit), audit
     platform.cli("destroy", "quiet", "--yes", "--purge")
