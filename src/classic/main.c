@@ -36,11 +36,8 @@ static void complain(const struct err *e)
 
 /* ---- slipway ---- */
 
-enum where {
-	SHOWN,
-	TO_STDERR,
-	NOWHERE
-}; /* its standard output; NOWHERE: what it says against it, too */
+/* Its standard output; NOWHERE: what it says on the other, too. */
+enum where { SHOWN, TO_STDERR, NOWHERE };
 
 static void say_to(int from, int to)
 {
@@ -61,12 +58,9 @@ static void become(const char *const *words, enum where where, int out)
 		say_to(STDERR_FILENO, STDOUT_FILENO);
 	if (null >= 0) {
 		say_to(null, STDERR_FILENO);
-		if (out < 0)
-			say_to(null, STDOUT_FILENO);
+		say_to(null, STDOUT_FILENO);
 	}
 	(void)execv(program, argv);
-	(void)dprintf(
-	    STDERR_FILENO, "secureops: cannot start '%s': %s\n", program, strerror(errno));
 	_exit(EXIT_NO_PROGRAM);
 }
 
@@ -323,6 +317,11 @@ int main(int argc, char **argv)
 	if ((row->has_user && take_user(argv[2], &e) != 0) || find_program(&e) != 0) {
 		complain(&e);
 		return EXIT_FAILED;
+	}
+	if (access(program, X_OK) != 0) {
+		(void)fprintf(
+		    stderr, "secureops: cannot start '%s': %s\n", program, strerror(errno));
+		return EXIT_NO_PROGRAM;
 	}
 	return row->perform(argv + used, argc - used);
 }
