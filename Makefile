@@ -31,7 +31,7 @@ analyse: deps
 	@tools/analyse
 
 mutants: deps
-	@tools/mutants
+	@tools/mutants --jobs "$$(nproc)"
 
 fuzz: deps
 	@tools/fuzz 60
