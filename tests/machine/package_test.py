@@ -53,9 +53,9 @@ def test_setup_and_a_signed_push(server):
 def test_upgrade_under_load(server):
     pid = server.run("systemctl show -P MainPID slipwayd")
     edge = server.run("systemctl show -P MainPID slipway-edge")
-    load = load_begin(server, 8)
+    load = load_begin(server)
     server.run("dpkg -i /srv/package/slipway_*.deb", timeout=120)
-    load_end(load)
+    load_end(server, load)
     assert server.run("systemctl show -P MainPID slipwayd") != pid, "the daemon was not replaced"
     assert server.run("systemctl show -P MainPID slipway-edge") == edge != "0\n", "the web server was replaced"
     assert server.run("systemctl", "is-system-running").strip() == "running"

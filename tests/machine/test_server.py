@@ -169,18 +169,21 @@ def test_audit_finds_each_fault(server):
     inspect_checks.audit_finds_each_fault(server)
 
 
-def load_begin(server, seconds, host="guestbook.localhost", path="/healthz"):
+def load_begin(server, host="guestbook.localhost", path="/healthz"):
+    """Requests over new connections until load_end."""
     folder = Path(tempfile.mkdtemp())
     shutil.copy(BUILD / "tests/load", folder)
     server.put(folder, "/srv/load")
     shutil.rmtree(folder)
     return server.background(
-        "/srv/load/load", "--port", "80", "--connections", "8", "--seconds", seconds, "--close", "--get", path, "--host", host
+        "/srv/load/load", "--port", "80", "--connections", "8", "--seconds", 300, "--close", "--get", path, "--host", host
     )
 
 
-def load_end(load):
+def load_end(server, load):
     """Not one request failed."""
+    assert load.poll() is None, "the requests ended before what they were to see"
+    server.run("pkill", "-TERM", "-x", "load")
     seen = json.loads(load.communicate(timeout=120)[0])
     print(seen)
     assert seen["ok"] >= 500 and seen["ok"] == seen["requests"], seen
@@ -188,12 +191,12 @@ def load_end(load):
 
 def test_daemon_restarts_under_load_and_a_deploy(server):
     """R8's little sister: new connections all the time over a deploy and two restarts of the daemon; hooks are heard meanwhile."""
-    load = load_begin(server, 8)
+    load = load_begin(server)
     server.slipway("deploy", "guestbook", "--force")
     for _ in range(2):
         server.run("systemctl", "restart", "slipwayd")
         assert server.run("curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:8000/health") == "200"
-    load_end(load)
+    load_end(server, load)
 
 
 def test_killed_daemon_comes_back(server):
