@@ -334,6 +334,24 @@ static void nothing_outside_changes(void **state)
 	assert_int_equal(access("projects/race", F_OK), -1);
 }
 
+/* The same without a race: it stands there from before to after. */
+static void what_is_mounted_is_left_alone(void **state)
+{
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	static const char here[] = "projects/race/releases/1/m";
+	assert_int_equal(tenant_prepare(&roots, STR("race"), 1, &e), 0);
+	assert_int_equal(mkdir(here, 0755), 0);
+	if (mount("outside/own", here, NULL, MS_BIND, NULL) != 0)
+		skip(); /* nobody may mount here, so nobody does */
+	int rc = seal_release(&roots, STR("race"), 1, STR(""), &e);
+	const char *what = changed();
+	assert_int_equal(umount2(here, MNT_DETACH), 0);
+	assert_int_equal(rc, -1);
+	assert_null(what);
+}
+
 /* By path, looking before each step. */
 static void naive_seal(const char *path)
 {
@@ -382,6 +400,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(nothing_outside_changes, setup, teardown),
+	    cmocka_unit_test_setup_teardown(what_is_mounted_is_left_alone, setup, teardown),
 	    cmocka_unit_test_setup_teardown(the_naive_one_loses, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
