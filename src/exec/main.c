@@ -3,7 +3,6 @@
  * does not need, and becomes the program. */
 #include "base/fs.h"
 #include "base/log.h"
-#include "base/thread.h"
 #include "exec/environ.h"
 #include "exec/relay.h"
 #include "launch/sandbox.h"
@@ -19,7 +18,6 @@
 #include <unistd.h>
 
 #define ARENA_BYTES (8u << 20)
-#define SERVICE_TURN_US 300
 #define EXIT_CANNOT_START 127
 #define EXIT_USAGE 64
 
@@ -156,8 +154,6 @@ static int perform(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	environ_dirs(&g, &d);
-	if (g.sandbox == GUEST_RUN)
-		thread_turns(SERVICE_TURN_US);
 	/* Otherwise the starter made it. */
 	if (unit && g.tmp[0] && !g.relay && mkdir(d.tmp, 0700) != 0 && errno != EEXIST) {
 		(void)err_sys(&e, ERR_UNAVAILABLE, errno, "could not make '%s'", d.tmp);

@@ -3,7 +3,6 @@
 #include "helper/edge_unit.h"
 
 #include "base/fs.h"
-#include "base/thread.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,8 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#define TURN_US 100 /* everybody's answers wait for it */
 
 static const char *const environment[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C", NULL};
 
@@ -77,7 +74,6 @@ static void become(const char *const argv[], int out, pid_t parent)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)setpgid(0, 0); /* a Ctrl-C at the keeper's terminal is the keeper's to handle */
 	(void)umask(022);
-	thread_turns(TURN_US);
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* a killed keeper leaves nobody on the port */
 	if (getppid() != parent)
 		_exit(127);

@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -142,22 +141,3 @@ def test_a_manifest_cannot_raise_what_the_operator_set(platform, git):
     assert "limits" in error["message"] or "memory" in error["message"], error
     repo.commit({"slipway.yaml": "kind: static\nlimits: {memory: 128M, build: {time: 30s}}\n"})
     platform.deploy("raising")
-
-
-def turn_ns(pid):
-    """What the scheduler gives a process at a time; None before Linux 6.12, which does not let one ask for it."""
-    found = re.search(r"^se\.slice\s*:\s*(\d+)", Path(f"/proc/{pid}/sched").read_text(), re.M)
-    return int(found.group(1)) if found else None
-
-
-def test_what_serves_has_short_turns_and_a_build_has_not(platform, git):
-    files = apps.with_version(apps.socket_app("print('pid', os.getpid(), flush=True)", manifest="build: [[cp, /proc/self/sched, built]]\n"), "v1")
-    platform.create("turns", git.repository("turns", files).url)
-    platform.deploy("turns")
-    served = re.search(r"\bpid (\d+)", platform.cli("logs", "turns").stdout).group(1)
-    master = subprocess.run(["pgrep", "-f", f"nginx: master process .*{platform.state}"], capture_output=True, text=True, check=True).stdout.split()[0]
-    ours = turn_ns("self")
-    if ours:
-        built = (platform.state / "projects/turns/releases/1/built").read_text()
-        assert turn_ns(served) == 300000 and str(ours) in built and "300000" not in built
-        assert turn_ns(master) == 100000

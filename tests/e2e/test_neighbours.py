@@ -102,7 +102,7 @@ SECONDS, ROUNDS = 8, 5
 
 @contextlib.contextmanager
 def bounded(name):
-    """Whoever is started inside is in a group of its own below ours: one processor, 1 GB, 600 tasks."""
+    """Whoever is started inside is in a group of its own below ours: 1 GB, 600 tasks, and a share of the processors like anybody's."""
     made = []
     for controller, limits in {"cpu": {}, "memory": {"memory.limit_in_bytes": 1 << 30}, "pids": {"pids.max": 600}}.items():
         path = next(line.split(":", 2)[2] for line in Path("/proc/self/cgroup").read_text().splitlines() if controller in line.split(":")[1].split(","))
