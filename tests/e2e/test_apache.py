@@ -54,7 +54,7 @@ def test_nothing_is_lost_under_load(git):
             p.create(name, repo.url)
             p.deploy(name)
         loads = {name: Load(p, name, static=name == "rs") for name in repos}
-        deploy_and_roll_back(p, repos, files, 2)
+        deploy_and_roll_back(p, repos, files, 2, loads)
         for count in (2, 1):
             p.cli("scale", "rn", f"web={count}")
         results = {name: load.stop() for name, load in loads.items()}

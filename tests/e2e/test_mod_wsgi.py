@@ -66,7 +66,7 @@ def test_nothing_is_lost_over_a_deploy_and_a_rollback(shop):
     p, repo = shop
     load = Load(p, "shop", rate=100)
     try:
-        deploy_and_roll_back(p, {"shop": repo}, {"shop": FILES}, 2)
+        deploy_and_roll_back(p, {"shop": repo}, {"shop": FILES}, 2, {"shop": load})
         result = load.stop()
     finally:
         load.process.kill()

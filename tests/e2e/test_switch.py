@@ -47,8 +47,17 @@ class Load:
     def stop(self):
         self.process.send_signal(signal.SIGINT)
         result = json.loads(self.process.communicate(timeout=60)[0])
-        result["values"] = {line.split(" ", 1)[1]: int(line.split(" ", 1)[0]) for line in self.values.read_text().splitlines()}
+        result["values"] = self.seen()
         return result
+
+    def seen(self):
+        """The versions that answered, with how often; while it runs with 1 each."""
+        lines = self.values.read_text().splitlines() if self.values.exists() else []
+        return {line.split(" ", 1)[1]: int(line.split(" ", 1)[0]) for line in lines}
+
+    def sees(self, version):
+        """Until that version has answered it, however quickly the next could come."""
+        wait_until(lambda: version in self.seen(), 30)
 
     def acknowledged(self):
         return self.ids.read_text().split() if self.ids.exists() else []
@@ -66,8 +75,10 @@ def check_each_once(platform, project, load):
     assert not missing, f"{len(missing)} acknowledged ids were not appended"
 
 
-def deploy_and_roll_back(platform, repos, files, times):
-    """Each odd turn a new version of all projects at once, each even one a rollback of all."""
+def deploy_and_roll_back(platform, repos, files, times, loads):
+    """Each odd turn a new version of all projects at once, each even one a rollback of all; every load has seen a version before the next one comes."""
+    for load in loads.values():
+        load.sees("v1")
     for turn in range(times):
         tasks = []
         for name, repo in repos.items():
@@ -79,6 +90,8 @@ def deploy_and_roll_back(platform, repos, files, times):
         for task in tasks:
             ended = platform.wait_task(task, 180)
             assert ended["state"] == "done", json.dumps(ended, indent=1)
+        for load in loads.values() if turn % 2 == 0 else ():
+            load.sees(f"v{turn + 2}")
 
 
 def test_nothing_is_lost_over_deploys_and_rollbacks(fast, git):
@@ -89,7 +102,7 @@ def test_nothing_is_lost_over_deploys_and_rollbacks(fast, git):
         fast.create(name, repo.url)
         fast.deploy(name)
     loads = {name: Load(fast, name, static=name == "rs") for name in repos}
-    deploy_and_roll_back(fast, repos, files, DEPLOYS)
+    deploy_and_roll_back(fast, repos, files, DEPLOYS, loads)
     if LONG:
         wait_until(lambda: sum(int(fast.dir.joinpath(f"{n}.acked").exists() and len(l.acknowledged())) for n, l in loads.items()) > 17000, 300, 1)
     results = {name: load.stop() for name, load in loads.items()}
@@ -117,7 +130,7 @@ def test_stubborn_programs_lose_nothing(fast, git, name):
     fast.create("st" + name, repo.url)
     fast.deploy("st" + name)
     load = Load(fast, "st" + name)
-    deploy_and_roll_back(fast, {"st" + name: repo}, {"st" + name: files}, 4)
+    deploy_and_roll_back(fast, {"st" + name: repo}, {"st" + name: files}, 4, {"st" + name: load})
     result = load.stop()
     assert result["failed"] == 0, result
     assert result["requests"] > 100
@@ -133,7 +146,7 @@ def test_without_drain_the_same_test_fails(fast, git):
     fast.create("nodrain", repo.url)
     fast.deploy("nodrain")
     load = Load(fast, "nodrain")
-    deploy_and_roll_back(fast, {"nodrain": repo}, {"nodrain": files}, 4)
+    deploy_and_roll_back(fast, {"nodrain": repo}, {"nodrain": files}, 4, {})
     assert load.stop()["failed"] > 0
 
 

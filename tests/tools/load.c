@@ -6,7 +6,7 @@
  * --get path
  *        [--header "Name: value"]… [--unique NAME]  header NAME carries the request's id
  *        [--ids FILE]  ids of requests answered 2xx are appended, one a line, after their answer
- *        [--values FILE]  bodies of GETs seen, each once with its count
+ *        [--values FILE]  bodies of GETs seen, appended as "COUNT BODY": with 1 when one is first seen, with their counts at the end
  *
  * --close makes a new connection for every request. --rate is open loop: R requests a second are
  * begun, whatever the answers do. Never retries. An answer that is not 2xx, is cut short, or a
@@ -190,7 +190,10 @@ static void value_count(const struct client *c)
 			continue;
 		memcpy(values[i].text, p, n);
 		values[i].text[n] = '\0';
-		values[i].count++;
+		if (values[i].count++ == 0) {
+			fprintf(o.values, "1 %s\n", values[i].text);
+			fflush(o.values);
+		}
 		return;
 	}
 }
