@@ -7,6 +7,8 @@ running /bin/true for each. Slipway twice: while one build is under way, so that
 every push folds into the task that waits (`held`), and while it deploys what was pushed, one fetch after another (`deploying`).
 Every answer must be 202, a new event each, and all of them must be in the store afterwards.
 
+WITH says who asks: wrk, or the generator of our own. wrk stops in the middle: what it has not read by then may be an event all the same.
+
 In rounds, one of each in each, with the generator's own limit first, on a responder that looks at nothing but lengths: where it does
 not reach twice nginx's rate with an empty request, the generator holds nginx up and the ratio flatters us. Processor time is the server's, in
 seconds per 10,000: to the acknowledgement it is that of all threads but the store's writer, which puts into the store what
@@ -14,6 +16,7 @@ was acknowledged; with the drain it is all, until nothing waits any more."""
 import hashlib
 import hmac
 import json
+import math
 import mmap
 import os
 import shutil
@@ -28,6 +31,7 @@ from _peers import documents, go, nginx, node, prefer, responder, webhook
 
 SECONDS = float(os.environ.get("SECONDS_EACH", "3"))
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
+WITH = os.environ.get("WITH", "wrk")
 LONG_BUILD = {"index.html": "x", "slipway.yaml": "kind: static\nbuild: [[sleep, '3000']]\n"}
 BODY_BYTES, BODIES = 8192, 64
 NO_ID = "0" * 36
@@ -57,9 +61,20 @@ def push_file(path, where, secret):
     return path
 
 
-def fire(port, requests, connections=64, seconds=SECONDS):
+def fire_wrk(port, requests, connections=64, seconds=SECONDS):
+    threads = min(os.cpu_count(), connections)
+    argv = ["wrk", "-t", str(threads), "-c", str(connections), "-d", f"{math.ceil(seconds)}s", "-s", Path(__file__).parent / "push.lua", f"http://127.0.0.1:{port}/"]
+    out = subprocess.run(argv, env={**os.environ, "REQUESTS": str(requests)}, check=True, capture_output=True, text=True)
+    row = json.loads(out.stdout.splitlines()[-1])
+    return {**row, "rate": row["ok"] / row["seconds"], "statuses": {"202": row["ok"]}, "unread": connections}
+
+
+def fire_own(port, requests, connections=64, seconds=SECONDS):
     out = subprocess.run([GENERATOR, "--port", str(port), "--requests", requests, "--connections", str(connections), "--seconds", str(seconds)], check=True, capture_output=True, text=True)
     return json.loads(out.stdout)
+
+
+fire = {"wrk": fire_wrk, "own": fire_own}[WITH]
 
 
 def disk(folder, seconds=0.5):
@@ -109,13 +124,15 @@ class Slipway:
         row = fire(self.port, self.requests)
         row["cpu_ack"] = (cpu_seconds([self.pid]) - cpu - writer_seconds(self.pid) + writer) / row["ok"] * 10000
         row["mb"] = pss_mb(self.pid)
-        drained = before["slipway_journal_drained_total"] + row["ok"]
+        came = self.counters()["slipway_hook_accepted_total"] - before["slipway_hook_accepted_total"]
+        drained = before["slipway_journal_drained_total"] + came
         wait_until(lambda: self.counters()["slipway_journal_drained_total"] >= drained, 120, every=0.1)
         after = self.counters()
         row["cpu"] = (cpu_seconds([self.pid]) - cpu) / row["ok"] * 10000
         row["group"] = row["ok"] / max(after["slipway_journal_syncs_total"] - before["slipway_journal_syncs_total"], 1)
         assert list(row["statuses"]) == ["202"] and row["failed"] == 0, row
-        assert after["slipway_hook_accepted_total"] - before["slipway_hook_accepted_total"] == row["ok"], "answers and events differ"
+        came = after["slipway_hook_accepted_total"] - before["slipway_hook_accepted_total"]
+        assert 0 <= came - row["ok"] <= row.get("unread", 0), "answers and events differ"
         return row
 
 
