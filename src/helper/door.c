@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "helper/keep.h"
 #include "launch/supply.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 32
+#define KEPT "supply"	/* under this name (helper/keep.h) */
 #define LISTEN DOOR_MAX /* the listening socket's place */
 
 static int watch(struct door *d, int fd, size_t place)
@@ -21,18 +23,28 @@ static int watch(struct door *d, int fd, size_t place)
 	return epoll_ctl(d->epoll, EPOLL_CTL_ADD, fd, &ev);
 }
 
-int door_open(struct door *d, const char *path, struct err *e)
+static int make_socket(struct door *d, const char *path, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	if (!str_copy(str_c(path), a.sun_path, sizeof(a.sun_path)))
 		return err_set(e, ERR_SETTINGS, "the path '%s' is too long", path);
 	(void)unlink(path); /* its folder is ours alone */
 	d->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	d->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (d->listen < 0 || bind(d->listen, (struct sockaddr *)&a, sizeof(a)) != 0 ||
-	    chmod(path, 0666) != 0 || listen(d->listen, 512) != 0 || d->epoll < 0 ||
-	    watch(d, d->listen, LISTEN) != 0)
+	    chmod(path, 0666) != 0 || listen(d->listen, 512) != 0)
 		return err_sys(e, ERR_SETTINGS, errno, "could not listen at '%s'", path);
+	keep_put(KEPT, d->listen);
+	return 0;
+}
+
+int door_open(struct door *d, const char *path, struct err *e)
+{
+	d->listen = access(path, F_OK) == 0 ? keep_take(KEPT) : -1;
+	if (d->listen < 0 && make_socket(d, path, e) != 0)
+		return -1;
+	d->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (d->epoll < 0 || watch(d, d->listen, LISTEN) != 0)
+		return err_sys(e, ERR_SETTINGS, errno, "could not watch '%s'", path);
 	return 0;
 }
 

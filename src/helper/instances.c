@@ -23,30 +23,47 @@
 
 #define TICK_OUTPUT_MS 250
 #define TICK_GROUP_MS 50
-
-static struct instances table;
+#define STEADY_MS 10000
 
 struct instances *instances_open(const struct instances_options *o)
 {
-	table.o = *o;
-	table.next_serial = 1;
-	table.knocks = epoll_create1(EPOLL_CLOEXEC); /* -1: then nobody can sleep */
+	bool adopted;
+	struct instances *t = instances_table(&adopted);
+	uint64_t incarnation = adopted ? t->o.incarnation : o->incarnation;
+	t->o = *o;
+	t->o.incarnation = incarnation;
+	t->began_ms = clock_mono_ms();
+	t->output_ms = 0;
+	t->knocks = epoll_create1(EPOLL_CLOEXEC); /* -1: then nobody can sleep */
 	if (o->units) {
-		units_clear();
-		table.groups = (struct cgroup_base){.v2 = -1, .memory = -1, .cpu = -1, .pids = -1};
-		return &table;
-	}
-	cgroup_open(&table.groups, o->label);
-	if (!cgroup_has_memory(&table.groups))
-		log_event(LOG_WARN, "keeper", "no_memory_groups",
-		    F_C("hint", "no writable control groups: memory, processor and task limits "
+		t->groups = (struct cgroup_base){.v2 = -1, .memory = -1, .cpu = -1, .pids = -1};
+		if (adopted)
+			instances_adopt(t);
+		else
+			units_clear();
+	} else {
+		cgroup_open(&t->groups, o->label);
+		if (!cgroup_has_memory(&t->groups))
+			log_event(LOG_WARN, "keeper", "no_memory_groups",
+			    F_C("hint",
+				"no writable control groups: memory, processor and task limits "
 				"fall back to process limits"));
-	return &table;
+	}
+	if (!adopted)
+		t->next_serial = 1;
+	return t;
 }
 
-void instances_close(struct instances *t)
+uint64_t instances_incarnation(const struct instances *t)
+{
+	return t->o.incarnation;
+}
+
+void instances_close(struct instances *t, bool stay)
 {
 	fs_close_fd(&t->knocks);
+	if (stay)
+		return;
 	if (t->o.units)
 		units_clear();
 	else
@@ -88,7 +105,7 @@ size_t instances_alive(const struct instances *t)
 void instance_close_kept(struct instance *in)
 {
 	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
-		fs_close_fd(&in->fd[i]);
+		instance_close(in, &in->fd[i]);
 	fs_close_fd(&in->out_write);
 }
 
@@ -100,7 +117,7 @@ static void group_name(const struct instance *in, char out[24])
 static void free_record(struct instances *t, struct instance *in)
 {
 	instance_close_kept(in);
-	fs_close_fd(&in->out_read);
+	instance_close(in, &in->out_read);
 	if (in->group_left) { /* what still dies there is swept at the next start at the latest */
 		char name[24];
 		group_name(in, name);
@@ -315,8 +332,7 @@ static void fill_record(
  */
 static void abandon(struct instances *t, struct instance *in)
 {
-	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
-		in->fd[i] = -1;
+	instance_forget_kept(in);
 	free_record(t, in);
 }
 
@@ -337,7 +353,12 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
 		in->fd[i] = index[i] < 0 ? -1 : fds[index[i]];
 	instance_keep_quota(t, in);
-	if (output_open(t->o.roots, in, e) != 0 || spawn(t, in, e) != 0) {
+	int rc = output_open(t->o.roots, in, e);
+	if (rc == 0) {
+		instance_keep(in);
+		rc = spawn(t, in, e);
+	}
+	if (rc != 0) {
 		abandon(t, in);
 		return -1;
 	}
@@ -494,8 +515,7 @@ static void finish(struct instances *t, struct instance *in)
 	instance_keep_quota(t, in);
 }
 
-/* A job's processes are gone; it has ended when what it holds on disk is known, too. */
-static void finish_job(struct instances *t, struct instance *in, int64_t now_ms)
+void instance_finish_job(struct instances *t, struct instance *in, int64_t now_ms)
 {
 	char tmp[GUEST_TMP_MAX];
 	const struct disk_place place = place_of(t, in, tmp);
@@ -513,7 +533,7 @@ static void disk_known(struct instances *t, struct instance *in, int status, int
 	if (in->disk.over)
 		in->st.limit_hit = PRIV_LIMIT_DISK;
 	if (in->st.pid == 0)
-		finish_job(t, in, now_ms);
+		instance_finish_job(t, in, now_ms);
 	else if (in->disk.over)
 		kill_all(t, in, in->st.pid);
 }
@@ -559,7 +579,7 @@ void instance_ended(
 	else if (in->st.class == PRIV_SERVICE && !in->stopping)
 		back_off(in, now_ms);
 	else
-		finish_job(t, in, now_ms);
+		instance_finish_job(t, in, now_ms);
 }
 
 bool instances_reaped(struct instances *t, pid_t pid, int status, int64_t now_ms)
@@ -649,6 +669,8 @@ int64_t instances_tick(struct instances *t, int64_t now_ms, bool daemon_reads)
 {
 	int64_t due = DEADLINE_NEVER;
 	bool look = now_ms >= t->output_ms, unread = false;
+	if (now_ms - t->began_ms > STEADY_MS)
+		instances_steady(t);
 	if (look)
 		t->output_ms = now_ms + TICK_OUTPUT_MS;
 	size_t at = 0;

@@ -79,9 +79,15 @@ struct instances_options {
 };
 
 struct instances;
-/* The one table of the process. */
+/* The one table of the process. Where descriptors outlive a helper (helper/keep.h) it is the one of the helper before, and what
+ * that started runs on; whatever nobody has taken of them by now is these instances', or let go of. */
 struct instances *instances_open(const struct instances_options *o);
-void instances_close(struct instances *t);
+/* The options', or that of the helper whose table it was first. */
+uint64_t instances_incarnation(const struct instances *t);
+/* This helper did well with the table: the next one may take it over. Else a few that die soon after each other are enough. */
+void instances_steady(struct instances *t);
+/* stay: for the next helper, which takes them over; else all ends. */
+void instances_close(struct instances *t, bool stay);
 
 /* Takes the descriptors (indices of spec's fd_… fields into fds) only on success. *ret_id names the
  * instance. */

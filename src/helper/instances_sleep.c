@@ -45,16 +45,22 @@ int instances_sleep(struct instances *t, struct instance *in, struct err *e)
 	return 0;
 }
 
-void instance_fall_asleep(struct instances *t, struct instance *in)
+int instance_hear_knock(struct instances *t, const struct instance *in)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.u64 = in->st.id};
+	return in->fd[INSTANCE_LISTEN] < 0
+		   ? 0
+		   : epoll_ctl(t->knocks, EPOLL_CTL_ADD, in->fd[INSTANCE_LISTEN], &ev);
+}
+
+void instance_fall_asleep(struct instances *t, struct instance *in)
+{
 	in->sleeping = false;
 	in->restart_ms = in->kill_ms = 0;
 	in->failures = 0;
 	instance_set_state(in, PRIV_ASLEEP);
 	/* Somebody who cannot be heard must not sleep. */
-	if (in->fd[INSTANCE_LISTEN] >= 0 &&
-	    epoll_ctl(t->knocks, EPOLL_CTL_ADD, in->fd[INSTANCE_LISTEN], &ev) != 0) {
+	if (instance_hear_knock(t, in) != 0) {
 		instance_restart(t, in, clock_mono_ms());
 		return;
 	}

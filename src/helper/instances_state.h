@@ -5,12 +5,21 @@
 #include "helper/instances.h"
 #include "launch/guest.h"
 
+/* Whether what an earlier helper left is laid out as ours is, see instances_keep.c. */
+struct instances_mark {
+	uint32_t layout, record_bytes;
+	uint64_t bytes;
+	uint32_t unsteady; /* helpers that took this over and have not run for long */
+};
+
 struct instances {
+	struct instances_mark mark;
 	struct instances_options o;
 	struct cgroup_base groups;
 	uint64_t next_serial;
 	size_t used_end; /* no used slot at or above */
 	size_t count;
+	int64_t began_ms;  /* this helper */
 	int64_t output_ms; /* next look at the pipes */
 	int knocks;	   /* epoll of sleepers' sockets */
 	struct instance v[INSTANCES_MAX];
@@ -22,6 +31,8 @@ int instance_fill_guest(const struct instances *t, const struct instance *in, st
     struct err *e) WARN_UNUSED;
 /* It runs now, as pid; 0: not known yet. */
 void instance_count_start(struct instance *in, pid_t pid);
+/* A job's processes are gone; it has ended when what it holds on disk is known, too. */
+void instance_finish_job(struct instances *t, struct instance *in, int64_t now_ms);
 /* Nothing of it is left: it starts again after a pause, or is at its end. */
 void instance_ended(
     struct instances *t, struct instance *in, int status, struct cgroup_events now, int64_t now_ms);
@@ -34,6 +45,19 @@ void instance_ask_end(struct instance *in, int64_t kill_ms);
 /* instances_sleep.c: it has ended to sleep; nobody may wake it any more. */
 void instance_fall_asleep(struct instances *t, struct instance *in);
 void instance_forget_knock(struct instances *t, const struct instance *in);
+/* Who knocks at its socket is heard from now on; -1. */
+int instance_hear_knock(struct instances *t, const struct instance *in) WARN_UNUSED;
+
+/* instances_keep.c: the table, which outlives us where something is kept (helper/keep.h); *ret_adopted: an earlier helper's. */
+struct instances *instances_table(bool *ret_adopted);
+/* What an earlier helper left goes on. */
+void instances_adopt(struct instances *t);
+/* Its descriptors outlive us from now on. */
+void instance_keep(const struct instance *in);
+/* They no longer do, but for out_read, and are somebody else's. */
+void instance_forget_kept(struct instance *in);
+/* One of them no longer does; closes it. Of the output pipe that is out_read; out_write comes from it. */
+void instance_close(const struct instance *in, int *fd);
 
 /* Sets the quota of its tenant's user, where there are quotas: the greatest limit that a living
  * process of his was started with. When none is alive it stays. */

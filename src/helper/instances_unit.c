@@ -15,9 +15,11 @@ int instance_start_unit(struct instances *t, struct instance *in, struct err *e)
 	in->supplied = false;
 	in->gone_ms = 0;
 	in->seen = (struct cgroup_events){0};
-	if (units_start(&t->o, in, e) != 0)
+	in->unit = true; /* before it is: a helper that comes after us must know of it */
+	if (units_start(&t->o, in, e) != 0) {
+		in->unit = false;
 		return -1;
-	in->unit = true;
+	}
 	instance_count_start(in, 0); /* who it is we hear when it asks */
 	in->supply_ms = (int64_t)in->st.started_mono_ms + SUPPLY_MS;
 	return 0;

@@ -3,7 +3,9 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "helper/keep.h"
 #include "helper/ops.h"
+#include "helper/systemctl.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -18,6 +20,9 @@
 #include <unistd.h>
 
 #define EVENTS_MAX 8
+#define KEPT "keeper"		      /* the socket, under this name (helper/keep.h) */
+#define UNIT "slipway-helper.service" /* ours, where that is on */
+#define LEAVE_MS 20000		      /* for what the worker does */
 #define WORKER_POLL_MS 100
 #define SEND_BUFFER_BYTES (1 << 20)
 
@@ -43,7 +48,7 @@ static int remove_stale(const struct sockaddr_un *a, struct err *e)
 	return 0;
 }
 
-static int open_socket(struct keeper *k, struct err *e)
+static int make_socket(struct keeper *k, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	if (!str_copy(str_c(k->o.socket), a.sun_path, sizeof(a.sun_path)))
@@ -61,7 +66,15 @@ static int open_socket(struct keeper *k, struct err *e)
 		return err_sys(e, ERR_SETTINGS, errno, "could not give the socket to the daemon");
 	if (listen(k->listen, 8) != 0)
 		return err_sys(e, ERR_SETTINGS, errno, "could not listen at '%s'", k->o.socket);
+	keep_put(KEPT, k->listen);
 	return 0;
+}
+
+/* Whoever knocked while there was no helper is let in by this one. */
+static int open_socket(struct keeper *k, struct err *e)
+{
+	k->listen = access(k->o.socket, F_OK) == 0 ? keep_take(KEPT) : -1;
+	return k->listen >= 0 ? 0 : make_socket(k, e);
 }
 
 static int open_signals(struct keeper *k, struct err *e)
@@ -102,6 +115,7 @@ int keeper_open(struct keeper *k, const struct keeper_options *o, struct err *e)
 	k->o.instances.roots = &k->o.roots;
 	k->o.instances.incarnation = k->incarnation;
 	k->instances = instances_open(&k->o.instances);
+	k->incarnation = instances_incarnation(k->instances);
 	if (watch(k, EPOLL_CTL_ADD, instances_knock_fd(k->instances), TAG_KNOCK, EPOLLIN) != 0)
 		return err_sys(e, ERR_INTERNAL, errno, "could not watch for knocks");
 	worker_init(&k->worker, &k->o.roots);
@@ -114,9 +128,9 @@ int keeper_open(struct keeper *k, const struct keeper_options *o, struct err *e)
 
 void keeper_close(struct keeper *k)
 {
-	if (k->listen >= 0)
+	if (k->listen >= 0 && !k->leaving)
 		(void)unlink(k->o.socket);
-	instances_close(k->instances);
+	instances_close(k->instances, k->leaving);
 	int *const fds[] = {&k->listen, &k->daemon, &k->signals, &k->epoll, &k->users.fd};
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		fs_close_fd(fds[i]);
@@ -388,12 +402,31 @@ static void reap(struct keeper *k)
 	}
 }
 
+/* Another helper follows at once: it finds all as it is. What the worker does is finished. */
+static void leave(struct keeper *k)
+{
+	k->leaving = true;
+	k->end_by_ms = clock_mono_ms() + LEAVE_MS;
+	k->worker.count = 0; /* whoever wants it asks again */
+	instances_steady(k->instances);
+	log_event(LOG_INFO, "keeper", "leaving",
+	    F_I64("instances", (int64_t)instances_alive(k->instances)));
+}
+
+static void told_to_end(struct keeper *k)
+{
+	if (keep_is_on() && !k->ending && systemctl_restarts(UNIT))
+		leave(k);
+	else
+		keeper_end(k);
+}
+
 static void on_signal(struct keeper *k)
 {
 	struct signalfd_siginfo info;
 	while (read(k->signals, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)
-			keeper_end(k);
+			told_to_end(k);
 	reap(k);
 }
 
@@ -414,6 +447,8 @@ void keeper_end(struct keeper *k)
 
 static bool has_ended(struct keeper *k, int64_t now_ms)
 {
+	if (k->leaving)
+		return k->worker.pid == 0 || now_ms >= k->end_by_ms;
 	if (!k->ending)
 		return false;
 	bool idle = k->worker.pid == 0 && k->worker.count == 0;
@@ -493,7 +528,8 @@ void keeper_run(struct keeper *k)
 				instances_knocked(k->instances);
 		}
 		flush(k);
-		read_requests(k);
+		if (!k->leaving)
+			read_requests(k);
 	}
 	flush(k);
 }

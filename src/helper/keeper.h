@@ -58,6 +58,7 @@ struct keeper {
 	uint32_t connection;		    /* number of the connection */
 	int64_t alone_since_ms;
 	bool ending;
+	bool leaving; /* for the next helper, which goes on with all that runs */
 	int64_t end_by_ms;
 	struct keeper_reply replies[KEEPER_REPLIES_MAX]; /* a ring */
 	unsigned reply_first, reply_count;

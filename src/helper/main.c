@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/str.h"
+#include "helper/keep.h"
 #include "helper/keeper.h"
 #include "helper/ports.h"
 #include "helper/userdb.h"
@@ -285,6 +286,8 @@ static int run(const struct settings *s)
 	struct users users;
 	struct keeper_options o;
 	struct err e = {0}, no_quota = {0};
+	if (s->supply)
+		keep_open();
 	(void)clearenv();
 	if (chdir("/") != 0)
 		return EXIT_UNAVAILABLE;
@@ -295,15 +298,19 @@ static int run(const struct settings *s)
 	}
 	int rc = fill_options(s, &o, &users, &e);
 	o.roots.quota = o.roots.root && quota_probe(s->projects, &no_quota) == 0;
-	if (rc != 0 || keeper_open(&keeper, &o, &e) != 0) {
+	if (rc == 0) {
+		open_ports(s, &o);
+		rc = keeper_open(&keeper, &o, &e);
+	}
+	if (rc != 0) {
 		fprintf(stderr, "slipway-helper: %s\n", e.msg);
 		return EXIT_UNAVAILABLE;
 	}
 	tell_start(&o, &no_quota);
-	open_ports(s, &o);
 	keeper_run(&keeper);
 	keeper_close(&keeper);
-	ports_close();
+	if (!keeper.leaving)
+		ports_close();
 	log_event(LOG_INFO, "keeper", "ended", F_I64("pid", getpid()));
 	return 0;
 }

@@ -71,8 +71,7 @@ void ports_open(const struct ports_options *o)
 	/* nothing was left where nothing was ever put */
 	char path[512];
 	(void)snprintf(path, sizeof(path), "%s/" FILE_NAME, o->state);
-	if (access(path, F_OK) == 0)
-		apply(clock_mono_ms());
+	ports.waits = access(path, F_OK) == 0;
 }
 
 void ports_close(void)
@@ -83,7 +82,8 @@ void ports_close(void)
 		apply(clock_mono_ms());
 }
 
-int ports_claim(uid_t uid, uint16_t port, int64_t now_ms, struct err *e)
+/* 1: it is new. */
+static int claim(uid_t uid, uint16_t port, struct err *e)
 {
 	unsigned block = (port - LIMIT_PORT_FIRST) / LIMIT_PORTS_PER_PROJECT;
 	if (!ports.o.root || port < LIMIT_PORT_FIRST || block >= LIMIT_PORT_BLOCKS)
@@ -96,8 +96,21 @@ int ports_claim(uid_t uid, uint16_t port, int64_t now_ms, struct err *e)
 				   : err_set(e, ERR_CONFLICT, "port %u is another project's", port);
 	ports.v[ports.n++] = (struct render_port_owner){uid, first};
 	ports.waits = true;
-	(void)ports_tick(now_ms);
-	return 0;
+	return 1;
+}
+
+int ports_claim(uid_t uid, uint16_t port, int64_t now_ms, struct err *e)
+{
+	int rc = claim(uid, port, e);
+	if (rc == 1)
+		(void)ports_tick(now_ms);
+	return rc < 0 ? -1 : 0;
+}
+
+void ports_adopt(uid_t uid, uint16_t port)
+{
+	struct err ignored;
+	(void)!claim(uid, port, &ignored);
 }
 
 void ports_forget(uid_t uid)

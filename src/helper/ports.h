@@ -18,12 +18,14 @@ struct ports_options {
 	bool root;	   /* else every project is one user, and nothing is done */
 	bool units;	   /* nft runs as a unit of systemd: there is no network here */
 };
-/* Whatever an earlier process left is taken away. */
+/* Whatever an earlier process left is taken away with the next ports_tick; until then ports_adopt says what stays. */
 void ports_open(const struct ports_options *o);
 void ports_close(void);
 /* The block that `port` lies in is this user's from now on; in force when it returns, or within 200 ms when another was just
  * put in force. ERR_CONFLICT: it is another's. Blocks, for some ten milliseconds, when it is new. */
 int ports_claim(uid_t uid, uint16_t port, int64_t now_ms, struct err *e) WARN_UNUSED;
+/* The same, after ports_open: what was in force stays so. */
+void ports_adopt(uid_t uid, uint16_t port);
 /* The user has none any more; in force with the next ports_tick. */
 void ports_forget(uid_t uid);
 /* What waits is put in force. When it wants to be called again. */

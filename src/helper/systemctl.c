@@ -4,6 +4,8 @@
 #include "base/num.h"
 #include "launch/tool.h"
 
+#include <string.h>
+
 #define PROGRAM "/usr/bin/systemctl"
 #define WORDS_SIZE 300
 
@@ -32,4 +34,16 @@ pid_t systemctl_main_pid(const char *unit)
 	    status != 0 || !num_u64(str_c(words), 1, INT32_MAX, &pid))
 		return 0;
 	return (pid_t)pid;
+}
+
+bool systemctl_restarts(const char *unit)
+{
+	const char *const argv[] = {
+	    PROGRAM, "list-jobs", "--no-legend", "--no-pager", "--plain", "--", unit, NULL};
+	char words[WORDS_SIZE];
+	struct err ignored;
+	int status;
+	return launch_tool(argv, clock_mono_ms() + SYSTEMCTL_MS, &status, words, sizeof(words),
+		   &ignored) == 0 &&
+	       status == 0 && strstr(words, " restart ");
 }

@@ -3,6 +3,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -13,3 +14,5 @@ int systemctl(const char *verb, const char *option, const char *more, const char
     struct err *e) WARN_UNUSED;
 /* The process that systemd started for the unit; 0: none now. */
 pid_t systemctl_main_pid(const char *unit);
+/* Whether the unit is being restarted, and not just stopped. */
+bool systemctl_restarts(const char *unit);

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+import keep_checks
 import pytest
 from server import TOP, NoMachine, Server
 from test_server import DOMAIN, deploy_the_sample, load_begin, load_end, look
@@ -53,10 +54,13 @@ def test_setup_and_a_signed_push(server):
 def test_upgrade_under_load(server):
     pid = server.run("systemctl show -P MainPID slipwayd")
     edge = server.run("systemctl show -P MainPID slipway-edge")
+    helper, programs = keep_checks.helper_pid(server), keep_checks.pids(server, "guestbook")
     load = load_begin(server)
     server.run("dpkg -i /srv/package/slipway_*.deb", timeout=120)
     load_end(server, load)
     assert server.run("systemctl show -P MainPID slipwayd") != pid, "the daemon was not replaced"
+    assert keep_checks.helper_pid(server) != helper, "the helper was not replaced"
+    assert keep_checks.pids(server, "guestbook") == programs, "the project's processes were replaced"
     assert server.run("systemctl show -P MainPID slipway-edge") == edge != "0\n", "the web server was replaced"
     assert server.run("systemctl", "is-system-running").strip() == "running"
 

@@ -11,6 +11,7 @@ import admin_checks
 import classic_checks
 import edge_checks
 import inspect_checks
+import keep_checks
 import pytest
 import unit_checks
 from server import BUILD, TOP, NoMachine, Server, sample_repository
@@ -230,6 +231,15 @@ def test_edge_is_a_unit(server):
 
 def test_edge_serves_without_the_helper(server):
     edge_checks.serves_without_the_helper(server, load_begin, load_end)
+
+
+def test_projects_run_on_without_the_helper(server):
+    keep_checks.projects_run_on(server, load_begin, load_end)
+
+
+@pytest.mark.parametrize("check", keep_checks.ALL, ids=lambda c: c.__name__)
+def test_next_helper(server, check):
+    check(server)
 
 
 def test_edge_reloads_lose_nothing(server):

@@ -67,14 +67,6 @@ def what_is_killed_comes_back(server):
     server.run("systemctl", "kill", "--signal=SIGKILL", "--", unit)
     server.wait_get("guestbook.localhost", "/healthz")
     assert "signal=9" in server.run("journalctl -q -o cat -u slipway-helper | grep 'ended project=guestbook process=web' | tail -1")
-    # The helper itself: whatever it had started is ended, and started again by the daemon.
-    old = show(server, unit_of(server, "guestbook"), "MainPID")["MainPID"]
-    server.run("systemctl kill --signal=SIGKILL --kill-who=main slipway-helper")
-    end = time.monotonic() + 30
-    while server.run(f"kill -0 {old}", expect=None).returncode == 0:
-        assert time.monotonic() < end, "a process of the dead helper lives on"
-        time.sleep(0.1)
-    server.wait_get("guestbook.localhost", "/healthz", seconds=60)
 
 
 GREEDY = {
