@@ -8,6 +8,8 @@
 
 #include "base/fs.h"
 
+#define READY_MAX_MS 3600000u /* the helper takes no more */
+
 bool instance_listens(const struct plan_process *p)
 {
 	return p->listen == MANIFEST_LISTEN_SOCKET || p->listen == MANIFEST_LISTEN_PORT ||
@@ -100,6 +102,12 @@ static uint32_t stop_timeout(const struct plan_process *p)
 		   : WORK_STOP_TIMEOUT_MS;
 }
 
+static uint32_t ready_limit(const struct work *w, const struct plan_process *p)
+{
+	int64_t ms = w->plan.health.timeout_ms > 0 ? w->plan.health.timeout_ms : WORK_HEALTH_MS;
+	return !p->notify ? 0 : ms < READY_MAX_MS ? (uint32_t)ms : READY_MAX_MS;
+}
+
 static void op_fail(struct work *w, const struct err *e)
 {
 	work_op_add(w);
@@ -130,6 +138,8 @@ static void start_relay(struct work *w, const struct run_spec *program, int list
 	relay.argv = &none;
 	relay.env = &none;
 	relay.listen_fd = listen_fd;
+	relay.ready_ms = 0;
+	relay.watchdog_ms = 0;
 	work_op_add(w);
 	run_start(w->d->o.run, &relay, work_op_done, w);
 }
@@ -153,6 +163,8 @@ void instance_start(struct work *w, const struct plan_process *p, uint16_t i)
 	    .env = &env,
 	    .limits = job_limits(w, false),
 	    .stop_timeout_ms = stop_timeout(p),
+	    .ready_ms = ready_limit(w, p),
+	    .watchdog_ms = (uint32_t)p->watchdog_ms,
 	    .listen_fd = -1,
 	    .terminal_fd = -1,
 	    .stdin_fd = -1};

@@ -117,6 +117,8 @@ static int limit_words(const struct work *w, const char *what, struct err *e)
 		    fetch ? "keep large files out of the repository, or ask the operator for more "
 			    "(limits.disk_bytes of the project)"
 			  : "raise limits.disk in slipway.yaml");
+	case PRIV_LIMIT_READY: /* of services */
+	case PRIV_LIMIT_WATCHDOG:
 	case PRIV_LIMIT_NONE:
 	case PRIV_LIMIT_COUNT:
 		break;

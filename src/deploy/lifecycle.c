@@ -237,7 +237,7 @@ static void roll_ask(struct work *w, const struct priv_status *s)
 	    .path_set = h->path.n > 0,
 	    .need = 1,
 	    .interval_ms = h->interval_ms > 0 ? h->interval_ms : 1000,
-	    .timeout_ms = h->timeout_ms > 0 ? h->timeout_ms : 60000};
+	    .timeout_ms = h->timeout_ms > 0 ? h->timeout_ms : WORK_HEALTH_MS};
 	w->health[0] = health_start(w->d->o.loop, &o, roll_healthy, w);
 	w->health_count = 1;
 }

@@ -194,6 +194,7 @@ void start_start(struct work *w)
 
 static void health_all_cancel(struct work *w)
 {
+	w->waits_ready = false;
 	for (size_t i = 0; i < w->health_count; i++)
 		if (w->health[i])
 			health_cancel(w->health[i]);
@@ -224,6 +225,12 @@ static void died(struct work *w, const struct priv_status *s)
 	end_words(s, how, sizeof(how));
 	if (s->limit_hit == PRIV_LIMIT_MEMORY)
 		(void)err_set(&e, ERR_FAILED, "%s.%u ran out of memory", s->process, s->instance);
+	else if (s->limit_hit == PRIV_LIMIT_READY)
+		(void)err_set(&e, ERR_FAILED, "%s.%u did not say in time that it is ready (READY=1 to $NOTIFY_SOCKET)",
+		    s->process, s->instance);
+	else if (s->limit_hit == PRIV_LIMIT_WATCHDOG)
+		(void)err_set(&e, ERR_FAILED, "%s.%u did not say that it is alive (WATCHDOG=1 to $NOTIFY_SOCKET)",
+		    s->process, s->instance);
 	else
 		(void)err_set(
 		    &e, ERR_FAILED, "%s.%u %s before it was healthy", s->process, s->instance, how);
@@ -239,20 +246,39 @@ static bool is_watched(const struct work *w, const struct priv_status *s)
 	       !is_gone(w, s->id) && (w->st.flow != DEPLOY_FLOW_SCALE || s->starts <= 1);
 }
 
-void start_on_status(struct work *w, const struct priv_status *s)
+/* A program that says when it is ready, and has not yet. */
+static bool is_starting(struct work *w)
 {
-	if (is_watched(w, s) && has_died(s))
-		died(w, s);
+	const struct priv_status *const *all;
+	size_t n = run_statuses(w->d->o.run, &all);
+	for (size_t i = 0; i < n; i++)
+		if (is_watched(w, all[i]) && all[i]->state == PRIV_STARTING)
+			return true;
+	return false;
 }
 
+/* Who asks was content: the release is well once all its programs say that they are ready, too. */
 static void verified(struct work *w)
 {
+	w->waits_ready = is_starting(w);
+	if (w->waits_ready)
+		return;
 	struct str path = w->plan.health.path.n > 0 ? w->plan.health.path : STR("/");
-	if (w->plan.health.status > 0)
+	if (!plan_has_web(&w->plan))
+		buf_c(&w->detail, "all said that they are ready");
+	else if (w->plan.health.status > 0)
 		buf_printf(&w->detail, "GET %.*s %u × 3", STR_ARG(path), w->plan.health.status);
 	else
 		buf_printf(&w->detail, "GET %.*s × 3", STR_ARG(path));
 	work_done(w);
+}
+
+void start_on_status(struct work *w, const struct priv_status *s)
+{
+	if (is_watched(w, s) && has_died(s))
+		died(w, s);
+	else if (w->waits_ready)
+		verified(w);
 }
 
 struct health_at {
@@ -306,7 +332,7 @@ static int health_one(struct work *w, uint16_t instance, struct err *e)
 	    .path_set = h->path.n > 0,
 	    .need = 3,
 	    .interval_ms = h->interval_ms > 0 ? h->interval_ms : 1000,
-	    .timeout_ms = h->timeout_ms > 0 ? h->timeout_ms : 60000};
+	    .timeout_ms = h->timeout_ms > 0 ? h->timeout_ms : WORK_HEALTH_MS};
 	w->health[w->health_count++] = health_start(w->d->o.loop, &o, on_health, at);
 	return 0;
 }
@@ -335,6 +361,9 @@ void verify_start(struct work *w)
 		died(w, dead);
 		return;
 	}
+	w->waits_ready = web == 0 && is_starting(w);
+	if (w->waits_ready)
+		return;
 	if (web == 0) {
 		work_skip(w, "nothing to ask");
 		return;

@@ -31,6 +31,7 @@
 #define WORK_ARENA_BYTES (96u << 20)
 #define WORK_STOP_TIMEOUT_MS 10000u /* a process that does not say */
 #define WORK_DEATH_WATCH_MS 10000   /* a worker that dies earlier undoes the switch */
+#define WORK_HEALTH_MS 60000	    /* until when a release that does not say must be well */
 #define WORK_PATH_SIZE 512
 #define WORK_VERIFY_MAX LIMIT_INSTANCES
 
@@ -151,6 +152,7 @@ struct work {
 	struct health *health[WORK_VERIFY_MAX];
 	size_t health_count;
 	unsigned health_tries;
+	bool waits_ready; /* all is well but that some program has not said yet that it is ready */
 	struct drain *drain;
 	uint32_t ports_taken; /* by this group of starts, bit per port */
 	size_t roll_at;

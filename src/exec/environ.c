@@ -89,7 +89,7 @@ static bool is_ours(struct str s)
 {
 	static const char *const ours[] = {
 	    "SLIPWAY_RELEASE=", "SLIPWAY_PROCESS=", "SLIPWAY_INSTANCE=", "SLIPWAY_SECRET_FD=",
-	    "SLIPWAY_EXPAND=", "SLIPWAY_PATH=", "SLIPWAY_CACHE_DIR=", "LISTEN_", "PWD="};
+	    "SLIPWAY_EXPAND=", "SLIPWAY_PATH=", "SLIPWAY_CACHE_DIR=", "LISTEN_", "NOTIFY_SOCKET=", "WATCHDOG_", "PWD="};
 	for (size_t i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
 		if (str_starts(s, str_c(ours[i])))
 			return true;
@@ -165,6 +165,12 @@ static void put_ours(
 		put(l, a, "PORT=%u", g->port);
 	if (g->secret)
 		put(l, a, "SLIPWAY_SECRET_FD=%d", GUEST_FD_SECRET);
+	if (g->notify[0])
+		put(l, a, "NOTIFY_SOCKET=%s", g->notify);
+	if (g->watchdog_ms) {
+		put(l, a, "WATCHDOG_USEC=%llu", 1000ull * g->watchdog_ms);
+		put(l, a, "WATCHDOG_PID=%d", (int)getpid());
+	}
 	if (g->listen) {
 		put(l, a, "LISTEN_FDS=1");
 		put(l, a, "LISTEN_PID=%d", (int)getpid());

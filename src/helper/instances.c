@@ -35,6 +35,7 @@ struct instances *instances_open(const struct instances_options *o)
 	t->began_ms = clock_mono_ms();
 	t->output_ms = 0;
 	t->knocks = epoll_create1(EPOLL_CLOEXEC); /* -1: then nobody can sleep */
+	t->notices = epoll_create1(EPOLL_CLOEXEC);
 	if (o->units) {
 		t->groups = (struct cgroup_base){.v2 = -1, .memory = -1, .cpu = -1, .pids = -1};
 		if (adopted)
@@ -49,8 +50,10 @@ struct instances *instances_open(const struct instances_options *o)
 				"no writable control groups: memory, processor and task limits "
 				"fall back to process limits"));
 	}
-	if (!adopted)
+	if (!adopted) {
 		t->next_serial = 1;
+		instances_ready(t);
+	}
 	return t;
 }
 
@@ -62,6 +65,7 @@ uint64_t instances_incarnation(const struct instances *t)
 void instances_close(struct instances *t, bool stay)
 {
 	fs_close_fd(&t->knocks);
+	fs_close_fd(&t->notices);
 	if (stay)
 		return;
 	if (t->o.units)
@@ -116,6 +120,7 @@ static void group_name(const struct instance *in, char out[24])
 
 static void free_record(struct instances *t, struct instance *in)
 {
+	instance_notice_close(t, in);
 	instance_close_kept(in);
 	instance_close(in, &in->out_read);
 	if (in->group_left) { /* what still dies there is swept at the next start at the latest */
@@ -197,6 +202,7 @@ int instance_fill_guest(
 	    .release = s->release,
 	    .instance = s->instance,
 	    .port = s->port,
+	    .watchdog_ms = s->watchdog_ms,
 	    .relay = s->program == PRIV_PROGRAM_RELAY,
 	    .listen = in->fd[INSTANCE_LISTEN] >= 0,
 	    .argv = in->fd[INSTANCE_ARGV] >= 0,
@@ -214,7 +220,7 @@ int instance_fill_guest(
 	g->own_tmp = in->unit;
 	tmp_name(in, g->tmp);
 	(void)sandbox_key(t, in, g->key);
-	return 0;
+	return instance_notice_name(t, in, g->notify, e);
 }
 
 static void fill_launch(const struct instances *t, const struct instance *in, struct launch_spec *l)
@@ -266,11 +272,12 @@ void instance_count_start(struct instance *in, pid_t pid)
 	in->st.starts++;
 	in->st.limit_hit = PRIV_LIMIT_NONE;
 	in->st.started_mono_ms = (uint64_t)clock_mono_ms();
-	instance_set_state(in, PRIV_RUNNING);
+	instance_set_state(in, in->spec.ready_ms ? PRIV_STARTING : PRIV_RUNNING);
 }
 
 static int spawn(struct instances *t, struct instance *in, struct err *e)
 {
+	instance_notice_begin(in);
 	if (t->o.units)
 		return instance_start_unit(t, in, e);
 	struct guest g;
@@ -332,6 +339,7 @@ static void fill_record(
  */
 static void abandon(struct instances *t, struct instance *in)
 {
+	instance_notice_close(t, in);
 	instance_forget_kept(in);
 	free_record(t, in);
 }
@@ -349,11 +357,11 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 	fill_record(t, in, project, s);
 	in->user_number = user;
 	const int8_t index[INSTANCE_FD_COUNT] = {
-	    s->fd_argv, s->fd_env, s->fd_listen, s->fd_secret, s->fd_stdin, s->fd_stdout};
+	    s->fd_argv, s->fd_env, s->fd_listen, s->fd_secret, s->fd_stdin, s->fd_stdout, -1};
 	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
 		in->fd[i] = index[i] < 0 ? -1 : fds[index[i]];
 	instance_keep_quota(t, in);
-	int rc = output_open(t->o.roots, in, e);
+	int rc = output_open(t->o.roots, in, e) == 0 ? instance_notice_open(t, in, e) : -1;
 	if (rc == 0) {
 		instance_keep(in);
 		rc = spawn(t, in, e);
@@ -392,6 +400,11 @@ static void kill_all(struct instances *t, struct instance *in, pid_t pid)
 	} else if (pid > 0) {
 		(void)leftovers_kill(pid, sandbox_key(t, in, key));
 	}
+}
+
+void instance_kill(struct instances *t, struct instance *in)
+{
+	kill_all(t, in, in->st.pid);
 }
 
 static void finish(struct instances *t, struct instance *in);
@@ -486,8 +499,8 @@ static struct cgroup_events read_events(const struct instances *t, const struct 
 
 static enum priv_limit_hit which_limit(struct instance *in, int status, struct cgroup_events now)
 {
-	if (in->st.limit_hit == PRIV_LIMIT_TIME || in->disk.over)
-		return in->disk.over ? PRIV_LIMIT_DISK : PRIV_LIMIT_TIME;
+	if (in->st.limit_hit != PRIV_LIMIT_NONE || in->disk.over)
+		return in->disk.over ? PRIV_LIMIT_DISK : (enum priv_limit_hit)in->st.limit_hit;
 	bool memory = now.oom_kills > in->seen.oom_kills,
 	     tasks = now.tasks_refused > in->seen.tasks_refused;
 	in->seen = now;
@@ -505,6 +518,7 @@ static void finish(struct instances *t, struct instance *in)
 	char name[24], tmp[GUEST_TMP_MAX];
 	group_name(in, name);
 	instance_forget_knock(t, in);
+	instance_notice_close(t, in);
 	instance_close_kept(in);
 	if (in->group)
 		in->group_left = !cgroup_remove(&t->groups, name);
@@ -654,6 +668,7 @@ static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms
 		if (in->group_left)
 			sooner(&due, now_ms + TICK_GROUP_MS);
 	}
+	sooner(&due, instance_notice_tick(t, in, now_ms));
 	sooner(&due, in->supply_ms);
 	sooner(&due, in->gone_ms);
 	if (in->st.state == PRIV_BACKOFF)

@@ -2,6 +2,8 @@
  * stopped, and jobs, run once. Fixed size, no allocation. One record per instance, found again by
  * its id (never reused in one incarnation).
  *
+ * RUNNING is STARTING first for a program that says when it is ready.
+ *
  *            start        exit, service           due            stop           exit
  *   (free) -------> RUNNING -----------> BACKOFF -----> RUNNING ------> STOPPING ----> ENDED
  * --forget--> (free)
@@ -39,6 +41,7 @@ enum instance_fd {
 	INSTANCE_SECRET,
 	INSTANCE_STDIN,
 	INSTANCE_STDOUT,
+	INSTANCE_NOTIFY, /* where its program says that it is ready, and alive */
 	INSTANCE_FD_COUNT
 };
 
@@ -52,6 +55,7 @@ struct instance {
 	int64_t restart_ms; /* BACKOFF: when */
 	int64_t term_ms;    /* the time limit of a job, 0: none */
 	int64_t kill_ms;    /* STOPPING: when SIGKILL follows */
+	int64_t ready_by_ms, alive_by_ms; /* until when its program must say so; 0: it need not */
 	bool stopping;	    /* somebody asked for the end */
 	bool sleeping;	    /* at its end it is asleep */
 	bool changed;	    /* the daemon has not heard of it yet */
@@ -109,6 +113,9 @@ int instances_sleep(struct instances *t, struct instance *in, struct err *e) WAR
 /* Readable when somebody knocks at a sleeper's socket; then instances_knocked wakes it. */
 int instances_knock_fd(const struct instances *t);
 void instances_knocked(struct instances *t);
+/* Readable when a program says something of itself; then instances_noticed hears it. */
+int instances_notice_fd(const struct instances *t);
+void instances_noticed(struct instances *t);
 int instances_signal(
     struct instances *t, struct instance *in, int signal, struct err *e) WARN_UNUSED;
 /* Drops the record of an instance that has ended. ERR_CONFLICT otherwise. */

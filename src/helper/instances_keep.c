@@ -20,8 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LAYOUT                                                                                     \
-	1u /* of struct instances and all in it, and of what it means: another number, and nothing is taken over */
+/* Of struct instances and all in it, and of what it means: another number, and nothing is taken over. */
+#define LAYOUT 2u
 #define TABLE "table"
 #define UNSTEADY_MAX                                                                               \
 	3u /* helpers that ended soon after each other on the same table: perhaps because of it */
@@ -29,7 +29,7 @@
 #define TELL_AGAIN_MS 3000 /* the same, of its end */
 #define MISSING (-2)	   /* a descriptor that was there and has not come back */
 
-static const char letters[] = "vnlsio"; /* as enum instance_fd; none is a hexadecimal digit */
+static const char letters[] = "vnlsiot"; /* as enum instance_fd; none is a hexadecimal digit */
 #define LETTER_OUT 'r'
 static_assert(sizeof(letters) == INSTANCE_FD_COUNT + 1, "a letter for each");
 
@@ -100,11 +100,12 @@ struct instances *instances_table(bool *ret_adopted)
 	*ret_adopted = t != NULL;
 	if (!t && keep_is_on())
 		t = table_new();
-	if (!t)
-		t = &own;
-	if (!*ret_adopted)
-		t->mark = mark;
-	return t;
+	return t ? t : &own;
+}
+
+void instances_ready(struct instances *t)
+{
+	t->mark = mark;
 }
 
 void instances_steady(struct instances *t)
@@ -247,6 +248,7 @@ static void adopt(struct instances *t, struct instance *in, int64_t now_ms)
 		return;
 	if (in->spec.port != 0)
 		ports_adopt(tenant_uid(t->o.roots, in->user_number), in->spec.port);
+	instance_notice_adopt(t, in, now_ms);
 	if (in->unit)
 		adopt_unit(in, now_ms);
 	else if (in->st.class == PRIV_JOB && in->st.ended_mono_ms != 0)

@@ -22,7 +22,8 @@ static bool is_behind(const struct instance *a, const struct instance *b)
 
 static void lie_down(struct instances *t, struct instance *in)
 {
-	bool runs = in->st.state == PRIV_RUNNING && (in->st.pid != 0 || in->unit);
+	bool runs = (in->st.state == PRIV_RUNNING || in->st.state == PRIV_STARTING) &&
+		    (in->st.pid != 0 || in->unit);
 	uint32_t patience =
 	    in->spec.stop_timeout_ms ? in->spec.stop_timeout_ms : INSTANCES_STOP_DEFAULT_MS;
 	in->sleeping = true;

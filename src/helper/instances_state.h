@@ -22,6 +22,7 @@ struct instances {
 	int64_t began_ms;  /* this helper */
 	int64_t output_ms; /* next look at the pipes */
 	int knocks;	   /* epoll of sleepers' sockets */
+	int notices;	   /* epoll of sockets that programs speak to */
 	struct instance v[INSTANCES_MAX];
 };
 
@@ -37,6 +38,8 @@ void instance_finish_job(struct instances *t, struct instance *in, int64_t now_m
 void instance_ended(
     struct instances *t, struct instance *in, int status, struct cgroup_events now, int64_t now_ms);
 
+/* Ends all its processes at once. */
+void instance_kill(struct instances *t, struct instance *in);
 /* It starts again; when that fails, after a pause. */
 void instance_restart(struct instances *t, struct instance *in, int64_t now_ms);
 /* Asks it to end. */
@@ -48,8 +51,22 @@ void instance_forget_knock(struct instances *t, const struct instance *in);
 /* Who knocks at its socket is heard from now on; -1. */
 int instance_hear_knock(struct instances *t, const struct instance *in) WARN_UNUSED;
 
+/* instances_notice.c: where a program says that it is ready and alive, when its record wants that. */
+int instance_notice_open(struct instances *t, struct instance *in, struct err *e) WARN_UNUSED;
+/* It is heard again, after a time in which nobody listened. */
+void instance_notice_adopt(struct instances *t, struct instance *in, int64_t now_ms);
+/* The socket's path for the program; empty: it has none. */
+int instance_notice_name(const struct instances *t, const struct instance *in, char out[GUEST_NOTIFY_MAX], struct err *e) WARN_UNUSED;
+void instance_notice_close(struct instances *t, struct instance *in);
+/* It starts now: nothing was said yet. */
+void instance_notice_begin(struct instance *in);
+/* Kills one that has been silent for too long. When to call again; 0: never. */
+int64_t instance_notice_tick(struct instances *t, struct instance *in, int64_t now_ms);
+
 /* instances_keep.c: the table, which outlives us where something is kept (helper/keep.h); *ret_adopted: an earlier helper's. */
 struct instances *instances_table(bool *ret_adopted);
+/* A new one may be taken over by the next helper from now on: nothing of before is left that it does not know. */
+void instances_ready(struct instances *t);
 /* What an earlier helper left goes on. */
 void instances_adopt(struct instances *t);
 /* Its descriptors outlive us from now on. */

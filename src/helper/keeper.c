@@ -26,7 +26,7 @@
 #define WORKER_POLL_MS 100
 #define SEND_BUFFER_BYTES (1 << 20)
 
-enum tag { TAG_LISTEN, TAG_SIGNALS, TAG_DAEMON, TAG_DOOR, TAG_KNOCK };
+enum tag { TAG_LISTEN, TAG_SIGNALS, TAG_DAEMON, TAG_DOOR, TAG_KNOCK, TAG_NOTICE };
 
 /* ---- setting up ---- */
 
@@ -116,8 +116,9 @@ int keeper_open(struct keeper *k, const struct keeper_options *o, struct err *e)
 	k->o.instances.incarnation = k->incarnation;
 	k->instances = instances_open(&k->o.instances);
 	k->incarnation = instances_incarnation(k->instances);
-	if (watch(k, EPOLL_CTL_ADD, instances_knock_fd(k->instances), TAG_KNOCK, EPOLLIN) != 0)
-		return err_sys(e, ERR_INTERNAL, errno, "could not watch for knocks");
+	if (watch(k, EPOLL_CTL_ADD, instances_knock_fd(k->instances), TAG_KNOCK, EPOLLIN) != 0 ||
+	    watch(k, EPOLL_CTL_ADD, instances_notice_fd(k->instances), TAG_NOTICE, EPOLLIN) != 0)
+		return err_sys(e, ERR_INTERNAL, errno, "could not watch what programs say");
 	worker_init(&k->worker, &k->o.roots);
 	k->o.edge.done = on_edge_done;
 	k->o.edge.ctx = k;
@@ -526,6 +527,8 @@ void keeper_run(struct keeper *k)
 				door_serve(&k->door, k->instances);
 			else if (tag == TAG_KNOCK)
 				instances_knocked(k->instances);
+			else if (tag == TAG_NOTICE)
+				instances_noticed(k->instances);
 		}
 		flush(k);
 		if (!k->leaving)

@@ -102,6 +102,10 @@ static int check_numbers(const struct priv_start *s, struct err *e)
 		return err_set(e, ERR_INVALID, "instance or release is out of range");
 	if (s->stop_timeout_ms > TIMEOUT_MAX_MS || s->time_limit_ms > TIME_LIMIT_MAX_MS)
 		return err_set(e, ERR_INVALID, "a time limit is out of range");
+	bool program = s->class == PRIV_SERVICE && s->program == PRIV_PROGRAM_TENANT;
+	if (s->ready_ms > TIMEOUT_MAX_MS || s->watchdog_ms > TIMEOUT_MAX_MS ||
+	    ((s->ready_ms || s->watchdog_ms) && !program))
+		return err_set(e, ERR_INVALID, "what it has to say of itself is out of range");
 	if (l->memory_bytes > INT64_MAX || l->disk_bytes > INT64_MAX || l->files > FILES_MAX ||
 	    l->cpu_milli > 1000000 || l->tasks > 1000000)
 		return err_set(e, ERR_INVALID, "a limit is out of range");

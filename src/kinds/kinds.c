@@ -117,6 +117,8 @@ static void add_process(struct kind_work *w, const struct manifest_process *m)
 	struct plan_process *p = kind_process(w, m->name, &run);
 	bool web = str_eq_c(m->name, "web");
 	p->stop_timeout_ms = m->stop_timeout_ms;
+	p->notify = m->notify;
+	p->watchdog_ms = m->watchdog_ms;
 	p->listen = m->listen;
 	if (p->listen == MANIFEST_LISTEN_UNSET)
 		p->listen = !web		    ? MANIFEST_LISTEN_NONE

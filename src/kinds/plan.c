@@ -67,6 +67,10 @@ static void put_processes(struct json_out *w, const struct plan *p)
 		put_command(w, "run", &x->run);
 		json_put_i64(w, "listen", x->listen);
 		json_put_i64(w, "stop_timeout_ms", x->stop_timeout_ms);
+		if (x->notify)
+			json_put_bool(w, "notify", true);
+		if (x->watchdog_ms > 0)
+			json_put_i64(w, "watchdog_ms", x->watchdog_ms);
 		json_close_object(w);
 	}
 	json_close_array(w);
@@ -290,6 +294,8 @@ static void take_processes(struct taker *t, const json_t *o, struct plan *p)
 		p->processes[i].listen =
 		    (enum manifest_listen)take_i64(t, x, "listen", MANIFEST_LISTEN_PORT);
 		p->processes[i].stop_timeout_ms = take_i64(t, x, "stop_timeout_ms", INT64_MAX);
+		p->processes[i].notify = take_bool(t, x, "notify");
+		p->processes[i].watchdog_ms = take_i64(t, x, "watchdog_ms", UINT32_MAX);
 	}
 }
 

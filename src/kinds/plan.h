@@ -25,6 +25,8 @@ struct plan_process {
 	struct plan_command run; /* label empty */
 	enum manifest_listen listen;
 	int64_t stop_timeout_ms;
+	bool notify;
+	int64_t watchdog_ms;
 };
 
 /* A site or snippet of kind nginx-site: its text as it was read, by what must be put into it. */

@@ -53,6 +53,9 @@ int guest_line(const struct guest *g, struct guest_line *ret, struct err *e)
 	add_optional(ret, "--subdir=", g->subdir);
 	add_optional(ret, "--tmp=", g->tmp);
 	add_optional(ret, "--program=", g->program);
+	add_optional(ret, "--notify=", g->notify);
+	if (g->watchdog_ms)
+		add(ret, "--watchdog=%u", g->watchdog_ms);
 	if (g->port)
 		add(ret, "--port=%u", g->port);
 	add_flag(ret, g->own_tmp, "--own-tmp");
@@ -123,6 +126,19 @@ static int parse_port(struct str v, struct guest *g, struct err *e)
 	return rc;
 }
 
+static int parse_notify(struct str v, struct guest *g, struct err *e)
+{
+	return copy_path(v, g->notify, sizeof(g->notify), e);
+}
+
+static int parse_watchdog(struct str v, struct guest *g, struct err *e)
+{
+	uint64_t n = 0;
+	int rc = parse_number(v, UINT32_MAX, &n, e);
+	g->watchdog_ms = (uint32_t)n;
+	return rc;
+}
+
 static int parse_process(struct str v, struct guest *g, struct err *e)
 {
 	if (name_process(v, e) != 0)
@@ -176,6 +192,8 @@ static const struct option_row {
     {"--tmp=", parse_tmp},
     {"--program=", parse_program},
     {"--port=", parse_port},
+    {"--notify=", parse_notify},
+    {"--watchdog=", parse_watchdog},
 };
 
 static bool parse_flag(const char *arg, struct guest *g)

@@ -9,6 +9,8 @@
  *   [--tmp=NAME]     PROJECT/tmp/NAME is the private temporary directory
  *   [--port=N]       $PORT, or the relay's target
  *   [--program=/abs] run this file instead of what argv[0] names
+ *   [--notify=/abs]  $NOTIFY_SOCKET
+ *   [--watchdog=MS]  $WATCHDOG_USEC
  *   [--own-tmp]      /tmp and /var/tmp are the instance's own (PrivateTmp= of its unit)
  *   [--relay]        be the relay: descriptor GUEST_FD_LISTEN -> 127.0.0.1:port
  *   [--listen] [--argv] [--env] [--secret]   which of the descriptors below are there
@@ -32,15 +34,18 @@ enum guest_sandbox {
 
 #define GUEST_PATH_MAX 512
 #define GUEST_TMP_MAX 48
+#define GUEST_NOTIFY_MAX 108 /* a socket's path */
 #define GUEST_KEY_MAX 40
 
 struct guest {
 	enum guest_sandbox sandbox;
 	uint32_t release;
 	uint16_t instance, port;
+	uint32_t watchdog_ms; /* 0: none */
 	bool relay, own_tmp, listen, argv, env, secret;
 	char project_dir[GUEST_PATH_MAX];
 	char program[GUEST_PATH_MAX]; /* empty: argv[0] of the list */
+	char notify[GUEST_NOTIFY_MAX]; /* empty: none */
 	char process[NAME_PROCESS_MAX + 1];
 	char subdir[256];
 	char tmp[GUEST_TMP_MAX]; /* one path component, empty: none */
@@ -48,7 +53,7 @@ struct guest {
 		 1]; /* $SLIPWAY_INSTANCE: lower-case hex and '-', names the instance */
 };
 
-#define GUEST_ARGS_MAX 20
+#define GUEST_ARGS_MAX 22
 struct guest_line {
 	const char *v[GUEST_ARGS_MAX + 1]; /* NULL-ended; points into `text` */
 	size_t n, used;

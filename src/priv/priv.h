@@ -15,7 +15,7 @@
 
 #include <stdint.h>
 
-#define PRIV_VERSION 3u
+#define PRIV_VERSION 4u
 #define PRIV_MAGIC 0x51495057u
 #define PRIV_FDS_MAX 6
 
@@ -87,6 +87,8 @@ struct priv_start {
 	uint16_t listen_count;	      /* 0 or 1 */
 	uint32_t stop_timeout_ms;
 	uint32_t time_limit_ms;	      /* jobs; 0: none */
+	uint32_t watchdog_ms;	      /* a tenant's service that does not say so often that it is alive is killed; 0: it need not */
+	uint32_t ready_ms;	      /* such a service is PRIV_STARTING until it says that it is ready, and is killed when it has not by then; 0: it need not */
 	char process[NAME_PROCESS_MAX + 1];
 	char subdir[256];	      /* working directory below the release; name_subpath or empty */
 	struct priv_limits limits;
@@ -106,7 +108,7 @@ struct priv_request {
 };
 
 enum priv_state { PRIV_STARTING = 1, PRIV_RUNNING, PRIV_BACKOFF, PRIV_STOPPING, PRIV_ENDED, PRIV_ASLEEP, PRIV_STATE_COUNT };
-enum priv_limit_hit { PRIV_LIMIT_NONE, PRIV_LIMIT_MEMORY, PRIV_LIMIT_TIME, PRIV_LIMIT_TASKS, PRIV_LIMIT_DISK, PRIV_LIMIT_COUNT };
+enum priv_limit_hit { PRIV_LIMIT_NONE, PRIV_LIMIT_MEMORY, PRIV_LIMIT_TIME, PRIV_LIMIT_TASKS, PRIV_LIMIT_DISK, PRIV_LIMIT_READY, PRIV_LIMIT_WATCHDOG, PRIV_LIMIT_COUNT };
 
 /* One status record per instance. */
 struct priv_status {

@@ -57,6 +57,8 @@ struct run_spec {
 	    secret; /* given to the program on a descriptor ($SLIPWAY_SECRET_FD); may be empty */
 	struct priv_limits limits;
 	uint32_t stop_timeout_ms, time_limit_ms;
+	uint32_t watchdog_ms; /* 0: none */
+	uint32_t ready_ms;    /* it runs once it says so, which it must by then; 0: it need not */
 	uint16_t port;
 	int listen_fd;	 /* -1 none */
 	int terminal_fd; /* -1 none */

@@ -47,6 +47,8 @@ int run_spec_request(const struct run_spec *s, int report_fd, struct priv_reques
 	    .port = s->port,
 	    .stop_timeout_ms = s->stop_timeout_ms,
 	    .time_limit_ms = s->time_limit_ms,
+	    .watchdog_ms = s->watchdog_ms,
+	    .ready_ms = s->ready_ms,
 	    .limits = s->limits};
 	if (!str_copy(s->project, q->project, sizeof(q->project)) ||
 	    !str_copy(s->process, p->process, sizeof(p->process)) ||

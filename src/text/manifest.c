@@ -108,6 +108,8 @@ static const struct manifest_field process_table[] = {
     {"listen", read_listen, offsetof(struct manifest_process, listen), NULL, 0, 0},
     {"stop_timeout", manifest_value_duration, offsetof(struct manifest_process, stop_timeout_ms),
 	NULL, 1, HOUR_MS},
+    {"notify", manifest_value_bool, offsetof(struct manifest_process, notify), NULL, 0, 0},
+    {"watchdog", manifest_value_duration, offsetof(struct manifest_process, watchdog_ms), NULL, 1000, HOUR_MS},
     {NULL, NULL, 0, NULL, 0, 0},
 };
 static const struct manifest_field data_table[] = {

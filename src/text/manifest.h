@@ -47,6 +47,8 @@ struct manifest_process {
 	bool mod_wsgi;		     /* `server: mod_wsgi`, which wsgi needs and nothing else has */
 	enum manifest_listen listen;
 	int64_t stop_timeout_ms; /* 0: unset (10 s) */
+	bool notify;		 /* it runs once it says so, as sd_notify(3) has it */
+	int64_t watchdog_ms;	 /* how often it says that it is alive; 0: never */
 };
 
 struct manifest_check {

@@ -5,7 +5,15 @@ import time
 import unit_checks
 
 HELPER, NAME, PATH = "slipway-helper.service", "kept", "/srv/kept"
-PROGRAM = """import http.server, os, sys
+PROGRAM = """import http.server, os, socket, sys, threading, time
+def speak():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.connect(os.environ['NOTIFY_SOCKET'])
+        s.send(b'READY=1')
+        while True:
+            s.send(b'WATCHDOG=1')
+            time.sleep(0.3)
+threading.Thread(target=speak, daemon=True).start()
 class Answer(http.server.BaseHTTPRequestHandler):
     protocol_version = 'HTTP/1.1'
     def do_GET(self):
@@ -19,6 +27,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(('127.0.0.1', int(os.environ['PORT'])), Answer).serve_forever()
 """
+
+MANIFEST = "kind: command\nprocesses: {web: {run: [python3, -u, server.py], listen: port, notify: true, watchdog: 1500ms}}\n"
 
 
 def helper_pid(server):
@@ -51,14 +61,15 @@ def connected(server):
 
 def begin(server):
     server.run(f"mkdir {PATH} && cat >{PATH}/server.py", stdin=PROGRAM)
-    server.run(f"cat >{PATH}/Procfile", stdin="web: python3 -u server.py\n")
-    server.slipway("create", NAME, "--path", PATH, "--kind", "command")
+    server.run(f"cat >{PATH}/slipway.yaml", stdin=MANIFEST)
+    server.slipway("create", NAME, "--path", PATH)
     server.slipway("deploy", NAME)
     assert server.wait_get("kept.localhost") == "kept\n"
 
 
 def projects_run_on(server, load_begin, load_end):
-    """Restarted and killed under load, each three times: the same processes, and no request failed."""
+    """Restarted and killed under load, each three times: the same processes, and no request failed. One of them is to say that it is alive, and the
+    helper of the moment hears it."""
     begin(server)
     before = pids(server, "guestbook", NAME)
     for path, host in (("/healthz", "guestbook.localhost"), ("/", "kept.localhost")):
@@ -68,6 +79,7 @@ def projects_run_on(server, load_begin, load_end):
             time.sleep(0.5)
         unit_checks.until(lambda: server.slipway("logs", "guestbook", expect=None).returncode == 0)
         load_end(server, load)
+    time.sleep(2)
     assert pids(server, "guestbook", NAME) == before
     assert int(said(server, "adopted instances=[3-9] lost=0")) >= 6 and said(server, "adopted.*lost=[1-9]") == "0", server.journal()
 
@@ -86,7 +98,7 @@ def they_are_the_new_ones_own(server):
 
 
 def sleepers_wake(server):
-    server.run(f"cat >{PATH}/slipway.yaml", stdin="sleep: 2s\n")
+    server.run(f"cat >>{PATH}/slipway.yaml", stdin="sleep: 2s\n")
     server.slipway("deploy", NAME, "--force")
     unit_checks.until(lambda: "asleep" in server.slipway("status", NAME))
     restart(server)

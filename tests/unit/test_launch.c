@@ -86,7 +86,9 @@ static void a_line_is_parsed_back(void **state)
 			 .subdir = "backend/app",
 			 .tmp = "web.2-1f",
 			 .key = "0a-1",
-			 .program = "/usr/x"},
+			 .program = "/usr/x",
+			 .notify = "/run/slipway/notify/1f",
+			 .watchdog_ms = 1500},
 		     back;
 	struct guest_line l;
 	struct err e = {0};
@@ -104,7 +106,7 @@ static void a_wrong_line_is_refused(void **state)
 	(void)state;
 	const char *const bad[] = {"--nonsense", "--release=x", "--release=-1", "--subdir=../x",
 	    "--subdir=/x", "--tmp=a/b", "--tmp=..", "--key=ZZ", "--project-dir=rel",
-	    "--sandbox=none", "--process=Web"};
+	    "--sandbox=none", "--process=Web", "--notify=rel", "--watchdog=-1"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		char text[64];
 		snprintf(text, sizeof(text), "%s", bad[i]);

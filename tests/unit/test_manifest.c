@@ -21,7 +21,7 @@ static const char whole[] =
     "  - {name: tests, run: [python3, manage.py, test], timeout: 5m}\n"
     "  - run: [make, lint]\n"
     "processes:\n"
-    "  web:    {run: [gunicorn, shop.wsgi], listen: socket, stop_timeout: 20s}\n"
+    "  web:    {run: [gunicorn, shop.wsgi], listen: socket, stop_timeout: 20s, notify: true, watchdog: 30s}\n"
     "  worker: {run: [celery, -A, shop, worker]}\n"
     "health: {path: /healthz, status: 200, timeout: 60s, interval: 1s}\n"
     "static: {/static/: staticfiles, /media: {data: media}, /: .}\n"
@@ -58,6 +58,8 @@ static void reads_every_key(void **state)
 	assert_int_equal(m.process_count, 2);
 	assert_int_equal(m.processes[0].listen, MANIFEST_LISTEN_SOCKET);
 	assert_int_equal(m.processes[0].stop_timeout_ms, 20000);
+	assert_true(m.processes[0].notify && !m.processes[1].notify);
+	assert_int_equal(m.processes[0].watchdog_ms, 30000);
 	assert_int_equal(m.processes[1].listen, MANIFEST_LISTEN_UNSET);
 	assert_int_equal(m.health.status, 200);
 	assert_int_equal(m.static_count, 3);
