@@ -33,7 +33,6 @@ def ready():
     say("READY=10\\nSTATUS=READY=1")
     time.sleep(float(open("DELAY").read()))
     say("STATUS=ready\\nREADY=1")
-    say("STATUS=ready\\nREADY=1")
 
 if "NOTIFY_SOCKET" in os.environ:
     threading.Thread(target=ready, daemon=True).start()
