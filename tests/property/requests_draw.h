@@ -326,6 +326,10 @@ static void draw_start(struct drawn *d)
 		s->fd_env = add(d, draw_thing(0, true));
 	if (one_in(4))
 		s->fd_secret = add(d, draw_thing(0, true));
+	if (!job && s->program == PRIV_PROGRAM_TENANT && one_in(4)) {
+		s->ready_ms = (uint32_t)draw(3600001);
+		s->watchdog_ms = (uint32_t)draw(3600001);
+	}
 	if (!job)
 		return;
 	s->time_limit_ms = one_in(2) ? (uint32_t)draw(24 * 3600000 + 1) : 0;
@@ -394,10 +398,10 @@ static void damage_start(struct priv_start *s)
 	static const uint8_t bytes_max[] = {1, 3, 2, 1};
 	uint16_t *const shorts[] = {&s->listen_count, &s->instance, &s->port};
 	uint32_t *const words[] = {&s->release, &s->stop_timeout_ms, &s->time_limit_ms, &l->files,
-	    &l->cpu_milli, &l->tasks};
+	    &l->cpu_milli, &l->tasks, &s->ready_ms, &s->watchdog_ms};
 	static const uint32_t words_max[] = {
-	    1000000000, 3600000, 24 * 3600000, 1 << 20, 1000000, 1000000};
-	uint64_t at = draw(12);
+	    1000000000, 3600000, 24 * 3600000, 1 << 20, 1000000, 1000000, 3600000, 3600000};
+	uint64_t at = draw(24);
 	switch (draw(7)) {
 	case 0:
 		*bytes[at % 4] = (uint8_t)draw_around(bytes_max[at % 4]);
@@ -407,7 +411,7 @@ static void damage_start(struct priv_start *s)
 		break;
 	case 2:
 	case 3:
-		*words[at % 6] = (uint32_t)draw_around(words_max[at % 6]);
+		*words[at % 8] = (uint32_t)draw_around(words_max[at % 8]);
 		break;
 	case 4:
 		*(at % 2 ? &l->memory_bytes : &l->disk_bytes) = draw_around(INT64_MAX);

@@ -277,7 +277,11 @@ static enum rule numbers_rule(const struct priv_start *s)
 	bool nameless = s->sandbox == PRIV_SANDBOX_FETCH || s->program == PRIV_PROGRAM_RELAY;
 	if (s->release > 1000000000 || (s->release < 1 && !nameless))
 		return RULE_RELEASE;
-	if (s->stop_timeout_ms > 3600 * 1000 || s->time_limit_ms > 24 * 3600 * 1000)
+	if (s->stop_timeout_ms > 3600 * 1000 || s->time_limit_ms > 24 * 3600 * 1000 ||
+	    s->ready_ms > 3600 * 1000 || s->watchdog_ms > 3600 * 1000)
+		return RULE_TIMEOUT;
+	/* only a tenant's service says anything of itself */
+	if (s->ready_ms + s->watchdog_ms > 0 && (s->class != PRIV_SERVICE || s->program != PRIV_PROGRAM_TENANT))
 		return RULE_TIMEOUT;
 	if (s->limits.memory_bytes > most || s->limits.disk_bytes > most ||
 	    s->limits.files > 1 << 20 || s->limits.cpu_milli > 1000000 || s->limits.tasks > 1000000)
