@@ -38,7 +38,7 @@ def package():
 def test_package_goes_in_and_starts_nothing(server, package):
     server.script("apt", "update")
     # what is not Slipway's own comes first, so that purging Slipway can be compared with that
-    server.script("apt", "install", "-y", "--no-install-recommends", "python3-django", "gunicorn", "python3-venv", "git", "nginx-light", "openssh-client")
+    server.script("apt", "install", "-y", "--no-install-recommends", "python3-django", "gunicorn", "python3-venv", "git", "nginx-light", "nftables", "openssh-client")
     server.put(package, "/srv/package")
     server.bare = look(server)
     server.script("apt", "install", "-y", "--no-install-recommends", "/srv/package/" + next(package.glob("*.deb")).name)
