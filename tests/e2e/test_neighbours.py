@@ -180,7 +180,33 @@ def burning(p, greedy, number):
     wait_until(lambda: int(burners()) <= 2, 60)  # calm again: who waits for its turn, and who started that
 
 
+LATE = """
+import os, time
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
+due, late = time.monotonic(), []
+for _ in range(2000):
+    due += 0.002
+    time.sleep(max(0, due - time.monotonic()))
+    late.append(time.monotonic() - due)
+    due = max(due, time.monotonic() - 0.002)
+print(sorted(late)[len(late) * 99 // 100] * 1000)
+"""
+
+
+def late(loops):
+    """By how many ms at p99 a real-time thread, which nobody goes before, wakes too late beside so many loops of the idle class, which everybody
+    goes before: what of a wait is the machine's own."""
+    burners = [subprocess.Popen(["chrt", "--idle", "0", "python3", "-c", "while True: pass"]) for _ in range(loops)]
+    try:
+        return float(subprocess.run(["python3", "-c", LATE], check=True, capture_output=True, text=True).stdout)
+    finally:
+        for b in burners:
+            b.kill()
+            b.wait()
+
+
 def test_a_neighbour_answers_as_before(git):
+    print(f"S21, the machine: a real-time thread is late by {late(0):.1f} ms at p99, beside loops of the idle class by {late(os.cpu_count()):.1f}")
     with bounded("limits") as groups:
         p = started(groups)
         try:
