@@ -479,6 +479,7 @@ void instances_purge(struct instances *t, struct str project)
 		if (!str_eq_c(project, in->st.project))
 			continue;
 		in->purged = true;
+		in->changed = true; /* also one that has ended: it goes when that is told */
 		if (in->st.pid != 0 || in->unit)
 			kill_all(t, in, in->st.pid);
 		instances_stop(t, in, 1);

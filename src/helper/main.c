@@ -150,6 +150,11 @@ static int check_settings(struct settings *s)
 		(void)fputs("slipway-helper: --edge-server is nginx or apache\n", stderr);
 		return -1;
 	}
+	if (s->sites && strcmp(s->sites, "yes") == 0 && !s->cert) {
+		(void)fputs("slipway-helper: --nginx-sites yes needs --cert, which makes their first certificates\n",
+		    stderr);
+		return -1;
+	}
 	if (!s->keeper || s->uid_base < 1000) {
 		(void)fputs("slipway-helper: --keeper is needed, and --uid-base is at least 1000\n",
 		    stderr);

@@ -207,10 +207,6 @@ static void drop_instances(void)
 {
 	for (size_t i = 0; i < PROJECTS; i++)
 		instances_purge(k.instances, str_c(project_names[i]));
-	/* One that has ended is kept until the daemon hears of it once more, as when it asks for the list. */
-	size_t at = 0;
-	for (struct instance *in; (in = instances_next(k.instances, &at));)
-		in->changed = true;
 	for (int i = 0; i < 100 && instances_count(k.instances) > 0; i++)
 		tend_instances(1);
 	if (instances_count(k.instances) != 0)
