@@ -5,11 +5,8 @@
 
 #include <string.h>
 
-/* Of one worker process. When it is told to go while more connections wait in it than threads do, Apache (event, 2.4) may end it
- * without them; so there are more threads than a busy edge has connections in one process. */
-#define THREADS 256ull
-#define PROCESSES 4ull	  /* at most; old ones that still finish not counted */
-#define GENERATIONS 16ull /* that may still finish: a WebSocket keeps one alive */
+#define THREADS 64ull	/* of one worker process */
+#define PROCESSES 16ull /* at most; old ones that still finish not counted */
 
 /* Debian builds in core, http_core, so, log_config, logio, unixd, version and watchdog. */
 static const char *const modules[] = {"mpm_event", "authz_core", "alias", "env", "headers", "mime",
@@ -56,9 +53,9 @@ static void put_workers(struct out *o, const struct render_edge *v)
 	unsigned long long workers = v->workers < PROCESSES ? v->workers : PROCESSES;
 	out_put(o, "StartServers %llu\nThreadsPerChild %llu\nThreadLimit %llu\n", workers, THREADS,
 	    THREADS);
-	out_put(o, "ServerLimit %llu\nMaxRequestWorkers %llu\n", PROCESSES * GENERATIONS,
-	    PROCESSES * THREADS);
-	out_put(o, "MinSpareThreads %llu\nMaxSpareThreads %llu\n", THREADS / 4,
+	out_put(
+	    o, "ServerLimit %llu\nMaxRequestWorkers %llu\n", PROCESSES * 4, PROCESSES * THREADS);
+	out_put(o, "MinSpareThreads %llu\nMaxSpareThreads %llu\n", THREADS / 2,
 	    (workers + 1) * THREADS);
 	out_put(o, "MaxConnectionsPerChild 0\nListenBacklog 4096\nGracefulShutdownTimeout 10\n");
 }
