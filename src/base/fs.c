@@ -280,12 +280,36 @@ int fs_open_to_empty(int path)
 	return openat(path, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* A unit with RestrictSUIDSGID= has no openat2. Of one component, which a name is here, O_NOFOLLOW says
+ * the same, but for what is mounted there: that is looked at. */
+static int open_without_openat2(int dir, const char *name)
+{
+	struct statx above, x;
+	CLEANUP_FD int fd = openat(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || statx(dir, "", AT_EMPTY_PATH, STATX_MNT_ID, &above) != 0 ||
+	    statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &x) != 0)
+		return -1;
+	if (!(above.stx_mask & x.stx_mask & STATX_MNT_ID)) {
+		errno = ENOSYS;
+		return -1;
+	}
+	if (above.stx_mnt_id != x.stx_mnt_id) {
+		errno = EXDEV;
+		return -1;
+	}
+	int ret = fd;
+	fd = -1;
+	return ret;
+}
+
 static int open_to_empty(int dir, const char *name)
 {
 	uint64_t resolve =
 	    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
 	CLEANUP_FD int path =
 	    open_resolved(dir, name, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, resolve);
+	if (path < 0 && errno == ENOSYS)
+		path = open_without_openat2(dir, name);
 	return path < 0 ? -1 : fs_open_to_empty(path);
 }
 

@@ -6,6 +6,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -13,7 +16,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -333,6 +340,75 @@ static void removes_what_is_very_deep(void **state)
 	assert_int_equal(count_entries(), 0);
 }
 
+/* For this process and all that it starts, as RestrictSUIDSGID= of systemd does it. */
+static bool lose_openat2(void)
+{
+	struct sock_filter f[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog p = {.len = sizeof(f) / sizeof(*f), .filter = f};
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p) == 0;
+}
+
+/* What a tree with a link in it, one whose folder is a link, and one with a mount in it come to; bits of
+ * what went wrong. */
+static int remove_without_openat2(bool mounted)
+{
+	int wrong = 0;
+	if (!lose_openat2() || fs_open_beneath(top, "outside", O_PATH, 0) >= 0 || errno != ENOSYS)
+		return 64;
+	if (fs_remove_tree(top, "tree", &e) != 0 || faccessat(top, "tree", F_OK, 0) == 0)
+		wrong |= 1;
+	if (fs_remove_tree(top, "link", &e) != 0 || faccessat(top, "outside/kept", F_OK, 0) != 0)
+		wrong |= 2;
+	if (mounted && (fs_remove_tree(top, "with", &e) == 0 || e.code != ERR_CONFLICT ||
+			   faccessat(top, "outside/kept", F_OK, 0) != 0))
+		wrong |= 4;
+	return wrong;
+}
+
+/* A folder of the same file system, mounted below: only the mount tells. Root alone may. */
+static bool mount_within(void)
+{
+	char from[100], to[100];
+	snprintf(from, sizeof(from), "%s/outside", top_path);
+	snprintf(to, sizeof(to), "%s/with/mounted", top_path);
+	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
+	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount(from, to, NULL, MS_BIND, NULL) == 0;
+}
+
+static void removes_without_openat2(void **state)
+{
+	(void)state;
+	char path[100];
+	static const char *const dirs[] = {
+	    "tree", "tree/a", "tree/a/b", "outside", "with", "with/mounted"};
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++)
+		assert_int_equal(mkdirat(top, dirs[i], 0755), 0);
+	assert_int_equal(symlinkat("../../outside", top, "tree/a/out"), 0);
+	assert_int_equal(symlinkat("outside", top, "link"), 0);
+	snprintf(path, sizeof(path), "%s/outside/kept", top_path);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	assert_true(fd >= 0);
+	fs_close_fd(&fd);
+	pid_t pid = fork();
+	if (pid == 0) {
+		/* the descriptor of before the namespace leads around what is mounted in it */
+		bool mounted = mount_within();
+		top = open(top_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		_exit(remove_without_openat2(mounted));
+	}
+	int status = -1;
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void memory_files_are_sealed(void **state)
 {
 	(void)state;
@@ -361,6 +437,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(swaps_links, setup, teardown),
 	    cmocka_unit_test_setup_teardown(removes_without_following, setup, teardown),
 	    cmocka_unit_test_setup_teardown(removes_what_is_very_deep, setup, teardown),
+	    cmocka_unit_test_setup_teardown(removes_without_openat2, setup, teardown),
 	    cmocka_unit_test(memory_files_are_sealed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
