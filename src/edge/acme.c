@@ -477,7 +477,9 @@ static int spawn(struct acme_run *r, const struct line *l, bool dns, struct err 
 	const struct launch_spec s = {.path = "/usr/bin/env",
 	    .argv = l->v,
 	    .fds = {stdin_end, ends[1], ends[1], -1, -1, -1, -1},
-	    .tmp_parent = -1};
+	    .tmp_parent = -1,
+	    /* A renewed key gets the group of the one before, which it has; our unit lets nobody ask. */
+	    .keep_owners = true};
 	r->pid = launch_spawn(&s, e);
 	r->out = ends[0];
 	(void)close(ends[1]);

@@ -32,6 +32,7 @@ struct launch_spec {
 	const char *tmp_name;
 	bool private_tmp; /* that directory becomes /tmp and /var/tmp, where we are allowed to;
 			     quiet otherwise */
+	bool keep_owners; /* chown, fchown and fchownat say that it is done, and do nothing */
 };
 
 /* The child's process id (also its session and group), or -1: ERR_UNAVAILABLE with which step

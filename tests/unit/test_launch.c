@@ -8,6 +8,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -16,8 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -285,6 +289,67 @@ static void calls_are_denied(void **state)
 	assert_int_equal(in_child(calls_denied, NULL), 0);
 }
 
+/* As a unit with SystemCallFilter=~@privileged. */
+static bool lose_chown(void)
+{
+	struct sock_filter f[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchown, 2, 0),
+#ifdef SYS_chown
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_chown, 1, 0),
+#endif
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_fchownat, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog p = {.len = sizeof(f) / sizeof(*f), .filter = f};
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &p) == 0;
+}
+
+/* 0: each call said that it was done; else the first that did not. */
+static int chowns(const char *file, bool keep_owners)
+{
+	char out[512];
+	const char *const argv[] = {"python3", "-c",
+	    "import os, sys\n"
+	    "f, name = os.open(sys.argv[1], os.O_RDONLY), os.path.basename(sys.argv[1])\n"
+	    "top = os.open('/tmp', os.O_RDONLY)\n"
+	    "for n, call in enumerate((lambda: os.chown(sys.argv[1], -1, 12), lambda: os.chown(f, "
+	    "-1, 12),\n"
+	    "        lambda: os.chown(name, -1, 12, dir_fd=top))):\n"
+	    "    try: call()\n"
+	    "    except PermissionError: os._exit(n + 1)\n"
+	    "os._exit(0)",
+	    file, NULL};
+	struct launch_spec s = shell(argv);
+	s.path = "/usr/bin/python3";
+	s.keep_owners = keep_owners;
+	int status = run_to_end(&s, out, sizeof(out));
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 100;
+}
+
+static int owners_kept_in_a_unit(const char *file)
+{
+	return lose_chown() ? chowns(file, true) * 10 + chowns(file, false) : 200;
+}
+
+static void owners_are_kept(void **state)
+{
+	(void)state;
+	struct stat st;
+	char file[] = "/tmp/swt-owner-XXXXXX";
+	int fd = mkstemp(file);
+	assert_true(fd >= 0);
+	assert_int_equal(chowns(file, true), 0);
+	/* where the calls are refused, too: and there they are, for all others */
+	assert_int_equal(in_child(owners_kept_in_a_unit, file), 1);
+	assert_int_equal(fstat(fd, &st), 0);
+	assert_int_equal(st.st_gid, getegid());
+	close(fd);
+	assert_int_equal(unlink(file), 0);
+}
+
 /* ---- control groups ---- */
 
 static int number_in(int folder, const char *name)
@@ -370,6 +435,7 @@ int main(void)
 	    cmocka_unit_test(the_user_and_the_tmp_are_the_tenants),
 	    cmocka_unit_test(landlock_denies),
 	    cmocka_unit_test(calls_are_denied),
+	    cmocka_unit_test(owners_are_kept),
 	    cmocka_unit_test(a_group_kills_all_and_goes),
 	    cmocka_unit_test(a_tool_is_run_and_bounded),
 	};
