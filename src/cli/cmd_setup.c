@@ -5,6 +5,24 @@
 
 #include <string.h>
 
+static int read_texts(struct cli *c, struct setup *s, struct err *e)
+{
+	const struct {
+		const char *flag;
+		char *to;
+		size_t size;
+	} texts[] = {{"dns-hook", s->dns_hook, sizeof(s->dns_hook)},
+	    {"postgres", s->postgres, sizeof(s->postgres)},
+	    {"rabbitmq", s->rabbitmq, sizeof(s->rabbitmq)},
+	    {"rabbitmq-ca", s->rabbitmq_ca, sizeof(s->rabbitmq_ca)}};
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		const char *value = cli_flag(c, texts[i].flag);
+		if (value && (!value[0] || !str_copy(str_c(value), texts[i].to, texts[i].size)))
+			return err_set(e, ERR_USAGE, "--%s is empty or too long", texts[i].flag);
+	}
+	return 0;
+}
+
 static int read_flags(struct cli *c, struct setup *s, struct err *e)
 {
 	int64_t port = 0;
@@ -27,9 +45,8 @@ static int read_flags(struct cli *c, struct setup *s, struct err *e)
 	const char *sites = cli_flag(c, "nginx-sites");
 	if (sites && !str_copy(str_c(sites), s->nginx_sites, sizeof(s->nginx_sites)))
 		return err_set(e, ERR_USAGE, "--nginx-sites is yes or no");
-	const char *hook = cli_flag(c, "dns-hook");
-	if (hook && !str_copy(str_c(hook), s->dns_hook, sizeof(s->dns_hook)))
-		return err_set(e, ERR_USAGE, "a path that long cannot be one");
+	if (read_texts(c, s, e) != 0)
+		return -1;
 	const char *edge = cli_flag(c, "edge");
 	if (edge && !str_copy(str_c(edge), s->edge, sizeof(s->edge)))
 		return err_set(e, ERR_USAGE, "--edge is nginx or apache");

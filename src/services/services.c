@@ -75,8 +75,8 @@ static int offered(const struct services *s, enum model_service_type type, struc
 	(void)err_set(e, ERR_UNSUPPORTED, "this server has no RabbitMQ for projects");
 	return err_hint(e,
 	    "its administrator gives one: rabbitmq-plugins enable rabbitmq_management, a user of "
-	    "it "
-	    "with the tag administrator, and slipwayd's --rabbitmq; see slipwayd(8)");
+	    "it with the tag administrator, and slipwayd's --rabbitmq (slipway setup --rabbitmq "
+	    "URL); see slipwayd(8)");
 }
 
 int services_want(const struct services *s, struct store_db *db, struct arena *a,

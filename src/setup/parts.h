@@ -21,6 +21,8 @@ bool setup_user_of(uid_t uid, char name[40]);
 /* Opens a folder; -1 with errno, quietly. */
 int setup_dir(const char *path);
 
+/* given.c: -1 with ERR_USAGE; "none" becomes empty. */
+int setup_check_given(struct setup *s, struct err *e) WARN_UNUSED;
 /* web.c */
 int setup_web_look(struct setup *s, enum setup_state *ret, char *words, struct err *e);
 int setup_web_make(struct setup *s, struct err *e);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -128,10 +129,11 @@ static int settings_text(struct setup *s, struct err *e)
 	    "SLIPWAY_HOST=%s\nSLIPWAY_PUBLIC_URL=%s\nSLIPWAY_EDGE_ADDRESS=%s\nSLIPWAY_EDGE_PORT=%"
 	    "u\nSLIPWAY_HTTPS_PORT=%u\nSLIPWAY_TLS=%s\nSLIPWAY_EDGE_SERVER=%s\nSLIPWAY_ACME=%s\n"
 	    "SLIPWAY_ACME_MAIL=%s\nSLIPWAY_DNS_HOOK=%s\nSLIPWAY_NGINX_SITES=%s\n"
+	    "SLIPWAY_POSTGRES=%s\nSLIPWAY_RABBITMQ=%s\nSLIPWAY_RABBITMQ_CA=%s\n"
 	    "SLIPWAY_UID=%u\nSLIPWAY_GID=%u\nSLIPWAY_WEB_GID=%u\n",
 	    s->domain[0] ? s->domain : "slipway.localhost", url, s->address, s->http_port,
-	    s->https_port, s->tls, s->edge, s->acme, s->acme_mail, s->dns_hook, s->nginx_sites, uid,
-	    gid, web_gid);
+	    s->https_port, s->tls, s->edge, s->acme, s->acme_mail, s->dns_hook, s->nginx_sites,
+	    s->postgres, s->rabbitmq, s->rabbitmq_ca, uid, gid, web_gid);
 	return n > 0 && (size_t)n < sizeof(s->settings)
 		   ? 0
 		   : err_set(e, ERR_INTERNAL, "the settings are too long");
@@ -274,45 +276,58 @@ const struct setup_step *setup_steps(size_t *ret_count)
 	return steps;
 }
 
-/* What an earlier setup settled, where this one says nothing. */
+#define TEXT(key, member)                                                                          \
+	{                                                                                          \
+		key, offsetof(struct setup, member), sizeof(((struct setup *)0)->member)           \
+	}
+static const struct text {
+	const char *key;
+	size_t at, size;
+} texts[] = {TEXT("SLIPWAY_TLS", tls), TEXT("SLIPWAY_EDGE_SERVER", edge),
+    TEXT("SLIPWAY_NGINX_SITES", nginx_sites), TEXT("SLIPWAY_ACME", acme),
+    TEXT("SLIPWAY_ACME_MAIL", acme_mail), TEXT("SLIPWAY_DNS_HOOK", dns_hook),
+    TEXT("SLIPWAY_POSTGRES", postgres), TEXT("SLIPWAY_RABBITMQ", rabbitmq),
+    TEXT("SLIPWAY_RABBITMQ_CA", rabbitmq_ca), TEXT("SLIPWAY_HOST", domain),
+    TEXT("SLIPWAY_EDGE_ADDRESS", address)};
+enum { TEXT_COUNT = sizeof(texts) / sizeof(*texts) };
+
+static void keep_text(
+    struct setup *s, const bool said[TEXT_COUNT], struct str key, struct str value)
+{
+	if (str_eq_c(key, "SLIPWAY_HOST") && str_eq_c(value, "slipway.localhost"))
+		value = STR("");
+	for (size_t i = 0; i < TEXT_COUNT; i++)
+		if (!said[i] && str_eq_c(key, texts[i].key))
+			(void)!str_copy(value, (char *)s + texts[i].at, texts[i].size);
+}
+
+/* What an earlier setup settled, where this one says nothing. Of two lines the last one counts, as for
+ * systemd: somebody may have written one at the end. */
 static void keep_settled(struct setup *s)
 {
 	CLEANUP_BUF struct buf b;
+	bool said[TEXT_COUNT], http_said = s->http_port != 0, https_said = s->https_said;
 	uint64_t port;
+	for (size_t i = 0; i < TEXT_COUNT; i++)
+		said[i] = ((const char *)s)[texts[i].at] != '\0';
 	buf_init(&b, SETUP_TEXT_MAX);
 	if (!read_settings(&b))
 		return;
 	struct str rest = buf_view(&b), line;
 	while (str_next(&rest, '\n', &line)) {
 		size_t at = str_find(line, '=', 0);
-		struct str key = str_slice(line, 0, at), value = str_from(line, at + 1);
 		if (at == SIZE_MAX)
 			continue;
-		if (str_eq_c(key, "SLIPWAY_EDGE_PORT") && s->http_port == 0 &&
+		struct str key = str_slice(line, 0, at), value = str_from(line, at + 1);
+		if (str_eq_c(key, "SLIPWAY_EDGE_PORT") && !http_said &&
 		    num_u64(value, 1, 65535, &port))
 			s->http_port = (uint16_t)port;
-		if (str_eq_c(key, "SLIPWAY_HTTPS_PORT") && !s->https_said &&
+		if (str_eq_c(key, "SLIPWAY_HTTPS_PORT") && !https_said &&
 		    num_u64(value, 0, 65535, &port)) {
 			s->https_port = (uint16_t)port;
 			s->https_said = true;
 		}
-		if (str_eq_c(key, "SLIPWAY_TLS") && !s->tls[0])
-			(void)!str_copy(value, s->tls, sizeof(s->tls));
-		if (str_eq_c(key, "SLIPWAY_EDGE_SERVER") && !s->edge[0])
-			(void)!str_copy(value, s->edge, sizeof(s->edge));
-		if (str_eq_c(key, "SLIPWAY_NGINX_SITES") && !s->nginx_sites[0])
-			(void)!str_copy(value, s->nginx_sites, sizeof(s->nginx_sites));
-		if (str_eq_c(key, "SLIPWAY_ACME") && !s->acme[0])
-			(void)!str_copy(value, s->acme, sizeof(s->acme));
-		if (str_eq_c(key, "SLIPWAY_ACME_MAIL") && !s->acme_mail[0])
-			(void)!str_copy(value, s->acme_mail, sizeof(s->acme_mail));
-		if (str_eq_c(key, "SLIPWAY_DNS_HOOK") && !s->dns_hook[0])
-			(void)!str_copy(value, s->dns_hook, sizeof(s->dns_hook));
-		if (str_eq_c(key, "SLIPWAY_HOST") && !s->domain[0] &&
-		    !str_eq_c(value, "slipway.localhost"))
-			(void)!str_copy(value, s->domain, sizeof(s->domain));
-		if (str_eq_c(key, "SLIPWAY_EDGE_ADDRESS") && !s->address[0])
-			(void)!str_copy(value, s->address, sizeof(s->address));
+		keep_text(s, said, key, value);
 	}
 }
 
@@ -334,48 +349,6 @@ static int check_machine(struct err *e)
 	    e, ERR_NOT_FOUND, "systemd has no unit 'slipwayd.service': Slipway is not installed");
 	return err_hint(e, "apt install ./slipway_*.deb, or 'make install' in a clone and then "
 			   "'systemctl daemon-reload'");
-}
-
-/* Nothing that systemd's EnvironmentFile would read in a way of its own. */
-static bool is_plain(const char *value)
-{
-	for (const char *p = value; *p; p++)
-		if (*p <= ' ' || *p > '~' || strchr("\"'\\$%#;", *p))
-			return false;
-	return true;
-}
-
-static int check_authority(const struct setup *s, struct err *e)
-{
-	if (s->acme[0] && (!is_plain(s->acme) || !str_starts(str_c(s->acme), STR("https://"))))
-		return err_set(e, ERR_USAGE, "the authority is not an https:// address");
-	if (s->acme_mail[0] &&
-	    (!is_plain(s->acme_mail) || s->acme_mail[0] == '-' || !strchr(s->acme_mail, '@')))
-		return err_set(e, ERR_USAGE, "--acme-mail is not a mail address");
-	return 0;
-}
-
-/* It runs as slipway, which must not be what may change it. */
-static int check_dns_hook(struct setup *s, struct err *e)
-{
-	struct stat st;
-	if (strcmp(s->dns_hook, "none") == 0)
-		s->dns_hook[0] = '\0';
-	if (!s->dns_hook[0])
-		return 0;
-	if (s->dns_hook[0] != '/' || !is_plain(s->dns_hook) || stat(s->dns_hook, &st) != 0 ||
-	    !S_ISREG(st.st_mode) || !(st.st_mode & 0111))
-		return err_set(e, ERR_USAGE, "--dns-hook is not the absolute path of a program");
-	if (st.st_uid != 0 || (st.st_mode & 022)) {
-		err_set(e, ERR_USAGE, "'%s' is not root's alone", s->dns_hook);
-		return err_hint(e, "chown root %s; chmod go-w %s", s->dns_hook, s->dns_hook);
-	}
-	if (!s->domain[0]) {
-		err_set(
-		    e, ERR_USAGE, "--dns-hook needs a host below which the projects' names are");
-		return err_hint(e, "slipway setup --domain HOST --dns-hook %s", s->dns_hook);
-	}
-	return 0;
 }
 
 static int check_edge(struct setup *s, struct err *e)
@@ -417,7 +390,7 @@ int setup_begin(struct setup *s, struct err *e)
 		(void)!str_copy(STR("0.0.0.0"), s->address, sizeof(s->address));
 	if (inet_pton(AF_INET, s->address, &a) != 1)
 		return err_set(e, ERR_USAGE, "'%s' is not an IPv4 address", s->address);
-	if (check_authority(s, e) != 0 || check_dns_hook(s, e) != 0)
+	if (setup_check_given(s, e) != 0)
 		return -1;
 	return s->domain[0] ? name_domain(str_c(s->domain), e) : 0;
 }

@@ -28,6 +28,10 @@ struct setup {
 	char acme_mail[200]; /* where it may write to; empty: nowhere */
 	char dns_hook
 	    [200]; /* a program that puts records into the DNS; empty: none; "none": no more */
+	char
+	    postgres[200]; /* where projects get databases; empty: this machine's; "none" as well */
+	char rabbitmq[200];    /* where they get brokers; empty: nowhere; "none": no more */
+	char rabbitmq_ca[200]; /* whom to trust there; empty: the system's authorities */
 	/* What is found and done. */
 	char settings[SETUP_TEXT_MAX]; /* of server.conf, as it should be */
 	bool restart;		       /* running services must hear of new settings */
