@@ -1,9 +1,11 @@
 /* `slipway setup`: shows what setup/ would do, asks once, lets it be done. */
 #include "cli/commands.h"
 
+#include "cli/servers.h"
 #include "setup/setup.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static int read_texts(struct cli *c, struct setup *s, struct err *e)
 {
@@ -159,25 +161,76 @@ static int set_up(struct cli *c, struct setup *s, struct err *e)
 	return 0;
 }
 
+static void gone(struct cli *c, json_t *all, const char *name, const char *state, const char *words)
+{
+	say(c, "-", name, words);
+	note(all, name, state, words);
+}
+
+/* One project's databases and brokers; what stays is said with its reason. */
+static void drop_services(struct cli *c, json_t *all, const char *project)
+{
+	struct err e = {0};
+	CLEANUP_JSON json_t *list = NULL;
+	char words[SETUP_WORDS_SIZE];
+	size_t i;
+	json_t *o;
+	if (cli_call(c, "GET", cli_path(c, "projects/{}/services", project, NULL), NULL, &list,
+		&e) < 0) {
+		(void)snprintf(words, sizeof(words), "of %s: stayed, if there are any: %.200s",
+		    project, e.msg);
+		gone(c, all, "databases", "stayed", words);
+	}
+	json_array_foreach(json_object_get(list, "items"), i, o)
+	{
+		const char *path =
+		    cli_path(c, "projects/{}/services/{}", project, cli_text(c, o, "name"), NULL);
+		bool done = cli_call(c, "DELETE", path, NULL, NULL, &e) == 0;
+		(void)snprintf(words, sizeof(words), "%s '%s'%s%.200s", cli_text(c, o, "type"),
+		    cli_text(c, o, "called"), done ? "" : " stayed: ", done ? "" : e.msg);
+		gone(c, all, "databases", done ? "gone" : "stayed", words);
+	}
+}
+
+/* They are on other servers, which the daemon alone can ask: before it ends. Its own socket, whatever
+ * server this user's other commands talk to. */
+static void drop_all_services(struct cli *c, json_t *all)
+{
+	struct err e = {0};
+	CLEANUP_JSON json_t *projects = NULL;
+	size_t i;
+	json_t *o;
+	if (access(SERVERS_DEFAULT_SOCKET, F_OK) != 0)
+		return;
+	c->net = net_open(&(struct net_server){.socket = SERVERS_DEFAULT_SOCKET}, &e);
+	if (!c->net || cli_list(c, cli_path(c, "projects", NULL), SIZE_MAX, &projects, &e) < 0) {
+		char words[SETUP_WORDS_SIZE];
+		(void)snprintf(
+		    words, sizeof(words), "of projects: stayed, if there are any: %.200s", e.msg);
+		gone(c, all, "databases", "stayed", words);
+	}
+	json_array_foreach(json_object_get(projects, "items"), i, o)
+	    drop_services(c, all, cli_text(c, o, "name"));
+}
+
 static int take_away(struct cli *c, struct setup *s, struct err *e)
 {
 	size_t count;
 	const struct setup_step *steps = setup_steps(&count);
 	CLEANUP_JSON json_t *all = json_array();
 	if (agree(c,
-		"This deletes every project with its data, all users, keys, settings and backups "
-		"of Slipway "
-		"on this server.\nType 'yes' to do it: ",
+		"This deletes every project with its data, databases and brokers, all users, "
+		"keys, settings and backups of Slipway on this server.\n"
+		"Type 'yes' to do it: ",
 		e) != 0)
 		return -1;
+	drop_all_services(c, all);
 	for (size_t i = count; i-- > 0;) {
 		char words[SETUP_WORDS_SIZE] = "";
 		if (steps[i].undo(s, words, e) != 0)
 			return err_prefix(e, "%s", steps[i].name);
-		if (!words[0])
-			continue;
-		say(c, "-", steps[i].name, words);
-		note(all, steps[i].name, "gone", words);
+		if (words[0])
+			gone(c, all, steps[i].name, "gone", words);
 	}
 	if (c->json)
 		cli_print_json(all);
