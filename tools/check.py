@@ -18,7 +18,7 @@ environment = dict(
 )
 # These start an edge or a keeper with processes of their own, and wait for them by the clock: no other test runs beside them.
 ALONE = {"test_keeper", "test_launch", "test_edge_nginx", "test_edge_keeping", "test_edge_apache", "test_edge_apache_keeping", "test_relay", "test_supply", "test_helper_users"}
-LONGEST = ["test_minitwit.py", "test_server.py", "test_provided.py", "test_hostile.py", "test_limits.py", "test_sleep.py", "test_faults.py", "test_kill.py", "test_switch.py", "test_notify.py", "test_backup.py"]
+LONGEST = ["test_minitwit.py", "test_server.py", "test_hostile.py", "test_limits.py", "test_sleep.py", "test_faults.py", "test_kill.py", "test_switch.py", "test_notify.py", "test_backup.py"]
 times = []  # (seconds, name)
 passed = failed = skipped = 0
 

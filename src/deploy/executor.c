@@ -419,9 +419,22 @@ void deploy_cancel(void *deploy, int64_t task_id)
 	}
 }
 
+/* Whoever reads a project's log finds there why a program of it was killed. */
+static void log_limit(struct deploy *d, const struct priv_status *s)
+{
+	char text[160];
+	const char *limit = instance_limit_words(s);
+	if (!limit || s->class != PRIV_SERVICE || s->state != PRIV_BACKOFF)
+		return;
+	(void)snprintf(text, sizeof(text), "slipway: %s: killed, and started anew", limit);
+	logs_append(d->o.logs, str_c(s->project), s->release, str_c(s->process), s->instance,
+	    str_c(text));
+}
+
 void deploy_on_status(void *deploy, const struct priv_status *s)
 {
 	struct deploy *d = deploy;
+	log_limit(d, s);
 	for (struct work *w = d->works, *next; w; w = next) {
 		next = w->next;
 		if (w->act_open && work_phases[w->act.phase].on_status &&

@@ -29,6 +29,18 @@ bool plan_has_web(const struct plan *p)
 	return plan_find(p, STR("web")) != NULL;
 }
 
+const char *instance_limit_words(const struct priv_status *s)
+{
+	static const char *const words[PRIV_LIMIT_COUNT] = {
+	    [PRIV_LIMIT_MEMORY] = "ran out of memory",
+	    [PRIV_LIMIT_READY] =
+		"did not say in time that it is ready (READY=1 to $NOTIFY_SOCKET)",
+	    [PRIV_LIMIT_WATCHDOG] =
+		"did not say that it is alive (WATCHDOG=1 to $NOTIFY_SOCKET)",
+	};
+	return s->limit_hit < PRIV_LIMIT_COUNT ? words[s->limit_hit] : NULL;
+}
+
 bool instance_is_over(const struct priv_status *s)
 {
 	return s->state == PRIV_ENDED;

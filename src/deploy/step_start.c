@@ -223,14 +223,9 @@ static void died(struct work *w, const struct priv_status *s)
 	struct err e;
 	char how[128];
 	end_words(s, how, sizeof(how));
-	if (s->limit_hit == PRIV_LIMIT_MEMORY)
-		(void)err_set(&e, ERR_FAILED, "%s.%u ran out of memory", s->process, s->instance);
-	else if (s->limit_hit == PRIV_LIMIT_READY)
-		(void)err_set(&e, ERR_FAILED, "%s.%u did not say in time that it is ready (READY=1 to $NOTIFY_SOCKET)",
-		    s->process, s->instance);
-	else if (s->limit_hit == PRIV_LIMIT_WATCHDOG)
-		(void)err_set(&e, ERR_FAILED, "%s.%u did not say that it is alive (WATCHDOG=1 to $NOTIFY_SOCKET)",
-		    s->process, s->instance);
+	const char *limit = instance_limit_words(s);
+	if (limit)
+		(void)err_set(&e, ERR_FAILED, "%s.%u %s", s->process, s->instance, limit);
 	else
 		(void)err_set(
 		    &e, ERR_FAILED, "%s.%u %s before it was healthy", s->process, s->instance, how);
@@ -246,8 +241,7 @@ static bool is_watched(const struct work *w, const struct priv_status *s)
 	       !is_gone(w, s->id) && (w->st.flow != DEPLOY_FLOW_SCALE || s->starts <= 1);
 }
 
-/* A program that says when it is ready, and has not yet. */
-static bool is_starting(struct work *w)
+bool start_waits(struct work *w)
 {
 	const struct priv_status *const *all;
 	size_t n = run_statuses(w->d->o.run, &all);
@@ -260,7 +254,7 @@ static bool is_starting(struct work *w)
 /* Who asks was content: the release is well once all its programs say that they are ready, too. */
 static void verified(struct work *w)
 {
-	w->waits_ready = is_starting(w);
+	w->waits_ready = start_waits(w);
 	if (w->waits_ready)
 		return;
 	struct str path = w->plan.health.path.n > 0 ? w->plan.health.path : STR("/");
@@ -361,7 +355,7 @@ void verify_start(struct work *w)
 		died(w, dead);
 		return;
 	}
-	w->waits_ready = web == 0 && is_starting(w);
+	w->waits_ready = web == 0 && start_waits(w);
 	if (w->waits_ready)
 		return;
 	if (web == 0) {

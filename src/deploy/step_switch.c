@@ -164,6 +164,7 @@ static void workers_start(struct work *w)
 
 void handover_start(struct work *w)
 {
+	w->waits_ready = false;
 	work_ops_begin(w, workers_start);
 	(void)instance_stop(w, is_old_worker);
 	work_ops_end(w);
@@ -171,7 +172,9 @@ void handover_start(struct work *w)
 
 void handover_tick(struct work *w)
 {
-	handed_over(w);
+	w->waits_ready = start_waits(w);
+	if (!w->waits_ready)
+		handed_over(w);
 }
 
 void handover_abort(struct work *w)
@@ -183,11 +186,20 @@ void handover_abort(struct work *w)
 void handover_on_status(struct work *w, const struct priv_status *s)
 {
 	struct err e;
-	if (s->class != PRIV_SERVICE || s->release != (uint32_t)w->release.number || w->ops > 0 ||
-	    instance_has_socket(w->d, s) || (s->state != PRIV_BACKOFF && s->state != PRIV_ENDED))
+	if (s->class != PRIV_SERVICE || s->release != (uint32_t)w->release.number || w->ops > 0)
 		return;
-	(void)err_set(&e, ERR_FAILED, "%s.%u died within %d s of its start", s->process,
-	    s->instance, WORK_DEATH_WATCH_MS / 1000);
+	if (instance_has_socket(w->d, s) ||
+	    (s->state != PRIV_BACKOFF && s->state != PRIV_ENDED)) {
+		if (w->waits_ready && !start_waits(w))
+			handed_over(w);
+		return;
+	}
+	const char *limit = instance_limit_words(s);
+	if (limit)
+		(void)err_set(&e, ERR_FAILED, "%s.%u %s", s->process, s->instance, limit);
+	else
+		(void)err_set(&e, ERR_FAILED, "%s.%u died within %d s of its start", s->process,
+		    s->instance, WORK_DEATH_WATCH_MS / 1000);
 	report_lines_of_release(w);
 	work_fail(w, &e);
 }

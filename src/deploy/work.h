@@ -306,6 +306,8 @@ void instance_socket_path(const struct deploy *d, struct str project, uint32_t r
     struct str process, uint16_t instance, char out[WORK_PATH_SIZE]);
 bool instance_has_socket(const struct deploy *d, const struct priv_status *s);
 bool instance_is_over(const struct priv_status *s);
+/* What is to be said of a program that a limit ended, behind its name; NULL: none did. */
+const char *instance_limit_words(const struct priv_status *s);
 bool instance_of(const struct work *w, const struct priv_status *s); /* a service of this project */
 
 /* vhost.c: the project's vhost from facts and a plan. As an operation of the group. */
@@ -373,6 +375,8 @@ void provision_start(struct work *w);
 void release_start(struct work *w);
 void start_start(struct work *w);
 void start_on_status(struct work *w, const struct priv_status *s);
+/* Some program of the release that says when it is ready has not yet. */
+bool start_waits(struct work *w);
 void verify_start(struct work *w);
 void verify_abort(struct work *w);
 void switch_start(struct work *w);

@@ -3,7 +3,6 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "helper/instances_state.h"
-#include "helper/leftovers.h"
 #include "helper/output.h"
 #include "helper/ports.h"
 #include "helper/units.h"
@@ -16,9 +15,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define TICK_OUTPUT_MS 250
@@ -113,7 +109,7 @@ void instance_close_kept(struct instance *in)
 	fs_close_fd(&in->out_write);
 }
 
-static void group_name(const struct instance *in, char out[24])
+void instance_group_name(const struct instance *in, char out[24])
 {
 	snprintf(out, 24, "%llx", (unsigned long long)in->st.id);
 }
@@ -125,7 +121,7 @@ static void free_record(struct instances *t, struct instance *in)
 	instance_close(in, &in->out_read);
 	if (in->group_left) { /* what still dies there is swept at the next start at the latest */
 		char name[24];
-		group_name(in, name);
+		instance_group_name(in, name);
 		(void)cgroup_remove(&t->groups, name);
 	}
 	memset(in, 0, sizeof(*in));
@@ -166,7 +162,7 @@ void instance_set_state(struct instance *in, enum priv_state state)
 
 /* ---- starting ---- */
 
-static const char *sandbox_key(
+const char *instance_key(
     const struct instances *t, const struct instance *in, char out[GUEST_KEY_MAX + 1])
 {
 	snprintf(out, GUEST_KEY_MAX + 1, "%016llx-%llx", (unsigned long long)t->o.incarnation,
@@ -180,7 +176,7 @@ static void tmp_name(const struct instance *in, char out[GUEST_TMP_MAX])
 	    (unsigned long long)in->st.id);
 }
 
-static struct disk_place place_of(
+struct disk_place instance_place(
     const struct instances *t, const struct instance *in, char tmp[GUEST_TMP_MAX])
 {
 	tmp_name(in, tmp);
@@ -219,7 +215,7 @@ int instance_fill_guest(
 	memcpy(g->subdir, s->subdir, sizeof(g->subdir));
 	g->own_tmp = in->unit;
 	tmp_name(in, g->tmp);
-	(void)sandbox_key(t, in, g->key);
+	(void)instance_key(t, in, g->key);
 	return instance_notice_name(t, in, g->notify, e);
 }
 
@@ -256,7 +252,7 @@ static int make_group(struct instances *t, struct instance *in, struct launch_sp
 	    .cpu_share = in->spec.class == PRIV_JOB ? PRIV_JOB_CPU_PERCENT : 0};
 	if (!cgroup_has_kill(&t->groups))
 		return 0;
-	group_name(in, name);
+	instance_group_name(in, name);
 	in->group = in->group_left = true;
 	if (cgroup_make(&t->groups, name, &cl, e) != 0)
 		return -1;
@@ -385,30 +381,6 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 
 /* ---- stopping ---- */
 
-static void kill_all(struct instances *t, struct instance *in, pid_t pid)
-{
-	char name[24], key[GUEST_KEY_MAX + 1];
-	if (in->unit) {
-		units_kill(in);
-		return;
-	}
-	if (pid > 0)
-		(void)kill(-pid, SIGKILL);
-	if (in->group) {
-		group_name(in, name);
-		(void)cgroup_kill(&t->groups, name);
-	} else if (pid > 0) {
-		(void)leftovers_kill(pid, sandbox_key(t, in, key));
-	}
-}
-
-void instance_kill(struct instances *t, struct instance *in)
-{
-	kill_all(t, in, in->st.pid);
-}
-
-static void finish(struct instances *t, struct instance *in);
-
 void instance_ask_end(struct instance *in, int64_t kill_ms)
 {
 	in->kill_ms = kill_ms;
@@ -427,7 +399,7 @@ void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_m
 		return;
 	in->stopping = true;
 	if (in->st.pid == 0 && !in->unit) {
-		finish(t, in);
+		instance_finish(t, in);
 		return;
 	}
 	if (timeout_ms == 0)
@@ -481,138 +453,9 @@ void instances_purge(struct instances *t, struct str project)
 		in->purged = true;
 		in->changed = true; /* also one that has ended: it goes when that is told */
 		if (in->st.pid != 0 || in->unit)
-			kill_all(t, in, in->st.pid);
+			instance_kill(t, in);
 		instances_stop(t, in, 1);
 	}
-}
-
-/* ---- ending ---- */
-
-static struct cgroup_events read_events(const struct instances *t, const struct instance *in)
-{
-	struct cgroup_events now = in->seen;
-	char name[24];
-	group_name(in, name);
-	if (in->group)
-		cgroup_read_events(&t->groups, name, &now);
-	return now;
-}
-
-static enum priv_limit_hit which_limit(struct instance *in, int status, struct cgroup_events now)
-{
-	if (in->st.limit_hit != PRIV_LIMIT_NONE || in->disk.over)
-		return in->disk.over ? PRIV_LIMIT_DISK : (enum priv_limit_hit)in->st.limit_hit;
-	bool memory = now.oom_kills > in->seen.oom_kills,
-	     tasks = now.tasks_refused > in->seen.tasks_refused;
-	in->seen = now;
-	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ)
-		return PRIV_LIMIT_DISK;
-	if (status == 0)
-		return PRIV_LIMIT_NONE;
-	if (memory)
-		return PRIV_LIMIT_MEMORY;
-	return tasks ? PRIV_LIMIT_TASKS : PRIV_LIMIT_NONE;
-}
-
-static void finish(struct instances *t, struct instance *in)
-{
-	char name[24], tmp[GUEST_TMP_MAX];
-	group_name(in, name);
-	instance_forget_knock(t, in);
-	instance_notice_close(t, in);
-	instance_close_kept(in);
-	if (in->group)
-		in->group_left = !cgroup_remove(&t->groups, name);
-	const struct disk_place place = place_of(t, in, tmp);
-	(void)disk_remove_tmp(&place); /* reaped like any child */
-	in->restart_ms = in->kill_ms = in->term_ms = 0;
-	instance_set_state(in, PRIV_ENDED);
-	instance_keep_quota(t, in);
-}
-
-void instance_finish_job(struct instances *t, struct instance *in, int64_t now_ms)
-{
-	char tmp[GUEST_TMP_MAX];
-	const struct disk_place place = place_of(t, in, tmp);
-	bool well = in->st.wait_status == 0 && !in->stopping;
-	in->disk.over = in->disk.over || in->st.limit_hit == PRIV_LIMIT_DISK;
-	if (!disk_settle(&in->disk, &place, well, now_ms))
-		finish(t, in);
-}
-
-static void disk_known(struct instances *t, struct instance *in, int status, int64_t now_ms)
-{
-	disk_answered(&in->disk, status, now_ms);
-	if (in->st.state == PRIV_ENDED)
-		return;
-	if (in->disk.over)
-		in->st.limit_hit = PRIV_LIMIT_DISK;
-	if (in->st.pid == 0)
-		instance_finish_job(t, in, now_ms);
-	else if (in->disk.over)
-		kill_all(t, in, in->st.pid);
-}
-
-static void back_off(struct instance *in, int64_t now_ms)
-{
-	if (now_ms - (int64_t)in->st.started_mono_ms >= INSTANCES_STEADY_MS)
-		in->failures = 0;
-	int64_t pause = INSTANCES_BACKOFF_MAX_MS;
-	if (in->failures < 9)
-		pause = (int64_t)INSTANCES_BACKOFF_FIRST_MS << in->failures;
-	if (pause > INSTANCES_BACKOFF_MAX_MS)
-		pause = INSTANCES_BACKOFF_MAX_MS;
-	in->failures++;
-	in->restart_ms = now_ms + pause;
-	instance_set_state(in, PRIV_BACKOFF);
-}
-
-static void log_end(const struct instance *in, int status)
-{
-	log_event(LOG_INFO, "keeper", "ended", F_C("project", in->st.project),
-	    F_C("process", in->st.process), F_I64("instance", in->st.instance),
-	    F_I64("release", in->st.release), F_I64("pid", in->st.pid),
-	    F_I64(WIFSIGNALED(status) ? "signal" : "exit",
-		WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
-	    F_I64("limit", in->st.limit_hit));
-}
-
-void instance_ended(
-    struct instances *t, struct instance *in, int status, struct cgroup_events now, int64_t now_ms)
-{
-	in->st.limit_hit = (uint8_t)which_limit(in, status, now);
-	if (in->st.limit_hit == PRIV_LIMIT_NONE && instance_met_quota(t, in, status))
-		in->st.limit_hit = PRIV_LIMIT_DISK;
-	in->st.wait_status = status;
-	in->st.ended_mono_ms = (uint64_t)now_ms;
-	log_end(in, status);
-	in->st.pid = 0;
-	in->unit = false;
-	in->supply_ms = in->gone_ms = 0;
-	if (in->st.class == PRIV_SERVICE && in->sleeping && !in->stopping)
-		instance_fall_asleep(t, in);
-	else if (in->st.class == PRIV_SERVICE && !in->stopping)
-		back_off(in, now_ms);
-	else
-		instance_finish_job(t, in, now_ms);
-}
-
-bool instances_reaped(struct instances *t, pid_t pid, int status, int64_t now_ms)
-{
-	size_t at = 0;
-	for (struct instance *in; (in = instances_next(t, &at));) {
-		if (in->disk.pid == pid) {
-			disk_known(t, in, status, now_ms);
-			return true;
-		}
-		if (in->st.pid != pid || in->unit)
-			continue;
-		struct cgroup_events now = read_events(t, in);
-		kill_all(t, in, pid);
-		instance_ended(t, in, status, now, now_ms);
-		return true;
-	}
-	return false;
 }
 
 /* ---- what is due ---- */
@@ -625,7 +468,7 @@ void instance_restart(struct instances *t, struct instance *in, int64_t now_ms)
 	log_event(LOG_WARN, "keeper", "restart_failed", F_C("project", in->st.project),
 	    F_C("process", in->st.process), F_ERR(&e));
 	in->st.started_mono_ms = (uint64_t)now_ms;
-	back_off(in, now_ms);
+	instance_back_off(in, now_ms);
 }
 
 static void time_is_up(struct instances *t, struct instance *in)
@@ -654,16 +497,16 @@ static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms
 		time_is_up(t, in);
 	if (in->st.state == PRIV_RUNNING && in->st.pid != 0 && in->disk.bytes_max != 0) {
 		char tmp[GUEST_TMP_MAX];
-		const struct disk_place place = place_of(t, in, tmp);
+		const struct disk_place place = instance_place(t, in, tmp);
 		due = disk_tick(&in->disk, &place, now_ms);
 	}
 	if (in->st.state == PRIV_STOPPING && in->kill_ms != 0 && now_ms >= in->kill_ms) {
-		kill_all(t, in, in->st.pid);
+		instance_kill(t, in);
 		in->kill_ms = now_ms + 1000; /* whoever cannot die now is tried again */
 	}
 	if (in->st.state == PRIV_ENDED && in->group_left) {
 		char name[24];
-		group_name(in, name);
+		instance_group_name(in, name);
 		(void)cgroup_kill(&t->groups, name);
 		in->group_left = !cgroup_remove(&t->groups, name);
 		if (in->group_left)

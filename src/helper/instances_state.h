@@ -32,6 +32,16 @@ int instance_fill_guest(const struct instances *t, const struct instance *in, st
     struct err *e) WARN_UNUSED;
 /* It runs now, as pid; 0: not known yet. */
 void instance_count_start(struct instance *in, pid_t pid);
+/* Names of its own: of its control group, and of whatever it starts, in their environment. */
+void instance_group_name(const struct instance *in, char out[24]);
+const char *instance_key(const struct instances *t, const struct instance *in, char out[GUEST_KEY_MAX + 1]);
+/* What it holds on disk; tmp is where its folder's name goes. */
+struct disk_place instance_place(const struct instances *t, const struct instance *in, char tmp[GUEST_TMP_MAX]);
+
+/* instances_end.c: it starts again after a pause. */
+void instance_back_off(struct instance *in, int64_t now_ms);
+/* It is over; its record stays until it is forgotten. */
+void instance_finish(struct instances *t, struct instance *in);
 /* A job's processes are gone; it has ended when what it holds on disk is known, too. */
 void instance_finish_job(struct instances *t, struct instance *in, int64_t now_ms);
 /* Nothing of it is left: it starts again after a pause, or is at its end. */

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from faults import LONG
 from harness import ROOT, wait_until
 
 PROGRAM = """import http.server, os, socket, threading, time
@@ -38,13 +39,18 @@ if "NOTIFY_SOCKET" in os.environ:
     threading.Thread(target=ready, daemon=True).start()
 if os.environ.get("WATCHDOG_PID") == str(os.getpid()):
     threading.Thread(target=alive, daemon=True).start()
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ.get("PORT", 0))), H).serve_forever()
 """
-MANIFEST = "kind: command\nprocesses:\n  web: {run: [python3, serve.py], listen: port%s}\nhealth: {path: /version, interval: 50ms, timeout: 3s}\n"
+MANIFEST = """kind: command
+processes:
+  web: {run: [python3, serve.py], listen: port%s}
+%shealth: {path: /version, interval: 50ms, timeout: %s}
+"""
+WORKER = "  worker: {run: [python3, serve.py], notify: true}\n"
 
 
-def files(version, says="", delay="0"):
-    return {"serve.py": PROGRAM, "DELAY": delay, "slipway.yaml": MANIFEST % says, "VERSION": version}
+def files(version, says="", delay="0", more="", timeout="3s"):
+    return {"serve.py": PROGRAM, "DELAY": delay, "slipway.yaml": MANIFEST % (says, more, timeout), "VERSION": version}
 
 
 def body(p, path="/version", name="speaker"):
@@ -92,6 +98,20 @@ def test_one_that_falls_silent_is_started_anew(speaker):
     assert body(speaker, "/hang") == "four"
     wait_until(lambda: body(speaker, "/pid") not in (pid, 502, 503, 504), 20, 0.1)
     assert "watchdog project=speaker process=web" in speaker.log_text()
+    assert "slipway: did not say that it is alive" in speaker.cli("logs", "speaker").stdout
+
+
+def test_workers_are_waited_for(speaker):
+    """They start behind the switch; one that never says so undoes it."""
+    before = body(speaker)
+    speaker.speaker.commit(files("never", delay="60", more=WORKER))
+    failed = speaker.deploy("speaker", expect="failed")
+    assert "worker.1 did not say in time that it is ready" in str(failed) and body(speaker) == before, failed
+    if LONG:  # longer than any worker is watched
+        speaker.speaker.commit(files("late", ", watchdog: 1s", delay="12", more=WORKER, timeout="30s"))
+        begun = time.monotonic()
+        speaker.deploy("speaker")
+        assert time.monotonic() - begun >= 12 and body(speaker) == "late"
 
 
 def test_nobody_else_speaks_for_it(speaker):

@@ -30,7 +30,7 @@ BARE="systemd,systemd-sysv,dbus,libpam-systemd,ca-certificates,iproute2,procps,c
 FULL="$BARE,git,openssh-client,nginx-light,nftables,apache2-bin,media-types,python3,python3-venv,python3-pip,python3-django,gunicorn"
 FULL="$FULL,libuv1,libhttp-parser2.9,libsqlite3-0,libyaml-0-2,libjansson4,libsodium23,libssl3,libseccomp2,libarchive13,libcurl4,libpq5,libsystemd0"
 
-# What projects get databases, brokers and certificates from, for services_test.py; not in every machine, since they start with it.
+# What projects get databases, brokers and certificates from, for provided_test.py; not in every machine, since they start with it.
 SERVICES="$FULL,postgresql,rabbitmq-server,certbot,pebble,python3-psycopg2,python3-amqp"
 
 packages_of() { case $1 in base) echo "$FULL" ;; bare) echo "$BARE" ;; services) echo "$SERVICES" ;; *) die "there is no base '$1'" ;; esac; }

@@ -1,6 +1,6 @@
 """Certificates on a server with systemd: pebble as a unit of the machine, with its DNS server; a hook program that root named, within the daemon's
 sandbox; orders, renewals, what is served, and all away again. The machine has a public address, of nobody else's in its network. Part of
-test_provided.py."""
+provided_test.py."""
 import json
 import os
 import time

@@ -1,5 +1,5 @@
 """PostgreSQL and RabbitMQ as Debian has them, units of the machine, allowed by the README's own lines; a program that uses both from within
-its sandbox. Part of test_provided.py, which has the machine."""
+its sandbox. Part of provided_test.py, which has the machine."""
 import json
 import re
 

@@ -63,6 +63,18 @@ def test_setup_again_does_nothing(server):
     assert server.run("systemctl show -P MainPID slipwayd slipway-helper") == pids
 
 
+def test_setup_keeps_what_it_is_not_told(server):
+    conf = lambda: server.run("cat /etc/slipway/server.conf")  # noqa: E731
+    before, url = conf(), "postgresql:///postgres?host=/run/elsewhere"
+    server.slipway("setup", "--yes", "--postgres", url)
+    server.slipway("setup", "--yes", "--tls", "strict")
+    assert f"\nSLIPWAY_POSTGRES={url}\n" in conf() and "\nSLIPWAY_TLS=strict\n" in conf()
+    server.slipway("setup", "--yes", "--postgres", "none", "--tls", "intermediate")
+    assert conf() == before
+    refused = server.slipway("setup", "--yes", "--postgres", "postgresql://me:secret@db/", expect=None)
+    assert refused.returncode != 0 and "passfile" in refused.stderr and conf() == before, refused
+
+
 def test_setup_refuses_what_it_cannot_do(server):
     for args, words in ((("--domain", "no_host"), "host"), (("--http", "70000"), "--http"), (("--address", "::1"), "IPv4")):
         refused = server.slipway("setup", "--yes", *args, expect=None)
