@@ -1,22 +1,30 @@
 """The Debian package on a bare machine: it brings what it needs, starts nothing by itself, serves after `slipway setup`, is replaced under
-load, is there after a reboot, and purging leaves nothing. Long tier: it installs from the archive. tools/check-long package"""
+load, is there after a reboot, and purging leaves nothing. All of it with nginx, then on a second machine with Apache, each beside the
+distribution's own service of that server and without the other. Long tier: it installs from the archive. tools/check-long package"""
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
+import edge_checks
+import inspect_checks
 import keep_checks
 import pytest
 from server import TOP, NoMachine, Server
 from test_server import DOMAIN, deploy_the_sample, load_begin, load_end, look
 
+# what is installed, its service, ours
+EDGES = {"nginx": ("nginx-light", "nginx", "slipway-edge"), "apache": ("apache2", "apache2", "slipway-edge-apache")}
 
-@pytest.fixture(scope="module")
-def server():
+
+@pytest.fixture(scope="module", params=EDGES)
+def server(request):
     try:
         s = Server("bare")
     except NoMachine as why:
         pytest.skip(str(why))
+    s.edge = request.param
+    s.edge_package, s.others_edge, s.own_edge = EDGES[s.edge]
     try:
         yield s
     finally:
@@ -38,36 +46,49 @@ def package():
 def test_package_goes_in_and_starts_nothing(server, package):
     server.script("apt", "update")
     # what is not Slipway's own comes first, so that purging Slipway can be compared with that
-    server.script("apt", "install", "-y", "--no-install-recommends", "python3-django", "gunicorn", "python3-venv", "git", "nginx-light", "nftables", "openssh-client")
+    server.script("apt", "install", "-y", "--no-install-recommends", "python3-django", "gunicorn", "python3-venv", "git", server.edge_package, "nftables", "openssh-client")
     server.put(package, "/srv/package")
     server.bare = look(server)
     server.script("apt", "install", "-y", "--no-install-recommends", "/srv/package/" + next(package.glob("*.deb")).name)
     assert server.run("systemctl list-units --no-legend --all 'slipway*'") == ""
     assert server.run("getent passwd slipway", expect=None).stdout == ""
+    there = server.run("ls /usr/sbin | grep -xE 'nginx|apache2'").split()
+    assert there == [server.others_edge], "the package brought the other web server"
+
+
+def over_tls(server):
+    return server.run("curl", "-sSkf", "--resolve", "guestbook.localhost:443:127.0.0.1", "https://guestbook.localhost/")
 
 
 def test_setup_and_a_signed_push(server):
-    server.slipway("setup", "--yes", "--domain", DOMAIN)
+    server.slipway("setup", "--yes", "--domain", DOMAIN, *([] if server.edge == "nginx" else ["--edge", server.edge]))
     deploy_the_sample(server)
+    assert "Guestbook" in over_tls(server)
+
+
+def test_it_is_as_it_should_be(server):
+    inspect_checks.is_clean(server, "validate")
+    inspect_checks.is_clean(server, "audit")
 
 
 def test_upgrade_under_load(server):
     pid = server.run("systemctl show -P MainPID slipwayd")
-    edge = server.run("systemctl show -P MainPID slipway-edge")
+    edge = edge_checks.main_pid(server, server.own_edge)
     helper, programs = keep_checks.helper_pid(server), keep_checks.pids(server, "guestbook")
     load = load_begin(server)
     server.run("dpkg -i /srv/package/slipway_*.deb", timeout=120)
+    server.slipway("edge", "reload")  # the new helper has the web server that the old one began
     load_end(server, load)
     assert server.run("systemctl show -P MainPID slipwayd") != pid, "the daemon was not replaced"
     assert keep_checks.helper_pid(server) != helper, "the helper was not replaced"
     assert keep_checks.pids(server, "guestbook") == programs, "the project's processes were replaced"
-    assert server.run("systemctl show -P MainPID slipway-edge") == edge != "0\n", "the web server was replaced"
+    assert edge_checks.main_pid(server, server.own_edge) == edge != "0", "the web server was replaced"
     assert server.run("systemctl", "is-system-running").strip() == "running"
 
 
 def test_serves_after_a_reboot(server):
     server.reboot()
-    assert "Guestbook" in server.wait_get("guestbook.localhost")
+    assert "Guestbook" in server.wait_get("guestbook.localhost") and "Guestbook" in over_tls(server)
 
 
 def test_purge_leaves_nothing(server):
@@ -75,4 +96,4 @@ def test_purge_leaves_nothing(server):
     server.run("dpkg --purge slipway", timeout=120)
     assert look(server) == server.bare
     assert server.run("ps -ef | grep -i '[s]lipway'", expect=None).stdout == ""
-    assert server.run("systemctl is-active nginx").strip() == "active"
+    assert server.run("systemctl", "is-active", server.others_edge).strip() == "active"
