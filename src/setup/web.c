@@ -68,7 +68,9 @@ static int find_program(const struct setup *s, struct err *e)
 	if (access(program, X_OK) == 0)
 		return 0;
 	err_set(e, ERR_UNAVAILABLE, "there is no %s", program);
-	return err_hint(e, apache ? "apt install apache2-bin" : "apt install nginx-light");
+	return err_hint(e, apache ? "apt install apache2-bin"
+				  : "apt install nginx-light, or use Apache (apache2-bin): slipway "
+				    "setup --edge apache");
 }
 
 /* The distribution's that runs; NULL: none. */

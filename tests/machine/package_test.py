@@ -61,6 +61,9 @@ def over_tls(server):
 
 
 def test_setup_and_a_signed_push(server):
+    if server.edge == "apache":  # nginx is what comes unasked
+        refused = server.slipway("setup", "--yes", "--domain", DOMAIN, expect=None)
+        assert refused.returncode != 0 and "slipway setup --edge apache" in refused.stderr, refused
     server.slipway("setup", "--yes", "--domain", DOMAIN, *([] if server.edge == "nginx" else ["--edge", server.edge]))
     deploy_the_sample(server)
     assert "Guestbook" in over_tls(server)
