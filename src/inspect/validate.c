@@ -199,6 +199,24 @@ static void check_unit(struct inspect *s, const char *unit, const char *user)
 		inspect_say(s, FAIL, "unit %s runs as '%s', not as '%s'", unit, text, user);
 }
 
+/* An update of the distribution's restarts its own service, not ours. */
+static void check_edge_program(struct inspect *s, const char *unit)
+{
+	char pid[32], path[64], program[200];
+	inspect_property(unit, "MainPID", pid, sizeof(pid));
+	(void)snprintf(path, sizeof(path), "/proc/%s/exe", pid);
+	ssize_t n = readlink(path, program, sizeof(program) - 1);
+	program[n > 0 ? n : 0] = '\0';
+	char *deleted = strstr(program, " (deleted)");
+	if (!deleted)
+		return;
+	*deleted = '\0';
+	inspect_say(s, WARN,
+	    "%s was replaced by an update, and the old one still serves: systemctl restart %s, "
+	    "which turns visitors away for a moment",
+	    program, unit);
+}
+
 /* Whichever it is, the helper starts it. */
 static void check_edge(struct inspect *s)
 {
@@ -209,6 +227,8 @@ static void check_edge(struct inspect *s)
 	for (size_t i = 0; i < sizeof(servers) / sizeof(*servers) && !runs; i++) {
 		inspect_property(servers[i], "ActiveState", text, sizeof(text));
 		runs = strcmp(text, "active") == 0;
+		if (runs)
+			check_edge_program(s, servers[i]);
 	}
 	if (!runs)
 		inspect_say(s, WARN,

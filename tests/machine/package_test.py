@@ -14,7 +14,7 @@ from server import TOP, NoMachine, Server
 from test_server import DOMAIN, deploy_the_sample, load_begin, load_end, look
 
 # what is installed, its service, ours
-EDGES = {"nginx": ("nginx-light", "nginx", "slipway-edge"), "apache": ("apache2", "apache2", "slipway-edge-apache")}
+EDGES = {"nginx": (["nginx-light", "nginx"], "nginx", "slipway-edge"), "apache": (["apache2", "apache2-bin"], "apache2", "slipway-edge-apache")}
 
 
 @pytest.fixture(scope="module", params=EDGES)
@@ -24,7 +24,7 @@ def server(request):
     except NoMachine as why:
         pytest.skip(str(why))
     s.edge = request.param
-    s.edge_package, s.others_edge, s.own_edge = EDGES[s.edge]
+    s.edge_packages, s.others_edge, s.own_edge = EDGES[s.edge]
     try:
         yield s
     finally:
@@ -46,7 +46,7 @@ def package():
 def test_package_goes_in_and_starts_nothing(server, package):
     server.script("apt", "update")
     # what is not Slipway's own comes first, so that purging Slipway can be compared with that
-    server.script("apt", "install", "-y", "--no-install-recommends", "python3-django", "gunicorn", "python3-venv", "git", server.edge_package, "nftables", "openssh-client")
+    server.script("apt", "install", "-y", "--no-install-recommends", "python3-django", "gunicorn", "python3-venv", "git", "nftables", "openssh-client", *server.edge_packages)
     server.put(package, "/srv/package")
     server.bare = look(server)
     server.script("apt", "install", "-y", "--no-install-recommends", "/srv/package/" + next(package.glob("*.deb")).name)
@@ -87,6 +87,20 @@ def test_upgrade_under_load(server):
     assert keep_checks.pids(server, "guestbook") == programs, "the project's processes were replaced"
     assert edge_checks.main_pid(server, server.own_edge) == edge != "0", "the web server was replaced"
     assert server.run("systemctl", "is-system-running").strip() == "running"
+
+
+def test_update_of_the_web_server(server):
+    """The distribution's, by itself: ours serves on with the program of before, and validate says so until it is restarted."""
+    edge = edge_checks.main_pid(server, server.own_edge)
+    load = load_begin(server)
+    server.script("apt", "install", "-y", "--reinstall", "--no-install-recommends", *server.edge_packages)
+    load_end(server, load)
+    assert edge_checks.main_pid(server, server.own_edge) == edge
+    levels, code, _ = inspect_checks.look(server, "validate")
+    assert {n: l for n, l in levels.items() if l != "pass"} == {8: "warn"} and code == 0, levels
+    server.run("systemctl", "restart", server.own_edge)
+    inspect_checks.is_clean(server, "validate")
+    server.wait_get("guestbook.localhost")
 
 
 def test_serves_after_a_reboot(server):

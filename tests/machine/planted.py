@@ -31,6 +31,7 @@ VALIDATE = [
     (7, "fail", *sudo_rule("slipway ALL=(root) NOPASSWD: /usr/bin/systemctl reload nginx")),
     (8, "warn", "systemctl disable -q slipwayd-http.socket", "systemctl enable -q slipwayd-http.socket"),
     (8, "fail", DROP_IN.format("User=nobody"), NO_DROP_IN),
+    (8, "warn", "cp -p /usr/sbin/nginx /usr/sbin/nginx.new && mv /usr/sbin/nginx.new /usr/sbin/nginx", "systemctl restart slipway-edge"),
     (10, "warn", f"install -m 600 -o nobody /dev/null {STATE}/logs/x", f"rm {STATE}/logs/x"),
     (11, "fail", f"install -m 4750 -o slipway -g slipway /bin/true {STATE}/logs/x", f"rm {STATE}/logs/x"),
     (11, "warn", f"install -m 602 -o slipway /dev/null {STATE}/logs/x", f"rm {STATE}/logs/x"),
