@@ -197,12 +197,14 @@ static int keeper_open(struct daemon *d, struct err *e)
 	const struct settings *s = &d->settings;
 	const struct layout *l = &d->layout;
 	char helper[SETTINGS_PATH_MAX + 32], exec[SETTINGS_PATH_MAX + 32],
-	    tree[SETTINGS_PATH_MAX + 32], cert[SETTINGS_PATH_MAX + 32];
+	    tree[SETTINGS_PATH_MAX + 32], cert[SETTINGS_PATH_MAX + 32],
+	    monitor[SETTINGS_PATH_MAX + 32];
 	char uid[16], gid[16], web_gid[16], port[16], https[16], orphan[16];
 	snprintf(helper, sizeof(helper), "%s/slipway-helper", s->libexec);
 	snprintf(exec, sizeof(exec), "%s/slipway-exec", s->libexec);
 	snprintf(tree, sizeof(tree), "%s/slipway-tree", s->libexec);
 	snprintf(cert, sizeof(cert), "%s/slipway-cert", s->libexec);
+	snprintf(monitor, sizeof(monitor), "%s/slipway-monitor", s->libexec);
 	snprintf(https, sizeof(https), "%u", s->https_port);
 	snprintf(uid, sizeof(uid), "%u", l->uid);
 	snprintf(gid, sizeof(gid), "%u", l->gid);
@@ -211,6 +213,7 @@ static int keeper_open(struct daemon *d, struct err *e)
 	snprintf(orphan, sizeof(orphan), "%u", s->orphan_ms);
 	const char *args[HELPER_ARGS] = {"--keeper", "--socket", l->keeper_socket, "--projects",
 	    l->projects, "--run", s->run, "--edge", l->edge, "--exec", exec, "--tree", tree,
+	    "--monitor", monitor,
 	    "--daemon-uid", uid, "--daemon-gid", gid, "--web-group", web_gid, "--web-user",
 	    s->web_user, "--nginx", s->nginx, "--address", s->edge_address, "--http-port", port,
 	    "--orphan-ms", orphan, "--api-socket", l->edge_api_socket, "--https-port", https,

@@ -6,6 +6,7 @@
 #include "helper/keep.h"
 #include "helper/ops.h"
 #include "helper/systemctl.h"
+#include "monitor/request.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -26,7 +27,7 @@
 #define WORKER_POLL_MS 100
 #define SEND_BUFFER_BYTES (1 << 20)
 
-enum tag { TAG_LISTEN, TAG_SIGNALS, TAG_DAEMON, TAG_DOOR, TAG_KNOCK, TAG_NOTICE };
+enum tag { TAG_FRONT, TAG_SIGNALS, TAG_DAEMON, TAG_DOOR, TAG_KNOCK, TAG_NOTICE };
 
 /* ---- setting up ---- */
 
@@ -104,7 +105,9 @@ int keeper_open(struct keeper *k, const struct keeper_options *o, struct err *e)
 	if (open_signals(k, e) != 0 || open_socket(k, e) != 0)
 		return -1;
 	k->epoll = epoll_create1(EPOLL_CLOEXEC);
-	if (k->epoll < 0 || watch(k, EPOLL_CTL_ADD, k->listen, TAG_LISTEN, EPOLLIN) != 0 ||
+	if (front_open(&k->front, o->monitor, k->listen, o->daemon_uid, e) != 0)
+		return -1;
+	if (k->epoll < 0 || watch(k, EPOLL_CTL_ADD, k->front.control, TAG_FRONT, EPOLLIN) != 0 ||
 	    watch(k, EPOLL_CTL_ADD, k->signals, TAG_SIGNALS, EPOLLIN) != 0)
 		return err_sys(e, ERR_INTERNAL, errno, "could not watch the socket");
 	if (o->supply && (door_open(&k->door, o->supply, e) != 0 ||
@@ -132,6 +135,7 @@ void keeper_close(struct keeper *k)
 	if (k->listen >= 0 && !k->leaving)
 		(void)unlink(k->o.socket);
 	instances_close(k->instances, k->leaving);
+	front_close(&k->front);
 	int *const fds[] = {&k->listen, &k->daemon, &k->signals, &k->epoll, &k->users.fd};
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++)
 		fs_close_fd(fds[i]);
@@ -153,63 +157,6 @@ static void lose_daemon(struct keeper *k)
 		in->output_taken = false;
 	k->alone_since_ms = clock_mono_ms();
 	log_event(LOG_INFO, "keeper", "daemon_gone", F_I64("connection", k->connection));
-}
-
-/* Whether the peer of the connection at hand has gone without our having read so. */
-static bool is_dead(int fd)
-{
-	char byte;
-	ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-	return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-}
-
-static bool is_allowed(const struct keeper *k, int fd)
-{
-	struct ucred peer;
-	socklen_t size = sizeof(peer);
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0)
-		return false;
-	if (peer.uid == k->o.daemon_uid || peer.uid == geteuid())
-		return true;
-	log_event(LOG_WARN, "helper", "refused", F_C("op", "connect"), F_I64("uid", peer.uid));
-	return false;
-}
-
-static void refuse_second(int fd)
-{
-	struct err e, ignored;
-	struct priv_reply r = {.magic = PRIV_MAGIC, .kind = PRIV_REPLY};
-	char unread[sizeof(struct priv_request)];
-	(void)err_set(&e, ERR_CONFLICT, "another daemon is connected to the keeper");
-	r.code = (int)e.code;
-	memcpy(r.msg, e.msg, sizeof(r.msg));
-	/* Closing with something unread would take the answer away with it. */
-	while (recv(fd, unread, sizeof(unread), MSG_DONTWAIT) > 0)
-		continue;
-	if (priv_send(fd, &r, sizeof(r), NULL, 0, &ignored) != 0)
-		log_event(LOG_WARN, "keeper", "refusal_lost", F_ERR(&ignored));
-}
-
-static void accept_daemon(struct keeper *k)
-{
-	CLEANUP_FD int fd = accept4(k->listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd < 0 || !is_allowed(k, fd))
-		return;
-	if (k->daemon >= 0 && is_dead(k->daemon))
-		lose_daemon(k);
-	if (k->daemon >= 0) {
-		refuse_second(fd);
-		return;
-	}
-	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER_BYTES}, sizeof(int));
-	if (watch(k, EPOLL_CTL_ADD, fd, TAG_DAEMON, EPOLLIN) != 0)
-		return;
-	k->daemon = fd;
-	fd = -1;
-	k->greeted = false;
-	k->wanted = EPOLLIN;
-	k->connection++;
-	log_event(LOG_INFO, "keeper", "daemon_connected", F_I64("connection", k->connection));
 }
 
 /* 1 sent, 0 the socket is full, -1 the daemon is gone. */
@@ -314,7 +261,7 @@ static void settle(struct keeper *k, uint64_t token, uint64_t value, const struc
 	if (!p->used || p->token != token)
 		return;
 	p->used = false;
-	ops_audit(p->op, p->project, p->release, 0, e);
+	request_audit(p->op, p->project, p->release, 0, e);
 	if (k->daemon < 0 || p->connection != k->connection)
 		return;
 	if (k->reply_count == KEEPER_REPLIES_MAX) {
@@ -364,6 +311,26 @@ static void read_requests(struct keeper *k)
 	}
 }
 
+/* The monitor lets in one at a time: the one before has ended, and what it said is heard first. */
+static void connected(struct keeper *k)
+{
+	read_requests(k);
+	int fd = front_take(&k->front);
+	if (fd < 0)
+		return;
+	lose_daemon(k);
+	(void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &(int){SEND_BUFFER_BYTES}, sizeof(int));
+	if (watch(k, EPOLL_CTL_ADD, fd, TAG_DAEMON, EPOLLIN) != 0) {
+		fs_close_fd(&fd);
+		return;
+	}
+	k->daemon = fd;
+	k->greeted = false;
+	k->wanted = EPOLLIN;
+	k->connection++;
+	log_event(LOG_INFO, "keeper", "daemon_connected", F_I64("connection", k->connection));
+}
+
 /* ---- children ---- */
 
 /* Sites that were staged are the edge's to judge. */
@@ -395,7 +362,8 @@ static void reap(struct keeper *k)
 		uint64_t token;
 		struct worker_result result;
 		if (instances_reaped(k->instances, pid, status, clock_mono_ms()) ||
-		    edge_reaped(k->edge, pid, status))
+		    edge_reaped(k->edge, pid, status) ||
+		    front_reaped(&k->front, pid, status, clock_mono_ms()))
 			continue;
 		if (!worker_reaped(&k->worker, pid, status, &token, &result))
 			continue;
@@ -408,7 +376,8 @@ static void leave(struct keeper *k)
 {
 	k->leaving = true;
 	k->end_by_ms = clock_mono_ms() + LEAVE_MS;
-	k->worker.count = 0; /* whoever wants it asks again */
+	k->worker.count = 0;	/* whoever wants it asks again */
+	front_close(&k->front); /* who knocks now waits for the next */
 	instances_steady(k->instances);
 	log_event(LOG_INFO, "keeper", "leaving",
 	    F_I64("instances", (int64_t)instances_alive(k->instances)));
@@ -477,7 +446,7 @@ static bool must_wait(const struct keeper *k)
 
 static int64_t tick(struct keeper *k)
 {
-	int64_t now = clock_mono_ms();
+	int64_t now = clock_mono_ms(), front_due = DEADLINE_NEVER;
 	int64_t due = instances_tick(k->instances, now, k->daemon >= 0);
 	int64_t edge_due = edge_tick(k->edge, now);
 	due = edge_due < due ? edge_due : due;
@@ -485,6 +454,9 @@ static int64_t tick(struct keeper *k)
 		worker_postpone(&k->worker); /* the others go on */
 	if (!must_wait(k))
 		worker_tick(&k->worker, now);
+	if (!k->leaving && front_tick(&k->front, now, &front_due))
+		(void)watch(k, EPOLL_CTL_ADD, k->front.control, TAG_FRONT, EPOLLIN);
+	due = front_due < due ? front_due : due;
 	if (k->worker.pid != 0 || k->worker.count > 0 || k->ending)
 		due = now + WORKER_POLL_MS < due ? now + WORKER_POLL_MS : due;
 	if (k->daemon < 0 && !k->ending) {
@@ -521,8 +493,8 @@ void keeper_run(struct keeper *k)
 			enum tag tag = (enum tag)events[i].data.u32;
 			if (tag == TAG_SIGNALS)
 				on_signal(k);
-			else if (tag == TAG_LISTEN)
-				accept_daemon(k);
+			else if (tag == TAG_FRONT)
+				connected(k);
 			else if (tag == TAG_DOOR)
 				door_serve(&k->door, k->instances);
 			else if (tag == TAG_KNOCK)

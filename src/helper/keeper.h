@@ -1,10 +1,11 @@
-/* The keeper: one thread, one poll loop. Accepts one daemon at a time, performs its requests,
+/* The keeper: one thread, one poll loop. Performs what the monitor lets through of one daemon at a time,
  * supervises instances and the edge, ends everything when told or when no daemon has come for a
  * while. */
 #pragma once
 
 #include "helper/door.h"
 #include "helper/edge.h"
+#include "helper/front.h"
 #include "helper/instances.h"
 #include "helper/worker.h"
 #include "priv/priv.h"
@@ -20,6 +21,7 @@
 
 struct keeper_options {
 	const char *socket; /* path; mode 0600, the daemon's */
+	const char *monitor; /* absolute path of slipway-monitor, which listens there */
 	uid_t daemon_uid;
 	gid_t daemon_gid;
 	const char *supply; /* path of the socket for units; NULL: instances are ours */
@@ -51,8 +53,9 @@ struct keeper {
 	struct edge *edge;
 	struct worker worker;
 	struct door door;
+	struct front front;
 	struct users users;
-	int epoll, listen, signals, daemon; /* daemon: the connection, -1 */
+	int epoll, listen, signals, daemon; /* daemon: the connection that the monitor let in, -1 */
 	bool greeted;			    /* it said HELLO */
 	uint32_t wanted;		    /* what its socket is watched for */
 	uint32_t connection;		    /* number of the connection */

@@ -27,7 +27,7 @@
 static const char usage[] =
     "usage: slipway-helper --keeper --socket PATH --projects DIR --run DIR --edge DIR --exec "
     "PROGRAM\n"
-    "           --tree PROGRAM --daemon-uid N [--daemon-gid N] [--web-group GID] [--state DIR]\n"
+    "           --tree PROGRAM --monitor PROGRAM --daemon-uid N [--daemon-gid N] [--web-group GID] [--state DIR]\n"
     "           [--edge-server nginx|apache] [--web-user NAME] [--nginx PROGRAM] [--address A]\n"
     "           [--http-port N]\n"
     "           [--https-port N --cert PROGRAM] [--tls intermediate|strict] [--nginx-sites yes]\n"
@@ -37,7 +37,7 @@ static const char usage[] =
 
 struct settings {
 	bool keeper, help, version;
-	const char *socket, *projects, *run, *edge, *exec, *tree, *state, *nginx, *address,
+	const char *socket, *projects, *run, *edge, *exec, *tree, *monitor, *state, *nginx, *address,
 	    *proxies, *host, *api_socket, *web_user, *supply, *cert, *tls, *sites, *server;
 	uint64_t daemon_uid, daemon_gid, web_group, http_port, https_port, uid_base, orphan_ms;
 };
@@ -77,6 +77,7 @@ static int read_options(int argc, char **argv, struct settings *s)
 	    {"--edge", .text = &s->edge},
 	    {"--exec", .text = &s->exec},
 	    {"--tree", .text = &s->tree},
+	    {"--monitor", .text = &s->monitor},
 	    {"--state", .text = &s->state},
 	    {"--nginx", .text = &s->nginx},
 	    {"--address", .text = &s->address},
@@ -133,7 +134,8 @@ static int check_settings(struct settings *s)
 	const struct {
 		const char *name, *path;
 	} paths[] = {{"--socket", s->socket}, {"--projects", s->projects}, {"--run", s->run},
-	    {"--edge", s->edge}, {"--exec", s->exec}, {"--tree", s->tree}, {"--state", s->state}};
+	    {"--edge", s->edge}, {"--exec", s->exec}, {"--tree", s->tree},
+	    {"--monitor", s->monitor}, {"--state", s->state}};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++)
 		if (!paths[i].path || paths[i].path[0] != '/') {
 			fprintf(
@@ -205,6 +207,7 @@ static int fill_options(
 	make_label(s, label);
 	bool root = geteuid() == 0;
 	*o = (struct keeper_options){.socket = s->socket,
+	    .monitor = s->monitor,
 	    .daemon_uid = (uid_t)s->daemon_uid,
 	    .daemon_gid = (gid_t)s->daemon_gid,
 	    .orphan_ms = (int64_t)s->orphan_ms};

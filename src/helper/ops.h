@@ -1,5 +1,5 @@
-/* The closed table of operations: what each needs, and who performs it. Every field is validated
- * here again, whoever asks. */
+/* The closed table of operations: who performs each. What the monitor has judged is judged again
+ * here (monitor/request.h), and against what is the case. */
 #pragma once
 
 #include "helper/keeper.h"
@@ -9,5 +9,3 @@
  * unless the answer is 1. */
 int ops_perform(struct keeper *k, const struct priv_request *q, int *fds, size_t fd_count,
     struct priv_reply *ret, int *ret_fd, struct err *e) WARN_UNUSED;
-void ops_audit(
-    uint32_t op, const char *project, uint32_t release, uint64_t id, const struct err *e);

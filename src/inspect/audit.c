@@ -132,7 +132,7 @@ static void look_at_process(struct inspect *s, const struct inspect_process *p)
 	struct str exe = str_c(p->exe);
 	if (p->uid != 0)
 		return;
-	/* The helper is root's by design; nothing else of ours, and nothing of a project's, is. */
+	/* The helper and its monitor are root's by design; nothing else of ours, and nothing of a project's, is. */
 	if (str_starts(exe, STR(INSPECT_STATE_DIR "/")) || str_ends(exe, STR("/slipwayd")) ||
 	    str_ends(exe, STR("/slipway-exec")) || str_ends(exe, STR("/slipway-tree")) ||
 	    str_ends(exe, STR("/slipway-outbound")) || str_ends(exe, STR("/slipway-cert")))

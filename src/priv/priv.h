@@ -18,6 +18,7 @@
 #define PRIV_VERSION 4u
 #define PRIV_MAGIC 0x51495057u
 #define PRIV_FDS_MAX 6
+#define PRIV_OWN_COUNT 2u /* certificates that the platform has for itself: of its host, of all names below */
 
 enum priv_op {
 	PRIV_HELLO = 1,	      /* first on a connection; id: PRIV_VERSION -> version, is_root, incarnation */

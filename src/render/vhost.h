@@ -66,6 +66,9 @@ enum render_cover {
 	RENDER_COVER_COUNT
 };
 
+/* Every field but what depends on roots and certificates; all that follows begin with it. ERR_INVALID with the field's pointer. */
+int render_vhost_check(const struct render_vhost *v, struct err *e) WARN_UNUSED;
+
 /* Whether a root may stand in a configuration: absolute, plain bytes, no "." or "..". ERR_SETTINGS. */
 int render_path_check(const char *what, const char *path, struct err *e) WARN_UNUSED;
 

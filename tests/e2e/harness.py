@@ -82,7 +82,7 @@ class Platform:
         self.log = self.dir / "slipwayd.log"
         self.libexec = self.dir / "libexec"
         self.libexec.mkdir()
-        for name in ("slipway-helper", "slipway-exec", "slipway-tree", "slipway-cert", "slipway-outbound"):
+        for name in ("slipway-helper", "slipway-monitor", "slipway-exec", "slipway-tree", "slipway-cert", "slipway-outbound"):
             shutil.copy(self.build / "src" / name, self.libexec / name)
         if ROOT:
             try:

@@ -105,6 +105,7 @@ NUMBERED = [("--uid|--gid", N), "--no-create-home|--no-log-init", ("--home-dir",
 TEMPLATES = {
     "slipwayd": [Template(ABSOLUTE, [("--state|--run|--libexec|--http|--https|--edge|--edge-server", r"[A-Za-z0-9/][A-Za-z0-9_./:~-]*"), ("--outbound-allow", r"[0-9./]+")])],
     "slipway-helper": [Template(f"{ABSOLUTE}|slipway-helper", ["--keeper", (r"--[a-z-]+", r"[A-Za-z0-9/][A-Za-z0-9_./:~-]*")])],
+    "slipway-monitor": [Template(ABSOLUTE, N)],
     "slipway-exec": [Template(f"{ABSOLUTE}|slipway-exec", SANDBOX)],
     "slipway-cert": [Template("slipway-cert", "self|pair")],
     "slipway-outbound": [Template(ABSOLUTE, [("--ca", ABSOLUTE), ("--allow", r"[0-9a-f.:]+/[0-9]+")])],
@@ -222,7 +223,7 @@ def test_only_templates_run(traced):
     wrong = [r for r in ours if not any(t.fits(r.argv) for t in TEMPLATES.get(r.name, []))]
     assert not wrong, (len(wrong), wrong[:12])
     names = {r.name for r in ours}
-    assert {"slipwayd", "slipway-helper", "slipway-exec", "slipway-tree", "slipway-cert", "slipway-outbound", "git", "nginx", "groupadd", "useradd", "userdel"} <= names, names
+    assert {"slipwayd", "slipway-helper", "slipway-monitor", "slipway-exec", "slipway-tree", "slipway-cert", "slipway-outbound", "git", "nginx", "groupadd", "useradd", "userdel"} <= names, names
     assert len([r for r in ours if r.name == "git"]) >= 20 and len(ours) >= 60
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness import BUILD, ROOT, TOP, free_port, wait_until
 
-PROGRAMS = ("slipway", "slipwayd", "slipway-helper", "slipway-exec", "slipway-tree", "slipway-cert", "slipway-outbound")
+PROGRAMS = ("slipway", "slipwayd", "slipway-helper", "slipway-monitor", "slipway-exec", "slipway-tree", "slipway-cert", "slipway-outbound")
 
 
 def clone(top):

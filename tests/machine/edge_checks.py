@@ -32,7 +32,11 @@ def the_helper_is_closed_in(server, edge=EDGE, name="nginx"):
     inside = f"/proc/{main_pid(server, edge)}/cgroup"
     assert edge in server.run("cat", inside) and HELPER not in server.run("cat", inside)
     parent = server.run("ps", "-o", "ppid=", "-p", main_pid(server, edge)).strip()
-    assert parent == "1" and server.run(f"ps -o comm= --ppid {helper}", expect=None).stdout.split() in (["slipway-helper"], ["slipway-helper"] * 2)
+    children = server.run(f"ps -o comm= --ppid {helper}", expect=None).stdout.split()
+    assert parent == "1" and children.count("slipway-monitor") == 1 and children.count("slipway-helper") in (1, 2) and len(children) < 4, children
+    monitor = server.run("pgrep", "-P", helper, "slipway-monitor").strip()
+    rights = dict(line.split(":\t") for line in server.run("cat", f"/proc/{monitor}/status").splitlines())
+    assert int(rights["CapPrm"], 16) == int(rights["CapEff"], 16) == 0 and rights["Seccomp"] == "2" and rights["NoNewPrivs"] == "1", rights
     assert server.run("ps", "-o", "comm=", "-p", main_pid(server, edge)).strip() == name
 
 

@@ -110,7 +110,7 @@ put() {
 	[ "$(. /etc/os-release && echo "$ID $VERSION_ID")" = "$(inside '. /etc/os-release && echo $ID $VERSION_ID')" ] || die "this machine is no Debian 12: what it builds would not run there"
 	[ -x "$build/src/slipwayd" ] || die "there is no build in '$build': tools/build build-check-release"
 	# the tree keeps its shape: the programs are looked for in BUILD/src
-	(cd "$build" && tar -c --transform 's,^,build/,' src/slipway src/slipwayd src/slipway-helper src/slipway-exec src/slipway-tree src/slipway-cert src/slipway-outbound) >"$BASE/programs.tar"
+	(cd "$build" && tar -c --transform 's,^,build/,' src/slipway src/slipwayd src/slipway-helper src/slipway-monitor src/slipway-exec src/slipway-tree src/slipway-cert src/slipway-outbound) >"$BASE/programs.tar"
 	inside 'mkdir -p slipway && tar -x -C slipway && chmod 755 /root /root/slipway' <"$BASE/programs.tar"
 	tar -c -C "$TOP" --exclude='*.pyc' tests/e2e tests/machine tools share/units src/setup/quota.c | inside 'tar -x -C slipway'
 }

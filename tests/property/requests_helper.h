@@ -58,6 +58,7 @@ static _Noreturn void become_helper(void)
 	execl(BUILD_ROOT "/src/slipway-helper", "slipway-helper", "--keeper", "--socket", w.socket,
 	    "--projects", w.projects, "--run", w.run, "--edge", w.edge, "--state", w.state,
 	    "--exec", BUILD_ROOT "/src/slipway-exec", "--tree", BUILD_ROOT "/src/slipway-tree",
+	    "--monitor", BUILD_ROOT "/src/slipway-monitor",
 	    "--daemon-uid", w.uid, "--uid-base", "71000", "--nginx-sites", "yes", "--cert",
 	    BUILD_ROOT "/src/slipway-cert", "--nginx", "/nowhere/nginx", (char *)NULL);
 	_exit(127);

@@ -404,6 +404,7 @@ static void tell(const struct tally *t)
 static void start_jobs(struct tally *all, unsigned jobs, uint64_t count, uint64_t first_seed)
 {
 	pid_t pids[JOBS_MAX];
+	(void)fflush(NULL);
 	for (unsigned i = 0; i < jobs; i++) {
 		pids[i] = fork();
 		assert_true(pids[i] >= 0);
@@ -412,7 +413,7 @@ static void start_jobs(struct tally *all, unsigned jobs, uint64_t count, uint64_
 		tally = &all[i];
 		seed = first_seed + ((uint64_t)i << 32);
 		run_job(count / jobs + (i < count % jobs));
-		_exit(0);
+		exit(0); /* a profile of it is written (tools/monitor-coverage) */
 	}
 	for (unsigned i = 0; i < jobs; i++) {
 		int status = -1;

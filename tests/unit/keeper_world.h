@@ -176,6 +176,7 @@ static void start_keeper(const char *orphan_ms)
 		execl(HELPER, "slipway-helper", "--keeper", "--socket", f.socket, "--projects",
 		    f.projects, "--run", f.run_dir, "--edge", f.edge, "--state", f.state, "--exec",
 		    BUILD_ROOT "/src/slipway-exec", "--tree", BUILD_ROOT "/src/slipway-tree",
+		    "--monitor", BUILD_ROOT "/src/slipway-monitor",
 		    "--daemon-uid", f.uid, "--uid-base", "71000", "--orphan-ms", f.orphan, NULL);
 		_exit(127);
 	}

@@ -350,6 +350,51 @@ static void a_daemon_that_comes_back_finds_everything(void **state)
 	assert_true(wait_for(has_output, 5000));
 }
 
+/* The child of the keeper's that stands in front of it; 0: none now. */
+static pid_t monitor_now(void)
+{
+	char path[64], comm[32] = "";
+	int pid = 0, found = 0;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", f.keeper, f.keeper);
+	FILE *children = fopen(path, "re");
+	while (children && found == 0 && fscanf(children, "%d", &pid) == 1) {
+		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+		FILE *name = fopen(path, "re");
+		if (name && fgets(comm, sizeof(comm), name) &&
+		    strncmp(comm, "slipway-monitor", 15) == 0)
+			found = pid;
+		if (name)
+			(void)fclose(name);
+	}
+	if (children)
+		(void)fclose(children);
+	return found;
+}
+
+static void a_monitor_that_dies_is_started_anew(void **state)
+{
+	(void)state;
+	make_project();
+	struct run_spec s = spec("worker", SH("sleep 60"));
+	watched = service(&s);
+	assert_true(wait_for(is_running, 5000));
+	uint64_t incarnation = run_incarnation(f.run);
+	int pid = last(watched)->pid;
+	for (int i = 0; i < 2; i++) {
+		pid_t before = monitor_now();
+		assert_true(before > 0);
+		assert_int_equal(kill(before, SIGKILL), 0);
+		assert_true(wait_for(is_lost, 5000));
+		close_run();
+		f.lost = false;
+		open_run();
+		assert_int_equal(run_incarnation(f.run), incarnation);
+		assert_true(wait_for(is_running, 5000));
+		assert_int_equal(last(watched)->pid, pid);
+		assert_true(monitor_now() > 0 && monitor_now() != before);
+	}
+}
+
 static void a_second_daemon_is_refused(void **state)
 {
 	(void)state;
@@ -618,6 +663,7 @@ static int run_all(void)
 	    T(restarts_are_further_and_further_apart),
 	    T(whoever_ignores_the_term_signal_is_killed),
 	    T(a_daemon_that_comes_back_finds_everything),
+	    T(a_monitor_that_dies_is_started_anew),
 	    T(a_second_daemon_is_refused),
 	    T(output_that_nobody_reads_never_blocks),
 	    T(without_a_daemon_everything_ends),
