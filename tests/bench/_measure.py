@@ -41,7 +41,7 @@ def pss_mb(pid):
 
 
 def processes(platform):
-    """Its processes by role: daemon, keeper, nginx."""
+    """Its processes by role: daemon, keeper (with its monitor), nginx."""
     found = {"daemon": [platform.process.pid], "keeper": [], "nginx": []}
     children = {}
     for entry in Path("/proc").iterdir():
@@ -57,6 +57,7 @@ def processes(platform):
             found["keeper"].append(int(entry.name))
     # what the keeper forks for a moment is none
     found["keeper"] = [pid for pid in found["keeper"] if not any(pid == child for k in found["keeper"] for child, _ in children.get(k, []))]
+    found["keeper"] += [pid for k in found["keeper"] for pid, name in children.get(k, []) if name == "slipway-monitor"]
     waiting = list(found["keeper"])
     while waiting:
         for pid, name in children.get(waiting.pop(), []):

@@ -1,4 +1,5 @@
-"""R1: kill -9 of the daemon at random moments and at each step of a deploy, while signed events arrive.
+"""R1: kill -9 of the daemon, each fourth time of the monitor between it and the helper, at random moments and at each step of a deploy, while signed
+events arrive.
 
 The client keeps its own record of what was acknowledged. The effect is outside the store: the project's release command appends its
 release and commit to a file in data/. SLIPWAY_LONG=1: 200 kills, 20,000 events."""
@@ -7,6 +8,8 @@ import http.client
 import json
 import os
 import random
+import signal
+import subprocess
 import threading
 import time
 import uuid
@@ -78,8 +81,15 @@ def running_step(platform):
     return None
 
 
-def kill_and_restart(platform):
-    platform.kill()
+def kill_and_restart(platform, monitor):
+    if monitor:  # the daemon does not go on without it
+        keepers = ",".join(str(pid) for pid in platform.pids("slipway-helper --keeper .*"))
+        found = subprocess.run(["pgrep", "-P", keepers, "slipway-monitor"], capture_output=True, text=True).stdout.split()
+        if found:
+            os.kill(int(found[0]), signal.SIGKILL)
+            assert platform.process.wait(60) == 75
+    if platform.process.poll() is None:
+        platform.kill()
     platform.start()
 
 
@@ -109,7 +119,7 @@ def test_kills_lose_nothing_and_do_nothing_twice(git):
                 time.sleep(0.005)
                 seen = running_step(platform)
             at_step[seen or "idle"] += 1
-            kill_and_restart(platform)
+            kill_and_restart(platform, monitor=kills % 4 == 3)
             kills += 1
         senders.finish()
         last = repo.commit({"VERSION": "last"})

@@ -285,10 +285,11 @@ static void a_helper_that_leaves_gets_nobody_new(void **unused)
 	struct priv_request q;
 	int daemon = knock(), helper = given();
 	fs_close_fd(&w.control);
+	int second = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	assert_int_equal(connect(second, (const struct sockaddr *)&w.address, w.size), 0);
 	assert_true(turn());
 	say_hello(daemon);
 	assert_true(hear_request(helper, &q));
-	int second = knock();
 	struct pollfd waiting = {.fd = w.listen, .events = POLLIN};
 	assert_int_equal(poll(&waiting, 1, 0), 1);
 	close(second);
