@@ -154,6 +154,38 @@ static void refuse(struct access *a, const struct access_row *row, struct http_r
 		return;
 }
 
+struct noted {
+	char action[48], target[64], why[512];
+};
+
+static int noted_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	const struct noted *n = ctx;
+	return access_unit_audit(
+	    db, NULL, n->action, str_c(n->target), "refused", str_c(n->why), e);
+}
+
+static void noted_done(void *ctx, int rc, const struct err *e)
+{
+	if (rc < 0)
+		log_event(LOG_ERROR, "access", "refusal_lost", F_ERR(e));
+	free(ctx);
+}
+
+void access_note_refusal(struct access *a, const char *action, struct str target, struct str why)
+{
+	struct err e;
+	int64_t dropped;
+	if (!bucket_take(a, &a->known, &dropped))
+		return;
+	struct noted *n = mem_alloc(sizeof(*n));
+	(void)snprintf(n->action, sizeof(n->action), "%s", action);
+	(void)log_escape(target, n->target, sizeof(n->target));
+	(void)log_escape(why, n->why, sizeof(n->why));
+	if (store_submit(a->store, noted_unit, noted_done, n, &e) != 0)
+		noted_done(n, -1, &e);
+}
+
 static enum model_role role_needed(enum access_need n)
 {
 	switch (n) {

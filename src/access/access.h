@@ -64,6 +64,9 @@ void access_close(struct access *a);
  * of nobody in particular at most 60 at once and one a second, so that a stranger cannot fill the
  * disk. */
 int access_authorize(void *ctx, struct http_request *r, struct http_call *c, struct err *e);
+/* Writes down that something of the platform's own was refused: by the helper, who knows better than to do it. Any thread; durable
+ * soon after. As many as of operators. */
+void access_note_refusal(struct access *a, const char *action, struct str target, struct str why);
 /* Whom the authorizer found; never NULL behind it. Lives as long as the call. */
 const struct access_subject *access_subject_of(const struct http_request *r);
 

@@ -94,6 +94,16 @@ static void on_line(void *ctx, const struct priv_status *s, struct str line)
 		deploy_on_line(d->api.deploy, s, line);
 }
 
+static void on_refused(
+    void *ctx, const char *operation, const char *project, const struct err *why)
+{
+	const struct daemon *d = ctx;
+	char action[40];
+	(void)snprintf(action, sizeof(action), "helper.%s", operation);
+	if (d->api.access)
+		access_note_refusal(d->api.access, action, str_c(project), str_c(why->msg));
+}
+
 /* No task takes another step, nobody new is heard, and who is connected holds us no longer than
  * this.
  */
@@ -196,15 +206,12 @@ static int keeper_open(struct daemon *d, struct err *e)
 {
 	const struct settings *s = &d->settings;
 	const struct layout *l = &d->layout;
-	char helper[SETTINGS_PATH_MAX + 32], exec[SETTINGS_PATH_MAX + 32],
-	    tree[SETTINGS_PATH_MAX + 32], cert[SETTINGS_PATH_MAX + 32],
-	    monitor[SETTINGS_PATH_MAX + 32];
+	enum { HELPER, MONITOR, EXEC, TREE, CERT, PROGRAMS };
+	static const char *const names[PROGRAMS] = {"helper", "monitor", "exec", "tree", "cert"};
+	char programs[PROGRAMS][SETTINGS_PATH_MAX + 32];
 	char uid[16], gid[16], web_gid[16], port[16], https[16], orphan[16];
-	snprintf(helper, sizeof(helper), "%s/slipway-helper", s->libexec);
-	snprintf(exec, sizeof(exec), "%s/slipway-exec", s->libexec);
-	snprintf(tree, sizeof(tree), "%s/slipway-tree", s->libexec);
-	snprintf(cert, sizeof(cert), "%s/slipway-cert", s->libexec);
-	snprintf(monitor, sizeof(monitor), "%s/slipway-monitor", s->libexec);
+	for (int i = 0; i < PROGRAMS; i++)
+		snprintf(programs[i], sizeof(programs[i]), "%s/slipway-%s", s->libexec, names[i]);
 	snprintf(https, sizeof(https), "%u", s->https_port);
 	snprintf(uid, sizeof(uid), "%u", l->uid);
 	snprintf(gid, sizeof(gid), "%u", l->gid);
@@ -212,19 +219,20 @@ static int keeper_open(struct daemon *d, struct err *e)
 	snprintf(port, sizeof(port), "%u", s->edge_port);
 	snprintf(orphan, sizeof(orphan), "%u", s->orphan_ms);
 	const char *args[HELPER_ARGS] = {"--keeper", "--socket", l->keeper_socket, "--projects",
-	    l->projects, "--run", s->run, "--edge", l->edge, "--exec", exec, "--tree", tree,
-	    "--monitor", monitor,
+	    l->projects, "--run", s->run, "--edge", l->edge, "--exec", programs[EXEC], "--tree",
+	    programs[TREE], "--monitor", programs[MONITOR],
 	    "--daemon-uid", uid, "--daemon-gid", gid, "--web-group", web_gid, "--web-user",
 	    s->web_user, "--nginx", s->nginx, "--address", s->edge_address, "--http-port", port,
 	    "--orphan-ms", orphan, "--api-socket", l->edge_api_socket, "--https-port", https,
-	    "--cert", cert, "--tls", s->tls ? s->tls : "intermediate", "--nginx-sites", "yes",
+	    "--cert", programs[CERT], "--tls", s->tls ? s->tls : "intermediate", "--nginx-sites", "yes",
 	    "--edge-server", s->apache ? "apache" : "nginx", "--platform-host", s->host};
 	const struct run_options o = {.loop = d->api.loop,
-	    .helper_path = s->system ? NULL : helper,
+	    .helper_path = s->system ? NULL : programs[HELPER],
 	    .helper_args = args,
 	    .socket_path = l->keeper_socket,
 	    .on_status = on_status,
 	    .on_line = on_line,
+	    .on_refused = on_refused,
 	    .on_lost = on_keeper_lost,
 	    .ctx = d};
 	d->api.run = run_open(&o, e);

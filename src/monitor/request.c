@@ -258,40 +258,39 @@ static int judge_signal(const struct message *m, struct err *e)
 #define INSTANCE (REQUEST_INSTANCE | REQUEST_ENDING)
 
 static const struct row {
-	const char *name;
 	unsigned flags;
 	size_t least, most; /* descriptors */
 	judge_fn *judge;    /* NULL: what the row says is all */
 } rows[PRIV_OP_COUNT] = {
-    [PRIV_HELLO] = {"hello", 0, 0, 0, judge_hello},
-    [PRIV_PROJECT_ENSURE] = {"project-ensure", PROJECT, 0, 0, judge_project},
-    [PRIV_PROJECT_REMOVE] = {"project-remove", PROJECT, 0, 0, NULL},
-    [PRIV_RELEASE_PREPARE] = {"release-prepare", PROJECT | RELEASE, 0, 0, NULL},
-    [PRIV_RELEASE_SEAL] = {"release-seal", PROJECT | RELEASE, 0, 1, judge_seal},
-    [PRIV_RELEASE_REMOVE] = {"release-remove", PROJECT | RELEASE, 0, 0, NULL},
-    [PRIV_VHOST_SET] = {"vhost-set", PROJECT, 1, 1, judge_vhost},
-    [PRIV_VHOST_REMOVE] = {"vhost-remove", PROJECT, 0, 0, NULL},
-    [PRIV_EDGE_CHECK] = {"edge-check", 0, 0, 0, NULL},
-    [PRIV_EDGE_RELOAD] = {"edge-reload", 0, 0, 0, NULL},
-    [PRIV_SITES_SET] = {"sites-set", PROJECT | RELEASE, 1, 1, judge_sites},
-    [PRIV_SITE_CERT_SET] = {"site-certificate-set", PROJECT, 1, 1, judge_site_cert},
-    [PRIV_OWN_CERT_SET] = {"own-certificate-set", 0, 2, 2, judge_own_cert},
-    [PRIV_OWN_CERT_REMOVE] = {"own-certificate-remove", 0, 0, 0, judge_own},
-    [PRIV_CERT_SET] = {"certificate-set", PROJECT, 3, 3, judge_cert},
-    [PRIV_CERT_REMOVE] = {"certificate-remove", PROJECT, 1, 1, judge_vhost},
-    [PRIV_START] = {"start", PROJECT, 0, PRIV_FDS_MAX, judge_start},
-    [PRIV_STOP] = {"stop", INSTANCE, 0, 0, judge_stop},
-    [PRIV_SIGNAL] = {"signal", INSTANCE, 0, 0, judge_signal},
-    [PRIV_LIST] = {"list", REQUEST_ENDING, 0, 0, NULL},
-    [PRIV_TAKE_OUTPUT] = {"take-output", INSTANCE, 0, 0, NULL},
-    [PRIV_FORGET] = {"forget", INSTANCE, 0, 0, NULL},
-    [PRIV_SLEEP] = {"sleep", REQUEST_INSTANCE, 0, 0, NULL},
-    [PRIV_SHUTDOWN] = {"shutdown", REQUEST_ENDING, 0, 0, NULL},
+    [PRIV_HELLO] = {0, 0, 0, judge_hello},
+    [PRIV_PROJECT_ENSURE] = {PROJECT, 0, 0, judge_project},
+    [PRIV_PROJECT_REMOVE] = {PROJECT, 0, 0, NULL},
+    [PRIV_RELEASE_PREPARE] = {PROJECT | RELEASE, 0, 0, NULL},
+    [PRIV_RELEASE_SEAL] = {PROJECT | RELEASE, 0, 1, judge_seal},
+    [PRIV_RELEASE_REMOVE] = {PROJECT | RELEASE, 0, 0, NULL},
+    [PRIV_VHOST_SET] = {PROJECT, 1, 1, judge_vhost},
+    [PRIV_VHOST_REMOVE] = {PROJECT, 0, 0, NULL},
+    [PRIV_EDGE_CHECK] = {0, 0, 0, NULL},
+    [PRIV_EDGE_RELOAD] = {0, 0, 0, NULL},
+    [PRIV_SITES_SET] = {PROJECT | RELEASE, 1, 1, judge_sites},
+    [PRIV_SITE_CERT_SET] = {PROJECT, 1, 1, judge_site_cert},
+    [PRIV_OWN_CERT_SET] = {0, 2, 2, judge_own_cert},
+    [PRIV_OWN_CERT_REMOVE] = {0, 0, 0, judge_own},
+    [PRIV_CERT_SET] = {PROJECT, 3, 3, judge_cert},
+    [PRIV_CERT_REMOVE] = {PROJECT, 1, 1, judge_vhost},
+    [PRIV_START] = {PROJECT, 0, PRIV_FDS_MAX, judge_start},
+    [PRIV_STOP] = {INSTANCE, 0, 0, judge_stop},
+    [PRIV_SIGNAL] = {INSTANCE, 0, 0, judge_signal},
+    [PRIV_LIST] = {REQUEST_ENDING, 0, 0, NULL},
+    [PRIV_TAKE_OUTPUT] = {INSTANCE, 0, 0, NULL},
+    [PRIV_FORGET] = {INSTANCE, 0, 0, NULL},
+    [PRIV_SLEEP] = {REQUEST_INSTANCE, 0, 0, NULL},
+    [PRIV_SHUTDOWN] = {REQUEST_ENDING, 0, 0, NULL},
 };
 
 static const struct row *find_row(uint32_t op)
 {
-	return op < PRIV_OP_COUNT && rows[op].name ? &rows[op] : NULL;
+	return priv_op_name(op) ? &rows[op] : NULL;
 }
 
 unsigned request_flags(uint32_t op)
@@ -336,10 +335,10 @@ int request_judge(
 void request_audit(
     uint32_t op, const char *project, uint32_t release, uint64_t id, const struct err *e)
 {
-	const struct row *row = find_row(op);
+	const char *name = priv_op_name(op);
 	log_event(e ? LOG_WARN : LOG_INFO, "helper", e ? "refused" : "performed",
-	    F_C("op", row ? row->name : "unknown"), F_C("project", project),
-	    F_I64("release", release), F_I64("id", id), F_C("error", e ? e->msg : ""));
+	    F_C("op", name ? name : "unknown"), F_C("project", project), F_I64("release", release),
+	    F_I64("id", id), F_C("error", e ? e->msg : ""));
 }
 
 void request_audit_message(const struct priv_request *q, uint64_t id, const struct err *e)

@@ -5,6 +5,38 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static const char *const names[PRIV_OP_COUNT] = {
+    [PRIV_HELLO] = "hello",
+    [PRIV_PROJECT_ENSURE] = "project-ensure",
+    [PRIV_PROJECT_REMOVE] = "project-remove",
+    [PRIV_RELEASE_PREPARE] = "release-prepare",
+    [PRIV_RELEASE_SEAL] = "release-seal",
+    [PRIV_RELEASE_REMOVE] = "release-remove",
+    [PRIV_VHOST_SET] = "vhost-set",
+    [PRIV_VHOST_REMOVE] = "vhost-remove",
+    [PRIV_EDGE_CHECK] = "edge-check",
+    [PRIV_EDGE_RELOAD] = "edge-reload",
+    [PRIV_SITES_SET] = "sites-set",
+    [PRIV_SITE_CERT_SET] = "site-certificate-set",
+    [PRIV_OWN_CERT_SET] = "own-certificate-set",
+    [PRIV_OWN_CERT_REMOVE] = "own-certificate-remove",
+    [PRIV_CERT_SET] = "certificate-set",
+    [PRIV_CERT_REMOVE] = "certificate-remove",
+    [PRIV_START] = "start",
+    [PRIV_STOP] = "stop",
+    [PRIV_SIGNAL] = "signal",
+    [PRIV_LIST] = "list",
+    [PRIV_TAKE_OUTPUT] = "take-output",
+    [PRIV_FORGET] = "forget",
+    [PRIV_SLEEP] = "sleep",
+    [PRIV_SHUTDOWN] = "shutdown",
+};
+
+const char *priv_op_name(uint32_t op)
+{
+	return op < PRIV_OP_COUNT ? names[op] : NULL;
+}
+
 union control {
 	struct cmsghdr align;
 	/* Room for more than is allowed, so that surplus descriptors are seen, and closed. */

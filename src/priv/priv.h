@@ -49,6 +49,9 @@ enum priv_op {
 	PRIV_OP_COUNT
 };
 
+/* As the audit has it: "release-seal"; NULL for what is no operation. */
+const char *priv_op_name(uint32_t op);
+
 enum priv_class {
 	PRIV_SERVICE, /* restarted with backoff until stopped */
 	PRIV_JOB,     /* runs once: fetch, build, check, release command, one-off */

@@ -156,6 +156,8 @@ static void call_send(
 	struct priv_request copy = *q;
 	copy.magic = PRIV_MAGIC;
 	copy.seq = c->seq;
+	c->op = q->op;
+	memcpy(c->project, q->project, sizeof(c->project));
 	c->failed = send_or_put_off(r, &copy, fds, n, &c->e) != 0;
 	wake(r, clock_mono_ms() + (c->failed ? 0 : RETRY_MS));
 }
@@ -319,6 +321,15 @@ static bool sweep_ended(struct run *r, int64_t now_ms)
 	return waiting;
 }
 
+static void tell_refusal(struct run *r, const struct run_call *c, const struct err *e)
+{
+	bool refused =
+	    e->code == ERR_INVALID || e->code == ERR_FORBIDDEN || e->code == ERR_UNSUPPORTED;
+	const char *operation = priv_op_name(c->op);
+	if (refused && r->o.on_refused)
+		r->o.on_refused(r->o.ctx, operation ? operation : "unknown", c->project, e);
+}
+
 static void on_reply(struct run *r, const struct priv_reply *reply, int fd)
 {
 	struct run_call *c = reply->seq ? call_take(r, reply->seq, 0) : NULL;
@@ -332,6 +343,7 @@ static void on_reply(struct run *r, const struct priv_reply *reply, int fd)
 	memcpy(e.msg, reply->msg, sizeof(e.msg));
 	memcpy(e.hint, reply->hint, sizeof(e.hint));
 	e.msg[sizeof(e.msg) - 1] = e.hint[sizeof(e.hint) - 1] = '\0';
+	tell_refusal(r, c, &e);
 	call_end(c, reply->value, fd, reply->code == 0 ? NULL : &e);
 }
 

@@ -22,6 +22,8 @@ struct run_options {
 	void (*on_status)(void *ctx, const struct priv_status *s);
 	/* Output of services, line by line (at most LIMIT_LOG_LINE_BYTES, without the newline). */
 	void (*on_line)(void *ctx, const struct priv_status *s, struct str line);
+	/* A request that the helper would not have as it was (not: that failed, or came at a bad moment); `project` may be empty. */
+	void (*on_refused)(void *ctx, const char *operation, const char *project, const struct err *why);
 	void (*on_lost)(void *ctx, const struct err *e); /* the keeper is gone */
 	void *ctx;
 };

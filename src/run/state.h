@@ -34,6 +34,8 @@ struct run_call {
 	struct run_call *next;
 	uint64_t seq;
 	int64_t deadline_ms;
+	uint32_t op;
+	char project[NAME_PROJECT_MAX + 3];
 	run_done_fn *fn;
 	void (*with_fd)(
 	    void *ctx, int fd, const struct err *e); /* instead of fn: takes the descriptor */

@@ -39,6 +39,10 @@ def test_nginx_sites_are_refused(platform, git):
     platform.create("sites", repo.url, kind="nginx-site")
     task = platform.wait_task(platform.api("POST", "/projects/sites/deploys", {})["task"], 60)
     assert task["state"] == "failed" and "need nginx, and this server's edge is Apache" in json.dumps(task), task
+    # what the helper would not do is in the audit trail, chained with everything else
+    refused = lambda: [a for a in platform.api("GET", "/audit?limit=100")["items"] if a["action"] == "helper.sites-set"]  # noqa: E731
+    harness.wait_until(lambda: refused(), 5)
+    assert refused()[0]["outcome"] == "refused" and refused()[0]["target"] == "sites" and "need nginx" in refused()[0]["detail"], refused()
 
 
 def test_nothing_is_lost_under_load(git):

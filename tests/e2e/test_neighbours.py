@@ -184,21 +184,22 @@ LATE = """
 import os, time
 os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(50))
 due, late = time.monotonic(), []
-for _ in range(2000):
+for _ in range(4000):
     due += 0.002
     time.sleep(max(0, due - time.monotonic()))
     late.append(time.monotonic() - due)
     due = max(due, time.monotonic() - 0.002)
-print(sorted(late)[len(late) * 99 // 100] * 1000)
+late.sort()
+print(late[len(late) * 990 // 1000] * 1000, late[len(late) * 998 // 1000] * 1000)
 """
 
 
 def late(loops):
-    """By how many ms at p99 a real-time thread, which nobody goes before, wakes too late beside so many loops of the idle class, which everybody
-    goes before: what of a wait is the machine's own."""
+    """By how many ms a real-time thread, which nobody goes before, wakes too late beside so many loops of the idle class, which everybody goes before:
+    what of a wait is the machine's own. At p99, and at p99.8: a request is five or six wakes, each of which may be late."""
     burners = [subprocess.Popen(["chrt", "--idle", "0", "python3", "-c", "while True: pass"]) for _ in range(loops)]
     try:
-        return float(subprocess.run(["python3", "-c", LATE], check=True, capture_output=True, text=True).stdout)
+        return tuple(float(ms) for ms in subprocess.run(["python3", "-c", LATE], check=True, capture_output=True, text=True).stdout.split())
     finally:
         for b in burners:
             b.kill()
@@ -206,7 +207,8 @@ def late(loops):
 
 
 def test_a_neighbour_answers_as_before(git):
-    print(f"S21, the machine: a real-time thread is late by {late(0):.1f} ms at p99, beside loops of the idle class by {late(os.cpu_count()):.1f}")
+    alone, beside = late(0), late(os.cpu_count())
+    print(f"S21, the machine: a real-time thread is late by {alone[0]:.1f} ms at p99 and {alone[1]:.1f} at p99.8, beside loops of the idle class by {beside[0]:.1f} and {beside[1]:.1f}")
     with bounded("limits") as groups:
         p = started(groups)
         try:
@@ -218,7 +220,7 @@ def test_a_neighbour_answers_as_before(git):
                     burnt, machine = asked(p), late(0)
                 rounds.append((calm, burnt))
                 print(
-                    f"S21: p99 {calm[0]:.1f} ms, beside the burner {burnt[0]:.1f} ms, of {burnt[2]} requests {burnt[1]} failed; a real-time thread late by {machine:.1f} ms there",
+                    f"S21: p99 {calm[0]:.1f} ms, beside the burner {burnt[0]:.1f} ms, of {burnt[2]} requests {burnt[1]} failed; a real-time thread late by {machine[0]:.1f} ms there at p99, {machine[1]:.1f} at p99.8",
                     flush=True,
                 )
         finally:

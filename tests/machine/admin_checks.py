@@ -34,6 +34,7 @@ def logs(server):
     listed = server.slipway("admin", "logs")
     assert "slipway-helper" in listed and "guestbook/" in listed, listed
     assert "performed op=" in server.slipway("admin", "logs", "slipway-helper")
+    assert "performed op=" in server.run("journalctl -q -o cat -u slipway-helper SYSLOG_FACILITY=10")  # authpriv
     name = re.search(r"guestbook/\S+", listed).group(0)
     assert server.slipway("admin", "logs", name)
     for wrong in ("nginx", "../slipway.db", "/etc/shadow", "guestbook/none.log"):
