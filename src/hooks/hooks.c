@@ -415,7 +415,7 @@ struct delivery {
 	struct figures_span span;
 };
 
-/* Not on the loop: it is durable now, and the call gone once it is answered. */
+/* On any thread, the loop included: it is durable now, and the call gone once it is answered. */
 static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 {
 	struct delivery *d = ask->ctx;

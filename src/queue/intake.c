@@ -102,12 +102,16 @@ static int known_one(struct store_db *db, struct journal_entry *en, struct err *
 	return 0;
 }
 
-static int known(void *ctx, struct journal_entry *first, struct err *e)
+/* On the loop, which may not wait, only a reader that is free at this moment is taken, and the keys
+ * are not read on. */
+static int known(void *ctx, struct journal_entry *first, bool may_wait, struct err *e)
 {
 	struct intake *in = ctx;
 	struct store_db *db = NULL;
 	size_t group = 0;
 	int rc = 0;
+	if (!may_wait && keys_reading(in->keys))
+		return 1;
 	for (const struct journal_entry *en = first; en; en = en->next)
 		group++;
 	keys_go_on(in->keys, group, in->written, atomic_load(&in->drained));
@@ -115,8 +119,9 @@ static int known(void *ctx, struct journal_entry *first, struct err *e)
 		if (en->verdict != JOURNAL_NEW || !keys_may_have(in->keys, en->key))
 			continue;
 		if (!db)
-			db = store_read_begin(in->o.store, clock_mono_ms() + LOOKUP_MS, e);
-		rc = db ? known_one(db, en, e) : -1;
+			db = store_read_begin(
+			    in->o.store, may_wait ? clock_mono_ms() + LOOKUP_MS : 0, e);
+		rc = db ? known_one(db, en, e) : may_wait ? -1 : 1;
 	}
 	store_read_end(in->o.store, db);
 	return rc;
@@ -145,10 +150,15 @@ int intake_accept(struct intake *in, struct intake_ask *ask, struct arena *a, st
 	return 0;
 }
 
-/* What came in one turn of the loop and is not on its way is one group. */
+/* What came in one turn of the loop and is not on its way is one group. One alone may be written
+ * here; its answer may let the sender's next request in. */
 static void on_turn(void *ctx)
 {
 	struct intake *in = ctx;
+	if (atomic_load(&in->queued) > 0) {
+		atomic_store(&in->queued, 0);
+		journal_go_here(in->journal);
+	}
 	if (atomic_load(&in->queued) > 0)
 		write_on(in);
 }

@@ -34,7 +34,7 @@ void intake_close(struct intake *in);
 struct intake_ask {
 	struct queue_delivery d;
 	struct queue_accepted got; /* task_id stays 0 for a new event of a journal */
-	/* On a thread of the journal's or the store's. 0: durable. */
+	/* On a thread of the journal's or the store's, or on the loop. 0: durable. */
 	void (*done)(struct intake_ask *ask, int rc, const struct err *e);
 	void *ctx;
 	/* the intake's own */

@@ -40,6 +40,11 @@ void keys_free(struct keys *k)
 	free(k);
 }
 
+bool keys_reading(const struct keys *k)
+{
+	return k->state == DRAINING || k->state == READING;
+}
+
 bool keys_ready(const struct keys *k)
 {
 	return k->state == READY;

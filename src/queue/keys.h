@@ -4,7 +4,7 @@
  * Made in the first busy moment. From then on whatever is asked for is noted, since it is written
  * next; once all that was written before has reached the store, what stands there is noted too, a
  * slice at a time. Only then is no an answer. Keys that retention takes out stay; past some millions
- * it says yes more and more often, which costs time and nothing else. One thread: the journal's. */
+ * it says yes more and more often, which costs time and nothing else. By one thread at a time: the one that writes the journal. */
 #pragma once
 
 #include "store/store.h"
@@ -23,5 +23,7 @@ void keys_free(struct keys *k); /* NULL is fine */
 void keys_go_on(struct keys *k, size_t group, uint64_t written, uint64_t drained);
 /* Notes the key of an entry (queue/delivery.h); false when the store surely has none such. */
 bool keys_may_have(struct keys *k, struct str key);
+/* Whether keys_go_on reads the store, or is about to. */
+bool keys_reading(const struct keys *k);
 /* Whether all that the store has is noted. */
 bool keys_ready(const struct keys *k);

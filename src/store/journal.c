@@ -28,6 +28,9 @@
 #define FILLED_FAST_US 20000000 /* a segment that lasted less is followed by a larger one */
 #define MAKE_AGAIN_US 200000	/* after a full disk */
 #define TURN_US 100		/* of the thread that writes: all that it answers wait for it */
+#define LONE_LEAST 8		/* so many came one at a time: the next one probably, too */
+#define LONE_SYNC_US 500	/* slower than this the caller does not wait itself */
+#define SYNCS_KEPT 8		/* the mean is over about so many */
 #define EXIT_TEMPFAIL 75
 
 /* Nothing of this group was acknowledged; the next start finds what is whole. */
@@ -274,6 +277,7 @@ static void answer(
 static int sync_group(struct journal *j, struct err *e)
 {
 	struct pen *p = &j->pen;
+	int64_t began_us = clock_mono_us();
 	if (p->filled > 0 && flush(j, e) < 0)
 		return -1;
 	if (p->group_at == p->at)
@@ -282,6 +286,11 @@ static int sync_group(struct journal *j, struct err *e)
 		err_sys(e, ERR_IO, errno, "could not sync the journal");
 		die("journal_sync_failed", e);
 	}
+	int64_t took_us = clock_mono_us() - began_us;
+	/* One that is slow says little of the next, several do. */
+	if (took_us > 2 * LONE_SYNC_US)
+		took_us = 2 * LONE_SYNC_US;
+	p->sync_us += (took_us - p->sync_us) / SYNCS_KEPT;
 	p->at = p->group_at;
 	counter_add(COUNTER_JOURNAL_SYNCS, 1);
 	pthread_mutex_lock(&j->lock);
@@ -349,19 +358,23 @@ static struct journal_entry *batch_take(struct journal *j)
 }
 
 /* Keys that wait first, then the store's: one that leaves here in between has been committed there.
- */
-static void batch_write(struct journal *j, struct journal_entry *first)
+ * False: the store could not be asked without waiting, and nothing has happened. */
+static bool batch_write(struct journal *j, struct journal_entry *first, bool may_wait)
 {
 	struct err e = {0};
 	bool ask = false;
 	for (struct journal_entry *en = first; en; en = en->next)
 		ask |= !is_pending(j, en);
-	if (ask && j->o.known && j->o.known(j->o.ctx, first, &e) < 0) {
+	int rc = ask && j->o.known ? j->o.known(j->o.ctx, first, may_wait, &e) : 0;
+	if (rc > 0)
+		return false;
+	if (rc < 0)
 		answer(j, first, NULL, &e);
-		return;
-	}
-	while (first)
+	while (rc == 0 && first)
 		first = write_group(j, first);
+	if (j->o.drain)
+		j->o.drain(j->o.ctx);
+	return true;
 }
 
 static void wait_for_work(struct journal *j)
@@ -383,20 +396,20 @@ static void *journal_main(void *arg)
 	thread_turns(TURN_US);
 	pthread_mutex_lock(&j->lock);
 	while (j->first || !j->closing) {
-		if (!j->first && clock_mono_us() < j->wake_us) {
+		if ((!j->first || j->lent) && clock_mono_us() < j->wake_us) {
 			wait_for_work(j);
 			continue;
 		}
-		struct journal_entry *batch = batch_take(j);
-		j->writing = batch != NULL;
+		struct journal_entry *batch = j->lent ? NULL : batch_take(j);
+		j->writing = j->lent || batch != NULL;
 		j->wake_us = INT64_MAX;
 		pthread_mutex_unlock(&j->lock);
 		if (batch)
-			batch_write(j, batch);
-		if (j->o.drain)
+			(void)batch_write(j, batch, true);
+		else if (j->o.drain)
 			j->o.drain(j->o.ctx);
 		pthread_mutex_lock(&j->lock);
-		j->writing = false;
+		j->writing = j->lent;
 	}
 	pthread_mutex_unlock(&j->lock);
 	return NULL;
@@ -432,14 +445,74 @@ int journal_append(struct journal *j, struct journal_entry *en, struct err *e)
 	return err_hint(e, "try again in a moment");
 }
 
-void journal_go(struct journal *j)
+/* The lock is held. */
+static void tell(struct journal *j)
 {
-	pthread_mutex_lock(&j->lock);
 	if (j->first && j->asleep) {
 		j->asleep = false; /* told once is enough */
 		pthread_cond_signal(&j->work);
 	}
+}
+
+void journal_go(struct journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	j->lone = 0;
+	tell(j);
 	pthread_mutex_unlock(&j->lock);
+}
+
+/* Is the queue's one entry to be written by who asks? The lock is held, and the pen nobody's where
+ * nothing is being written. One that does not fit might wait for a segment to be made. */
+static bool is_lone(struct journal *j)
+{
+	const struct pen *p = &j->pen;
+	bool one = !j->writing && j->first && !j->first->next;
+	bool often = j->lone >= LONE_LEAST;
+	j->lone = !one ? 0 : often ? j->lone : j->lone + 1;
+	return one && often && p->sync_us < LONE_SYNC_US &&
+	       p->at + j->first->length <= p->head.size_bytes;
+}
+
+static void put_back(struct journal *j, struct journal_entry *en)
+{
+	en->next = j->first;
+	if (!j->first)
+		j->last = &en->next;
+	j->first = en;
+	j->lone = 0;
+}
+
+/* Who waits for the disk himself is to come soon after it has answered, as the journal's thread is;
+ * who takes on many at once is not interrupted. */
+static void turns_of_caller(struct journal *j, bool brief)
+{
+	if (j->brief == brief)
+		return;
+	j->brief = brief;
+	thread_turns(brief ? TURN_US : 0);
+}
+
+void journal_go_here(struct journal *j)
+{
+	pthread_mutex_lock(&j->lock);
+	bool lone = is_lone(j);
+	if (lone) {
+		assert(!j->writing);
+		struct journal_entry *en = batch_take(j);
+		j->lent = j->writing = true;
+		pthread_mutex_unlock(&j->lock);
+		turns_of_caller(j, true);
+		bool written = batch_write(j, en, false);
+		pthread_mutex_lock(&j->lock);
+		j->lent = j->writing = false;
+		if (!written)
+			put_back(j, en);
+	}
+	tell(j);
+	pthread_mutex_unlock(&j->lock);
+	if (!lone)
+		turns_of_caller(j, false);
 }
 
 struct journal_level journal_level(struct journal *j)
@@ -458,9 +531,10 @@ struct journal_level journal_level(struct journal *j)
 void journal_wake(struct journal *j, int64_t mono_us)
 {
 	pthread_mutex_lock(&j->lock);
-	if (mono_us < j->wake_us)
+	if (mono_us < j->wake_us) {
 		j->wake_us = mono_us;
-	pthread_cond_signal(&j->work);
+		pthread_cond_signal(&j->work);
+	}
 	pthread_mutex_unlock(&j->lock);
 }
 

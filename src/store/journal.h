@@ -11,7 +11,10 @@
  * id once that is durable.
  *
  * Threads: the journal's own writes and answers; its maker prepares the next segment and removes
- * old ones. journal_append from any thread; a reader by one at a time; the rest as said.
+ * old ones. journal_append from any thread; a reader by one at a time; the rest as said. Where
+ * entries come one at a time, waking the journal's thread and being woken by it costs as much as a
+ * sync: journal_go_here writes such a one on the caller's thread. Only one thread writes at a time,
+ * so order and failures are the same.
  *
  * Failure. A failing write or fdatasync ends the process with 75: nothing of that group was
  * acknowledged, and what an fdatasync could not do is not asked of it twice. A full disk is an
@@ -51,7 +54,7 @@ enum journal_verdict {
 /* One entry on its way; the caller's storage, left alone until done has run. */
 struct journal_entry {
 	struct str key, meta, body; /* at most RECORD_…_MAX bytes each; the key not empty */
-	/* On the journal's thread. 0: durable, id and verdict hold. */
+	/* On the thread that writes. 0: durable, id and verdict hold. */
 	void (*done)(struct journal_entry *en, int rc, const struct err *e);
 	uint64_t id;
 	enum journal_verdict verdict;
@@ -68,11 +71,12 @@ struct journal_options {
 	uint64_t undrained_bytes_max; /* beyond it journal_append is ERR_UNAVAILABLE; 0: 1 GiB */
 	uint32_t undrained_count_max; /* 0: 196,608 */
 	uint64_t segment_least_bytes, segment_most_bytes; /* 0: 4 and 64 MiB */
-	/* On the journal's thread, for a list of entries: what does the store know of their keys?
-	 * Sets verdict and id of those it knows. NULL: nothing. */
-	int (*known)(void *ctx, struct journal_entry *first, struct err *e);
-	/* On the journal's thread: something durable waits to be drained. Called after each group,
-	 * and when journal_wake's time has come. Must not block. */
+	/* On the thread that writes, for a list of entries: what does the store know of their keys?
+	 * Sets verdict and id of those it knows; 0, -1. 1: it would have to wait and may not; it is
+	 * called again on the journal's thread. NULL: nothing. */
+	int (*known)(void *ctx, struct journal_entry *first, bool may_wait, struct err *e);
+	/* Something durable waits to be drained. On the thread that wrote, after each group, and on
+	 * the journal's when journal_wake's time has come, perhaps on both at once. Must not block. */
 	void (*drain)(void *ctx);
 	void *ctx;
 };
@@ -91,6 +95,11 @@ int journal_append(struct journal *j, struct journal_entry *en, struct err *e) W
 
 /* Writes what was queued; from any thread. So a turn of a loop can queue many for one group. */
 void journal_go(struct journal *j);
+/* The same from a thread that waits for the answer anyway. Where one entry alone is queued, as so
+ * often before, nothing is being written and syncs were fast lately, it is written, synced and
+ * answered before this returns: so it blocks for about as long as a sync takes, and `known`, `done`
+ * and `drain` run on this thread. By one thread, and not beside journal_close. */
+void journal_go_here(struct journal *j);
 
 struct journal_level {
 	uint64_t bytes, bytes_max;

@@ -7,7 +7,7 @@
 
 #include <pthread.h>
 
-/* What the journal's own thread alone touches. */
+/* What only the thread that writes touches: the journal's own, or whom it is lent to. */
 struct pen {
 	int fd;
 	struct segment_head head;
@@ -15,6 +15,7 @@ struct pen {
 	uint64_t sequence;	/* the last one that was used */
 	char *group;		/* GROUP_BYTES, aligned */
 	size_t filled;
+	int64_t sync_us;   /* what writing and syncing a group took lately */
 	uint64_t group_at; /* where group[0] goes */
 };
 
@@ -26,12 +27,15 @@ struct journal {
 	struct sip_key sip;
 	struct pen pen;
 	struct journal_mark mark; /* as opened */
+	bool brief;		  /* the turns of the thread that calls journal_go_here; its own */
 	pthread_t thread, maker;
 
 	pthread_mutex_t lock; /* guards what follows */
 	pthread_cond_t work, make, made;
 	struct journal_entry *first, **last;
 	bool closing, maker_ends, asleep, writing;
+	bool lent;     /* the pen, to journal_go_here; then `writing`, too */
+	unsigned lone; /* so many came one at a time, one after the other */
 	int64_t wake_us;
 	uint64_t undrained_bytes; /* waiting, durable; until drained */
 	uint32_t undrained_count;

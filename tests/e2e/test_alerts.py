@@ -121,12 +121,12 @@ def push(p, secret=None):
 
 
 class Injected:
-    """strace bound to the journal's thread alone, as long as the block lasts."""
+    """strace bound to the threads that write the journal, its own and the loop's, as long as the block lasts."""
 
     def __init__(self, p, what):
         tasks = f"/proc/{p.process.pid}/task"
         thread = next(t for t in os.listdir(tasks) if open(f"{tasks}/{t}/comm").read() == "journal\n")
-        self.command = [TOOLS[2], "-q", "-p", thread, "-o", "/dev/null", "-e", "trace=pwrite64,fdatasync", "-e", "inject=" + what]
+        self.command = [TOOLS[2], "-q", "-p", thread, "-p", str(p.process.pid), "-o", "/dev/null", "-e", "trace=pwrite64,fdatasync", "-e", "inject=" + what]
         self.status = f"{tasks}/{thread}/status"
 
     def __enter__(self):

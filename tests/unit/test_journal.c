@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -213,6 +214,8 @@ static void test_forget(void **state)
 	journal_close(j);
 }
 
+#include "journal_alone.h"
+
 /* --- damaged files --- */
 
 static void flip(const char *file, off_t at, unsigned char mask)
@@ -319,6 +322,7 @@ static void test_power_cuts(void **state)
 		memset(disk, 0, sizeof(*disk));
 		memset(sh, 0, sizeof(*sh));
 		disk->random = history * 7919 + 1;
+		here = history % 2;
 		unsigned next = 0;
 		for (unsigned life = 0; life < 4; life++) {
 			struct span s = {next, next + 60};
@@ -328,6 +332,7 @@ static void test_power_cuts(void **state)
 			assert_int_equal(in_child(disk_check, &next), 0);
 		}
 		acked += sh->acked_count;
+		here = false;
 	}
 	print_message("%u power cuts, %u acknowledged, none lost\n", cuts, acked);
 	assert_true(acked > cuts);
@@ -421,7 +426,9 @@ static void test_faults(void **state)
 			fresh(name);
 			arm.kind = (enum fault)f;
 			atomic_store(&arm.left, k);
+			here = k / step % 2;
 			rc = in_child(fault_life, NULL);
+			here = false;
 			if (rc != 0 && rc != 1 && rc != 42 && rc != 75)
 				fail_msg("%s, the %d-th: ended with %d", fault_names[f], k, rc);
 			if (rc == 75)
@@ -459,9 +466,11 @@ static void test_kills(void **state)
 	for (int life = 0; life < 20; life++) {
 		struct span s = {next, next + 200};
 		int status;
+		here = life % 2;
 		pid_t pid = fork();
 		if (pid == 0)
 			kill_life(&s);
+		here = false;
 		while (!sh->acked[next] && waitpid(pid, &status, WNOHANG) == 0)
 			usleep(200);
 		usleep((useconds_t)rand_below(15000));
@@ -549,6 +558,11 @@ int main(void)
 	    cmocka_unit_test(test_lately),
 	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_forget),
+	    cmocka_unit_test(test_alone),
+	    cmocka_unit_test(test_alone_and_asked),
+	    cmocka_unit_test(test_alone_on_a_slow_disk),
+	    cmocka_unit_test(test_alone_with_others),
+	    cmocka_unit_test(test_alone_behind_a_large_one),
 	    cmocka_unit_test(test_bit_flips),
 	    cmocka_unit_test(test_lost_tail),
 	    cmocka_unit_test(test_power_cuts),
