@@ -1,6 +1,32 @@
 /* Entries that come one at a time, written by who brings them; for test_journal.c. */
 #pragma once
 
+/* A disk as fast or as slow as a test says, by a clock that knows nothing else: what the machine does
+ * besides decides nothing here. */
+static _Atomic int64_t steady_us, sync_costs_us;
+
+static int64_t steady_mono_us(void)
+{
+	return atomic_fetch_add(&steady_us, 1);
+}
+
+static int steady_fdatasync(int fd)
+{
+	atomic_fetch_add(&steady_us, atomic_load(&sync_costs_us));
+	return fdatasync(fd);
+}
+
+static void steady(bool on)
+{
+	static struct io io;
+	io = io_real;
+	io.mono_us = steady_mono_us;
+	io.fdatasync = steady_fdatasync;
+	atomic_store(&steady_us, io_real.mono_us());
+	atomic_store(&sync_costs_us, 50);
+	io_set(on ? &io : NULL);
+}
+
 static bool by_us(const struct one *o)
 {
 	return pthread_equal(o->by, pthread_self()) != 0;
@@ -32,6 +58,7 @@ static void test_alone(void **state)
 	sem_t told;
 	fresh("alone");
 	here = true;
+	steady(true);
 	sem_init(&told, 0, 0);
 	struct journal *j = open_at(&nothing, &e);
 	assert_int_equal(one_by_one(j, 1, 9), 0); /* not before it is a habit */
@@ -57,6 +84,7 @@ static void test_alone(void **state)
 	assert_true(one_by_one(j, 60, 200) > 50);
 	here = false;
 	journal_close(j);
+	steady(false);
 	sem_destroy(&told);
 	assert_int_equal(check_all(200, NULL), 8 + 12 + 2 + 6 + 10 + 140);
 }
@@ -79,32 +107,26 @@ static void test_alone_and_asked(void **state)
 	struct journal_options opt = {.path = path, .known = known_later};
 	fresh("asked");
 	here = true;
+	steady(true);
 	struct journal *j = journal_open(&opt, &nothing, 0, &e);
 	assert_int_equal(one_by_one(j, 0, 60), 0);
 	journal_close(j);
+	steady(false);
 	here = false;
 	assert_in_range(refused, 2, 7);
 	assert_int_equal(asked, 60 + refused);
 	assert_int_equal(check_all(60, NULL), 60);
 }
 
-static int slow_fdatasync(int fd)
-{
-	usleep(3000);
-	return fdatasync(fd);
-}
-
 static void slow_life(void *ctx)
 {
-	static struct io io;
 	struct err e = {0};
 	(void)ctx;
+	steady(true);
 	struct journal *j = open_at(&nothing, &e);
 	here = true;
 	(void)one_by_one(j, 1, 12);
-	io = io_real;
-	io.fdatasync = slow_fdatasync;
-	io_set(&io);
+	atomic_store(&sync_costs_us, 3000);
 	unsigned first = one_by_one(j, 14, 24), then = one_by_one(j, 27, 37);
 	journal_close(j);
 	_exit(first == 0 ? 1 : first == 10 ? 2 : then > 0 ? 3 : 0);
@@ -176,6 +198,7 @@ static void test_alone_behind_a_large_one(void **state)
 	sem_t told;
 	unsigned large = 0;
 	fresh("behind");
+	steady(true);
 	sem_init(&told, 0, 0);
 	struct journal *j = open_at(&nothing, &e);
 	for (unsigned from = 0; from < ROUNDS * STEP; from += STEP) {
@@ -194,6 +217,7 @@ static void test_alone_behind_a_large_one(void **state)
 		large += !by_us(&o[0]);
 	}
 	journal_close(j);
+	steady(false);
 	sem_destroy(&told);
 	assert_true(large > ROUNDS / 10);
 	assert_int_equal(check_all(ROUNDS * STEP, NULL), ROUNDS * 13);
