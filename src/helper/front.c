@@ -86,9 +86,11 @@ bool front_reaped(struct front *f, pid_t pid, int wait_status, int64_t now_ms)
 	if (f->pid == 0 || pid != f->pid)
 		return false;
 	f->pid = 0;
-	fs_close_fd(&f->control);
 	f->again_ms = f->started_ms + AGAIN_MS > now_ms ? f->started_ms + AGAIN_MS : now_ms;
-	log_event(LOG_ERROR, "keeper", "monitor_died", F_I64("wait_status", wait_status));
+	if (f->control >= 0) /* else it was told to end */
+		log_event(
+		    LOG_ERROR, "keeper", "monitor_died", F_I64("wait_status", wait_status));
+	fs_close_fd(&f->control);
 	return true;
 }
 
