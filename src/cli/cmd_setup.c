@@ -210,7 +210,9 @@ static void drop_all_services(struct cli *c, json_t *all)
 		gone(c, all, "databases", "stayed", words);
 	}
 	json_array_foreach(json_object_get(projects, "items"), i, o)
-	    drop_services(c, all, cli_text(c, o, "name"));
+	{
+		drop_services(c, all, cli_text(c, o, "name"));
+	}
 }
 
 static int take_away(struct cli *c, struct setup *s, struct err *e)

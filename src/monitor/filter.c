@@ -16,6 +16,7 @@
 #elif defined(__aarch64__)
 #define ARCH AUDIT_ARCH_AARCH64
 #else
+// cppcheck-suppress preprocessorErrorDirective
 #error "the monitor's filter knows x86-64 and aarch64"
 #endif
 

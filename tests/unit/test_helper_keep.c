@@ -70,7 +70,7 @@ static bool is_same_file(int a, int b)
 static void in_child(void (*run)(void))
 {
 	pid_t pid = fork();
-	int status;
+	int status = -1;
 	if (pid == 0) {
 		run();
 		_exit(0);
