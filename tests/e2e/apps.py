@@ -58,6 +58,35 @@ server.listen(Number(process.env.PORT), '127.0.0.1');
     "slipway.yaml": "kind: node\nprocesses:\n  web: {run: [node, server.js]}\nhealth: {path: /version, interval: 100ms}\n",
 }
 
+# Behind a project's own `def answer(path)`: a program that takes the passed socket and answers each GET with what that says.
+ANSWERING = """
+import socket
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        said = answer(self.path)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(said.encode())
+    def log_message(self, *args):
+        pass
+server = HTTPServer(("", 0), Handler, bind_and_activate=False)
+server.socket = socket.socket(fileno=3)
+server.serve_forever()
+"""
+
+# In front of one: `channel()`, a connection to the project's broker and a channel of it, with the queue "jobs".
+AMQP = """import os
+from urllib.parse import unquote, urlsplit
+import amqp
+def channel():
+    u = urlsplit(os.environ["AMQP_URL"])
+    c = amqp.Connection(f"{u.hostname}:{u.port}", userid=unquote(u.username), password=unquote(u.password), virtual_host=unquote(u.path[1:]), connect_timeout=10)
+    c.connect()
+    c.channel().queue_declare("jobs", durable=True, auto_delete=False)
+    return c, c.channel(1)
+"""
+
 # A program of the standard library alone that takes the passed socket. %s: what SIGTERM does, and what it does before it serves.
 SOCKET = """import os, signal, socket, threading, time
 %s

@@ -17,37 +17,21 @@ amqp = pytest.importorskip("amqp", reason="RabbitMQ is not there")
 if not os.path.exists(SERVER):
     pytest.skip("RabbitMQ is not there", allow_module_level=True)
 
-APP = """import os, socket
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from urllib.parse import unquote, urlsplit
-import amqp
+APP = apps.AMQP + """
 VERSION = open("VERSION").read()
-def channel():
-    u = urlsplit(os.environ["AMQP_URL"])
-    c = amqp.Connection(f"{u.hostname}:{u.port}", userid=unquote(u.username), password=unquote(u.password), virtual_host=unquote(u.path[1:]), connect_timeout=10)
-    c.connect()
-    c.channel().queue_declare("jobs", durable=True, auto_delete=False)
-    return c, c.channel(1)
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        said = VERSION
-        if self.path != "/version":
-            c, ch = channel()
-            if self.path == "/take":
-                m = ch.basic_get("jobs", no_ack=True)
-                said = m.body if m else "none"
-            else:
-                ch.basic_publish(amqp.Message(self.path[5:], delivery_mode=2), routing_key="jobs")
-            c.close()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(said.encode())
-    def log_message(self, *args):
-        pass
-server = HTTPServer(("", 0), Handler, bind_and_activate=False)
-server.socket = socket.socket(fileno=3)
-server.serve_forever()
-"""
+def answer(path):
+    if path == "/version":
+        return VERSION
+    c, ch = channel()
+    said = VERSION
+    if path == "/take":
+        m = ch.basic_get("jobs", no_ack=True)
+        said = m.body if m else "none"
+    else:
+        ch.basic_publish(amqp.Message(path[5:], delivery_mode=2), routing_key="jobs")
+    c.close()
+    return said
+""" + apps.ANSWERING
 NOTHING = "import os; assert not [k for k in os.environ if k.startswith((\"AMQP\", \"CELERY\", \"QUEUE\"))]"
 
 

@@ -6,21 +6,17 @@ import re
 import unit_checks
 from server import TOP
 
-APP = """import os, socket
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from urllib.parse import unquote, urlsplit
-import amqp, psycopg2
+import apps  # noqa: E402 I001 (found by server's path)
+
+APP = apps.AMQP + """
+import psycopg2
 def queue(word):
-    u = urlsplit(os.environ["AMQP_URL"])
-    c = amqp.Connection(f"{u.hostname}:{u.port}", userid=unquote(u.username), password=unquote(u.password), virtual_host=unquote(u.path[1:]), connect_timeout=10)
-    c.connect()
-    channel = c.channel()
-    channel.queue_declare("jobs", durable=True, auto_delete=False)
+    c, ch = channel()
     if word:
-        channel.basic_publish(amqp.Message(word, delivery_mode=2), routing_key="jobs")
+        ch.basic_publish(amqp.Message(word, delivery_mode=2), routing_key="jobs")
         said = "put"
     else:
-        message = channel.basic_get("jobs", no_ack=True)
+        message = ch.basic_get("jobs", no_ack=True)
         said = message.body if message else "none"
     c.close()
     return said
@@ -31,19 +27,10 @@ def database(word):
             q.execute("INSERT INTO word VALUES (%s)", (word,))
         q.execute("SELECT coalesce(string_agg(w, ' ' ORDER BY w), '') FROM word")
         return q.fetchone()[0]
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        what, _, word = self.path[1:].partition("/")
-        said = database(word) if what == "db" else queue(word) if what == "queue" else "up"
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(said.encode())
-    def log_message(self, *args):
-        pass
-server = HTTPServer(("", 0), Handler, bind_and_activate=False)
-server.socket = socket.socket(fileno=3)
-server.serve_forever()
-"""
+def answer(path):
+    what, _, word = path[1:].partition("/")
+    return database(word) if what == "db" else queue(word) if what == "queue" else "up"
+""" + apps.ANSWERING
 MANIFEST = "kind: command\nprocesses:\n  web: {run: [python3, app.py], listen: socket}\nhealth: {path: /up, interval: 100ms}\n"
 CONF = "/etc/slipway/server.conf"
 RABBITMQ = "http://slipway@127.0.0.1:15672"
