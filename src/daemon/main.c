@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
+#include "daemon/keeper.h"
 #include "daemon/layout.h"
 #include "daemon/settings.h"
 #include "daemon/system.h"
@@ -40,8 +41,7 @@ enum {
 	READERS = 5,
 	DRAIN_MS = 5000,
 	LOST_MS = 1000,
-	IDLE_MS = 20,
-	HELPER_ARGS = 48
+	IDLE_MS = 20
 };
 
 /* The same that the edge says of its own answers there (render/main.c). */
@@ -201,41 +201,15 @@ static const struct http_route hook_routes[] = {HOOK_ROUTE("/hooks/{hook}", on_h
     HOOK_ROUTE("/webhook", on_service), HOOK_ROUTE("/webhook/particle", on_service)};
 #define HOOK_ROUTES (sizeof(hook_routes) / sizeof(*hook_routes))
 
-/* The helper's own numbers and names, fixed for its life. */
 static int keeper_open(struct daemon *d, struct err *e)
 {
-	const struct settings *s = &d->settings;
-	const struct layout *l = &d->layout;
-	enum { HELPER, MONITOR, EXEC, TREE, CERT, PROGRAMS };
-	static const char *const names[PROGRAMS] = {"helper", "monitor", "exec", "tree", "cert"};
-	char programs[PROGRAMS][SETTINGS_PATH_MAX + 32];
-	char uid[16], gid[16], web_gid[16], port[16], https[16], orphan[16];
-	for (int i = 0; i < PROGRAMS; i++)
-		snprintf(programs[i], sizeof(programs[i]), "%s/slipway-%s", s->libexec, names[i]);
-	snprintf(https, sizeof(https), "%u", s->https_port);
-	snprintf(uid, sizeof(uid), "%u", l->uid);
-	snprintf(gid, sizeof(gid), "%u", l->gid);
-	snprintf(web_gid, sizeof(web_gid), "%u", l->web_gid);
-	snprintf(port, sizeof(port), "%u", s->edge_port);
-	snprintf(orphan, sizeof(orphan), "%u", s->orphan_ms);
-	const char *args[HELPER_ARGS] = {"--keeper", "--socket", l->keeper_socket, "--projects",
-	    l->projects, "--run", s->run, "--edge", l->edge, "--exec", programs[EXEC], "--tree",
-	    programs[TREE], "--monitor", programs[MONITOR],
-	    "--daemon-uid", uid, "--daemon-gid", gid, "--web-group", web_gid, "--web-user",
-	    s->web_user, "--nginx", s->nginx, "--address", s->edge_address, "--http-port", port,
-	    "--orphan-ms", orphan, "--api-socket", l->edge_api_socket, "--https-port", https,
-	    "--cert", programs[CERT], "--tls", s->tls ? s->tls : "intermediate", "--nginx-sites", "yes",
-	    "--edge-server", s->apache ? "apache" : "nginx", "--platform-host", s->host};
-	const struct run_options o = {.loop = d->api.loop,
-	    .helper_path = s->system ? NULL : programs[HELPER],
-	    .helper_args = args,
-	    .socket_path = l->keeper_socket,
+	struct run_options o = {.loop = d->api.loop,
 	    .on_status = on_status,
 	    .on_line = on_line,
 	    .on_refused = on_refused,
 	    .on_lost = on_keeper_lost,
 	    .ctx = d};
-	d->api.run = run_open(&o, e);
+	d->api.run = keeper_start(&d->settings, &d->layout, &o, e);
 	return d->api.run ? 0 : -1;
 }
 
