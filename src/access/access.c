@@ -175,13 +175,16 @@ static void noted_done(void *ctx, int rc, const struct err *e)
 void access_note_refusal(struct access *a, const char *action, struct str target, struct str why)
 {
 	struct err e;
-	int64_t dropped;
+	int64_t dropped = 0;
 	if (!bucket_take(a, &a->known, &dropped))
 		return;
 	struct noted *n = mem_alloc(sizeof(*n));
 	(void)snprintf(n->action, sizeof(n->action), "%s", action);
 	(void)log_escape(target, n->target, sizeof(n->target));
-	(void)log_escape(why, n->why, sizeof(n->why));
+	size_t at = log_escape(why, n->why, sizeof(n->why));
+	if (dropped > 0)
+		(void)snprintf(n->why + at, sizeof(n->why) - at,
+		    " (and %" PRId64 " not written down)", dropped);
 	if (store_submit(a->store, noted_unit, noted_done, n, &e) != 0)
 		noted_done(n, -1, &e);
 }
