@@ -85,6 +85,10 @@ class Person:
     def call(self, name, *args):
         return subprocess.run(self.command(name, *args), cwd="/", env=self.environment(), capture_output=True, text=True, timeout=60)
 
+    def shell(self, words):
+        change = self.command("run")[:-1]
+        return subprocess.run([*change, "sh", "-c", words], cwd="/", env=self.environment(), capture_output=True, text=True, timeout=60)
+
     def output(self):
         return (self.top / "output").read_text()
 
@@ -117,6 +121,16 @@ def test_run_again_and_end(person):
         assert again.returncode == 0 and "running already" in again.stdout, again
         assert [line.split()[0] for line in person.left() if "worker" not in line] == [line.split()[0] for line in before if "worker" not in line]
         assert "<" in person.get("pages")
+        tried = said.split("  try        ")[1].split("\n")[:2]
+        listed = person.shell(tried[0].split("   ")[0] + " && " + tried[1])
+        assert "guestbook" in listed.stdout, listed
+        # what stands between the daemon and the helper dies: the daemon ends for it, and comes back; projects are served all the time
+        helper = next(line.split()[0] for line in person.left() if "slipway-helper --keeper" in line)
+        subprocess.run(["pkill", "-KILL", "-P", helper, "slipway-monitor"], check=True)
+        assert "<" in person.get("guestbook")
+        wait_until(lambda: "started anew" in person.output(), 20, 0.1)
+        wait_until(lambda: "guestbook" in person.shell(tried[0].split("   ")[0] + " && " + tried[1]).stdout, 20, 0.2)
+        assert "<" in person.get("guestbook") and process.poll() is None, person.output()
     finally:
         if process.poll() is None:
             os.kill(process.pid, signal.SIGINT)
