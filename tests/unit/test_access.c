@@ -149,10 +149,48 @@ static void test_bound(void **state)
 	world_check(store_write(world.cx.store, verify_unit, &bad, &e), &e);
 }
 
+/* How many there are beyond `before` once there are so many at least, or 10 s have gone by. */
+static int64_t audited_at_least(int64_t before, int64_t least)
+{
+	for (int i = 0; i < 1000 && audited() - before < least; i++)
+		usleep(10000);
+	return audited() - before;
+}
+
+/* Likewise whoever makes the helper refuse again and again; how many were left out is said by the next. */
+static void test_helper_refusals_are_bounded(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	int64_t bad = 0, before = audited();
+	for (int i = 0; i < 900; i++)
+		access_note_refusal(
+		    world.cx.access, "helper.start", STR("own"), STR("a \x1b[31mlimit"));
+	(void)audited_at_least(before, 600);
+	usleep(300000); /* room for three more */
+	int64_t written = audited() - before;
+	if (written < 600 || written > 700)
+		fail_msg("%d records", (int)written);
+	access_note_refusal(world.cx.access, "helper.start", STR("own"), STR("the last"));
+	assert_int_equal(audited_at_least(before, written + 1), written + 1);
+	struct answer a = call(ROOT, "GET", "/api/v1/audit?limit=2", NULL);
+	EXPECT(a, 200);
+	const json_t *items = json_object_get(a.json, "items");
+	const char *last = json_string_value(json_object_get(json_array_get(items, 0), "detail"));
+	const char *one = json_string_value(json_object_get(json_array_get(items, 1), "detail"));
+	assert_non_null(strstr(last, "the last (and "));
+	assert_non_null(strstr(last, " not written down)"));
+	assert_string_equal(one, "a \\x1b[31mlimit");
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(items, 0), "operator")), "slipway");
+	answer_free(&a);
+	world_check(store_write(world.cx.store, verify_unit, &bad, &e), &e);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_first_owner), T(test_tokens_end),
-	    T(test_other_peer), T(test_bound)};
+	    T(test_other_peer), T(test_bound), T(test_helper_refusals_are_bounded)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
