@@ -15,7 +15,9 @@ int api_order_unit(struct api_call *c, struct store_db *db, const struct api_ord
     int64_t *ret_task_id, struct err *e) WARN_UNUSED;
 /* The same as a whole call: a unit whose answer is {"task": id}. */
 int api_order(struct api_call *c, const struct api_order *o, struct err *e) WARN_UNUSED;
-/* After a change that the edge must hear of: orders that when something is live. *ret_task_id 0:
- * nothing is. */
+/* When something is live: orders that for it. *ret_task_id 0: nothing is. */
+int api_order_live_unit(struct api_call *c, struct store_db *db, enum model_task_kind kind,
+    int64_t *ret_task_id, struct err *e) WARN_UNUSED;
+/* The same after a change that the edge must hear of. */
 int api_order_edge_unit(
     struct api_call *c, struct store_db *db, int64_t *ret_task_id, struct err *e) WARN_UNUSED;

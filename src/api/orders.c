@@ -60,16 +60,22 @@ int api_order(struct api_call *c, const struct api_order *o, struct err *e)
 	return api_write(c, order_unit, &copy, e);
 }
 
-int api_order_edge_unit(
-    struct api_call *c, struct store_db *db, int64_t *ret_task_id, struct err *e)
+int api_order_live_unit(struct api_call *c, struct store_db *db, enum model_task_kind kind,
+    int64_t *ret_task_id, struct err *e)
 {
 	int64_t live = 0, previous = 0;
 	*ret_task_id = 0;
 	int rc = model_live_get(db, c->who->project_id, &live, &previous, e);
 	if (rc <= 0 || live == 0)
 		return rc < 0 ? -1 : 0;
-	struct api_order o = {.kind = MODEL_TASK_SCALE};
+	struct api_order o = {.kind = kind};
 	return queue_put(c, db, &o, ret_task_id, e);
+}
+
+int api_order_edge_unit(
+    struct api_call *c, struct store_db *db, int64_t *ret_task_id, struct err *e)
+{
+	return api_order_live_unit(c, db, MODEL_TASK_SCALE, ret_task_id, e);
 }
 
 /* Deploy and plan. */

@@ -16,6 +16,7 @@ api_fn api_certificate_get;
 api_fn api_certificate_import;
 api_fn api_certificate_issue;
 api_fn api_certificate_list;
+api_fn api_device_grant, api_device_list, api_device_revoke;
 api_fn api_service_add, api_service_credentials, api_service_list, api_service_remove;
 api_fn api_site_list;
 api_fn api_certificate_remove;

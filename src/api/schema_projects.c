@@ -269,6 +269,12 @@ static const struct api_field domain[] = {
     NUMBER("task", NUL, "that tells the edge; null: nothing is live yet"),
 };
 static const struct api_field domain_list[] = {LIST("items", REQ, "Domain", 0, "")};
+static const struct api_field device[] = {
+    TEXT("device", REQ, "its kind: gpu"),
+    TEXT("granted_by", REQ, ""),
+    TIME("granted_at", REQ, ""),
+};
+static const struct api_field device_list[] = {LIST("items", REQ, "Device", 0, "")};
 static const struct api_field service_create[] = {
     STRING("type", REQ, 16, "postgres or rabbitmq"),
     STRING("name", 0, NAME_PROCESS_MAX, "a-z and 0-9; db, or queue, unless it is said"),
@@ -376,6 +382,8 @@ static const struct api_schema table[] = {
     SCHEMA("PlatformCertificate", platform_certificate, "What serves the platform over HTTPS."),
     SCHEMA("PlatformCertificateIssue", platform_certificate_issue, "An order."),
     SCHEMA("CertificateList", certificate_list, "Certificates."),
+    SCHEMA("Device", device, "A kind of device that a project was granted."),
+    SCHEMA("DeviceList", device_list, "Devices."),
     SCHEMA("ServiceCreate", service_create, "A service to be made."),
     SCHEMA("Service", service, "Something provisioned for a project."),
     SCHEMA("ServiceList", service_list, "Services."),

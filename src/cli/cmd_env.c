@@ -38,8 +38,8 @@ static int changed(struct cli *c, const json_t *answer, const char *name)
 		cli_print_json(answer);
 	else
 		(void)printf(
-		    "environment of %s is version %s; the next release sees it, or: slipway "
-		    "restart %s\n",
+		    "environment of %s is version %s; the next release has it: slipway deploy %s "
+		    "--force\n",
 		    name, cli_num(c, answer, "version"), name);
 	return 0;
 }
@@ -153,19 +153,11 @@ int cmd_domains_list(struct cli *c)
 		   : cli_table(c, all, 2, heads, domain_row);
 }
 
-/* [NAME] DOMAIN: the last word is the domain. */
-static const char *domain_of(struct cli *c, const char **ret_domain, struct err *e)
-{
-	size_t at = 0;
-	*ret_domain = c->args.words[--c->args.word_count];
-	return cli_project(c, &at, e);
-}
-
 int cmd_domains_add(struct cli *c)
 {
 	struct err e = {0};
 	json_t *answer = NULL;
-	const char *domain, *name = domain_of(c, &domain, &e);
+	const char *domain, *name = cli_project_thing(c, &domain, &e);
 	if (!name || cli_call(c, "POST", cli_path(c, "projects/{}/domains", name, NULL),
 			 json_pack("{s:s}", "domain", domain), &answer, &e) < 0)
 		return cli_fail(c, &e);
@@ -185,7 +177,7 @@ int cmd_domains_remove(struct cli *c)
 {
 	struct err e = {0};
 	json_t *answer = NULL;
-	const char *domain, *name = domain_of(c, &domain, &e);
+	const char *domain, *name = cli_project_thing(c, &domain, &e);
 	if (!name ||
 	    cli_call(c, "DELETE", cli_path(c, "projects/{}/domains/{}", name, domain, NULL), NULL,
 		&answer, &e) < 0)

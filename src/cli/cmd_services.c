@@ -29,19 +29,11 @@ int cmd_services_list(struct cli *c)
 		   : cli_table(c, all, 5, heads, row);
 }
 
-/* [NAME] WORD: the last word is not the project's. */
-static const char *last_word(struct cli *c, const char **ret_word, struct err *e)
-{
-	size_t at = 0;
-	*ret_word = c->args.words[--c->args.word_count];
-	return cli_project(c, &at, e);
-}
-
 int cmd_services_add(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *o = NULL;
-	const char *type, *name = last_word(c, &type, &e), *called = cli_flag(c, "name");
+	const char *type, *name = cli_project_thing(c, &type, &e), *called = cli_flag(c, "name");
 	if (!name)
 		return cli_fail(c, &e);
 	json_t *body = json_pack("{s:s}", "type", type);
@@ -64,7 +56,7 @@ int cmd_services_credentials(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *o = NULL;
-	const char *service, *name = last_word(c, &service, &e);
+	const char *service, *name = cli_project_thing(c, &service, &e);
 	if (!name || cli_call(c, "POST",
 			 cli_path(c, "projects/{}/services/{}/credentials", name, service, NULL),
 			 json_object(), &o, &e) < 0)
@@ -103,7 +95,7 @@ int cmd_services_remove(struct cli *c)
 {
 	struct err e = {0};
 	CLEANUP_JSON json_t *o = NULL;
-	const char *service, *name = last_word(c, &service, &e);
+	const char *service, *name = cli_project_thing(c, &service, &e);
 	if (!name || sure(c, name, service, &e) != 0 ||
 	    cli_call(c, "DELETE",
 		cli_path(c,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/device.h"
 #include "model/release_made.h"
 #include "model/site_certificate.h"
 #include "text/json.h"
@@ -91,6 +92,18 @@ static int pick_domain(struct work *w, struct err *e)
 	return w->first_domain.n > 0 ? 0 : err_set(e, ERR_TOO_LARGE, "the task's memory is full");
 }
 
+static int load_devices(struct work *w, struct store_db *db, struct err *e)
+{
+	struct model_device_grants grants;
+	w->devices = 0;
+	if (model_device_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &grants, e) < 0)
+		return -1;
+	for (size_t i = 0; i < grants.n; i++)
+		if (grants.v[i].device < DEVICE_COUNT)
+			w->devices |= 1u << grants.v[i].device;
+	return 0;
+}
+
 int facts_load(struct work *w, struct store_db *db, struct err *e)
 {
 	int rc =
@@ -102,7 +115,8 @@ int facts_load(struct work *w, struct store_db *db, struct err *e)
 	if (model_domain_list(db, &w->a, w->project.id, STR(""), MODEL_EVERYTHING, &w->domains, e) <
 		0 ||
 	    model_scale_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->scales, e) < 0 ||
-	    model_service_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->services, e) < 0)
+	    model_service_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->services, e) < 0 ||
+	    load_devices(w, db, e) < 0)
 		return -1;
 	if (pick_domain(w, e) != 0 || pick_release(w, db, e) != 0)
 		return -1;

@@ -173,7 +173,7 @@ void instance_start(struct work *w, const struct plan_process *p, uint16_t i)
 	    .subdir = w->plan.root,
 	    .argv = &p->run.argv,
 	    .env = &env,
-	    .limits = job_limits(w, false),
+	    .limits = run_limits(w),
 	    .stop_timeout_ms = stop_timeout(p),
 	    .ready_ms = ready_limit(w, p),
 	    .watchdog_ms = (uint32_t)p->watchdog_ms,

@@ -149,6 +149,13 @@ bool job_ok(struct work *w, const char *what, struct err *e)
 	return false;
 }
 
+struct priv_limits run_limits(const struct work *w)
+{
+	struct priv_limits l = job_limits(w, false);
+	l.devices = w->plan.devices & w->devices;
+	return l;
+}
+
 struct priv_limits job_limits(const struct work *w, bool build)
 {
 	const struct manifest_limits *m = &w->plan.limits;

@@ -261,6 +261,16 @@ static void roll_next(struct work *w)
 	work_timer(w, p && p->stop_timeout_ms > 0 ? p->stop_timeout_ms : WORK_STOP_TIMEOUT_MS);
 }
 
+/* What was granted when they were made may have been taken back; also those that sleep. */
+static void roll_narrow(struct work *w)
+{
+	const struct priv_status *const *all;
+	size_t n = run_statuses(w->d->o.run, &all);
+	for (size_t i = 0; i < n; i++)
+		if (instance_of(w, all[i]) && all[i]->program == PRIV_PROGRAM_TENANT)
+			run_narrow(w->d->o.run, all[i]->id, w->devices);
+}
+
 void roll_start(struct work *w)
 {
 	w->roll_at = 0;
@@ -272,6 +282,7 @@ void roll_start(struct work *w)
 		work_fail(w, &e);
 		return;
 	}
+	roll_narrow(w);
 	roll_next(w);
 }
 

@@ -48,7 +48,7 @@ struct run_job *deploy_one_off(struct deploy *d, struct str project, const struc
 		    .subdir = w->plan.root,
 		    .argv = argv,
 		    .env = &env,
-		    .limits = job_limits(w, false),
+		    .limits = run_limits(w),
 		    .stop_timeout_ms = WORK_STOP_TIMEOUT_MS,
 		    .listen_fd = -1,
 		    .terminal_fd = terminal_fd,

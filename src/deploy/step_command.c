@@ -74,7 +74,7 @@ static void start(struct work *w)
 	    .argv = &w->in.argv,
 	    .env = &env,
 	    .subdir = w->plan.root,
-	    .limits = job_limits(w, false),
+	    .limits = run_limits(w),
 	    .time_limit_ms = w->in.timeout_ms > 0 ? w->in.timeout_ms : COMMAND_LIMIT_MS,
 	    .stdin_fd = input};
 	job_start(w, &j, ended);

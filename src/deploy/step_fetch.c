@@ -441,6 +441,7 @@ void plan_start(struct work *w)
 	struct manifest_sites sites;
 	struct kinds_input in = {.tree = &w->fetched.tree,
 	    .root = w->project.root,
+	    .devices = w->devices,
 	    .limits = &limits,
 	    .sites = &sites,
 	    .first_domain = w->first_domain,

@@ -90,6 +90,7 @@ struct work {
 	struct model_domains domains;
 	struct model_scales scales;
 	struct model_services services;
+	uint32_t devices; /* base/device.h: that were granted */
 	struct model_envs envs; /* of the release's version */
 	struct plan plan;	/* of the release */
 	bool has_plan;
@@ -281,6 +282,8 @@ void job_abort(struct work *w);
 /* True when the job ended with status 0; else fills e: "'npm ci' ended with status 1". */
 bool job_ok(struct work *w, const char *what, struct err *e);
 struct priv_limits job_limits(const struct work *w, bool build);
+/* The same for a release's own programs, with the devices that it uses and was granted. */
+struct priv_limits run_limits(const struct work *w);
 /* PRIV_RELEASE_SEAL of the release with its plan's static paths, then `then`; made already, it is success. */
 void seal_request(struct work *w, work_then_fn *then);
 /* Jobs of this release that an earlier life left running are ended. */

@@ -67,6 +67,7 @@ static int close_in(const struct guest *g, const struct environ_dirs *d, struct 
 	    .tmp = g->tmp[0] ? d->tmp : NULL,
 	    .program = g->program[0] ? g->program : NULL,
 	    .private_tmp = g->own_tmp || (g->tmp[0] && same_file(d->tmp, "/tmp")),
+	    .devices = g->devices,
 	};
 	if (g->relay)
 		p = (struct sandbox_paths){0};

@@ -199,6 +199,7 @@ int instance_fill_guest(
 	    .instance = s->instance,
 	    .port = s->port,
 	    .watchdog_ms = s->watchdog_ms,
+	    .devices = s->limits.devices,
 	    .relay = s->program == PRIV_PROGRAM_RELAY,
 	    .listen = in->fd[INSTANCE_LISTEN] >= 0,
 	    .argv = in->fd[INSTANCE_ARGV] >= 0,
@@ -217,6 +218,32 @@ int instance_fill_guest(
 	tmp_name(in, g->tmp);
 	(void)instance_key(t, in, g->key);
 	return instance_notice_name(t, in, g->notify, e);
+}
+
+int instance_nodes(const struct instances_options *o, const struct instance *in,
+    struct device_node *out, size_t *ret_count, struct err *e)
+{
+	*ret_count = nodes_find(o->devices, in->spec.limits.devices, out);
+	if (*ret_count > 0 || in->spec.limits.devices == 0)
+		return 0;
+	(void)err_set(e, ERR_UNAVAILABLE, "'%s' may open a device that this server does not have",
+	    in->st.project);
+	return err_hint(e, "is its driver loaded? a gpu is /dev/nvidia0, /dev/kfd or "
+			   "/dev/dri/renderD128, and the like");
+}
+
+/* Who became a tenant has no group but his own and those that nodes need. */
+static int give_groups(
+    const struct instances *t, const struct instance *in, struct launch_spec *l, struct err *e)
+{
+	struct device_node nodes[DEVICE_NODES_MAX];
+	size_t n;
+	if (instance_nodes(&t->o, in, nodes, &n, e) != 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		if (nodes[i].group)
+			l->groups[l->group_count++] = nodes[i].group;
+	return 0;
 }
 
 static void fill_launch(const struct instances *t, const struct instance *in, struct launch_spec *l)
@@ -281,7 +308,8 @@ static int spawn(struct instances *t, struct instance *in, struct err *e)
 	struct launch_spec l;
 	int joins[CGROUP_FDS_MAX];
 	fill_launch(t, in, &l);
-	if (instance_fill_guest(t, in, &g, e) != 0 || guest_line(&g, &line, e) != 0)
+	if (instance_fill_guest(t, in, &g, e) != 0 || guest_line(&g, &line, e) != 0 ||
+	    give_groups(t, in, &l, e) != 0)
 		return -1;
 	CLEANUP_FD int dir = open(g.project_dir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	CLEANUP_FD int tmp = fs_open_beneath(dir, "tmp", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);

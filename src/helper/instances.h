@@ -76,6 +76,7 @@ struct instances_options {
 	const struct tenant_roots *roots;
 	const char *exec, *tree; /* absolute paths of slipway-exec and slipway-tree */
 	const char *label;	 /* names our control groups */
+	const char *devices;	 /* where device nodes are seen: /dev, or a window to it */
 	bool private_tmp;	 /* no program or project lies below /tmp */
 	uint64_t incarnation;
 	/* Instances are units of systemd; NULL: processes of ours. */

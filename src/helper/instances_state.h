@@ -4,6 +4,7 @@
 
 #include "helper/instances.h"
 #include "launch/guest.h"
+#include "launch/nodes.h"
 
 /* Whether what an earlier helper left is laid out as ours is, see instances_keep.c. */
 struct instances_mark {
@@ -30,6 +31,9 @@ void instance_close_kept(struct instance *in);
 void instance_set_state(struct instance *in, enum priv_state state);
 int instance_fill_guest(const struct instances *t, const struct instance *in, struct guest *g,
     struct err *e) WARN_UNUSED;
+/* The nodes that it may open, at most DEVICE_NODES_MAX. ERR_UNAVAILABLE: it may, and there is none. */
+int instance_nodes(const struct instances_options *o, const struct instance *in, struct device_node *out,
+    size_t *ret_count, struct err *e) WARN_UNUSED;
 /* It runs now, as pid; 0: not known yet. */
 void instance_count_start(struct instance *in, pid_t pid);
 /* Names of its own: of its control group, and of whatever it starts, in their environment. */

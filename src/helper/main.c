@@ -23,6 +23,7 @@
 #define UID_BASE 70000u
 #define ORPHAN_MS 60000
 #define EDGE_NET "/run/slipway-helper/net" /* slipway-helper.service puts /proc/1/net there */
+#define DEVICES "/run/slipway-helper/dev" /* and /dev, of which its own has no devices */
 
 static const char usage[] =
     "usage: slipway-helper --keeper --socket PATH --projects DIR --run DIR --edge DIR --exec "
@@ -224,6 +225,7 @@ static int fill_options(
 	o->instances = (struct instances_options){.exec = s->exec,
 	    .tree = s->tree,
 	    .label = label,
+	    .devices = s->supply ? DEVICES : "/dev",
 	    .private_tmp =
 		!is_below_tmp(s->projects) && !is_below_tmp(s->exec) && !is_below_tmp(s->tree)};
 	units = (struct render_unit_roots){s->projects, s->exec, s->supply};

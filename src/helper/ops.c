@@ -199,6 +199,13 @@ static int op_sleep(struct call *c, struct err *e)
 	return instances_sleep(c->k->instances, c->in, e);
 }
 
+static int op_narrow(struct call *c, struct err *e)
+{
+	(void)e;
+	c->in->spec.limits.devices &= c->q->start.limits.devices;
+	return 0;
+}
+
 static int op_signal(struct call *c, struct err *e)
 {
 	return instances_signal(c->k->instances, c->in, c->q->signal, e);
@@ -262,6 +269,7 @@ static op_fn *const operations[PRIV_OP_COUNT] = {
     [PRIV_TAKE_OUTPUT] = op_take_output,
     [PRIV_FORGET] = op_forget,
     [PRIV_SLEEP] = op_sleep,
+    [PRIV_NARROW] = op_narrow,
     [PRIV_SHUTDOWN] = op_shutdown,
 };
 

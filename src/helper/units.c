@@ -2,6 +2,7 @@
 #include "base/dir.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "helper/instances_state.h"
 #include "helper/systemctl.h"
 
 #include <errno.h>
@@ -108,7 +109,7 @@ static int fill(const struct instances_options *o, const struct instance *in, st
 	uint32_t ms =
 	    in->spec.stop_timeout_ms ? in->spec.stop_timeout_ms : INSTANCES_STOP_DEFAULT_MS;
 	u->stop_timeout_s = (ms + 999) / 1000;
-	return 0;
+	return instance_nodes(o, in, u->nodes, &u->node_count, e);
 }
 
 int units_start(const struct instances_options *o, const struct instance *in, struct err *e)
@@ -119,6 +120,7 @@ int units_start(const struct instances_options *o, const struct instance *in, st
 		return -1;
 	slice = u;
 	slice.kind = RENDER_UNIT_SLICE;
+	slice.node_count = 0;
 	CLEANUP_FD int dir = -1;
 	if (fs_mkdirs(UNIT_DIR, 0755, e) != 0)
 		return -1;

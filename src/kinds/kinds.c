@@ -302,6 +302,26 @@ static int merge_limits(struct kind_work *w)
 	return 0;
 }
 
+/* What a graphics card's driver may do to this server is for who runs it to decide, not for who pushes. */
+static int check_devices(struct kind_work *w)
+{
+	w->p->devices = w->m.devices;
+	for (unsigned d = 0; d < DEVICE_COUNT; d++) {
+		const char *name = device_name((enum device)d);
+		if ((w->m.devices & 1u << d) == 0)
+			continue;
+		kind_note(w, "its programs may open devices: %s", name);
+		if ((w->in->devices & 1u << d) != 0)
+			continue;
+		(void)err_set(w->e, ERR_FORBIDDEN,
+		    "slipway.yaml asks for devices: [%s], and '%.*s' was not granted that", name,
+		    STR_ARG(w->in->project));
+		return err_hint(w->e, "an admin of the platform can: slipway devices grant %.*s %s",
+		    STR_ARG(w->in->project), name);
+	}
+	return 0;
+}
+
 static void check_result(struct kind_work *w)
 {
 	if (w->p->kind == MANIFEST_KIND_NGINX_SITE)
@@ -381,7 +401,7 @@ int kinds_plan(const struct kinds_input *in, struct arena *a, struct plan *ret, 
 		if (k->kind != MANIFEST_KIND_NGINX_SITE)
 			order_build(w);
 	}
-	if (w->failed || !k || merge_limits(w))
+	if (w->failed || !k || merge_limits(w) || check_devices(w))
 		return -1;
 	ret->build = keep(w, w->build, ret->build_count, sizeof(*ret->build));
 	ret->processes = keep(w, w->processes, ret->process_count, sizeof(*ret->processes));

@@ -8,6 +8,7 @@ struct kinds_input {
 	const struct tree *tree;
 	enum manifest_kind kind;	      /* what the operator said; AUTO detects */
 	struct str root;		      /* what the operator said; wins over the manifest's */
+	uint32_t devices; /* base/device.h: that were granted; a manifest that wants another: ERR_FORBIDDEN */
 	const struct manifest_limits *limits; /* the operator's; a manifest may lower, never raise: ERR_FORBIDDEN */
 	struct str first_domain;
 	struct str project;

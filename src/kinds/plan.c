@@ -112,6 +112,15 @@ static void put_limits(struct json_out *w, const struct manifest_limits *l)
 	json_close_object(w);
 }
 
+static void put_devices(struct json_out *w, uint32_t devices)
+{
+	json_open_array(w, "devices");
+	for (unsigned d = 0; d < DEVICE_COUNT; d++)
+		if (devices & 1u << d)
+			json_put_str(w, NULL, str_c(device_name((enum device)d)));
+	json_close_array(w);
+}
+
 static void put_services(struct json_out *w, const struct plan *p)
 {
 	json_open_array(w, "services");
@@ -143,6 +152,7 @@ int plan_pack(const struct plan *p, struct buf *json, struct err *e)
 	put_pairs(&w, "env", p->env, p->env_count);
 	put_services(&w, p);
 	put_limits(&w, &p->limits);
+	put_devices(&w, p->devices);
 	json_put_i64(&w, "drain_ms", p->drain_ms);
 	json_put_i64(&w, "sleep_ms", p->sleep_ms);
 	json_put_i64(&w, "keep_releases", p->keep_releases);
@@ -342,6 +352,17 @@ static void take_limits(struct taker *t, const json_t *l, struct manifest_limits
 	ret->build_time_ms = take_i64(t, l, "build_time_ms", INT64_MAX);
 }
 
+static void take_devices(struct taker *t, const json_t *o, uint32_t *ret)
+{
+	struct args names = {0};
+	enum device d;
+	take_args(t, o, "devices", &names);
+	for (size_t i = 0; i < names.n && !t->failed; i++) {
+		t->failed = device_parse(names.v[i], &d, t->e) != 0;
+		*ret |= t->failed ? 0 : 1u << d;
+	}
+}
+
 static void take_plan(struct taker *t, const json_t *o, struct plan *p)
 {
 	struct str kind = STR_NONE;
@@ -360,6 +381,7 @@ static void take_plan(struct taker *t, const json_t *o, struct plan *p)
 	take_pairs(t, o, "env", &p->env, &p->env_count);
 	take_services(t, o, p);
 	take_limits(t, json_object_get(o, "limits"), &p->limits);
+	take_devices(t, o, &p->devices);
 	p->drain_ms = take_i64(t, o, "drain_ms", INT64_MAX);
 	p->sleep_ms = take_i64(t, o, "sleep_ms", INT64_MAX);
 	p->keep_releases = (uint32_t)take_i64(t, o, "keep_releases", UINT32_MAX);

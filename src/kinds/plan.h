@@ -66,6 +66,7 @@ struct plan {
 	struct manifest_service *services; /* what it needs made for it */
 	size_t service_count;
 	struct manifest_limits limits;
+	uint32_t devices; /* base/device.h: that its programs use */
 	int64_t drain_ms;
 	int64_t sleep_ms; /* without a request for so long: it sleeps; 0: never */
 	uint32_t keep_releases;

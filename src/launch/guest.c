@@ -1,4 +1,5 @@
 #include "launch/guest.h"
+#include "base/device.h"
 #include "base/num.h"
 
 #include <stdio.h>
@@ -56,6 +57,8 @@ int guest_line(const struct guest *g, struct guest_line *ret, struct err *e)
 	add_optional(ret, "--notify=", g->notify);
 	if (g->watchdog_ms)
 		add(ret, "--watchdog=%u", g->watchdog_ms);
+	if (g->devices)
+		add(ret, "--devices=%u", g->devices);
 	if (g->port)
 		add(ret, "--port=%u", g->port);
 	add_flag(ret, g->own_tmp, "--own-tmp");
@@ -139,6 +142,14 @@ static int parse_watchdog(struct str v, struct guest *g, struct err *e)
 	return rc;
 }
 
+static int parse_devices(struct str v, struct guest *g, struct err *e)
+{
+	uint64_t n = 0;
+	int rc = parse_number(v, DEVICE_ALL, &n, e);
+	g->devices = (uint32_t)n;
+	return rc;
+}
+
 static int parse_process(struct str v, struct guest *g, struct err *e)
 {
 	if (name_process(v, e) != 0)
@@ -194,6 +205,7 @@ static const struct option_row {
     {"--port=", parse_port},
     {"--notify=", parse_notify},
     {"--watchdog=", parse_watchdog},
+    {"--devices=", parse_devices},
 };
 
 static bool parse_flag(const char *arg, struct guest *g)

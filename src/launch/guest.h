@@ -11,6 +11,7 @@
  *   [--program=/abs] run this file instead of what argv[0] names
  *   [--notify=/abs]  $NOTIFY_SOCKET
  *   [--watchdog=MS]  $WATCHDOG_USEC
+ *   [--devices=N]    the set that may be opened
  *   [--own-tmp]      /tmp and /var/tmp are the instance's own (PrivateTmp= of its unit)
  *   [--relay]        be the relay: descriptor GUEST_FD_LISTEN -> 127.0.0.1:port
  *   [--listen] [--argv] [--env] [--secret]   which of the descriptors below are there
@@ -42,6 +43,7 @@ struct guest {
 	uint32_t release;
 	uint16_t instance, port;
 	uint32_t watchdog_ms; /* 0: none */
+	uint32_t devices;     /* base/device.h */
 	bool relay, own_tmp, listen, argv, env, secret;
 	char project_dir[GUEST_PATH_MAX];
 	char program[GUEST_PATH_MAX]; /* empty: argv[0] of the list */
@@ -53,7 +55,7 @@ struct guest {
 		 1]; /* $SLIPWAY_INSTANCE: lower-case hex and '-', names the instance */
 };
 
-#define GUEST_ARGS_MAX 22
+#define GUEST_ARGS_MAX 23
 struct guest_line {
 	const char *v[GUEST_ARGS_MAX + 1]; /* NULL-ended; points into `text` */
 	size_t n, used;

@@ -1,11 +1,13 @@
 #include "launch/sandbox.h"
 #include "base/fs.h"
+#include "launch/nodes.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -104,6 +106,23 @@ static int allow_system(int ruleset, enum guest_sandbox s, uint64_t all, struct 
 	return s == GUEST_FETCH ? allow_list(ruleset, everything, 1, ACCESS_READ, e) : 0;
 }
 
+/* With their folders listed, as programs look for them. */
+static int allow_nodes(int ruleset, uint32_t devices, struct err *e)
+{
+	struct device_node nodes[DEVICE_NODES_MAX];
+	size_t n = nodes_find("/dev", devices, nodes);
+	for (size_t i = 0; i < n; i++) {
+		char folder[DEVICE_PATH_SIZE];
+		memcpy(folder, nodes[i].path, sizeof(folder));
+		*strrchr(folder, '/') = '\0';
+		if (allow(ruleset, nodes[i].path, ACCESS_DEVICE, e) != 0 ||
+		    (strcmp(folder, "/dev") != 0 &&
+			allow(ruleset, folder, LANDLOCK_ACCESS_FS_READ_DIR, e) != 0))
+			return -1;
+	}
+	return 0;
+}
+
 static int allow_project(
     int ruleset, enum guest_sandbox s, const struct sandbox_paths *p, uint64_t all, struct err *e)
 {
@@ -115,7 +134,9 @@ static int allow_project(
 		return -1;
 	if (run && allow(ruleset, p->release, ACCESS_EXEC, e) != 0)
 		return -1;
-	return allow(ruleset, p->program, ACCESS_EXEC, e);
+	return allow(ruleset, p->program, ACCESS_EXEC, e) != 0
+		   ? -1
+		   : allow_nodes(ruleset, p->devices, e);
 }
 
 int sandbox_files(enum guest_sandbox s, const struct sandbox_paths *p, struct err *e)

@@ -23,6 +23,7 @@ struct sandbox_paths { /* absolute; NULL: none */
 	const char *release, *data, *cache, *mirror, *tmp;
 	const char *program; /* one more file that may be executed */
 	bool private_tmp;    /* /tmp and /var/tmp are the instance's own */
+	uint32_t devices;    /* base/device.h: their nodes may be read and written */
 };
 
 /* The Landlock version of this kernel, 0 when there is none. */

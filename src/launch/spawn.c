@@ -145,7 +145,7 @@ static int place_fds(const struct launch_spec *s)
 
 static int become_user(const struct launch_spec *s, pid_t starter)
 {
-	if (s->drop && (setgroups(0, NULL) != 0 || setresgid(s->gid, s->gid, s->gid) != 0 ||
+	if (s->drop && (setgroups(s->group_count, s->groups) != 0 || setresgid(s->gid, s->gid, s->gid) != 0 ||
 			   setresuid(s->uid, s->uid, s->uid) != 0))
 		return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)

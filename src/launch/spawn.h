@@ -5,6 +5,7 @@
  * Blocks until the child has executed or failed, which takes milliseconds; no allocation. */
 #pragma once
 
+#include "base/device.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -13,13 +14,16 @@
 
 #define LAUNCH_FDS 7 /* 0..2, then enum guest_fd */
 #define LAUNCH_JOIN_MAX 4
+#define LAUNCH_GROUPS_MAX DEVICE_NODES_MAX
 
 struct launch_spec {
 	const char *path;	 /* absolute */
 	const char *const *argv; /* NULL-ended */
-	bool drop; /* become uid and gid, without other groups; else stay who we are */
+	bool drop; /* become uid and gid, with these other groups only; else stay who we are */
 	uid_t uid;
 	gid_t gid;
+	gid_t groups[LAUNCH_GROUPS_MAX];
+	size_t group_count;
 	const int *join; /* cgroup.procs descriptors to write "0" into */
 	size_t join_count;
 	int fds[LAUNCH_FDS]; /* what becomes 0, 1, … 6; -1: /dev/null for 0..2, else closed.

@@ -299,6 +299,7 @@ int model_project_remove(struct store_db *db, int64_t id, int64_t now_ms, struct
 	    "DELETE FROM env WHERE project_id = $project",
 	    "DELETE FROM certificate WHERE project_id = $project",
 	    "DELETE FROM service WHERE project_id = $project",
+	    "DELETE FROM device_grant WHERE project_id = $project",
 	    "DELETE FROM domain WHERE project_id = $project",
 	    "DELETE FROM scale WHERE project_id = $project",
 	    "DELETE FROM live WHERE project_id = $project",

@@ -54,6 +54,13 @@ static int check_disk(const struct priv_limits *l, struct err *e)
 	return l->disk_bytes <= INT64_MAX ? 0 : err_set(e, ERR_INVALID, "a limit is out of range");
 }
 
+static int check_devices(const struct priv_limits *l, struct err *e)
+{
+	return (l->devices & ~DEVICE_ALL) == 0
+		   ? 0
+		   : err_set(e, ERR_INVALID, "there is no such kind of device");
+}
+
 /* ---- a start ---- */
 
 static int check_indices(const struct priv_start *s, size_t count, struct err *e)
@@ -89,6 +96,12 @@ static int check_descriptors(const struct priv_start *s, const int *fds, struct 
 	return s->terminal ? check_kind(fds[s->fd_stdin], S_IFCHR, "the terminal", e) : 0;
 }
 
+/* A release's own programs; whatever is built, fetched or relayed needs none. */
+static bool may_have_devices(const struct priv_start *s)
+{
+	return s->sandbox == PRIV_SANDBOX_RUN && s->program == PRIV_PROGRAM_TENANT;
+}
+
 static int check_numbers(const struct priv_start *s, struct err *e)
 {
 	const struct priv_limits *l = &s->limits;
@@ -107,9 +120,11 @@ static int check_numbers(const struct priv_start *s, struct err *e)
 	if (l->memory_bytes > INT64_MAX || l->files > FILES_MAX || l->cpu_milli > 1000000 ||
 	    l->tasks > 1000000)
 		return err_set(e, ERR_INVALID, "a limit is out of range");
+	if (l->devices != 0 && !may_have_devices(s))
+		return err_set(e, ERR_INVALID, "such a program opens no devices");
 	if (s->release == 0 && s->sandbox != PRIV_SANDBOX_FETCH && s->program != PRIV_PROGRAM_RELAY)
 		return err_set(e, ERR_INVALID, "no release is named");
-	return check_disk(l, e);
+	return check_devices(l, e) != 0 ? -1 : check_disk(l, e);
 }
 
 /* Fields that must go together. */
@@ -251,6 +266,11 @@ static int judge_signal(const struct message *m, struct err *e)
 		   : err_set(e, ERR_INVALID, "signal %d is out of range", signal);
 }
 
+static int judge_narrow(const struct message *m, struct err *e)
+{
+	return check_devices(&m->q->start.limits, e);
+}
+
 /* ---- the table ---- */
 
 #define PROJECT REQUEST_PROJECT
@@ -285,6 +305,7 @@ static const struct row {
     [PRIV_TAKE_OUTPUT] = {INSTANCE, 0, 0, NULL},
     [PRIV_FORGET] = {INSTANCE, 0, 0, NULL},
     [PRIV_SLEEP] = {REQUEST_INSTANCE, 0, 0, NULL},
+    [PRIV_NARROW] = {REQUEST_INSTANCE, 0, 0, judge_narrow},
     [PRIV_SHUTDOWN] = {REQUEST_ENDING, 0, 0, NULL},
 };
 

@@ -29,6 +29,7 @@ static const char *const names[PRIV_OP_COUNT] = {
     [PRIV_TAKE_OUTPUT] = "take-output",
     [PRIV_FORGET] = "forget",
     [PRIV_SLEEP] = "sleep",
+    [PRIV_NARROW] = "narrow",
     [PRIV_SHUTDOWN] = "shutdown",
 };
 

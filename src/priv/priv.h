@@ -10,6 +10,7 @@
  * nginx, holder of listening sockets and log pipes. Then it also accepts PRIV_START … PRIV_SHUTDOWN and sends events (seq 0). */
 #pragma once
 
+#include "base/device.h"
 #include "base/err.h"
 #include "base/name.h"
 
@@ -46,6 +47,7 @@ enum priv_op {
 	PRIV_OWN_CERT_REMOVE, /* id: which */
 	PRIV_SITE_CERT_SET,   /* fd0: struct render_site_cert of a site that is served, with chain and key */
 	PRIV_EDGE_RELOAD,     /* reads all of its configuration and certificates anew */
+	PRIV_NARROW,	      /* of what an instance may open, from its next start on it may open these only: start.limits.devices */
 	PRIV_OP_COUNT
 };
 
@@ -79,7 +81,7 @@ enum priv_program {
 struct priv_limits { /* 0: none */
 	uint64_t memory_bytes, disk_bytes;
 	uint32_t cpu_milli, tasks, files;
-	uint32_t reserved;
+	uint32_t devices; /* base/device.h: that it may open, in a RUN sandbox only */
 };
 
 struct priv_start {

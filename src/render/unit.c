@@ -92,6 +92,16 @@ static bool is_tenant(const char *user, size_t size)
 	return plain;
 }
 
+static int check_nodes(const struct render_unit *u, struct err *e)
+{
+	bool fine = u->node_count == 0 || (u->node_count <= DEVICE_NODES_MAX &&
+					       (u->kind == RENDER_UNIT_SERVICE || u->kind == RENDER_UNIT_RUN));
+	for (size_t i = 0; fine && i < u->node_count; i++)
+		fine = memchr(u->nodes[i].path, '\0', sizeof(u->nodes[i].path)) &&
+		       device_has_node(DEVICE_ALL, u->nodes[i].path);
+	return fine ? 0 : err_set(e, ERR_INVALID, "a device node is none that can be granted");
+}
+
 static int check(const struct render_unit *u, const struct render_unit_roots *r, struct err *e)
 {
 	const struct {
@@ -107,6 +117,8 @@ static int check(const struct render_unit *u, const struct render_unit_roots *r,
 		return err_set(e, ERR_INVALID, "the user is no tenant");
 	if (u->stop_timeout_s == 0 || u->stop_timeout_s > RENDER_UNIT_SECONDS_MAX)
 		return err_set(e, ERR_INVALID, "the stop timeout is out of range");
+	if (check_nodes(u, e) != 0)
+		return -1;
 	if (u->memory_bytes > INT64_MAX || u->disk_bytes > INT64_MAX || u->cpu_milli > 1000000 ||
 	    u->cpu_share > 100)
 		return err_set(e, ERR_INVALID, "a limit is out of range");
@@ -215,6 +227,18 @@ static void put_ports(struct out *o, const struct render_unit *u)
 	out_put(o, "SocketBindDeny=tcp:%llu-%llu\n", first, first + LIMIT_PORT_BLOCKS * each - 1);
 }
 
+/* Its own /dev has these beside the pseudo devices, and the control group lets it open no others. One that has gone by the next start is
+ * not missed. */
+static void put_nodes(struct out *o, const struct render_unit *u)
+{
+	for (size_t i = 0; i < u->node_count; i++) {
+		const struct device_node *n = &u->nodes[i];
+		out_put(o, "BindPaths=-%s\nDeviceAllow=%s rw\n", n->path, n->path);
+		if (n->group)
+			out_put(o, "SupplementaryGroups=%llu\n", (unsigned long long)n->group);
+	}
+}
+
 static void put_service(
     struct out *o, const struct render_unit *u, const struct render_unit_roots *r)
 {
@@ -228,6 +252,7 @@ static void put_service(
 	put_ports(o, u);
 	out_put(o, closed);
 	put_trees(o, u, r);
+	put_nodes(o, u);
 }
 
 long render_unit(const struct render_unit *u, const struct render_unit_roots *r, char *out,

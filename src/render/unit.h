@@ -15,12 +15,13 @@
  * a file is written only when limits change. */
 #pragma once
 
+#include "base/device.h"
 #include "base/err.h"
 #include "base/name.h"
 
 #include <stdint.h>
 
-#define RENDER_UNIT_TEXT_MAX 8192u
+#define RENDER_UNIT_TEXT_MAX 12288u
 #define RENDER_UNIT_NAME_SIZE 256u /* systemd's own limit */
 #define RENDER_UNIT_SECONDS_MAX 86400u
 
@@ -44,6 +45,8 @@ struct render_unit {
 	    cpu_share; /* percent of what others get when processors are short, 1 to 100; 0: as others */
 	uint16_t port;		 /* of the project's block, on which it may listen; 0: none */
 	uint32_t stop_timeout_s; /* 1 .. RENDER_UNIT_SECONDS_MAX */
+	struct device_node nodes[DEVICE_NODES_MAX]; /* that it may open; not of a relay or a build */
+	size_t node_count;
 };
 
 struct render_unit_roots {    /* absolute, from the helper's own start: [A-Za-z0-9._/-] only */

@@ -634,6 +634,13 @@ void run_signal(struct run *r, uint64_t id, int signal)
 	run_request(r, &q, NULL, 0, NULL, NULL);
 }
 
+void run_narrow(struct run *r, uint64_t id, uint32_t devices)
+{
+	struct priv_request q = {
+	    .op = PRIV_NARROW, .id = id, .start.limits.devices = devices};
+	run_request(r, &q, NULL, 0, NULL, NULL);
+}
+
 void run_sleep(struct run *r, uint64_t id)
 {
 	struct priv_request q = {.op = PRIV_SLEEP, .id = id};

@@ -75,6 +75,8 @@ void run_signal(struct run *r, uint64_t id, int signal);
 /* A service that listens ends, and is started again by the keeper as soon as somebody knocks; the
  * program behind a relay likewise. */
 void run_sleep(struct run *r, uint64_t id);
+/* From its next start on it may open, of the devices that it was started with, only these. */
+void run_narrow(struct run *r, uint64_t id, uint32_t devices);
 /* The records as last heard; NULL-safe iteration: returns the count, *ret points at internal
  * storage until the next event. */
 size_t run_statuses(struct run *r, const struct priv_status *const **ret);

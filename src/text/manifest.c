@@ -22,7 +22,7 @@ static const char *const kind_names[MANIFEST_KIND_COUNT] = {[MANIFEST_KIND_AUTO]
     [MANIFEST_KIND_MAKE] = "make",
     [MANIFEST_KIND_NGINX_SITE] = "nginx-site"};
 
-static manifest_value_fn read_kind, read_listen, read_wsgi, read_server, read_build, read_checks,
+static manifest_value_fn read_kind, read_listen, read_wsgi, read_server, read_build, read_checks, read_devices,
     read_processes, read_statics, read_domains, read_env, read_services, read_schedule,
     read_version, read_rules, read_certificates;
 
@@ -83,6 +83,7 @@ static const struct manifest_field manifest_table[] = {
     {"env", read_env, 0, NULL, 0, 0},
     {"services", read_services, 0, NULL, 0, 0},
     {"limits", manifest_value_map, 0, limits_table, 0, 0},
+    {"devices", read_devices, AT(devices), NULL, 0, 0},
     {"schedule", read_schedule, 0, NULL, 0, 0},
     {"release", manifest_value_argv, AT(release), NULL, 0, 0},
     {"release_timeout", manifest_value_duration, AT(release_timeout_ms), NULL, 1, DAY_MS},
@@ -268,6 +269,22 @@ static int read_build(
 	for (const struct yaml_node *c = n->first; c; c = c->next)
 		if (manifest_value_argv(r, f, c, &m->build[i++]))
 			return -1;
+	return 0;
+}
+
+static int read_devices(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	if (manifest_value_is(r, f->key, n, YAML_LIST, "devices: [gpu]"))
+		return -1;
+	for (const struct yaml_node *c = n->first; c; c = c->next) {
+		enum device d;
+		if (manifest_value_is(r, "a device", c, YAML_SCALAR, "devices: [gpu]"))
+			return -1;
+		if (device_parse(c->text, &d, r->e) != 0)
+			return err_prefix(r->e, "%s:%u:%u", r->file, c->line, c->column);
+		*(uint32_t *)at |= 1u << d;
+	}
 	return 0;
 }
 

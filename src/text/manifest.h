@@ -5,6 +5,7 @@
 
 #include "base/args.h"
 #include "base/arena.h"
+#include "base/device.h"
 #include "base/err.h"
 
 #include <stdbool.h>
@@ -116,6 +117,7 @@ struct manifest {
 	struct manifest_service *services;
 	size_t service_count;
 	struct manifest_limits limits;
+	uint32_t devices; /* base/device.h */
 	struct args release; /* the once-per-release command; empty: none */
 	int64_t release_timeout_ms;
 	int64_t drain_ms; /* 0: 120 s */

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import admin_checks
 import classic_checks
+import devices_checks
 import edge_checks
 import inspect_checks
 import keep_checks
@@ -162,6 +163,10 @@ def test_greedy_builds_name_their_limit(server):
 
 def test_what_is_killed_comes_back(server):
     unit_checks.what_is_killed_comes_back(server)
+
+
+def test_devices_are_opened_by_grant(server):
+    devices_checks.grants_open_exactly_their_nodes(server)
 
 
 @pytest.mark.parametrize("check", admin_checks.ALL, ids=lambda c: c.__name__)
