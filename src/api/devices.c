@@ -27,8 +27,8 @@ int api_device_list(struct api_call *c, struct err *e)
 {
 	struct model_device_grants all;
 	struct store_db *db = api_reading(c, e);
-	if (!db || model_device_list(
-		       db, c->r->arena, c->who->project_id, api_viewer(c), &all, e) < 0)
+	if (!db ||
+	    model_device_list(db, c->r->arena, c->who->project_id, api_viewer(c), &all, e) < 0)
 		return -1;
 	grants_json(&c->w, &all);
 	return 0;
@@ -38,7 +38,8 @@ int api_device_list(struct api_call *c, struct err *e)
 static int device_of(struct api_call *c, enum device *ret, struct err *e)
 {
 	if (c->who->global_role < MODEL_ROLE_ADMIN) {
-		(void)err_set(e, ERR_FORBIDDEN, "a device of the server needs admin on this platform");
+		(void)err_set(
+		    e, ERR_FORBIDDEN, "a device of the server needs admin on this platform");
 		return err_hint(e, "ask an admin of the platform");
 	}
 	return device_parse(http_param(c->http, "device"), ret, e);
@@ -49,7 +50,8 @@ static int grant_unit(struct api_call *c, struct store_db *db, void *ctx, struct
 	enum device d = *(const enum device *)ctx;
 	int64_t now = clock_wall_ms();
 	int added = model_device_grant(db, c->who->project_id, d, c->who->name, now, e);
-	if (added < 0 || (added > 0 && api_audit(c, db, c->who->project, str_c(device_name(d)), e) < 0))
+	if (added < 0 ||
+	    (added > 0 && api_audit(c, db, c->who->project, str_c(device_name(d)), e) < 0))
 		return -1;
 	struct model_device_grants all;
 	if (model_device_list(db, c->r->arena, c->who->project_id, MODEL_EVERYTHING, &all, e) < 0)

@@ -46,9 +46,9 @@ int cmd_devices_revoke(struct cli *c)
 	struct err e = {0};
 	json_t *answer = NULL;
 	const char *device, *name = cli_project_thing(c, &device, &e);
-	if (!name || cli_call(c, "DELETE",
-			 cli_path(c, "projects/{}/devices/{}", name, device, NULL), NULL, &answer,
-			 &e) < 0)
+	if (!name ||
+	    cli_call(c, "DELETE", cli_path(c, "projects/{}/devices/{}", name, device, NULL), NULL,
+		&answer, &e) < 0)
 		return cli_fail(c, &e);
 	if (!c->json)
 		(void)printf("%s may not use %s any more%s\n", name, device,

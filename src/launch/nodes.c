@@ -13,8 +13,8 @@ static bool fill(
 {
 	struct stat st;
 	*ret = (struct device_node){0};
-	int n = snprintf(
-	    ret->path, sizeof(ret->path), "/dev/%s%s%s", folder, *folder ? "/" : "", name);
+	int n =
+	    snprintf(ret->path, sizeof(ret->path), "/dev/%s%s%s", folder, *folder ? "/" : "", name);
 	if (n < 0 || (size_t)n >= sizeof(ret->path) || !device_has_node(devices, ret->path) ||
 	    fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISCHR(st.st_mode) ||
 	    st.st_uid != 0)

@@ -19,8 +19,7 @@ int model_device_grant(struct store_db *db, int64_t project_id, enum device devi
 	return row_change(db, q, e);
 }
 
-int model_device_revoke(
-    struct store_db *db, int64_t project_id, enum device device, struct err *e)
+int model_device_revoke(struct store_db *db, int64_t project_id, enum device device, struct err *e)
 {
 	struct store_stmt *q = store_prepare(
 	    db, "DELETE FROM device_grant WHERE project_id = $project AND device = $device", e);

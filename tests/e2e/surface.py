@@ -151,7 +151,7 @@ class World:
         event = push.json["event"]
         wait_until(lambda: p.call("GET", f"/api/v1/projects/victim/events/{event}").status == 200)
         self.at = {
-            "project": "victim", "backup": backup, "release": "1", "process": "web", "key": "KEY", "domain": "absent.example.org", "hook": "victim", "event": str(event),
+            "project": "victim", "backup": backup, "release": "1", "process": "web", "key": "KEY", "device": "gpu", "domain": "absent.example.org", "hook": "victim", "event": str(event),
             "channel": "room", "delivery": str(delivery), "task": str(task), "operator": "eve", "token": "99999", "after": NONE, "limit": "20", "state": "done", "offset": "0", "tail": "5",
             "since": "2020-01-01T00:00:00Z", "contains": "x", "purge": "false", "Idempotency-Key": NONE, "If-Match": NONE,
             "/name": "made", "/kind": "static", "/source/type": "git", "/source/url": self.url, "/source/ref": "main", "/root": NONE, "/domains/-": NONE, "/branch": "main", "/passphrase": "correct horse battery",

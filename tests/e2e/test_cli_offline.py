@@ -39,7 +39,7 @@ def commands(slipway):
     return split
 
 
-EXPECTED = """create list info source setup open plan deploy cancel status releases rollback logs ps scale restart stop start run env domains services certs sites edge hooks notify mail events tasks
+EXPECTED = """create list info source setup open plan deploy cancel status releases rollback logs ps scale restart stop start run env domains services devices certs sites edge hooks notify mail events tasks
 login tokens operators grants backup backups restore destroy validate audit admin version completion help""".split()
 
 

@@ -314,6 +314,8 @@ static void draw_start(struct drawn *d)
 			: "abcdefghijklmno9");
 	put(s->subdir, sizeof(s->subdir), subdirs[draw(5)]);
 	draw_limits(&s->limits);
+	if (s->sandbox == PRIV_SANDBOX_RUN && s->program == PRIV_PROGRAM_TENANT)
+		s->limits.devices = one_in(4);
 	if (relay)
 		s->port = (uint16_t)(1 + draw(65535));
 	if (relay || one_in(3)) {
@@ -359,6 +361,9 @@ static void draw_lawful(struct drawn *d, uint32_t op)
 	case PRIV_PROJECT_ENSURE:
 		draw_limits(&q->start.limits);
 		break;
+	case PRIV_NARROW:
+		q->start.limits.devices = (uint32_t)draw(2);
+		break;
 	case PRIV_OWN_CERT_REMOVE:
 		q->id = draw(2);
 		break;
@@ -398,9 +403,9 @@ static void damage_start(struct priv_start *s)
 	static const uint8_t bytes_max[] = {1, 3, 2, 1};
 	uint16_t *const shorts[] = {&s->listen_count, &s->instance, &s->port};
 	uint32_t *const words[] = {&s->release, &s->stop_timeout_ms, &s->time_limit_ms, &l->files,
-	    &l->cpu_milli, &l->tasks, &s->ready_ms, &s->watchdog_ms};
+	    &l->cpu_milli, &l->tasks, &s->ready_ms, &s->watchdog_ms, &l->devices};
 	static const uint32_t words_max[] = {
-	    1000000000, 3600000, 24 * 3600000, 1 << 20, 1000000, 1000000, 3600000, 3600000};
+	    1000000000, 3600000, 24 * 3600000, 1 << 20, 1000000, 1000000, 3600000, 3600000, 1};
 	uint64_t at = draw(24);
 	switch (draw(7)) {
 	case 0:
@@ -411,7 +416,7 @@ static void damage_start(struct priv_start *s)
 		break;
 	case 2:
 	case 3:
-		*words[at % 8] = (uint32_t)draw_around(words_max[at % 8]);
+		*words[at % 9] = (uint32_t)draw_around(words_max[at % 9]);
 		break;
 	case 4:
 		*(at % 2 ? &l->memory_bytes : &l->disk_bytes) = draw_around(INT64_MAX);
@@ -428,7 +433,7 @@ static void damage_start(struct priv_start *s)
 static void damage_request(struct drawn *d)
 {
 	struct priv_request *q = &d->q;
-	switch (draw(q->op == PRIV_START ? 24 : 11)) {
+	switch (draw(q->op == PRIV_START ? 24 : q->op == PRIV_NARROW ? 12 : 11)) {
 	case 0:
 		q->magic ^= 1u << draw(32);
 		break;
@@ -462,6 +467,9 @@ static void damage_request(struct drawn *d)
 	case 10:
 		if (d->count > 0)
 			d->with[draw(d->count)] = draw_thing(0, false);
+		break;
+	case 11:
+		q->start.limits.devices = (uint32_t)draw_around(1);
 		break;
 	default:
 		damage_start(&q->start);

@@ -286,6 +286,10 @@ static enum rule numbers_rule(const struct priv_start *s)
 	if (s->limits.memory_bytes > most || s->limits.disk_bytes > most ||
 	    s->limits.files > 1 << 20 || s->limits.cpu_milli > 1000000 || s->limits.tasks > 1000000)
 		return RULE_LIMIT;
+	/* one kind there is, and nothing but a release's own program opens it */
+	if (s->limits.devices > 1 || (s->limits.devices == 1 && (s->sandbox != PRIV_SANDBOX_RUN ||
+								    s->program != PRIV_PROGRAM_TENANT)))
+		return RULE_LIMIT;
 	return RULE_NONE;
 }
 
@@ -342,6 +346,7 @@ static const struct {
     [PRIV_TAKE_OUTPUT] = {I, 0, 0},
     [PRIV_FORGET] = {I, 0, 0},
     [PRIV_SLEEP] = {I, 0, 0},
+    [PRIV_NARROW] = {I, 0, 0},
     [PRIV_SITES_SET] = {P | R, 1, 1},
     [PRIV_OWN_CERT_SET] = {0, 2, 2},
     [PRIV_SITE_CERT_SET] = {P, 1, 1}};
@@ -376,6 +381,8 @@ static enum rule own_rule(const struct drawn *d)
 		return start_rule(d);
 	case PRIV_STOP:
 		return q->stop_timeout_ms > 3600 * 1000 ? RULE_TIMEOUT : RULE_NONE;
+	case PRIV_NARROW:
+		return q->start.limits.devices > 1 ? RULE_LIMIT : RULE_NONE;
 	case PRIV_SIGNAL:
 		return q->signal < 1 || q->signal > 31 ? RULE_SIGNAL : RULE_NONE;
 	default:
@@ -388,7 +395,7 @@ static enum rule broken_rule(const struct oracle_state *o, const struct drawn *d
 	const struct priv_request *q = &d->q;
 	if (q->magic != 0x51495057)
 		return RULE_MAGIC;
-	if (q->op < 1 || q->op > 24)
+	if (q->op < 1 || q->op > 25)
 		return RULE_OPERATION;
 	if (!o->greeted && q->op != PRIV_HELLO)
 		return RULE_HELLO_FIRST;

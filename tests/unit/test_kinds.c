@@ -210,6 +210,26 @@ static const struct {
 	ERR_FORBIDDEN},
 };
 
+static void devices_are_granted(void **state)
+{
+	(void)state;
+	const struct file files[] = {
+	    {"slipway.yaml", "devices: [gpu]\nprocesses: {web: {run: [a]}}\n"}, {0}};
+	struct arena a CLEANUP_ARENA, b CLEANUP_ARENA;
+	struct plan p, back;
+	struct err e;
+	struct buf packed CLEANUP_BUF;
+	buf_init(&packed, 1u << 16);
+	assert_int_equal(plan_of(files, (struct kinds_input){0}, &a, &p, &e), -1);
+	assert_int_equal(e.code, ERR_FORBIDDEN);
+	assert_non_null(strstr(e.hint, "slipway devices grant shop gpu"));
+	assert_int_equal(plan_of(files, (struct kinds_input){.devices = DEVICE_ALL}, &b, &p, &e), 0);
+	assert_int_equal(p.devices, 1u << DEVICE_GPU);
+	assert_int_equal(plan_pack(&p, &packed, &e), 0);
+	assert_int_equal(plan_unpack(buf_view(&packed), &b, &back, &e), 0);
+	assert_int_equal(back.devices, p.devices);
+}
+
 static void says_why_not(void **state)
 {
 	(void)state;
@@ -355,6 +375,7 @@ int main(void)
 	    cmocka_unit_test(trees_give_plans),
 	    cmocka_unit_test(says_why_not),
 	    cmocka_unit_test(the_operator_has_the_last_word),
+	    cmocka_unit_test(devices_are_granted),
 	    cmocka_unit_test(plans_survive_packing),
 	    cmocka_unit_test(broken_plans_are_refused),
 	    cmocka_unit_test(takes_over_settings),

@@ -1,5 +1,6 @@
 /* rooms: base launch */
 #include "base/clock.h"
+#include "base/device.h"
 #include "launch/cgroup.h"
 #include "launch/expand.h"
 #include "launch/sandbox.h"
@@ -91,7 +92,8 @@ static void a_line_is_parsed_back(void **state)
 			 .key = "0a-1",
 			 .program = "/usr/x",
 			 .notify = "/run/slipway/notify/1f",
-			 .watchdog_ms = 1500},
+			 .watchdog_ms = 1500,
+			 .devices = DEVICE_ALL},
 		     back;
 	struct guest_line l;
 	struct err e = {0};
@@ -109,7 +111,7 @@ static void a_wrong_line_is_refused(void **state)
 	(void)state;
 	const char *const bad[] = {"--nonsense", "--release=x", "--release=-1", "--subdir=../x",
 	    "--subdir=/x", "--tmp=a/b", "--tmp=..", "--key=ZZ", "--project-dir=rel",
-	    "--sandbox=none", "--process=Web", "--notify=rel", "--watchdog=-1"};
+	    "--sandbox=none", "--process=Web", "--notify=rel", "--watchdog=-1", "--devices=2", "--devices=gpu"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		char text[64];
 		snprintf(text, sizeof(text), "%s", bad[i]);

@@ -23,6 +23,7 @@ static const char whole[] =
     "processes:\n"
     "  web:    {run: [gunicorn, shop.wsgi], listen: socket, stop_timeout: 20s, notify: true, watchdog: 30s}\n"
     "  worker: {run: [celery, -A, shop, worker]}\n"
+    "devices: [gpu]\n"
     "health: {path: /healthz, status: 200, timeout: 60s, interval: 1s}\n"
     "static: {/static/: staticfiles, /media: {data: media}, /: .}\n"
     "domains: [shop.example.org]\n"
@@ -61,6 +62,7 @@ static void reads_every_key(void **state)
 	assert_true(m.processes[0].notify && !m.processes[1].notify);
 	assert_int_equal(m.processes[0].watchdog_ms, 30000);
 	assert_int_equal(m.processes[1].listen, MANIFEST_LISTEN_UNSET);
+	assert_int_equal(m.devices, 1u << DEVICE_GPU);
 	assert_int_equal(m.health.status, 200);
 	assert_int_equal(m.static_count, 3);
 	assert_true(str_eq_c(m.statics[0].url, "/static"));
@@ -114,6 +116,8 @@ static const struct {
     {"processes: {web: {run: []}}\n", "m:1:24: 'run' is an empty list", "", ERR_INVALID},
     {"processes: {web: {run: [a], listen: tcp}}\n", "m:1:37: 'listen' is not socket, port or none",
 	"", ERR_INVALID},
+    {"devices: gpu\n", "m:1:10: 'devices' is a single value", "devices: [gpu]", ERR_INVALID},
+    {"devices: [gpu, camera]\n", "m:1:16: there is no kind of device 'camera'", "gpu", ERR_INVALID},
     {"drain: 30\n", "m:1:8: 'drain' is '30'", "30s", ERR_INVALID},
     {"body_max: 10MB\n", "m:1:11: 'body_max' is '10MB'", "512M", ERR_INVALID},
     {"submodules: yes\n", "m:1:13: 'submodules' is 'yes', which is not true or false", "",

@@ -136,6 +136,43 @@ static void test_limits_of_none(void **state)
 	assert_int_equal(render_unit(&u, &roots, text, sizeof(text), NULL), -1);
 }
 
+static void test_devices(void **state)
+{
+	(void)state;
+	struct render_unit u = plain(RENDER_UNIT_SERVICE, "shop");
+	assert_null(strstr(render(&u), "DeviceAllow="));
+	u.nodes[0] = (struct device_node){.path = "/dev/dri/renderD128", .group = 105};
+	u.nodes[1] = (struct device_node){.path = "/dev/kfd"};
+	u.node_count = 2;
+	assert_non_null(strstr(render(&u),
+	    "\nBindPaths=-/dev/dri/renderD128\nDeviceAllow=/dev/dri/renderD128 rw\n"
+	    "SupplementaryGroups=105\nBindPaths=-/dev/kfd\nDeviceAllow=/dev/kfd rw\n"));
+	u.kind = RENDER_UNIT_RUN;
+	assert_non_null(strstr(render(&u), "\nDeviceAllow=/dev/kfd rw\n"));
+	static const enum render_unit_kind none[] = {
+	    RENDER_UNIT_BUILD, RENDER_UNIT_RELAY, RENDER_UNIT_SLICE};
+	for (size_t i = 0; i < sizeof(none) / sizeof(*none); i++) {
+		u.kind = none[i];
+		is_refused(&u, &roots);
+	}
+	u.kind = RENDER_UNIT_SERVICE;
+	static const char *const bad[] = {
+	    "", "/dev/mem", "/dev/kfd rw\nUser=root", "/dev/../etc/shadow", "kfd"};
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		(void)snprintf(u.nodes[1].path, sizeof(u.nodes[1].path), "%s", bad[i]);
+		is_refused(&u, &roots);
+	}
+	memset(u.nodes[1].path, '1', sizeof(u.nodes[1].path));
+	is_refused(&u, &roots);
+	/* all that fit, with the longest name there is */
+	for (size_t i = 0; i < DEVICE_NODES_MAX; i++)
+		u.nodes[i] = (struct device_node){.path = "/dev/nvidia-caps/nvidia-cap9999", .group = UINT32_MAX - 1};
+	u.node_count = DEVICE_NODES_MAX;
+	assert_non_null(render(&u));
+	u.node_count++;
+	is_refused(&u, &roots);
+}
+
 /* No byte of a name, user or path that is none gets into a unit, wherever it stands. */
 static void test_hostile_values(void **state)
 {
@@ -210,6 +247,7 @@ int main(void)
 	    cmocka_unit_test(test_service),
 	    cmocka_unit_test(test_what_may_be_written),
 	    cmocka_unit_test(test_limits_of_none),
+	    cmocka_unit_test(test_devices),
 	    cmocka_unit_test(test_hostile_values),
 	    cmocka_unit_test(test_numbers_out_of_range),
 	    cmocka_unit_test(test_a_short_buffer_is_said),
