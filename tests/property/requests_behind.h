@@ -28,6 +28,8 @@ pid_t launch_spawn(const struct launch_spec *s, struct err *e)
 	for (size_t i = 0; i < LAUNCH_FDS; i++)
 		if (s->fds[i] >= 0 && fcntl(s->fds[i], F_GETFD) < 0)
 			behind.fault = "a descriptor for a program is not open";
+	if (s->group_count != (g.devices != 0) || (g.devices != 0 && g.sandbox != GUEST_RUN))
+		behind.fault = "a program gets the group of a device that it may not open";
 	behind.started++;
 	if (one_in(16))
 		return err_set(e, ERR_UNAVAILABLE, "could not start: so it was drawn");
@@ -102,6 +104,16 @@ bool cgroup_remove(const struct cgroup_base *b, const char *name)
 {
 	(void)b, (void)name;
 	return true;
+}
+
+/* A card of the video group's. */
+size_t nodes_find(const char *dir, uint32_t devices, struct device_node out[DEVICE_NODES_MAX])
+{
+	(void)dir;
+	if (devices == 0)
+		return 0;
+	out[0] = (struct device_node){.path = "/dev/nvidia0", .group = 44};
+	return 1;
 }
 
 pid_t disk_look(const struct disk_place *p, uint64_t bytes_max)

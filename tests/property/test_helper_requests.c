@@ -12,6 +12,7 @@
 #include "helper/sites.h"
 #include "launch/cgroup.h"
 #include "launch/guest.h"
+#include "launch/nodes.h"
 #include "launch/spawn.h"
 #include "priv/priv.h"
 #include "render/sites.h"
