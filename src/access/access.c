@@ -287,6 +287,10 @@ static int scope_check(struct store_db *db, const struct access_row *row, struct
 		if (task_find(db, r, c, who, e) < 0)
 			return -1;
 		break;
+	case ACCESS_ABOVE:
+		if (project_find(db, r, c, who, e) < 0)
+			return -1;
+		return role_check(row->need, who->global_role, "on this platform", e);
 	case ACCESS_GLOBAL:
 	case ACCESS_SCOPE_COUNT:
 		return role_check(row->need, who->global_role, "on this platform", e);
@@ -307,6 +311,8 @@ int access_unit_recheck(struct store_db *db, const struct access_row *row,
 		return -1;
 	if (row->scope != ACCESS_GLOBAL && role == MODEL_ROLE_NONE)
 		return no_project(who->project, e);
+	if (row->scope == ACCESS_ABOVE && access_role_on(db, who, 0, &role, e) < 0)
+		return -1;
 	return role_check(row->need, role, "here any more", e);
 }
 

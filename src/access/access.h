@@ -25,6 +25,7 @@ enum access_scope {
 	ACCESS_GLOBAL = 1,
 	ACCESS_PROJECT, /* the route has {project} */
 	ACCESS_TASK,	/* {task} names a project's task */
+	ACCESS_ABOVE,	/* the route has {project}, and the role is that on the platform */
 	ACCESS_SCOPE_COUNT
 };
 

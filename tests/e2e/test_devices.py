@@ -30,7 +30,7 @@ def test_an_admin_of_the_platform_grants(platform):
             refused = platform.call(method, path, {} if method == "PUT" else None, token=token)
             assert refused.status == 403, (name, method, refused)
         assert platform.call("GET", "/api/v1/projects/render/devices", token=token).json == {"items": []}
-    assert "admin on this platform" in platform.call("PUT", path, {}, token=operator(platform, "paul", "admin", "render")).json["detail"]
+    assert "on this platform" in platform.call("PUT", path, {}, token=operator(platform, "paul", "admin", "render")).json["detail"]
     adele = operator(platform, "adele", "admin")
     answer = platform.call("PUT", path, {}, token=adele)
     assert answer.status == 200 and [(d["device"], d["granted_by"]) for d in answer.json["items"]] == [("gpu", "adele")], answer

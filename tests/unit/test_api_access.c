@@ -51,6 +51,8 @@ static int expected(const struct api_route *r, enum who w, enum target t)
 	enum model_role has = t == OWN ? who_on_own(w) : who_global(w);
 	if (t == ABSENT || has == MODEL_ROLE_NONE)
 		return 404;
+	if (r->access.scope == ACCESS_ABOVE)
+		has = who_global(w);
 	return has >= least ? 0 : 403;
 }
 
