@@ -1,5 +1,7 @@
 #include "daemon/keeper.h"
 
+#include "base/buf.h"
+
 #include <stdio.h>
 
 #define HELPER_ARGS 48
@@ -31,4 +33,30 @@ struct run *keeper_start(
 	o->helper_args = args;
 	o->socket_path = l->keeper_socket;
 	return run_open(o, e);
+}
+
+static void note_performed(struct trail *t, const struct run_operation *o)
+{
+	CLEANUP_BUF struct buf b;
+	buf_init(&b, 256);
+	buf_printf(&b, "%s", o->name);
+	if (o->project[0])
+		buf_printf(&b, " %s", o->project);
+	if (o->release > 0)
+		buf_printf(&b, "/%u", o->release);
+	if (o->process[0])
+		buf_printf(&b, " %s.%u", o->process, o->instance);
+	trail_add(t, buf_view(&b));
+}
+
+void keeper_note(
+    struct access *a, struct trail *t, const struct run_operation *o, const struct err *why)
+{
+	char action[40];
+	if (!why && t)
+		note_performed(t, o);
+	if (!why || !a)
+		return;
+	(void)snprintf(action, sizeof(action), "helper.%s", o->name);
+	access_note_refusal(a, action, str_c(o->project), str_c(why->msg));
 }

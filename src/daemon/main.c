@@ -66,6 +66,7 @@ struct daemon {
 	struct acme *acme;
 	struct renewal *renewal;
 	struct tidy *tidy;
+	struct trail *trail;
 	char acme_dir[SETTINGS_PATH_MAX + 8], acme_webroot[SETTINGS_PATH_MAX + 8];
 	struct schedule *schedule;
 	char outbound_program[SETTINGS_PATH_MAX + 32], url[128];
@@ -94,14 +95,10 @@ static void on_line(void *ctx, const struct priv_status *s, struct str line)
 		deploy_on_line(d->api.deploy, s, line);
 }
 
-static void on_refused(
-    void *ctx, const char *operation, const char *project, const struct err *why)
+static void on_operation(void *ctx, const struct run_operation *o, const struct err *why)
 {
 	const struct daemon *d = ctx;
-	char action[40];
-	(void)snprintf(action, sizeof(action), "helper.%s", operation);
-	if (d->api.access)
-		access_note_refusal(d->api.access, action, str_c(project), str_c(why->msg));
+	keeper_note(d->api.access, d->trail, o, why);
 }
 
 /* No task takes another step, nobody new is heard, and who is connected holds us no longer than
@@ -206,7 +203,7 @@ static int keeper_open(struct daemon *d, struct err *e)
 	struct run_options o = {.loop = d->api.loop,
 	    .on_status = on_status,
 	    .on_line = on_line,
-	    .on_refused = on_refused,
+	    .on_operation = on_operation,
 	    .on_lost = on_keeper_lost,
 	    .ctx = d};
 	d->api.run = keeper_start(&d->settings, &d->layout, &o, e);
@@ -239,6 +236,7 @@ static int store_parts_open(struct daemon *d, struct err *e)
 	    !(a->store = store_open(&o, e)) || model_migrate(a->store, e) != 0 ||
 	    !(a->access = access_open(a->store, e)) || first_owner(d, e) < 0)
 		return -1;
+	d->trail = trail_open(a->store, a->loop);
 	a->feed = feed_new(a->loop);
 	a->logs = logs_open(d->layout.logs, a->feed, e);
 	snprintf(d->edge_log, sizeof(d->edge_log), "%s/log/access.log", d->layout.edge);
@@ -621,6 +619,8 @@ static void daemon_close(struct daemon *d)
 	renewal_close(d->renewal);
 	tidy_close(d->tidy);
 	intake_close(d->api.intake);
+	trail_close(d->trail);
+	d->trail = NULL;
 	store_close(d->api.store);
 	own_close(d->api.own);
 	hooks_close(d->api.hooks);

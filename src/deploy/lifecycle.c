@@ -266,7 +266,7 @@ static void roll_narrow(struct work *w)
 {
 	const struct priv_status *const *all;
 	size_t n = run_statuses(w->d->o.run, &all);
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && w->plan.devices; i++)
 		if (instance_of(w, all[i]) && all[i]->program == PRIV_PROGRAM_TENANT)
 			run_narrow(w->d->o.run, all[i]->id, w->devices);
 }

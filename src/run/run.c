@@ -150,6 +150,25 @@ static struct run_call *call_add(struct run *r)
 	return c;
 }
 
+/* Whom it is about, also where the request has a number for it. */
+static void call_names(struct run *r, struct run_call *c, const struct priv_request *q)
+{
+	memcpy(c->project, q->project, sizeof(c->project));
+	c->release = q->release;
+	if (q->op == PRIV_START) {
+		memcpy(c->process, q->start.process, sizeof(c->process));
+		c->release = q->start.release;
+		c->instance = q->start.instance;
+	}
+	const struct run_record *rec = q->project[0] ? NULL : run_record_find(r, q->id);
+	if (!rec)
+		return;
+	memcpy(c->project, rec->st.project, sizeof(c->project));
+	memcpy(c->process, rec->st.process, sizeof(c->process));
+	c->release = rec->st.release;
+	c->instance = rec->st.instance;
+}
+
 static void call_send(
     struct run *r, struct run_call *c, const struct priv_request *q, const int *fds, size_t n)
 {
@@ -157,7 +176,7 @@ static void call_send(
 	copy.magic = PRIV_MAGIC;
 	copy.seq = c->seq;
 	c->op = q->op;
-	memcpy(c->project, q->project, sizeof(c->project));
+	call_names(r, c, q);
 	c->failed = send_or_put_off(r, &copy, fds, n, &c->e) != 0;
 	wake(r, clock_mono_ms() + (c->failed ? 0 : RETRY_MS));
 }
@@ -321,13 +340,26 @@ static bool sweep_ended(struct run *r, int64_t now_ms)
 	return waiting;
 }
 
-static void tell_refusal(struct run *r, const struct run_call *c, const struct err *e)
+/* Those that only look, or read what a program printed. */
+static bool changes(uint32_t op)
+{
+	return op != PRIV_HELLO && op != PRIV_LIST && op != PRIV_TAKE_OUTPUT && op != PRIV_FORGET &&
+	       op != PRIV_EDGE_CHECK;
+}
+
+static void tell_operation(struct run *r, const struct run_call *c, const struct err *e)
 {
 	bool refused =
 	    e->code == ERR_INVALID || e->code == ERR_FORBIDDEN || e->code == ERR_UNSUPPORTED;
-	const char *operation = priv_op_name(c->op);
-	if (refused && r->o.on_refused)
-		r->o.on_refused(r->o.ctx, operation ? operation : "unknown", c->project, e);
+	bool performed = e->code == 0 && changes(c->op);
+	const char *name = priv_op_name(c->op);
+	const struct run_operation o = {.name = name ? name : "unknown",
+	    .project = c->project,
+	    .process = c->process,
+	    .release = c->release,
+	    .instance = c->instance};
+	if ((refused || performed) && r->o.on_operation)
+		r->o.on_operation(r->o.ctx, &o, performed ? NULL : e);
 }
 
 static void on_reply(struct run *r, const struct priv_reply *reply, int fd)
@@ -343,7 +375,7 @@ static void on_reply(struct run *r, const struct priv_reply *reply, int fd)
 	memcpy(e.msg, reply->msg, sizeof(e.msg));
 	memcpy(e.hint, reply->hint, sizeof(e.hint));
 	e.msg[sizeof(e.msg) - 1] = e.hint[sizeof(e.hint) - 1] = '\0';
-	tell_refusal(r, c, &e);
+	tell_operation(r, c, &e);
 	call_end(c, reply->value, fd, reply->code == 0 ? NULL : &e);
 }
 

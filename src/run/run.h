@@ -11,6 +11,14 @@
 struct run;
 struct run_job;
 
+struct run_operation {
+	const char *name;    /* "release-seal"; "unknown" */
+	const char *project; /* may be empty, as may be the process */
+	const char *process;
+	uint32_t release; /* 0: of none */
+	uint16_t instance;
+};
+
 struct run_options {
 	struct loop *loop;
 	const char *helper_path; /* started when nobody listens on socket_path; NULL: waited for */
@@ -22,8 +30,9 @@ struct run_options {
 	void (*on_status)(void *ctx, const struct priv_status *s);
 	/* Output of services, line by line (at most LIMIT_LOG_LINE_BYTES, without the newline). */
 	void (*on_line)(void *ctx, const struct priv_status *s, struct str line);
-	/* A request that the helper would not have as it was (not: that failed, or came at a bad moment); `project` may be empty. */
-	void (*on_refused)(void *ctx, const char *operation, const char *project, const struct err *why);
+	/* An operation that changes something was performed (why NULL), or the helper would not have it as it was (not: it failed, or came at a
+	 * bad moment). */
+	void (*on_operation)(void *ctx, const struct run_operation *o, const struct err *why);
 	void (*on_lost)(void *ctx, const struct err *e); /* the keeper is gone */
 	void *ctx;
 };

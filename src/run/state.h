@@ -36,6 +36,9 @@ struct run_call {
 	int64_t deadline_ms;
 	uint32_t op;
 	char project[NAME_PROJECT_MAX + 3];
+	char process[NAME_PROCESS_MAX + 1];
+	uint32_t release;
+	uint16_t instance;
 	run_done_fn *fn;
 	void (*with_fd)(
 	    void *ctx, int fd, const struct err *e); /* instead of fn: takes the descriptor */

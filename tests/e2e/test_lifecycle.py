@@ -1,5 +1,6 @@
 """Kinds, rollback, scale, restart, stop, start, environment, logs, one-off commands, teardown: through CLI and API."""
 import json
+import re
 import os
 import subprocess
 import time
@@ -75,6 +76,26 @@ def test_the_source_can_be_changed(platform, git):
     platform.cli("source", "moved", "--git", "ext::sh -c id", expect=65)
     platform.cli("source", "moved", "--upload")
     assert platform.api("GET", "/projects/moved")["source"]["type"] == "archive"
+
+
+def test_what_the_helper_did_is_in_the_trail(platform, git):
+    """Each operation that changes something: a line of the helper's at once, and by the second in the chain."""
+    platform.create("trail", git.repository("trail", apps.with_version(apps.socket_app(), "v1")).url)
+    platform.deploy("trail")
+    platform.cli("restart", "trail")
+
+    def told():
+        rows = [r for r in platform.api("GET", "/audit?limit=200")["items"] if r["action"] == "helper.performed"]
+        return [one for r in reversed(rows) for one in r["detail"].split("; ") if re.match(r"\S+ trail\b", one)]
+
+    did = [line for line in platform.log_text().splitlines() if re.search("helper performed .*project=trail ", line)]
+    wait_until(lambda: any(one.startswith("signal trail/1 web.1") for one in told()), 5)
+    shown = told()
+    for one in ("project-ensure trail", "release-prepare trail/1", "start trail/1 fetch.1", "start trail/1 web.1", "release-seal trail/1", "vhost-set trail", "signal trail/1 web.1"):
+        assert one in shown, (one, shown)
+    # those that the helper's lines name by project, in their order
+    names = [re.search(r"op=(\S+)", line).group(1) for line in did]
+    assert [one.split()[0] for one in shown if one.split()[0] not in ("signal", "stop")] == names, (shown, names)
 
 
 def test_node_behind_the_relay(platform, git):

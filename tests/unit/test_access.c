@@ -4,6 +4,7 @@
  * table of routes against roles is in test_api_access.c. */
 #include "api_world.h"
 
+#include "access/trail.h"
 #include "model/audit.h"
 
 #include <sys/stat.h>
@@ -187,10 +188,61 @@ static void test_helper_refusals_are_bounded(void **state)
 	world_check(store_write(world.cx.store, verify_unit, &bad, &e), &e);
 }
 
+struct gathered {
+	size_t records, operations, longest;
+	bool escaped;
+};
+
+static int gathered_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	struct gathered *g = ctx;
+	struct model_audits all;
+	struct arena a CLEANUP_ARENA;
+	arena_init(&a, 1 << 20);
+	if (model_audit_list(db, &a, 0, (struct model_page){.limit = 100}, MODEL_EVERYTHING, &all, e) < 0)
+		return -1;
+	for (size_t i = 0; i < all.n; i++) {
+		struct str rest = all.v[i].detail, one;
+		g->records += str_eq_c(all.v[i].action, "helper.performed");
+		while (str_next(&rest, ';', &one) == 1)
+			g->operations++;
+		g->longest = all.v[i].detail.n > g->longest ? all.v[i].detail.n : g->longest;
+		g->escaped = g->escaped || str_contains(all.v[i].detail, STR("stop \\x1b[2J"));
+	}
+	return 0;
+}
+
+/* Nothing that was gathered is lost at the end, nor where a record is full. */
+static void test_operations_are_gathered(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	struct gathered g = {0};
+	struct store *s = store_open(&(struct store_options){.readers = 1}, &e);
+	struct loop *l = loop_new(1);
+	assert_non_null(s);
+	world_check(model_migrate(s, &e), &e);
+	struct trail *t = trail_open(s, l);
+	for (int i = 0; i < 1000; i++)
+		trail_add(t, STR("start shop-that-has-a-long-name/14 worker.2"));
+	trail_add(t, STR("stop \x1b[2J"));
+	trail_close(t);
+	trail_close(NULL);
+	world_check(store_write(s, gathered_unit, &g, &e), &e);
+	assert_int_equal(g.operations, 1001);
+	assert_true(g.records >= 10 && g.records <= 13 && g.longest <= TRAIL_RECORD_BYTES);
+	assert_true(g.escaped);
+	loop_stop(l);
+	loop_run(l);
+	loop_free(l);
+	store_close(s);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_first_owner), T(test_tokens_end),
-	    T(test_other_peer), T(test_bound), T(test_helper_refusals_are_bounded)};
+	    T(test_other_peer), T(test_bound), T(test_helper_refusals_are_bounded),
+	    cmocka_unit_test(test_operations_are_gathered)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
