@@ -1,4 +1,4 @@
-/* `slipway validate` and `slipway audit`: shows what inspect/ finds. */
+/* `slipway validate`, `slipway audit` and its --advice: shows what inspect/ finds. */
 #include "cli/commands.h"
 
 #include "base/fs.h"
@@ -20,6 +20,8 @@
 static const char *const severities[INSPECT_LEVEL_COUNT] = {
     "INFO", "LOW", "MEDIUM", "HIGH", "CRITICAL"};
 static const char *const verdicts[INSPECT_LEVEL_COUNT] = {"pass", "warn", "warn", "fail", "fail"};
+static const char *const urgencies[INSPECT_LEVEL_COUNT] = {
+    "fine", "minor", "advice", "urgent", "urgent"};
 
 struct table {
 	const struct inspect_check *checks;
@@ -27,40 +29,75 @@ struct table {
 	const char *const *words;
 };
 
+static json_t *findings_json(const struct inspect *s, const struct table *t, unsigned check)
+{
+	json_t *findings = json_array();
+	for (size_t k = 0; k < s->count; k++) {
+		const struct inspect_finding *f = &s->v[k];
+		if (f->check != check)
+			continue;
+		json_t *o = json_pack("{s:s, s:s}", "level", t->words[f->level], "words", f->words);
+		if (f->command[0])
+			(void)json_object_set_new(o, "command", json_string(f->command));
+		(void)json_array_append_new(findings, o);
+	}
+	return findings;
+}
+
 static json_t *as_json(const struct inspect *s, const struct table *t)
 {
 	json_t *all = json_array();
 	for (unsigned i = 0; i < t->count; i++) {
-		json_t *findings = json_array();
-		for (size_t k = 0; k < s->count; k++)
-			if (s->v[k].check == i)
-				(void)json_array_append_new(
-				    findings, json_pack("{s:s, s:s}", "level",
-						  t->words[s->v[k].level], "words", s->v[k].words));
-		(void)json_array_append_new(all,
-		    json_pack("{s:i, s:s, s:s, s:o}", "check", (int)i + 1, "name",
-			t->checks[i].name, "level",
-			t->words[inspect_worst(s, i, (unsigned)t->count)], "findings", findings));
+		const struct inspect_check *check = &t->checks[i];
+		json_t *o = json_pack("{s:i, s:s, s:s, s:o}", "check", (int)i + 1, "name",
+		    check->name, "level", t->words[inspect_worst(s, i, (unsigned)t->count)],
+		    "findings", findings_json(s, t, i));
+		if (check->reason)
+			(void)json_object_update_new(
+			    o, json_pack("{s:s, s:s}", "reason", check->reason, "benchmark",
+				   check->benchmark));
+		(void)json_array_append_new(all, o);
 	}
 	return all;
+}
+
+static void write_line(struct buf *b, const char *what, const char *words)
+{
+	buf_printf(b, "      %-8s %s\n", what, words);
+}
+
+static void write_check(struct buf *b, const struct cli *c, const struct inspect *s,
+    const struct table *t, unsigned check)
+{
+	const struct inspect_check *at = &t->checks[check];
+	enum inspect_level worst = inspect_worst(s, check, (unsigned)t->count);
+	const char *mark = !c ? ""
+			      : out_mark(&c->out, worst < INSPECT_MEDIUM ? OUT_DONE
+						  : worst < INSPECT_HIGH ? OUT_SKIPPED
+									 : OUT_FAILED);
+	buf_printf(
+	    b, "%s%s%2u  %-16s %s\n", mark, c ? " " : "", check + 1, at->name, t->words[worst]);
+	/* On a terminal the worst is enough; of advice all that is to be done. */
+	enum inspect_level from = !c				       ? INSPECT_INFO
+				  : at->reason && worst > INSPECT_INFO ? INSPECT_LOW
+								       : worst;
+	for (size_t k = 0; k < s->count; k++)
+		if (s->v[k].check == check && s->v[k].level >= from)
+			write_line(b, t->words[s->v[k].level], s->v[k].words);
+	if (!at->reason || worst == INSPECT_INFO)
+		return;
+	write_line(b, "why", at->reason);
+	write_line(b, "follows", at->benchmark);
+	for (size_t k = 0; k < s->count; k++)
+		if (s->v[k].check == check && s->v[k].command[0])
+			write_line(b, "type", s->v[k].command);
 }
 
 static void write_text(
     struct buf *b, const struct cli *c, const struct inspect *s, const struct table *t)
 {
-	for (unsigned i = 0; i < t->count; i++) {
-		enum inspect_level worst = inspect_worst(s, i, (unsigned)t->count);
-		const char *mark = !c ? ""
-				      : out_mark(&c->out, worst < INSPECT_MEDIUM ? OUT_DONE
-							  : worst < INSPECT_HIGH ? OUT_SKIPPED
-										 : OUT_FAILED);
-		buf_printf(b, "%s%s%2u  %-16s %s\n", mark, c ? " " : "", i + 1, t->checks[i].name,
-		    t->words[worst]);
-		for (size_t k = 0; k < s->count; k++)
-			if (s->v[k].check == i && (!c || s->v[k].level == worst))
-				buf_printf(
-				    b, "      %-8s %s\n", t->words[s->v[k].level], s->v[k].words);
-	}
+	for (unsigned i = 0; i < t->count; i++)
+		write_check(b, c, s, t, i);
 }
 
 static size_t count_of(const struct inspect *s, enum inspect_level from, enum inspect_level to)
@@ -172,12 +209,36 @@ static void tell(struct cli *c, const struct inspect *s, const char *report)
 		    e.msg[0] ? out_safe(&c->a, str_c(e.msg)) : "out of memory");
 }
 
+/* No report, nobody is told, and no exit status: it is advice. */
+static int advise(struct cli *c)
+{
+	static struct inspect s;
+	struct err e = {0};
+	struct table t = {.words = urgencies};
+	size_t fine = 0;
+	t.checks = inspect_advice(&t.count);
+	if (inspect_run(&s, t.checks, t.count, &e) != 0)
+		return cli_fail(c, &e);
+	print(c, &s, &t);
+	for (unsigned i = 0; i < t.count; i++)
+		fine += inspect_worst(&s, i, (unsigned)t.count) == INSPECT_INFO;
+	if (!c->json)
+		(void)printf(
+		    "%zu of %zu are fine; nothing was changed, and Slipway needs none of it\n",
+		    fine, t.count);
+	return 0;
+}
+
 int cmd_audit(struct cli *c)
 {
 	static struct inspect s;
 	char path[96] = "";
 	struct err e = {0};
 	struct table t = {.words = severities};
+	if (cli_has(c, "advice") && cli_has(c, "tell"))
+		return cli_usage(c, "nobody is told of advice: either --advice or --tell");
+	if (cli_has(c, "advice"))
+		return advise(c);
 	t.checks = inspect_audit(&t.count);
 	if (inspect_run(&s, t.checks, t.count, &e) != 0 ||
 	    (!cli_has(c, "no-report") && write_report(&s, &t, path, &e) != 0))

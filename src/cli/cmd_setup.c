@@ -142,7 +142,10 @@ static void print_ready(struct cli *c, const struct setup *s, bool changed)
 	    "  API       http://127.0.0.1:8000/api/v1, and on this machine the slipway command\n"
 	    "  token     /var/lib/slipway/owner.token (the first operator, 'owner'; only root "
 	    "and slipwayd can read it)\n"
-	    "  next      slipway create shop --git URL --hook github; slipway deploy shop\n");
+	    "  next      slipway create shop --git URL --hook github; slipway deploy shop\n"
+	    "  host      slipway audit --advice says what would harden this server; nothing of it "
+	    "was "
+	    "touched\n");
 }
 
 static int set_up(struct cli *c, struct setup *s, struct err *e)

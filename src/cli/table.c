@@ -221,6 +221,7 @@ static const struct cli_flag operators_create[] = {
     {"role", "ROLE", "on everything: none, viewer, deployer, admin or owner (none)", 0}, END};
 static const struct cli_flag yes[] = {YES, END};
 static const struct cli_flag audit[] = {
+    {"advice", NULL, "instead: what would harden the host, why, and what to type; changes nothing", 0},
     {"no-report", NULL, "write no report below /var/log/slipway", 0},
     {"tell", NULL, "tell the platform's channels what is CRITICAL", 0}, END};
 static const struct cli_flag admin_logs[] = {
@@ -335,7 +336,7 @@ static const struct cli_command table[] = {
 	{"restore", "NAME [BACKUP]", "bring back what an archive holds: data, release, settings, environment; also of a destroyed project", "slipway restore shop\nslipway restore shop --from shop.backup --passphrase-stdin < passphrase", restore, 0, 2, false, cmd_restore},
 	{"destroy", "[NAME]", "take a project away, with all that belongs to it; a sealed archive is kept for 7 days", "slipway destroy shop", destroy, 0, 1, false, cmd_destroy},
 	{"validate", "", "look whether this server is as setup made it; for root", "slipway validate", none, 0, 0, false, cmd_validate},
-	{"audit", "", "look whether this server is safe; for root", "slipway audit --json", audit, 0, 0, false, cmd_audit},
+	{"audit", "", "look whether this server is safe; for root", "slipway audit --json\nslipway audit --advice", audit, 0, 0, false, cmd_audit},
 	{"admin status", "", "user, processes, units, sizes, uses of sudo; for root, as all of admin", "slipway admin status", none, 0, 0, false, cmd_admin_status},
 	{"admin shell", "", "a shell as the daemon's user", "slipway admin shell", none, 0, 0, false, cmd_admin_shell},
 	{"admin run", "-- CMD...", "a command as the daemon's user", "slipway admin run -- ls -l /var/lib/slipway/keys", none, 0, 0, true, cmd_admin_run},

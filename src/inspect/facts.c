@@ -111,6 +111,23 @@ void inspect_property(const char *unit, const char *property, char *out, size_t 
 		out[0] = '\0';
 }
 
+bool inspect_is_active(const char *unit)
+{
+	char state[32];
+	inspect_property(unit, "ActiveState", state, sizeof(state));
+	return strcmp(state, "active") == 0;
+}
+
+bool inspect_setting(struct str text, const char *key, uint64_t *ret)
+{
+	struct str line;
+	size_t n = strlen(key);
+	while (str_next(&text, '\n', &line))
+		if (line.n > n && memcmp(line.p, key, n) == 0 && line.p[n] == '=')
+			return num_u64(str_from(line, n + 1), 0, UINT32_MAX, ret);
+	return false;
+}
+
 /* ---- processes ---- */
 
 /* "Uid:	real	effective …": who acts. */

@@ -1,20 +1,24 @@
 #include "inspect/inspect.h"
 #include "inspect/parts.h"
 
+#include "base/str.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-static void say(struct inspect *s, enum inspect_level level, const char *fmt, va_list ap)
-    __attribute__((format(printf, 3, 0)));
-static void say(struct inspect *s, enum inspect_level level, const char *fmt, va_list ap)
+/* The new finding, or NULL when there is no room for it. */
+static struct inspect_finding *say(struct inspect *s, enum inspect_level level, const char *fmt,
+    va_list ap) __attribute__((format(printf, 3, 0)));
+static struct inspect_finding *say(
+    struct inspect *s, enum inspect_level level, const char *fmt, va_list ap)
 {
 	/* When the list is full the last one gives way to what is worse. */
 	bool full = s->count == INSPECT_FINDINGS_MAX;
 	struct inspect_finding *f = &s->v[full ? s->count - 1 : s->count];
 	if (full && level <= f->level)
-		return;
+		return NULL;
 	s->count += !full;
 	*f = (struct inspect_finding){.check = s->check, .level = level};
 	(void)vsnprintf(f->words, sizeof(f->words), fmt, ap);
@@ -22,14 +26,26 @@ static void say(struct inspect *s, enum inspect_level level, const char *fmt, va
 	for (char *c = f->words; *c; c++)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
+	return f;
 }
 
 void inspect_say(struct inspect *s, enum inspect_level level, const char *fmt, ...)
 {
 	va_list ap;
 	va_start(ap, fmt);
-	say(s, level, fmt, ap);
+	(void)say(s, level, fmt, ap);
 	va_end(ap);
+}
+
+void inspect_advise(
+    struct inspect *s, enum inspect_level level, const char *command, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	struct inspect_finding *f = say(s, level, fmt, ap);
+	va_end(ap);
+	if (f && !str_copy(str_c(command), f->command, sizeof(f->command)))
+		f->command[0] = '\0'; /* rather none than half of one */
 }
 
 void inspect_name(struct inspect *s, enum inspect_level level, const char *fmt, ...)
@@ -38,7 +54,7 @@ void inspect_name(struct inspect *s, enum inspect_level level, const char *fmt, 
 	if (s->named++ >= INSPECT_NAMED_MAX)
 		return;
 	va_start(ap, fmt);
-	say(s, level, fmt, ap);
+	(void)say(s, level, fmt, ap);
 	va_end(ap);
 }
 

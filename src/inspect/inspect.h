@@ -1,6 +1,7 @@
-/* `slipway validate` and `slipway audit`: whether a server is as `slipway setup` made it, and
- * whether it is safe. Two tables of checks over one list of findings. Reads only; changes nothing.
- * For root; everything blocks, a second or two. docs/checks.md says where each check comes from. */
+/* `slipway validate`, `slipway audit` and its --advice: whether a server is as `slipway setup` made
+ * it, whether it is safe, and what would make the host below it safer. Three tables of checks over
+ * one list of findings. Reads only; changes nothing. For root; everything blocks, a second or two.
+ * docs/checks.md says where each check comes from. */
 #pragma once
 
 #include "base/err.h"
@@ -11,8 +12,10 @@
 
 #define INSPECT_FINDINGS_MAX 256u
 #define INSPECT_WORDS_SIZE 400u
+#define INSPECT_COMMAND_SIZE 400u
 
-/* For a validation INFO is "pass", MEDIUM "warn", HIGH "fail". */
+/* For a validation INFO is "pass", MEDIUM "warn", HIGH "fail"; for advice INFO "fine", LOW "minor",
+ * MEDIUM "advice", HIGH "urgent". */
 enum inspect_level {
 	INSPECT_INFO,
 	INSPECT_LOW,
@@ -26,6 +29,8 @@ struct inspect_finding {
 	unsigned check; /* index in the table */
 	enum inspect_level level;
 	char words[INSPECT_WORDS_SIZE]; /* printable ASCII */
+	/* Advice only: what a person would type to change it, a line for a shell; empty: nothing. */
+	char command[INSPECT_COMMAND_SIZE];
 };
 
 struct inspect {
@@ -42,11 +47,13 @@ struct inspect {
 struct inspect_check {
 	const char *name;
 	void (*run)(struct inspect *s);
+	const char *reason, *benchmark; /* advice only: why it matters, and whose advice it is */
 };
 
-/* The 11 checks and the 10 checks. */
+/* The 11 checks, the 10 checks, and the items of advice. */
 const struct inspect_check *inspect_validation(size_t *ret_count);
 const struct inspect_check *inspect_audit(size_t *ret_count);
+const struct inspect_check *inspect_advice(size_t *ret_count);
 
 /* Runs all of a table, in order; each leaves at least one finding. ERR_FORBIDDEN: not root;
  * ERR_UNSUPPORTED: systemd does not run this machine. */

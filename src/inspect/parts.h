@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #define INSPECT_STATE_DIR "/var/lib/slipway"
+#define INSPECT_CONF "/etc/slipway/server.conf"
 #define INSPECT_RUN_DIR "/run/slipway"
 #define INSPECT_TENANT_UID_MIN 70000u
 #define INSPECT_NAMED_MAX 5u /* files that are named one by one */
@@ -16,6 +17,10 @@ void inspect_say(struct inspect *s, enum inspect_level level, const char *fmt, .
 /* The same for one of many: after INSPECT_NAMED_MAX they are only counted (s->named). */
 void inspect_name(struct inspect *s, enum inspect_level level, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
+
+/* Advice: with what a person would type. */
+void inspect_advise(struct inspect *s, enum inspect_level level, const char *command,
+    const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 /* ---- facts.c: accounts, tools, processes ---- */
 
@@ -39,6 +44,9 @@ bool inspect_read(const char *path, struct buf *into);
 bool inspect_tool(const char *const *argv, int *ret_status, char *out, size_t size);
 /* A property of a unit, as `systemctl show` says it; "" when there is none. */
 void inspect_property(const char *unit, const char *property, char *out, size_t size);
+bool inspect_is_active(const char *unit);
+/* A number of server.conf's text. */
+bool inspect_setting(struct str text, const char *key, uint64_t *ret);
 
 struct inspect_process {
 	pid_t pid;
@@ -68,3 +76,39 @@ void inspect_audit_sudoers(struct inspect *s);
 void inspect_audit_sudo_use(struct inspect *s);
 void inspect_audit_cron(struct inspect *s);
 void inspect_audit_network(struct inspect *s);
+
+/* ---- advice_ssh.c ---- */
+enum inspect_sshd { INSPECT_SSHD_NONE, INSPECT_SSHD_SILENT, INSPECT_SSHD_READ };
+/* What `sshd -T` says, for inspect_sshd_value and the others, which come after it. */
+enum inspect_sshd inspect_sshd_read(void);
+/* The first value of a keyword in small letters; "" when there is none. */
+struct str inspect_sshd_value(const char *key);
+bool inspect_sshd_takes_passwords(void);
+/* Whether it lets in an address other than this machine's own. */
+bool inspect_sshd_is_outside(void);
+/* "ufw allow 22/tcp && " for each of its ports. */
+void inspect_sshd_ports(struct buf *into);
+void inspect_advise_ssh_root(struct inspect *s);
+void inspect_advise_ssh_passwords(struct inspect *s);
+void inspect_advise_ssh_empty(struct inspect *s);
+void inspect_advise_ssh_limits(struct inspect *s);
+void inspect_advise_ssh_x11(struct inspect *s);
+void inspect_advise_ssh_algorithms(struct inspect *s);
+
+/* ---- advice_net.c ---- */
+/* Which addresses' rules (bit 0: IPv4, bit 1: IPv6) refuse what nothing lets in, of what `nft list
+ * ruleset` prints; Slipway's own tables do not count. */
+unsigned inspect_nft_refuses(struct str ruleset);
+void inspect_advise_firewall(struct inspect *s);
+void inspect_advise_guesses(struct inspect *s);
+
+/* ---- advice.c ---- */
+struct inspect_sysctl {
+	const char *name; /* as sysctl(8) says it */
+	uint64_t least, most, want;
+	enum inspect_level level;
+};
+/* root: "/proc/sys", or a test's. One finding for all that are otherwise, one command. */
+void inspect_advise_sysctls(
+    struct inspect *s, const char *root, const struct inspect_sysctl *v, size_t n);
+const struct inspect_sysctl *inspect_sysctls_kernel(size_t *ret_count);

@@ -2,7 +2,6 @@
  */
 #include "inspect/parts.h"
 
-#include "base/num.h"
 #include "setup/setup.h"
 
 #include <errno.h>
@@ -18,7 +17,7 @@
 #define WARN INSPECT_MEDIUM
 #define FAIL INSPECT_HIGH
 #define NOBODY 65534u
-#define CONF "/etc/slipway/server.conf"
+#define CONF INSPECT_CONF
 
 static void check_root(struct inspect *s)
 {
@@ -101,16 +100,6 @@ static void check_modes(struct inspect *s)
 
 /* ---- the helper: what sudo is in the original ---- */
 
-static bool setting(struct str text, const char *key, uint64_t *ret)
-{
-	struct str line;
-	size_t n = strlen(key);
-	while (str_next(&text, '\n', &line))
-		if (line.n > n && memcmp(line.p, key, n) == 0 && line.p[n] == '=')
-			return num_u64(str_from(line, n + 1), 0, UINT32_MAX, ret);
-	return false;
-}
-
 static void check_helper_settings(struct inspect *s)
 {
 	CLEANUP_BUF struct buf b;
@@ -127,8 +116,8 @@ static void check_helper_settings(struct inspect *s)
 		    "root:root, "
 		    "chmod 644",
 		    CONF, st.st_uid, st.st_gid, st.st_mode & 07777);
-	if (!setting(buf_view(&b), "SLIPWAY_UID", &uid) ||
-	    !setting(buf_view(&b), "SLIPWAY_GID", &gid) ||
+	if (!inspect_setting(buf_view(&b), "SLIPWAY_UID", &uid) ||
+	    !inspect_setting(buf_view(&b), "SLIPWAY_GID", &gid) ||
 	    (s->has_user && (uid != s->uid || gid != s->gid)))
 		inspect_say(s, FAIL,
 		    "%s lets %llu:%llu command the helper, not slipway's %u:%u: slipway setup "
@@ -222,11 +211,9 @@ static void check_edge(struct inspect *s)
 {
 	static const char *const servers[] = {
 	    "slipway-edge.service", "slipway-edge-apache.service"};
-	char text[200];
 	bool runs = false;
 	for (size_t i = 0; i < sizeof(servers) / sizeof(*servers) && !runs; i++) {
-		inspect_property(servers[i], "ActiveState", text, sizeof(text));
-		runs = strcmp(text, "active") == 0;
+		runs = inspect_is_active(servers[i]);
 		if (runs)
 			check_edge_program(s, servers[i]);
 	}

@@ -69,3 +69,85 @@ def audit_finds_each_fault(server):
     assert "CRITICAL everybody may read /var/lib/slipway/keys/seal.key" in report, report
     assert server.run("stat -c %a /var/log/slipway /var/log/slipway/*").split()[:2] == ["700", "600"]
     assert server.run("systemctl show -P NextElapseUSecRealtime slipway-audit.timer").strip()
+
+
+# ---- slipway audit --advice ----
+
+
+def advice(server):
+    """({item: level}, {item: what the commands are})."""
+    done = server.slipway("audit", "--advice", "--json")
+    items = json.loads(done)
+    for i in items:
+        assert i["reason"] and i["benchmark"] and i["findings"], i
+        assert (i["level"] == "fine") == (not any("command" in f for f in i["findings"])) or "nobody knows" in i["findings"][0]["words"], i
+    return {i["name"]: i["level"] for i in items}, {i["name"]: [f["command"] for f in i["findings"] if "command" in f] for i in items}
+
+
+def all_but(levels, *names):
+    return {n: l for n, l in levels.items() if n not in names}
+
+
+def type_it(server, commands):
+    """As printed. The packages are there already: apt-get finds so without an archive."""
+    for command in dict.fromkeys(commands):
+        server.run(command)
+
+
+def advice_mends(server, item, *more):
+    """What it says to type is typed; the item is fine then, and all the others say what they said."""
+    before, commands = advice(server)
+    assert before[item] != "fine", before
+    type_it(server, commands[item])
+    after, _ = advice(server)
+    assert after[item] == "fine", (item, commands[item], after)
+    assert all_but(after, item, *more) == all_but(before, item, *more), (item, before, after)
+
+
+def advice_finds_each_fault(server, rows, *more):
+    before, _ = advice(server)
+    for item, level, how, *back in rows:
+        server.run(how)
+        planted_levels, commands = advice(server)
+        assert planted_levels[item] == level, (how, planted_levels)
+        assert all_but(planted_levels, item, *more) == all_but(before, item, *more), (how, before, planted_levels)
+        if back:
+            server.run(back[0])
+            assert advice(server)[0] == before, (how, back)
+        else:
+            type_it(server, commands[item])
+            assert advice(server)[0] == before, (how, commands[item])
+
+
+def state_of(server):
+    """What advice is about: every file of /etc with its owner and mode, the kernel's settings, rules, units, mounts."""
+    return server.run(
+        "find /etc -xdev -printf '%p %u %g %m %l %T@\\n' | sort; find /etc -xdev -type f -print0 | sort -z | xargs -0 sha256sum;"
+        "sysctl -a 2>/dev/null | grep -E '^(net\\.ipv[46]\\.(conf|tcp_syn)|fs\\.(suid|protected)|kernel\\.(kptr|dmesg|randomize|yama|core))' | sort;"
+        "nft -s list ruleset; systemctl list-unit-files --no-legend | sort; systemctl list-units --all --no-legend --plain | awk '{print $1, $2, $3}' |"
+        " grep -vE '^(run-|session-|user|systemd-(tmpfiles|hostnamed|timedated))' | sort; findmnt -rno TARGET,OPTIONS | grep -vE '^/(proc|sys|run/user)' | sort; dpkg -l"
+    ).splitlines()
+
+
+def advice_changes_nothing(server):
+    before = state_of(server)
+    shown = server.slipway("audit", "--advice")
+    server.slipway("audit", "--advice", "--json")
+    server.slipway("audit", "--no-report", expect=None)
+    assert state_of(server) == before
+    return shown
+
+
+def setup_hardens_nothing(server, *args):
+    """Nor does setup: of what there is for advice to look at only Slipway's own is new."""
+
+    def others():
+        ours = ("slipway", "/etc/passwd", "/etc/group", "/etc/shadow", "/etc/gshadow", "/etc/subuid", "/etc/subgid")
+        folders = ("/etc ", "/etc/systemd/system ", "/etc/systemd/system/")
+        return [line for line in state_of(server) if not any(o in line for o in ours) and not line.startswith(folders)]
+
+    before = others(), advice(server)[0]
+    done = server.slipway("setup", "--yes", *args)
+    after = others(), advice(server)[0]
+    assert after == before, sorted(set(before[0]) ^ set(after[0]))
+    assert "slipway audit --advice" in done, done

@@ -2,10 +2,11 @@
 # machine.sh: a throw-away Debian 12 with systemd as its process 1, for what only a real server shows: the package, its units, `slipway
 # setup`, a reboot. Needs root, mmdebstrap and systemd-nspawn; no container engine, no systemd outside.
 #
-#   machine.sh base [bare|services]     makes the base once (a minute or two; needs an archive to install from, the one this machine uses)
-#   machine.sh have [bare|services]     0 when the base is there
-#   machine.sh up NAME [bare|services]  a fresh machine, or the one of that name again after `off`; bare: without what Slipway depends on;
-#                                       services: with PostgreSQL, RabbitMQ and an authority
+#   machine.sh base [KIND]              makes the base once (a minute or two; needs an archive to install from, the one this machine uses)
+#   machine.sh have [KIND]              0 when the base is there
+#   machine.sh up NAME [KIND]           a fresh machine, or the one of that name again after `off`; KIND is bare: without what
+#                                       Slipway depends on; services: with PostgreSQL, RabbitMQ and an authority; host: with what
+#                                       a host is hardened with; or base
 #   machine.sh in NAME COMMAND...       runs COMMAND as root in it; standard input goes there, the exit status comes back
 #   machine.sh init NAME                the number of its process 1, as this side counts
 #   machine.sh near NAME COMMAND...     runs COMMAND of this machine in that one's network
@@ -33,7 +34,10 @@ FULL="$FULL,libuv1,libhttp-parser2.9,libsqlite3-0,libyaml-0-2,libjansson4,libsod
 # What projects get databases, brokers and certificates from, for provided_test.py; not in every machine, since they start with it.
 SERVICES="$FULL,postgresql,rabbitmq-server,certbot,pebble,python3-psycopg2,python3-amqp"
 
-packages_of() { case $1 in base) echo "$FULL" ;; bare) echo "$BARE" ;; services) echo "$SERVICES" ;; *) die "there is no base '$1'" ;; esac; }
+# What `slipway audit --advice` looks at, for advice_test.py.
+HOST="$FULL,openssh-server,ufw,fail2ban,python3-systemd,unattended-upgrades"
+
+packages_of() { case $1 in base) echo "$FULL" ;; bare) echo "$BARE" ;; services) echo "$SERVICES" ;; host) echo "$HOST" ;; *) die "there is no base '$1'" ;; esac; }
 have() { [ -e "$BASE/$1/.whole" ] && [ "$(cat "$BASE/$1/.whole")" = "$(packages_of "$1")" ]; }
 
 base() {
@@ -264,7 +268,7 @@ clean)
 	rm -rf --one-file-system "$BASE"
 	;;
 *)
-	sed -n '2,23p' "$0"
+	sed -n '2,24p' "$0"
 	exit 2
 	;;
 esac

@@ -67,3 +67,39 @@ AUDIT = [
     (6, "HIGH", used_sudo("id"), "rm -f /etc/sudoers.d/x"),
 ]
 EXIT = {"CRITICAL": 2, "HIGH": 1}
+
+# `slipway audit --advice`: the item, how much, how to plant it. What the item then says to type mends it, unless a row ends with something
+# else that does: where that needs an archive to install from, a reboot, or another service.
+SSHD = "sed -i '1i {}' /etc/ssh/sshd_config"
+BEFORE_KEYS = [  # while sshd takes passwords
+    ("bans", "advice", "systemctl stop fail2ban"),
+    ("bans", "advice", "printf '[sshd]\\nenabled = false\\n' >/etc/fail2ban/jail.d/z.local && systemctl restart fail2ban", "rm /etc/fail2ban/jail.d/z.local && systemctl restart fail2ban"),
+]
+ADVICE = [
+    ("updates", "advice", "echo 'APT::Periodic::Unattended-Upgrade \"0\";' >/etc/apt/apt.conf.d/20auto-upgrades"),
+    ("updates", "advice", "rm /etc/apt/apt.conf.d/20auto-upgrades"),
+    ("updates", "advice", "systemctl stop apt-daily-upgrade.timer"),
+    ("updates", "advice", "mv /usr/bin/unattended-upgrade /srv", "mv /srv/unattended-upgrade /usr/bin"),
+    ("package lists", "minor", "touch -d '30 days ago' /var/lib/apt/lists/*", "touch /var/lib/apt/lists/*"),
+    ("package lists", "minor", "mv /var/lib/apt/lists /srv", "mv /srv/lists /var/lib/apt"),
+    ("reboot", "advice", "touch /boot/vmlinuz-999.1.0-1-amd64", "rm /boot/vmlinuz-999.1.0-1-amd64"),
+    ("firewall", "advice", "ufw disable"),
+    ("firewall", "advice", "nft delete table ip6 filter", "ufw disable && ufw --force enable"),
+    ("firewall", "minor", "sed -i s/ENABLED=yes/ENABLED=no/ /etc/ufw/ufw.conf", "ufw --force enable"),
+    ("ssh root", "minor", SSHD.format("PermitRootLogin prohibit-password")),
+    ("ssh root", "advice", SSHD.format("PermitRootLogin yes")),
+    ("ssh empty", "urgent", SSHD.format("PermitEmptyPasswords yes")),
+    ("ssh limits", "minor", SSHD.format("MaxAuthTries 7")),
+    ("ssh limits", "minor", SSHD.format("LoginGraceTime 0")),
+    ("ssh X11", "minor", SSHD.format("X11Forwarding yes")),
+    ("ssh algorithms", "minor", SSHD.format("Ciphers +aes128-cbc")),
+    ("ssh algorithms", "minor", SSHD.format("MACs +umac-64@openssh.com")),
+    ("ssh algorithms", "minor", SSHD.format("KexAlgorithms +diffie-hellman-group14-sha1")),
+    ("time", "advice", "systemctl stop chrony", "systemd-run -q --unit=chrony sleep infinity"),
+    ("core dumps", "minor", "rm /etc/systemd/system.conf.d/60-advice.conf && systemctl daemon-reexec"),
+    ("network", "advice", "sysctl -qw net.ipv4.tcp_syncookies=0"),
+    ("network", "minor", "sysctl -qw net.ipv4.conf.all.rp_filter=0"),
+    ("/tmp", "minor", "systemctl disable -q tmp.mount"),
+]
+# Every name of sshd's passwords; the last two are not needed while nothing is to be guessed.
+PASSWORDS = [("ssh passwords", "advice", SSHD.format(line)) for line in ("PasswordAuthentication yes", "KbdInteractiveAuthentication yes")]
