@@ -151,3 +151,13 @@ def setup_hardens_nothing(server, *args):
     after = others(), advice(server)[0]
     assert after == before, sorted(set(before[0]) ^ set(after[0]))
     assert "slipway audit --advice" in done, done
+
+
+def advice_without_sshd(server):
+    """On a server with a project, with next to nothing of what it is about; advice_test.py has the rest."""
+    shown = advice_changes_nothing(server)
+    assert "there is no sshd on this machine" in shown, shown
+    levels, commands = advice(server)
+    assert {levels[n] for n in levels if n.startswith("ssh ") or n == "bans"} == {"fine"}, levels
+    assert commands["firewall"] == ["apt-get install -y ufw && ufw allow 80/tcp && ufw allow 443/tcp && ufw --force enable"]
+    assert commands["updates"] == ["apt-get install -y unattended-upgrades"]

@@ -187,6 +187,10 @@ def test_audit_finds_each_fault(server):
     inspect_checks.audit_finds_each_fault(server)
 
 
+def test_advice_changes_nothing(server):
+    inspect_checks.advice_without_sshd(server)
+
+
 def load_begin(server, host="guestbook.localhost", path="/healthz"):
     """Requests over new connections until load_end."""
     folder = Path(tempfile.mkdtemp())

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,6 +146,126 @@ static void test_the_worst_is_never_lost(void **state)
 	assert_int_equal(inspect_worst(&s, 0, 1), INSPECT_CRITICAL);
 }
 
+/* ---- advice ---- */
+
+static void set_sysctl(const char *root, const char *name, const char *value)
+{
+	char path[160];
+	(void)snprintf(path, sizeof(path), "%s/%s", root, name);
+	for (char *c = path + strlen(root) + 1; *c; c++) {
+		*c = *c == '.' ? '/' : *c;
+		if (*c != '/')
+			continue;
+		*c = '\0';
+		assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+		*c = '/';
+	}
+	FILE *f = fopen(path, "we");
+	assert_non_null(f);
+	assert_true(fprintf(f, "%s\n", value) > 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void look_at_sysctls(struct inspect *s, const char *root)
+{
+	size_t n;
+	const struct inspect_sysctl *v = inspect_sysctls_kernel(&n);
+	memset(s, 0, sizeof(*s));
+	inspect_advise_sysctls(s, root, v, n);
+}
+
+/* The kernel's settings are those of the machine that tests run on: here of a planted folder. */
+static void test_settings_of_the_kernel(void **state)
+{
+	(void)state;
+	static struct inspect s;
+	static const struct {
+		const char *name, *good, *bad;
+		enum inspect_level level;
+	} rows[] = {
+	    {"kernel.randomize_va_space", "2", "1", INSPECT_MEDIUM},
+	    {"kernel.dmesg_restrict", "1", "0", INSPECT_LOW},
+	    {"kernel.kptr_restrict", "1", "0", INSPECT_LOW},
+	    {"kernel.yama.ptrace_scope", "2", "0", INSPECT_LOW},
+	    {"fs.protected_symlinks", "1", "0", INSPECT_MEDIUM},
+	    {"fs.protected_hardlinks", "1", "0", INSPECT_MEDIUM},
+	};
+	const size_t count = sizeof(rows) / sizeof(*rows);
+	char root[] = "/tmp/slipway-inspect-XXXXXX", command[160];
+	assert_non_null(mkdtemp(root));
+	look_at_sysctls(&s, root);
+	assert_int_equal(s.count, count); /* none is there, and each says so */
+	assert_int_equal(inspect_worst(&s, 0, 1), INSPECT_INFO);
+	for (size_t i = 0; i < count; i++)
+		set_sysctl(root, rows[i].name, rows[i].good);
+	look_at_sysctls(&s, root);
+	assert_int_equal(s.count, 0);
+	for (size_t i = 0; i < count; i++) {
+		set_sysctl(root, rows[i].name, rows[i].bad);
+		look_at_sysctls(&s, root);
+		assert_int_equal(s.count, 1);
+		assert_int_equal(s.v[0].level, rows[i].level);
+		assert_non_null(strstr(s.v[0].words, rows[i].name));
+		(void)snprintf(command, sizeof(command), "printf '%s = ", rows[i].name);
+		assert_int_equal(strncmp(s.v[0].command, command, strlen(command)), 0);
+		set_sysctl(root, rows[i].name, rows[i].good);
+	}
+	const char *const argv[] = {"/bin/rm", "-r", root, NULL};
+	char out[64];
+	int status;
+	assert_true(inspect_tool(argv, &status, out, sizeof(out)) && status == 0);
+}
+
+#define INPUT "\tchain in {\n\t\ttype filter hook input priority filter; policy "
+static void test_which_rules_refuse(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *rules;
+		unsigned refuses; /* 1: IPv4, 2: IPv6 */
+	} rows[] = {
+	    {"", 0},
+	    {"table inet a {\n" INPUT "drop;\n\t}\n}\n", 3},
+	    {"table ip a {\n" INPUT "drop;\n\t}\n}\n", 1},
+	    {"table ip6 a {\n" INPUT "drop;\n\t}\n}\n", 2},
+	    {"table ip a {\n" INPUT "drop;\n\t}\n}\ntable ip6 a {\n" INPUT "drop;\n\t}\n}\n", 3},
+	    {"table arp a {\n" INPUT "drop;\n\t}\n}\n", 0},
+	    {"table inet a {\n" INPUT "accept;\n\t\tdrop\n\t}\n}\n", 3},
+	    {"table inet a {\n" INPUT "accept;\n\t\tcounter reject with tcp reset\n\t}\n}\n", 3},
+	    {"table inet a {\n" INPUT "accept;\n\t\ttcp dport 25 drop\n\t}\n}\n", 0},
+	    {"table inet a {\n" INPUT "accept;\n\t\tdrop_some\n\t}\n}\n", 0},
+	    /* another chain's, another hook's, Slipway's own */
+	    {"table inet a {\n" INPUT "accept;\n\t}\n\tchain b {\n\t\tdrop\n\t}\n}\n", 0},
+	    {"table inet a {\n\tchain out {\n\t\ttype filter hook output priority filter; policy "
+	     "drop;\n\t}\n}\n",
+		0},
+	    {"table inet slipway {\n" INPUT "drop;\n\t}\n}\n", 0},
+	    {"table inet slipway_dev {\n" INPUT "drop;\n\t}\n}\n", 0},
+	    {"table inet slipways {\n" INPUT "drop;\n\t}\n}\n", 3},
+	};
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (inspect_nft_refuses(str_c(rows[i].rules)) != rows[i].refuses)
+			fail_msg("%zu: %s", i, rows[i].rules);
+}
+
+static void test_advice_is_whole(void **state)
+{
+	(void)state;
+	static struct inspect s;
+	char longer[INSPECT_COMMAND_SIZE + 1];
+	size_t n;
+	const struct inspect_check *t = inspect_advice(&n);
+	assert_true(n > 0);
+	for (size_t i = 0; i < n; i++)
+		assert_true(t[i].name && t[i].run && t[i].reason && t[i].benchmark);
+	memset(longer, 'x', sizeof(longer));
+	longer[INSPECT_COMMAND_SIZE] = '\0';
+	inspect_advise(&s, INSPECT_LOW, longer, "half of a command is none");
+	inspect_advise(&s, INSPECT_LOW, longer + 1, "a whole one");
+	assert_string_equal(s.v[0].command, "");
+	assert_string_equal(s.v[1].command, longer + 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -154,6 +275,9 @@ int main(void)
 	    cmocka_unit_test(test_the_walk_follows_no_link),
 	    cmocka_unit_test(test_findings),
 	    cmocka_unit_test(test_the_worst_is_never_lost),
+	    cmocka_unit_test(test_settings_of_the_kernel),
+	    cmocka_unit_test(test_which_rules_refuse),
+	    cmocka_unit_test(test_advice_is_whole),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
