@@ -100,15 +100,26 @@ static void advise_lists(struct inspect *s)
 
 /* ---- reboot ---- */
 
-/* The newest kernel of the distribution's that is installed. */
-static void newest_kernel(char *out, size_t size)
+/* "-amd64" of 6.1.0-10-amd64, "-cloud-amd64" of 6.1.0-10-cloud-amd64. */
+static const char *flavour_of(const char *release)
+{
+	for (const char *c = release; *c; c++)
+		if (*c == '-' && c[1] >= 'a' && c[1] <= 'z')
+			return c;
+	return "";
+}
+
+/* The newest kernel that is installed of the running one's kind. */
+static void newest_kernel(const char *running, char *out, size_t size)
 {
 	DIR *d = opendir("/boot");
-	out[0] = '\0';
+	(void)!str_copy(str_c(running), out, size);
 	for (struct dirent *entry; d && (entry = readdir(d));) {
-		struct str name = str_c(entry->d_name);
-		if (str_starts(name, STR("vmlinuz-")) && strverscmp(entry->d_name + 8, out) > 0)
-			(void)!str_copy(str_from(name, 8), out, size);
+		const char *release = entry->d_name + 8;
+		if (str_starts(str_c(entry->d_name), STR("vmlinuz-")) &&
+		    strcmp(flavour_of(release), flavour_of(running)) == 0 &&
+		    strverscmp(release, out) > 0)
+			(void)!str_copy(str_c(release), out, size);
 	}
 	if (d)
 		(void)closedir(d);
@@ -118,15 +129,20 @@ static void advise_reboot(struct inspect *s)
 {
 	struct utsname u;
 	char newest[sizeof(u.release)];
-	newest_kernel(newest, sizeof(newest));
+	if (uname(&u) != 0)
+		return;
+	newest_kernel(u.release, newest, sizeof(newest));
 	if (access("/run/reboot-required", F_OK) == 0)
 		inspect_advise(s, INSPECT_MEDIUM, "systemctl reboot",
 		    "an update wants a reboot (/run/reboot-required); projects start again after "
 		    "it");
-	if (uname(&u) == 0 && strverscmp(newest, u.release) > 0)
+	if (strcmp(newest, u.release) != 0)
 		inspect_advise(s, INSPECT_MEDIUM, "systemctl reboot",
 		    "kernel %s is installed, and %s runs; projects start again after a reboot",
 		    newest, u.release);
+	else
+		inspect_say(
+		    s, INSPECT_INFO, "kernel %s runs, and /boot has none that is newer", u.release);
 }
 
 /* ---- time ---- */

@@ -137,9 +137,9 @@ void inspect_advise_firewall(struct inspect *s)
 	unsigned refuses = firewalld ? BOTH : inspect_nft_refuses(str_c(rules));
 	if (refuses == 0)
 		inspect_advise(s, INSPECT_MEDIUM, command,
-		    "every port that a program opens is open to everybody: no rules refuse what "
-		    "nothing lets in. Add more ports that others should reach before you enable "
-		    "it");
+		    "every port that a program opens is open to everybody: no rule that nft lists "
+		    "refuses what nothing lets in (it does not list those of iptables-legacy). Add "
+		    "more ports that others should reach before you enable it");
 	else if (refuses != BOTH)
 		inspect_advise(s, INSPECT_MEDIUM, command, "rules refuse over IPv%d only",
 		    refuses == FOUR ? 4 : 6);

@@ -44,6 +44,9 @@ def test_as_debian_comes(server):
     assert {n for n, l in levels.items() if l == "minor"} == {"ssh root", "ssh limits", "ssh X11", "ssh algorithms", "core dumps", "network", "/tmp"}, levels
     # sshd's port, and those that setup was told
     assert commands["firewall"] == ["apt-get install -y ufw && ufw allow 22/tcp && ufw allow 8080/tcp && ufw allow 8443/tcp && ufw --force enable"]
+    server.run("touch /boot/vmlinuz-999.1.0-of-another-kind /boot/vmlinuz-0.$(uname -r)")
+    assert advice(server)[0]["reboot"] == "fine"
+    server.run("rm /boot/vmlinuz-*")
     server.run("systemctl mask --now -q ssh ssh.socket; sed -i '1i PermitRootLogin yes' /etc/ssh/sshd_config")
     assert advice(server)[0]["ssh root"] == "urgent", "for who may try passwords"
     server.run("systemctl unmask -q ssh ssh.socket; sed -i 1d /etc/ssh/sshd_config; systemctl start ssh")

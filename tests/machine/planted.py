@@ -82,7 +82,7 @@ ADVICE = [
     ("updates", "advice", "mv /usr/bin/unattended-upgrade /srv", "mv /srv/unattended-upgrade /usr/bin"),
     ("package lists", "minor", "touch -d '30 days ago' /var/lib/apt/lists/*", "touch /var/lib/apt/lists/*"),
     ("package lists", "minor", "mv /var/lib/apt/lists /srv", "mv /srv/lists /var/lib/apt"),
-    ("reboot", "advice", "touch /boot/vmlinuz-999.1.0-1-amd64", "rm /boot/vmlinuz-999.1.0-1-amd64"),
+    ("reboot", "advice", "touch /boot/vmlinuz-999.$(uname -r)", "rm /boot/vmlinuz-999.*"),
     ("firewall", "advice", "ufw disable"),
     ("firewall", "advice", "nft delete table ip6 filter", "ufw disable && ufw --force enable"),
     ("firewall", "minor", "sed -i s/ENABLED=yes/ENABLED=no/ /etc/ufw/ufw.conf", "ufw --force enable"),
