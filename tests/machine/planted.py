@@ -101,5 +101,5 @@ ADVICE = [
     ("network", "minor", "sysctl -qw net.ipv4.conf.all.rp_filter=0"),
     ("/tmp", "minor", "systemctl disable -q tmp.mount"),
 ]
-# Every name of sshd's passwords; the last two are not needed while nothing is to be guessed.
+# Either takes passwords: the second by way of PAM.
 PASSWORDS = [("ssh passwords", "advice", SSHD.format(line)) for line in ("PasswordAuthentication yes", "KbdInteractiveAuthentication yes")]
