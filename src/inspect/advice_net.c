@@ -82,8 +82,11 @@ static void opening(char *out, size_t size)
 		(void)inspect_setting(buf_view(&conf), "SLIPWAY_HTTPS_PORT", &https);
 	}
 	buf_c(&b, "apt-get install -y ufw && ");
-	if (inspect_sshd_read() == INSPECT_SSHD_READ)
+	enum inspect_sshd state = inspect_sshd_read();
+	if (state == INSPECT_SSHD_READ)
 		inspect_sshd_ports(&b);
+	else if (state != INSPECT_SSHD_NONE) /* nobody is to be locked out */
+		buf_c(&b, "ufw allow ssh && ");
 	buf_printf(&b, "ufw allow %u/tcp && ", (unsigned)http);
 	if (https)
 		buf_printf(&b, "ufw allow %u/tcp && ", (unsigned)https);
