@@ -4,7 +4,8 @@
 Peers: nginx answering the same POST with an empty 200; a receiver in Node and one in Go that are durable, each once with SQLite and group
 commit, once with a log; the documents' own, Flask under gunicorn with PostgreSQL (fsync=on), Celery and RabbitMQ; Debian's `webhook` package
 running /bin/true for each. Slipway twice: while one build is under way, so that
-every push folds into the task that waits (`held`), and while it deploys what was pushed, one fetch after another (`deploying`).
+every push folds into the task that waits (`held`), and while it deploys what was pushed, one fetch after another (`deploying`); `held` by way of
+the edge, too, whose own processor time is not counted (`edge`).
 Every answer must be 202, a new event each, and all of them must be in the store afterwards.
 
 WITH says who asks: wrk, or the generator of our own. wrk stops in the middle: what it has not read by then may be an event all the same.
@@ -44,7 +45,7 @@ def request(head, body=b""):
     return struct.pack("=II", len(whole), head.index(NO_ID)) + whole
 
 
-def push_file(path, where, secret):
+def push_file(path, where, secret, host="localhost"):
     """Pushes of different commits, each signed; every connection has one of them, and each delivery its own id."""
     with open(path, "wb") as f:
         for n in range(BODIES):
@@ -53,7 +54,7 @@ def push_file(path, where, secret):
             signature = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
             f.write(
                 request(
-                    f"POST {where} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-GitHub-Event: push\r\nX-Hub-Signature-256: sha256={signature}\r\n"
+                    f"POST {where} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nX-GitHub-Event: push\r\nX-Hub-Signature-256: sha256={signature}\r\n"
                     f"X-GitHub-Delivery: {NO_ID}\r\nContent-Length: {len(body)}\r\n\r\n",
                     body,
                 )
@@ -112,8 +113,8 @@ def writer_seconds(pid):
 class Slipway:
     """One of our hooks as a peer."""
 
-    def __init__(self, platform, requests):
-        self.platform, self.requests, self.port, self.pid = platform, requests, platform.http_port, platform.process.pid
+    def __init__(self, platform, requests, port):
+        self.platform, self.requests, self.port, self.pid = platform, requests, port, platform.process.pid
 
     def counters(self):
         lines = self.platform.call("GET", "/metrics").body.decode().splitlines()
@@ -147,12 +148,15 @@ def fire_at(peer, requests):
 
 
 def hooks(platform, git, folder):
-    """`held` and `deploying`, each with its requests."""
+    """`held` and `deploying`, each with its requests; `edge` is `held` by way of the platform's web server."""
     found = {}
     for name, files in (("held", LONG_BUILD), ("deploying", {"index.html": "x"})):
         platform.create(name, git.repository(name, files).url)
         secret = platform.hook(name, name + "-push")
-        found[name] = Slipway(platform, push_file(Path(folder) / (name + ".requests"), f"/hooks/{name}-push", secret))
+        found[name] = Slipway(platform, push_file(Path(folder) / (name + ".requests"), f"/hooks/{name}-push", secret), platform.http_port)
+        if name == "held":
+            by_edge = push_file(Path(folder) / "edge.requests", f"/hooks/{name}-push", secret, host="slipway.localhost")
+    found["edge"] = Slipway(platform, by_edge, platform.edge_port)
     task = platform.api("POST", "/projects/held/deploys", {})["task"]
     wait_until(lambda: platform.api("GET", f"/tasks/{task}")["current_step"] == "build", 60)
     return found
@@ -209,6 +213,8 @@ def report_generator(same, empty, post):
 
 def report_ratios(rows):
     bars = {"nginx": 0.5, "node-sqlite": 4, "node-log": 2.5, "go-sqlite": 4, "go-log": 2.5, "documents": 35, "webhook": 5}
+    for name in ("nginx", "held"):
+        print(f"{'edge':10} / {name:11} {ratio(rows['edge'], rows[name])[0]:6.3f} of the bests, {ratio(rows['edge'], rows[name])[1]:6.3f} median of pairs (no bar)")
     for name in ("held", "deploying"):
         ours = rows[name]
         for peer, bar in bars.items():
