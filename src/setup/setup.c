@@ -319,9 +319,10 @@ static void keep_settled(struct setup *s)
 		if (at == SIZE_MAX)
 			continue;
 		struct str key = str_slice(line, 0, at), value = str_from(line, at + 1);
-		if (str_eq_c(key, "SLIPWAY_EDGE_PORT") && !http_said &&
-		    num_u64(value, 1, 65535, &port))
-			s->http_port = (uint16_t)port;
+		if (str_eq_c(key, "SLIPWAY_EDGE_PORT") && num_u64(value, 1, 65535, &port)) {
+			s->settled_port = (uint16_t)port;
+			s->http_port = http_said ? s->http_port : s->settled_port;
+		}
 		if (str_eq_c(key, "SLIPWAY_HTTPS_PORT") && !https_said &&
 		    num_u64(value, 0, 65535, &port)) {
 			s->https_port = (uint16_t)port;

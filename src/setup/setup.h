@@ -34,6 +34,7 @@ struct setup {
 	char rabbitmq_ca[200]; /* whom to trust there; empty: the system's authorities */
 	/* What is found and done. */
 	char settings[SETUP_TEXT_MAX]; /* of server.conf, as it should be */
+	uint16_t settled_port;	       /* where projects answered so far; 0: this is the first */
 	bool restart;		       /* running services must hear of new settings */
 };
 

@@ -48,6 +48,14 @@ static int is_active(const char *unit, bool *ret, struct err *e)
 	return 0;
 }
 
+/* Ours, of either kind. */
+static int edge_runs(bool *ret, struct err *e)
+{
+	if (is_active("slipway-edge.service", ret, e) != 0)
+		return -1;
+	return *ret ? 0 : is_active("slipway-edge-apache.service", ret, e);
+}
+
 /* Whether a folder holds only entries named in `known`. */
 static bool holds_only(const char *path, const char *known)
 {
@@ -104,6 +112,11 @@ int setup_web_look(struct setup *s, enum setup_state *ret, char *words, struct e
 	    find_theirs(&theirs, e) != 0)
 		return -1;
 	if (ours && !theirs)
+		return 0;
+	/* What holds the port may be our own. */
+	if (s->http_port == s->settled_port && edge_runs(&ours, e) != 0)
+		return -1;
+	if (s->http_port == s->settled_port && ours)
 		return 0;
 	if (s->https_port && !port_is_free(s, s->https_port) && !theirs)
 		return port_taken(s->https_port,

@@ -76,6 +76,17 @@ def test_setup_keeps_what_it_is_not_told(server):
     assert refused.returncode != 0 and "passfile" in refused.stderr and conf() == before, refused
 
 
+def test_setup_leaves_alone_who_is_not_in_its_way(server):
+    """On a port of its own, beside the distribution's web server on port 80: done again, it takes its own edge for nobody else's."""
+    server.slipway("setup", "--yes", "--http", "8080")
+    server.run("systemctl start nginx")
+    assert "nothing was done" in server.slipway("setup")
+    assert server.run("systemctl is-active nginx slipway-edge").split() == ["active", "active"]
+    server.run("systemctl stop nginx")
+    server.slipway("setup", "--yes", "--http", "80")
+    server.wait_get(DOMAIN, "/health")
+
+
 def test_setup_refuses_what_it_cannot_do(server):
     for args, words in ((("--domain", "no_host"), "host"), (("--http", "70000"), "--http"), (("--address", "::1"), "IPv4")):
         refused = server.slipway("setup", "--yes", *args, expect=None)
