@@ -1,6 +1,7 @@
 /* Shapes of projects and of what belongs to one, but for hooks and channels. */
 #include "api/schema_fields.h"
 
+#include "base/limits.h"
 #include "base/site.h"
 
 static const struct api_field source_input[] = {
@@ -12,7 +13,7 @@ static const struct api_field source_input[] = {
 static const struct api_field limits[] = {
     INT("memory_bytes", 0, 1 << 20, 1LL << 50, "of all processes of one instance"),
     INT("disk_bytes", 0, 1 << 20, 1LL << 50, "of the project's tree"),
-    INT("cpu_milli", 0, 10, 1024000, "1000 is one core"),
+    INT("cpu_milli", 0, 10, LIMIT_CPU_MILLI, "1000 is one core"),
     INT("tasks", 0, 1, 1000000, "processes and threads"),
     INT("files", 0, 16, 1048576, "open files of a process"),
     INT("build_memory_bytes", 0, 1 << 20, 1LL << 50, "while building"),

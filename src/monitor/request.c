@@ -1,4 +1,5 @@
 #include "monitor/request.h"
+#include "base/limits.h"
 #include "base/log.h"
 
 #include <fcntl.h>
@@ -117,7 +118,7 @@ static int check_numbers(const struct priv_start *s, struct err *e)
 	if (s->ready_ms > REQUEST_TIMEOUT_MAX_MS || s->watchdog_ms > REQUEST_TIMEOUT_MAX_MS ||
 	    ((s->ready_ms || s->watchdog_ms) && !program))
 		return err_set(e, ERR_INVALID, "what it has to say of itself is out of range");
-	if (l->memory_bytes > INT64_MAX || l->files > FILES_MAX || l->cpu_milli > 1000000 ||
+	if (l->memory_bytes > INT64_MAX || l->files > FILES_MAX || l->cpu_milli > LIMIT_CPU_MILLI ||
 	    l->tasks > 1000000)
 		return err_set(e, ERR_INVALID, "a limit is out of range");
 	if (l->devices != 0 && !may_have_devices(s))

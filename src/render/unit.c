@@ -119,7 +119,7 @@ static int check(const struct render_unit *u, const struct render_unit_roots *r,
 		return err_set(e, ERR_INVALID, "the stop timeout is out of range");
 	if (check_nodes(u, e) != 0)
 		return -1;
-	if (u->memory_bytes > INT64_MAX || u->disk_bytes > INT64_MAX || u->cpu_milli > 1000000 ||
+	if (u->memory_bytes > INT64_MAX || u->disk_bytes > INT64_MAX || u->cpu_milli > LIMIT_CPU_MILLI ||
 	    u->cpu_share > 100)
 		return err_set(e, ERR_INVALID, "a limit is out of range");
 	return 0;

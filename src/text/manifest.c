@@ -52,7 +52,7 @@ static const struct manifest_field build_limits_table[] = {
 };
 static const struct manifest_field limits_table[] = {
     {"memory", manifest_value_size, AT(limits.memory_bytes), NULL, MIB, TIB},
-    {"cpu", manifest_value_milli, AT(limits.cpu_milli), NULL, 1, 1024000},
+    {"cpu", manifest_value_milli, AT(limits.cpu_milli), NULL, 1, LIMIT_CPU_MILLI},
     {"tasks", manifest_value_u32, AT(limits.tasks), NULL, 1, 1000000},
     {"files", manifest_value_u32, AT(limits.files), NULL, 16, 1000000},
     {"disk", manifest_value_size, AT(limits.disk_bytes), NULL, MIB, 1024 * TIB},

@@ -405,7 +405,7 @@ static void damage_start(struct priv_start *s)
 	uint32_t *const words[] = {&s->release, &s->stop_timeout_ms, &s->time_limit_ms, &l->files,
 	    &l->cpu_milli, &l->tasks, &s->ready_ms, &s->watchdog_ms, &l->devices};
 	static const uint32_t words_max[] = {
-	    1000000000, 3600000, 24 * 3600000, 1 << 20, 1000000, 1000000, 3600000, 3600000, 1};
+	    1000000000, 3600000, 24 * 3600000, 1 << 20, 1024000, 1000000, 3600000, 3600000, 1};
 	uint64_t at = draw(24);
 	switch (draw(7)) {
 	case 0:

@@ -284,7 +284,7 @@ static enum rule numbers_rule(const struct priv_start *s)
 	if (s->ready_ms + s->watchdog_ms > 0 && (s->class != PRIV_SERVICE || s->program != PRIV_PROGRAM_TENANT))
 		return RULE_TIMEOUT;
 	if (s->limits.memory_bytes > most || s->limits.disk_bytes > most ||
-	    s->limits.files > 1 << 20 || s->limits.cpu_milli > 1000000 || s->limits.tasks > 1000000)
+	    s->limits.files > 1 << 20 || s->limits.cpu_milli > 1024000 || s->limits.tasks > 1000000)
 		return RULE_LIMIT;
 	/* one kind there is, and nothing but a release's own program opens it */
 	if (s->limits.devices > 1 || (s->limits.devices == 1 && (s->sandbox != PRIV_SANDBOX_RUN ||

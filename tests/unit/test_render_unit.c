@@ -1,6 +1,9 @@
 /* rooms: base render */
-/* Names, texts, hostile values in every field. systemd itself reads the result in tests/machine. */
+/* Names, texts, hostile values in every field. systemd itself reads what is rendered of random fields in
+ * tests/machine/reader_checks.py, and what lives on a server in hostile_checks.py there. */
 #include "render/unit.h"
+
+#include "base/limits.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -226,6 +229,25 @@ static void test_numbers_out_of_range(void **state)
 	is_refused(&u, &roots);
 }
 
+/* All that a manifest may ask for (text/manifest.c): 1024 processors once were refused here. */
+static void test_the_largest_limits(void **state)
+{
+	(void)state;
+	struct render_unit u = plain(RENDER_UNIT_SERVICE, "shop");
+	u.memory_bytes = 1ull << 40;
+	u.disk_bytes = 1ull << 50;
+	u.cpu_milli = LIMIT_CPU_MILLI;
+	u.tasks = u.files = 1000000;
+	u.stop_timeout_s = RENDER_UNIT_SECONDS_MAX;
+	static const char *const lines[] = {
+	    "\nMemoryMax=1099511627776\nMemorySwapMax=0\nCPUQuota=102400%\nTasksMax=1000000\n"
+	    "LimitNOFILE=1000000\nLimitFSIZE=1125899906842624\n",
+	    "\nTimeoutStopSec=86400\n"};
+	has_lines(render(&u), lines, 2);
+	u.cpu_milli++;
+	is_refused(&u, &roots);
+}
+
 static void test_a_short_buffer_is_said(void **state)
 {
 	(void)state;
@@ -250,6 +272,7 @@ int main(void)
 	    cmocka_unit_test(test_devices),
 	    cmocka_unit_test(test_hostile_values),
 	    cmocka_unit_test(test_numbers_out_of_range),
+	    cmocka_unit_test(test_the_largest_limits),
 	    cmocka_unit_test(test_a_short_buffer_is_said),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
