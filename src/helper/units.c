@@ -152,8 +152,24 @@ static bool is_file_of(const char *name, struct str project)
 	       render_unit_name(&u, slice, &ignored) == 0 && strcmp(name, slice) == 0;
 }
 
+/* An empty one would stay, with its control groups. Not waited for: what ends in it tells this process. */
+static void stop_slice(struct str project)
+{
+	struct render_unit u = {.kind = RENDER_UNIT_SLICE};
+	char name[RENDER_UNIT_NAME_SIZE];
+	struct err e = {0};
+	if (!str_copy(project, u.project, sizeof(u.project)) ||
+	    render_unit_name(&u, name, &e) != 0 ||
+	    systemctl("is-active", "--quiet", NULL, name, SYSTEMCTL_MS, &e) != 0)
+		return;
+	if (systemctl("stop", "--no-block", NULL, name, SYSTEMCTL_MS, &e) != 0)
+		log_event(LOG_WARN, "keeper", "slice", F_C("project", u.project), F_ERR(&e));
+}
+
 void units_remove(struct str project)
 {
+	if (project.n > 0)
+		stop_slice(project);
 	CLEANUP_DIR struct dir d;
 	dir_take(&d, open(UNIT_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 	for (const struct dirent64 *entry; (entry = dir_next(&d));)

@@ -159,3 +159,4 @@ def port_programs_have_a_relay(server):
     server.slipway("destroy", "porty-eu", "--yes")
     server.run("rm", "-r", "/srv/porty")
     assert server.run("ls /run/systemd/system | grep porty", expect=None).stdout == ""
+    until(lambda: server.run("systemctl list-units --all --plain --no-legend 'slipway-porty*'; find /sys/fs/cgroup -name '*porty*'") == "")
