@@ -11,9 +11,11 @@ import admin_checks
 import classic_checks
 import devices_checks
 import edge_checks
+import hostile_checks
 import inspect_checks
 import keep_checks
 import pytest
+import reader_checks
 import unit_checks
 from server import BUILD, TOP, NoMachine, Server, sample_repository
 
@@ -93,6 +95,16 @@ def test_setup_refuses_what_it_cannot_do(server):
         assert refused.returncode != 0 and words in refused.stderr, refused
     as_other = server.run("runuser", "-u", "nobody", "--", "slipway", "setup", "--yes", expect=None)
     assert as_other.returncode != 0 and "root" in as_other.stderr, as_other
+
+
+@pytest.mark.parametrize("check", hostile_checks.SETUP, ids=lambda c: c.__name__)
+def test_hostile_settings(server, check):
+    check(server)
+
+
+@pytest.mark.parametrize("check", reader_checks.ALL, ids=lambda c: c.__name__)
+def test_units_by_systemd(server, check):
+    check(server)
 
 
 def test_fresh_install_gives_nothing_away(server):
@@ -292,12 +304,22 @@ def test_edge_says_that_its_port_is_taken(server):
     edge_checks.a_taken_port_is_said(server)
 
 
+@pytest.mark.parametrize("check", hostile_checks.ALL, ids=lambda c: c.__name__)
+def test_hostile_values(server, check):
+    check(server)
+
+
 def test_serves_after_a_reboot(server):
     server.reboot()
     assert "Guestbook" in server.wait_get("guestbook.localhost")
     # one more may be under way: branches are looked at after a time away
     assert len([r for r in server.api("releases", "guestbook")["items"] if r["state"] != "building"]) == 3
     assert server.run("systemctl", "is-system-running").strip() == "running"
+
+
+@pytest.mark.parametrize("check", hostile_checks.AFTER, ids=lambda c: c.__name__)
+def test_hostile_values_after_a_reboot(server, check):
+    check(server)
 
 
 def test_apache_takes_over(server):
