@@ -1,6 +1,7 @@
 """The Debian package on a bare machine: it brings what it needs, starts nothing by itself, serves after `slipway setup`, is replaced under
-load, is there after a reboot, and purging leaves nothing. All of it with nginx, then on a second machine with Apache, each beside the
-distribution's own service of that server and without the other. Long tier: it installs from the archive. tools/check-long package"""
+load, is there after a reboot, and purging leaves nothing; lynis finds the server no worse than before. All of it with nginx, then on a
+second machine with Apache, each beside the distribution's own service of that server and without the other. Long tier: it installs from
+the archive. tools/check-long package"""
 import shutil
 import subprocess
 import tempfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import edge_checks
 import inspect_checks
 import keep_checks
+import lynis_checks
 import pytest
 from server import TOP, NoMachine, Server
 from test_server import DOMAIN, deploy_the_sample, load_begin, load_end, look
@@ -46,7 +48,8 @@ def package():
 def test_package_goes_in_and_starts_nothing(server, package):
     server.script("apt", "update")
     # what is not Slipway's own comes first, so that purging Slipway can be compared with that
-    server.script("apt", "install", "-y", "--no-install-recommends", "python3-django", "gunicorn", "python3-venv", "git", "nftables", "openssh-client", *server.edge_packages)
+    server.script("apt", "install", "-y", "--no-install-recommends", "python3-django", "gunicorn", "python3-venv", "git", "nftables", "openssh-client", "lynis", *server.edge_packages)
+    lynis_checks.before(server)
     server.put(package, "/srv/package")
     server.bare = look(server)
     server.script("apt", "install", "-y", "--no-install-recommends", "/srv/package/" + next(package.glob("*.deb")).name)
@@ -71,6 +74,21 @@ def test_setup_and_a_signed_push(server):
 
 def test_it_is_as_it_should_be(server):
     inspect_checks.is_clean(server, "validate")
+    inspect_checks.is_clean(server, "audit")
+
+
+def test_lynis_finds_it_no_worse(server):
+    lynis_checks.is_no_worse(server)
+
+
+def test_lynis_finds_its_nginx_no_worse(server):
+    if server.edge == "nginx":
+        lynis_checks.the_edge_is_no_worse(server)
+
+
+def test_lynis_notices_what_is_worse(server):
+    if server.edge == "nginx":
+        lynis_checks.what_is_worse_is_noticed(server)
     inspect_checks.is_clean(server, "audit")
 
 
