@@ -79,17 +79,10 @@ def test_it_is_as_it_should_be(server):
 
 def test_lynis_finds_it_no_worse(server):
     lynis_checks.is_no_worse(server)
-
-
-def test_lynis_finds_its_nginx_no_worse(server):
     if server.edge == "nginx":
         lynis_checks.the_edge_is_no_worse(server)
-
-
-def test_lynis_notices_what_is_worse(server):
-    if server.edge == "nginx":
         lynis_checks.what_is_worse_is_noticed(server)
-    inspect_checks.is_clean(server, "audit")
+        inspect_checks.is_clean(server, "audit")
 
 
 def test_upgrade_under_load(server):
