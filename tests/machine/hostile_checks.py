@@ -108,7 +108,7 @@ def variables_are_set(server):
 
 REFUSED = (  # a word of the command line, standard input, what is said
     ("X=-", "a\0b", "NUL"), ("X=" + "x" * 65537, "", "65536"), ("X=-", "x" * 65538, "larger"), ("=x", "", "variable name"), ("LD_PRELOAD=x", "", "LD_PRELOAD"), ("1A=1", "", "1A"),
-    ("SLIPWAY_RELEASE=1", "", "SLIPWAY_RELEASE"), ("A B=1", "", "A B"), ("A\n=1", "", "variable"), ("A%i=1", "", "A%i"), ('"A"=1', "", '"A"'), ("A\\=1", "", "A\\"),
+    ("SLIPWAY_RELEASE=1", "", "SLIPWAY_RELEASE"), ("A B=1", "", "A B"), ("A\n=1", "", "variable"), ("A%i=1", "", "A%i"), ('"A"=1', "", "holds something else"), ("A\\=1", "", "holds something else"),
 )
 REFUSED_JSON = ('"X": {"value": "a\\u0000b"}', '"X": {"value": 1}', '"X=Y": {"value": "x"}', '"X\\u0000": {"value": "x"}', '"X": {"value": "' + "x" * 65537 + '"}', '"X": {"value": "\\ud800"}')
 
