@@ -119,11 +119,18 @@ static bool may_warn(struct http_server *s)
 	return s->warned_count++ < WARNINGS_PER_SECOND;
 }
 
+/* Also where it leads nowhere: somebody may have forgotten the slash at its end. */
+static struct str shown_path(const struct http_conn *c, struct str path)
+{
+	struct str hidden = c->server->hidden;
+	return hidden.n > 0 && str_starts(path, hidden) ? hidden : path;
+}
+
 static void log_access(const struct http_conn *c, const struct http_call *call)
 {
 	enum log_level level = call->why[0] != '\0' && may_warn(c->server) ? LOG_WARN : LOG_DEBUG;
 	log_event(level, "http", "request", F_I64("req", call->request.id),
-	    F_STR("method", call->head.method), F_STR("path", call->head.path),
+	    F_STR("method", call->head.method), F_STR("path", shown_path(c, call->head.path)),
 	    F_I64("status", call->status), F_I64("in_bytes", call->body_bytes),
 	    F_I64("out_bytes", call->out.n), F_I64("us", clock_mono_us() - call->started_us),
 	    F_C("peer", c->unix_peer ? "unix" : c->peer_address), F_C("error", call->why));

@@ -70,7 +70,7 @@ enum http_where { HTTP_ON_LOOP, HTTP_ON_POOL };
  * access row does not start (programmer's error). */
 struct http_route {
 	enum http_method method;
-	const char *pattern;
+	const char *pattern; /* "/projects/{project}"; a parameter called {secret} is one: no log has it, nor what follows */
 	const void *access;
 	http_handler *handler;
 	enum http_where where;

@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -47,6 +48,17 @@ static void set_limits(struct http_server *s)
 	s->tick_ms = t < 5 ? 5 : least(t, 1000);
 }
 
+/* What stands before the first "{secret}" of a pattern. */
+static struct str hidden_paths(const struct http_route *routes, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		const char *pattern = routes[i].pattern, *at = strstr(pattern, "{secret}");
+		if (at)
+			return (struct str){pattern, (size_t)(at - pattern)};
+	}
+	return STR_NONE;
+}
+
 struct http_server *http_server_new(const struct http_server_options *o, struct err *e)
 {
 	struct http_server *s = mem_alloc(sizeof *s);
@@ -61,6 +73,7 @@ struct http_server *http_server_new(const struct http_server_options *o, struct 
 		return NULL;
 	}
 	s->router = http_router_new(o->routes, o->route_count);
+	s->hidden = hidden_paths(o->routes, o->route_count);
 	return s;
 }
 

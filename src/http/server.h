@@ -119,6 +119,7 @@ struct http_listener {
 struct http_server {
 	struct http_server_options o;
 	struct http_router *router;
+	struct str hidden; /* paths that begin so hold a secret: nothing behind it is written into a log */
 	struct http_listener listeners[HTTP_LISTENERS_MAX];
 	size_t listener_count;
 	struct http_conn *conns, *conns_last; /* most recently active first */

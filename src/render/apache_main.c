@@ -121,9 +121,6 @@ static void put_platform_content(struct out *o, const struct render_edge *v)
 	    "\t<LocationMatch ^/(hooks/|github-webhook$|webhook$|webhook/particle$|webhooks/)>\n"
 	    "\t\tLimitRequestBody %llu\n\t</LocationMatch>\n",
 	    body_max);
-	/* the secret of such an address belongs into no log */
-	out_put(o, "\tSetEnvIf Request_URI ^/webhooks/ SLIPWAY_QUIET\n"
-		   "\t<Location /webhooks/>\n\t\tLogLevel emerg\n\t</Location>\n");
 	out_put(o, "\t<Location /api/>\n\t\tLimitRequestBody %llu\n\t</Location>\n",
 	    (unsigned long long)LIMIT_ARCHIVE_BYTES);
 }
@@ -155,6 +152,9 @@ static void put_own(struct out *o, const struct render_edge *v, bool secure, boo
 	    o, secure ? "<VirtualHost *:${SLIPWAY_HTTPS}>\n" : "<VirtualHost *:${SLIPWAY_HTTP}>\n");
 	out_put(o, "\tServerName %s\n\tRewriteEngine on\n\tInclude server.conf\n",
 	    platform ? v->platform_host : "default.invalid");
+	/* the secret of such an address belongs into no log, by whatever name we are called */
+	out_put(o, "\tSetEnvIf Request_URI ^/webhooks/ SLIPWAY_QUIET\n"
+		   "\t<Location /webhooks/>\n\t\tLogLevel emerg\n\t</Location>\n");
 	if (secure && installed)
 		out_put(
 		    o, "\tInclude tls.conf\n\tSSLCertificateFile certs/" RENDER_HOST_NAME ".pem\n");

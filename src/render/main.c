@@ -131,6 +131,9 @@ static void put_pages(struct out *o, const struct render_edge *v)
 
 /* One line of JSON for each request; what observe/ counts from. Without the query: it may hold a
  * secret. */
+/* The secret of an address below /webhooks/ belongs into no log. */
+#define QUIET "\t\t\taccess_log off;\n\t\t\terror_log /dev/null;\n"
+
 static const char log_format[] =
     "\tlog_format slipway escape=json "
     "'{\"time\":$msec,\"host\":\"$host\",\"method\":\"$request_method\","
@@ -177,9 +180,8 @@ static void put_hooks(struct out *o)
 		out_put(o, "\t\t\tclient_max_body_size %llu;\n", body_max);
 		out_put(o, "\t\t\tproxy_pass http://slipway;\n\t\t}\n");
 	}
-	/* the secret of such an address belongs into no log */
 	out_put(o, "\t\tlocation ^~ /webhooks/ {\n\t\t\tclient_max_body_size %llu;\n", body_max);
-	out_put(o, "\t\t\taccess_log off;\n\t\t\terror_log /dev/null;\n");
+	out_put(o, QUIET);
 	out_put(o, "\t\t\tproxy_pass http://slipway;\n\t\t}\n");
 }
 
@@ -287,7 +289,9 @@ static long main_conf(const struct render_edge *v, bool test, char *out, size_t 
 	put_self_signed(&o, v);
 	out_put(&o, platform_headers);
 	out_put(&o, "\t\tinclude pages.conf;\n\t\tserver_name _;\n\t\tlocation / {\n\t\t\treturn "
-		    "404;\n\t\t}\n\t}\n");
+		    "404;\n\t\t}\n");
+	/* whoever calls us by another name gives a secret away as well */
+	out_put(&o, "\t\tlocation ^~ /webhooks/ {\n" QUIET "\t\t\treturn 404;\n\t\t}\n\t}\n");
 	out_put(&o, "\tinclude platform.conf;\n");
 	/* last: nginx opens sockets in this order, so when this one answers all do. Of two servers
 	 * with one name the first has it: a project's own before a site's. */
@@ -364,8 +368,6 @@ static const char maps[] =
     "\t1:http http;\n}\n"
     "map $http_host $slipway_port {\n\tdefault \"\";\n\t~(?<slipway_port_text>:[0-9]+)$ "
     "$slipway_port_text;\n}\n"
-    "map $request_uri $slipway_path {\n\tdefault \"\";\n\t~^(?<slipway_path_text>[^?]*) "
-    "$slipway_path_text;\n}\n"
     "map $upstream_http_x_content_type_options $slipway_nosniff {\n\tdefault \"\";\n\t\"\" "
     "nosniff;\n}\n"
     "map $upstream_http_referrer_policy $slipway_referrer {\n\tdefault \"\";\n"
@@ -373,6 +375,16 @@ static const char maps[] =
     "map $upstream_http_strict_transport_security $slipway_hsts {\n\tdefault \"\";\n"
     "\t\"\" max-age=31536000;\n}\n"
     "map $status:$upstream_http_retry_after $slipway_retry {\n\tdefault \"\";\n\t503: 30;\n}\n";
+
+/* What logs say of an address: nothing behind its '?'; and of one below /webhooks/ of ours, by whatever name that is called, nothing that
+ * follows, which is a secret. Also where an error's page is what answers. */
+static void put_path_map(struct out *o, const struct render_edge *v)
+{
+	out_put(o, "map $server_name$request_uri $slipway_path {\n\tdefault \"\";\n\t~^(_|");
+	out_put_regex(o, v->platform_host);
+	out_put(o, ")/+webhooks/ /webhooks/;\n\t~^[^/]*(?<slipway_path_text>/[^?]*) "
+		   "$slipway_path_text;\n}\n");
+}
 
 static const char http_part[] =
     "include /etc/nginx/mime.types;\ndefault_type application/octet-stream;\n"
@@ -430,6 +442,7 @@ long render_nginx_common(const struct render_edge *v, char *out, size_t size, st
 	if (check_edge(v, e) < 0 || put_proxies(&o, v, e) < 0)
 		return -1;
 	out_put(&o, maps);
+	put_path_map(&o, v);
 	out_put(&o, http_part);
 	out_put(&o, own_headers);
 	out_put(&o, proxy_part);

@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from harness import wait_until
+from harness import Platform, wait_until
 from senders import SENDERS
 
 GITHUB = next(s for s in SENDERS if s.label == "github")
@@ -98,6 +98,34 @@ def test_as_webops(platform, site, edge):
     for log in (platform.log_text(), *(p.read_text(errors="replace") for p in (platform.state / "edge" / "log").iterdir())):
         assert secret not in log and other not in log
     platform.cli("hooks", "delete", "site", name, "--yes")
+
+
+def test_the_secret_of_an_address_is_in_no_log():
+    """Whatever is answered, by whatever name the edge is called, and where the daemon says all that it can."""
+    p = Platform(extra=["--log", "debug"]).start()
+    try:
+        p.create("quiet", "https://git.example.org/quiet.git", kind="static")
+        secret = secrets.token_hex(32)
+        p.cli("hooks", "create", "quiet", "classic", "--branch", "main", "--secret-stdin", stdin=secret + "\n")
+        seen = set()
+        for path in (f"/webhooks/{secret}/", f"/webhooks/{secret}", f"/webhooks/{secret}/test/", f"/webhooks/{secret}/x?a={secret}", f"/webhooks/{secret}/?key={secret}"):
+            for method in ("GET", "POST", "PUT"):
+                body = b"{}" if method != "GET" else None
+                seen.add(webops(p, path, body, {"X-GitHub-Event": "ping"}, method=method).status)
+                for host in ("slipway.localhost", "127.0.0.1", "nobody.example.org"):
+                    seen.add(p.get(host, path, method, body, {"Content-Type": "application/json", "X-GitHub-Event": "ping"}).status)
+        p.kill()  # nobody is behind the edge
+        for path in (f"/webhooks/{secret}/", f"//webhooks//{secret}/"):
+            seen.add(p.get("slipway.localhost", path, "POST", b"{}").status)
+        print(sorted(seen))
+        assert {200, 400, 404, 405} <= seen and seen & {502, 503}
+        assert "path=/webhooks/ " in p.log_text()
+        p.start()
+        p.stop()
+        held = [str(f) for top in (p.state, p.run) for f in top.rglob("*") if f.is_file() and secret.encode() in f.read_bytes()]
+        assert not held and secret not in p.log_text(), held
+    finally:
+        p.close()
 
 
 @pytest.mark.parametrize("edge", [False, True], ids=["direct", "edge"])
