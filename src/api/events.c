@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "model/action.h"
 #include "model/event.h"
+#include "model/hook.h"
 #include "queue/intake.h"
 
 #include <inttypes.h>
@@ -30,13 +31,31 @@ static void event_open(struct api_call *c, const struct model_event *ev)
 	json_put_i64(w, "attempt", ev->attempt);
 }
 
+/* ?hook=NAME, one of this project's and no other; without it all of them. */
+static int event_filter(
+    struct api_call *c, struct store_db *db, struct model_event_filter *ret, struct err *e)
+{
+	struct model_hook hook;
+	struct str name = http_query(c->r, "hook");
+	*ret = (struct model_event_filter){.project_id = c->who->project_id};
+	if (!name.p)
+		return 0;
+	int found = model_hook_get(db, c->r->arena, name, api_viewer(c), &hook, e);
+	if (found < 0)
+		return -1;
+	if (found == 0 || hook.project_id != c->who->project_id)
+		return api_absent("hook", name, e);
+	ret->hook_id = hook.id;
+	return 0;
+}
+
 int api_event_list(struct api_call *c, struct err *e)
 {
 	struct model_page page;
 	struct model_events list;
-	struct model_event_filter filter = {.project_id = c->who->project_id};
+	struct model_event_filter filter;
 	struct store_db *db = api_reading(c, e);
-	if (!db || api_page(c, &page, e) < 0 ||
+	if (!db || api_page(c, &page, e) < 0 || event_filter(c, db, &filter, e) < 0 ||
 	    model_event_list(db, c->r->arena, filter, page, api_viewer(c), &list, e) < 0)
 		return -1;
 	api_list_open(c);

@@ -115,7 +115,7 @@ static const struct api_route table[] = {
 	POST(ADMIN, PROJECT, "hook.catch_up", PROJECT "/hooks/{hook}/catch-up", api_hook_catch_up, "hooks", "Ask GitHub again for what it could not deliver", "HookCatchUp", "Hook", 202),
 	{{ACCESS_ADMIN, ACCESS_PROJECT, "hook.update"}, HTTP_PATCH, PROJECT "/hooks/{hook}", api_hook_update, BODY, false, "hooks",
 	    "Change what a hook takes, pause it or let it go on", NULL, "HookUpdate", "Hook", 200},
-	GET(VIEW, PROJECT, PROJECT "/events", api_event_list, "events", "What arrived, newest first", PAGE, "EventList"),
+	GET(VIEW, PROJECT, PROJECT "/events", api_event_list, "events", "What arrived, newest first", PAGE " hook", "EventList"),
 	GET(VIEW, PROJECT, PROJECT "/events/{event}", api_event_get, "events", "One event, with its body", NULL, "Event"),
 	POST(DEPLOY, PROJECT, "event.replay", PROJECT "/events/{event}/replay", api_event_replay, "events", "Look at the event's branch again, or begin its hook's actions again", "Empty", "EventReplayed", 202),
 

@@ -9,6 +9,7 @@
 
 #define EVENT_PAUSE_MS 20
 #define EVENT_TRIES 250
+#define EVENTS_PATH_BYTES 8000
 #define SECRET_MAX 512
 
 static const char *list_text(struct cli *c, const json_t *list)
@@ -428,8 +429,14 @@ int cmd_events_list(struct cli *c)
 	size_t at = 0, limit;
 	CLEANUP_JSON json_t *all = NULL;
 	const char *name = cli_project(c, &at, &e);
+	CLEANUP_BUF struct buf path;
+	buf_init(&path, EVENTS_PATH_BYTES);
+	if (name) {
+		buf_c(&path, cli_path(c, "projects/{}/events", name, NULL));
+		cli_query(&path, "hook", cli_flag(c, "hook"));
+	}
 	if (!name || limit_of(c, &limit, &e) < 0 ||
-	    cli_list(c, cli_path(c, "projects/{}/events", name, NULL), limit, &all, &e) < 0)
+	    cli_list(c, buf_view(&path).p, limit, &all, &e) < 0)
 		return cli_fail(c, &e);
 	return cli_is_empty(
 		   c, all, "nothing has arrived yet. Send a ping: slipway hooks test NAME HOOK")

@@ -56,6 +56,8 @@ static const struct cli_flag services_add[] = {
 static const struct cli_flag services_remove[] = {
     {"purge", NULL, "also when its server cannot be reached: what is there stays", 0}, YES, END};
 static const struct cli_flag list[] = {LIMIT, END};
+static const struct cli_flag events_list[] = {
+    {"hook", "HOOK", "only what came to this one", 0}, LIMIT, END};
 static const struct cli_flag create[] = {
     {"git", "URL", "code comes from this repository", 0},
     {"path", "DIR", "code comes from this directory on the server", 0},
@@ -296,6 +298,8 @@ static const struct cli_command table[] = {
 	{"hooks pause", "[NAME] HOOK", "what arrives is stored, and nothing follows", "slipway hooks pause shop shop", none, 1, 2, false, cmd_hooks_pause},
 	{"hooks resume", "[NAME] HOOK", "the end of a pause", "slipway hooks resume shop shop", none, 1, 2, false, cmd_hooks_resume},
 	{"hooks rotate", "[NAME] HOOK", "a new secret, shown once; the old one is good for a while", "slipway hooks rotate shop shop --keep 1h", hooks_rotate, 1, 2, false, cmd_hooks_rotate},
+	{"hooks events", "[NAME]", "what arrived, newest first; the same as events list", "slipway hooks events shop --hook shop", events_list, 0, 1, false, cmd_events_list},
+	{"hooks replay", "[NAME] EVENT", "look at the event's branch again; the same as events replay", "slipway hooks replay shop 31", follow, 1, 2, false, cmd_events_replay},
 	{"hooks delete", "[NAME] HOOK", "take a hook away, with its events", "slipway hooks delete shop shop --yes", yes, 1, 2, false, cmd_hooks_delete},
 	{"notify list", "[NAME]", "channels: whom a project tells of what happens", "slipway notify list shop\nslipway notify list --platform", notify, 0, 1, false, cmd_notify_list},
 	{"notify add", "[NAME] CHANNEL TYPE", "make a channel: mail, webhook, slack, discord, matrix or github", "slipway notify add shop team mail --target 'anna@example.org bo@example.org' --events 'deploy.failed rollback.*'\nslipway notify add shop state github --target https://api.github.com/repos/anna/shop --deployments yes --secret-stdin < token", notify_set, 2, 3, false, cmd_notify_add},
@@ -312,7 +316,7 @@ static const struct cli_command table[] = {
 	{"mail show", "", "how mail is sent", "slipway mail show", none, 0, 0, false, cmd_mail_show},
 	{"mail set", "", "set how mail is sent", "slipway mail set --host smtp.example.org --from slipway@example.org --user slipway --password-stdin < password", mail_set, 0, 0, false, cmd_mail_set},
 	{"mail remove", "", "send no more mail", "slipway mail remove", none, 0, 0, false, cmd_mail_remove},
-	{"events list", "[NAME]", "what arrived, newest first", "slipway events list shop", list, 0, 1, false, cmd_events_list},
+	{"events list", "[NAME]", "what arrived, newest first", "slipway events list shop --hook door", events_list, 0, 1, false, cmd_events_list},
 	{"events show", "[NAME] EVENT", "one event, with its body; --follow its task, to the end", "slipway events show shop 31", tasks_show, 1, 2, false, cmd_events_show},
 	{"events replay", "[NAME] EVENT", "look at the event's branch again", "slipway events replay shop 31", follow, 1, 2, false, cmd_events_replay},
 	{"tasks", "[NAME|TASK]", "tasks, newest first, or one with its steps", "slipway tasks shop\nslipway tasks 57", list, 0, 1, false, cmd_tasks},

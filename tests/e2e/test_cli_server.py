@@ -153,6 +153,8 @@ def test_names_are_encoded_into_paths(slipway, plain):
     logged_in(slipway, plain)
     slipway("hooks", "show", "shop", "../../x?y#z", code=65)
     assert plain.asked[-1][1] == "/api/v1/projects/shop/hooks/..%2F..%2Fx%3Fy%23z"
+    slipway("hooks", "events", "shop", "--hook", "a b&c", code=65)
+    assert plain.asked[-1][1] == "/api/v1/projects/shop/events?hook=a%20b%26c&limit=50"
 
 
 def uploaded(slipway, plain, folder, *more):

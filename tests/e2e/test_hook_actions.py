@@ -146,7 +146,8 @@ def test_in_order_each_by_itself(site, shop, crm):
     assert re.search(r"action 4 +forward +done.*\n +crm +delivered", shown), shown
     again = send(site, "all", made["secret"], body, delivery=e["delivery"])
     assert again.status == 200 and again.json["event"] == e["id"] and got(site) == got(site)[:1]
-    replay = site.cli("events", "replay", "shop", e["id"])
+    assert re.search(rf"^ *{e['id']} +all ", site.cli("hooks", "events", "shop", "--hook", "all").stdout, re.M)
+    replay = site.cli("hooks", "replay", "shop", e["id"])
     assert "begin again" in replay.stdout
     wait_until(lambda: len(got(site)) == 2 and event(site, e["id"])["outcome"] == "served")
     listed = site.cli("hooks", "show", "shop", "all").stdout

@@ -226,6 +226,16 @@ static void test_events(void **state)
 	assert_int_equal(json_integer_value(json_object_get(first, "task")), task);
 	assert_null(json_object_get(first, "body"));
 	answer_free(&a);
+	CALL(P_ADMIN, "POST", OWN "/hooks", "{\"name\":\"second\"}", 201);
+	for (int other = 0; other < 2; other++) {
+		a = call(P_VIEWER, "GET",
+		    other ? OWN "/events?hook=second" : OWN "/events?hook=ownhook", NULL);
+		EXPECT(a, 200);
+		assert_int_equal(json_array_size(json_object_get(a.json, "items")), !other);
+		answer_free(&a);
+	}
+	CALL(P_VIEWER, "GET", OWN "/events?hook=theirs", NULL, 404);
+	CALL(P_VIEWER, "GET", OWN "/events?hook=none", NULL, 404);
 }
 
 /* Reads a stream until `wanted` has come. */
