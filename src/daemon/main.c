@@ -177,6 +177,8 @@ static void on_hook(struct http_call *c, struct http_request *r, void *ctx)
 	}
 CLASSIC(deployer)
 CLASSIC(webops)
+CLASSIC(deployer_other)
+CLASSIC(webops_other)
 CLASSIC(webops_test)
 CLASSIC(service)
 
@@ -192,9 +194,13 @@ static const struct access_row hook_row = {.need = ACCESS_SIGNED, .scope = ACCES
 		.method = (with), .pattern = (at), .access = &hook_row, .handler = (fn),           \
 		.where = HTTP_ON_LOOP, .body_max = LIMIT_HOOK_BODY_BYTES                           \
 	}
+#define OTHERS(at, fn)                                                                             \
+	SIGNED_ROUTE(HTTP_GET, at, fn), SIGNED_ROUTE(HTTP_PUT, at, fn),                            \
+	    SIGNED_ROUTE(HTTP_PATCH, at, fn), SIGNED_ROUTE(HTTP_DELETE, at, fn)
 static const struct http_route hook_routes[] = {HOOK_ROUTE("/hooks/{hook}", on_hook),
     HOOK_ROUTE("/github-webhook", on_deployer), HOOK_ROUTE("/webhooks/{secret}/", on_webops),
     SIGNED_ROUTE(HTTP_GET, "/webhooks/{secret}/test/", on_webops_test),
+    OTHERS("/github-webhook", on_deployer_other), OTHERS("/webhooks/{secret}/", on_webops_other),
     HOOK_ROUTE("/webhook", on_service), HOOK_ROUTE("/webhook/particle", on_service)};
 #define HOOK_ROUTES (sizeof(hook_routes) / sizeof(*hook_routes))
 

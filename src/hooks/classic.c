@@ -17,6 +17,20 @@ void classic_deployer(struct hooks *h, struct http_call *c, struct http_request 
 	hooks_receive_as(h, c, r, STR("github-webhook"), ANSWER_DEPLOYER);
 }
 
+void classic_deployer_other(struct hooks *h, struct http_call *c, struct http_request *r)
+{
+	(void)h;
+	(void)r;
+	answer_not_allowed(c, ANSWER_DEPLOYER);
+}
+
+void classic_webops_other(struct hooks *h, struct http_call *c, struct http_request *r)
+{
+	(void)h;
+	(void)r;
+	answer_not_allowed(c, ANSWER_WEBOPS);
+}
+
 void classic_webops(struct hooks *h, struct http_call *c, struct http_request *r)
 {
 	struct hooks_found found = hooks_of_secret(h, http_param(c, "secret"));
@@ -36,9 +50,12 @@ void classic_webops_test(struct hooks *h, struct http_call *c, struct http_reque
 	}
 	json_out_init(&w, &b);
 	json_open_object(&w, NULL);
+	json_put_str(&w, "status", STR("success"));
+	json_put_str(&w, "webhook", found.name);
 	json_put_str(&w, "name", found.name);
 	json_put_str(&w, "deployment", found.project);
 	json_put_bool(&w, "is_active", !found.paused);
+	json_put_str(&w, "message", STR("The webhook is there. Signed POST requests deploy."));
 	json_close_object(&w);
 	http_reply_json(c, 200, buf_view(&b));
 }

@@ -5,6 +5,7 @@
  * | POST /github-webhook          | "github-webhook"                     | as the deployer   |
  * | POST /webhooks/{secret}/      | whose secret it is (64 hex digits)   | as WebOps         |
  * | GET /webhooks/{secret}/test/  | the same                             | its name and state|
+ * | GET, PUT, … of the first two  |                                      | 405, as they did  |
  * | POST /webhook                 | "webhook", or of ParticleBot the next| as /hooks/{hook}  |
  * | POST /webhook/particle        | "webhook-particle"                   | as /hooks/{hook}  |
  *
@@ -18,6 +19,8 @@
 bool classic_is_secret(struct str secret);
 
 void classic_deployer(struct hooks *h, struct http_call *c, struct http_request *r);
+void classic_deployer_other(struct hooks *h, struct http_call *c, struct http_request *r);
+void classic_webops_other(struct hooks *h, struct http_call *c, struct http_request *r);
 void classic_webops(struct hooks *h, struct http_call *c, struct http_request *r);
 void classic_webops_test(struct hooks *h, struct http_call *c, struct http_request *r);
 void classic_service(struct hooks *h, struct http_call *c, struct http_request *r);

@@ -420,7 +420,7 @@ static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 {
 	struct delivery *d = ask->ctx;
 	if (rc != 0)
-		answer_refused(d->c, ANSWER_OWN, &d->span, SENDER_FITS, e, 0);
+		answer_refused(d->c, d->about.manner, &d->span, SENDER_FITS, e, 0);
 	else
 		answer_accepted(d->c, &d->about, &d->span, &ask->got);
 }
@@ -508,7 +508,8 @@ static void hook_store(const struct reception *x, const struct sender_event *ev)
 	int64_t now = clock_wall_ms();
 	d->c = x->c;
 	d->span = x->span;
-	d->about = (struct answer_about){x->manner, why_ignored(hook, ev, r->arena), ev->ref};
+	d->about = (struct answer_about){
+	    x->manner, why_ignored(hook, ev, r->arena), ev->ref, ev->kind};
 	d->ask.done = delivery_done;
 	d->ask.ctx = d;
 	d->ask.d = (struct queue_delivery){

@@ -16,6 +16,7 @@ import urllib.request
 import pytest
 
 from harness import ROOT, TOP, Platform, free_port, wait_until
+from senders import SENDERS
 
 ALERTS = TOP / "share" / "alerts"
 SCALE = 120
@@ -80,6 +81,8 @@ def watched(git, tmp_path_factory):
         p.start()
         p.create("seen", git.repository("seen", {"index.html": "1"}).url)
         p.secret = p.hook("seen", "seen", sender="generic", branch="other")
+        p.deployer, p.webops = p.hook("seen", "github-webhook"), "5" * 64
+        p.cli("hooks", "create", "seen", "classic", "--branch", "main", "--secret-stdin", stdin=p.webops + "\n")
         mail = scaled((ALERTS / "alertmanager.yml").read_text()).replace("smtp.example.org:587", box.address)
         mail = mail.replace("global:\n", "global:\n  smtp_require_tls: false\n")
         look = (ALERTS / "prometheus.yml").read_text().replace("127.0.0.1:9093", f"127.0.0.1:{manager}").replace("127.0.0.1:9100", f"127.0.0.1:{metrics}")
@@ -147,6 +150,19 @@ def fires_and_resolves(p, alert, cause, over=lambda: None):
     return lambda: (wait_until(lambda: (over(), not state(p, alert))[1], 60, 0.1), wait_until(lambda: p.box.arrived(alert, "resolved"), 30, 0.05))
 
 
+def full_in_classic_words(p):
+    """A full disk, said by the addresses of the programs that were here before."""
+    github = next(s for s in SENDERS if s.label == "github")
+    body = github.body("main", "1" * 40)
+    for path, secret, words in (
+        ("/github-webhook", p.deployer, {"status": 503, "message": "Service Unavailable"}),
+        (f"/webhooks/{p.webops}/", p.webops, {"error": "Internal server error"}),
+    ):
+        answer = p.call("POST", path, body, token="", headers={"Content-Type": "application/json", **github.request(secret, body, path)})
+        said = {k: v for k, v in answer.json.items() if k != "description"}
+        assert (answer.status, said) == (503, words) and int(answer.headers["Retry-After"]) == 30, answer
+
+
 def test_promtool_finds_nothing():
     checked = subprocess.run(["promtool", "check", "rules", ALERTS / "webhook-service.rules.yml"], capture_output=True, text=True)
     assert checked.returncode == 0 and "4 rules found" in checked.stdout, checked
@@ -163,7 +179,8 @@ def test_each_fires_and_resolves(watched):
         assert push(p, "wrong" * 8) == 401
     refused = fires_and_resolves(p, "AuthenticationFailures", lambda: None)
     with Injected(p, "pwrite64:error=ENOSPC"):
-        full = fires_and_resolves(p, "HighErrorRate", lambda: push(p) == 507)
+        full = fires_and_resolves(p, "HighErrorRate", lambda: push(p) == 503)
+        full_in_classic_words(p)
     assert push(p) == 202  # it has room again
     full()
     slow_ones = []

@@ -1,5 +1,5 @@
 """The paths of the programs that were here before. POST /github-webhook answers as durhack's deployer did: 204; 400 without a signature, 403
-for a wrong one or from elsewhere; JSON errors. /webhooks/SECRET/ answers as WebOps did, and its /test/; /webhook and /webhook/particle."""
+for a wrong one, however it is written, or from elsewhere; JSON errors, 405 too. /webhooks/SECRET/ answers as WebOps did, and its /test/; /webhook and /webhook/particle."""
 import json
 import secrets
 import uuid
@@ -32,13 +32,17 @@ def said(answer, status, message):
 
 @pytest.mark.parametrize("edge", [False, True], ids=["direct", "edge"])
 def test_as_the_deployer(platform, site, edge):
-    said(post(platform, b"{}", GITHUB.request("x" * 20, b"{}"), edge), 404, "Not found")
+    said(post(platform, b"{}", GITHUB.request("x" * 20, b"{}"), edge), 404, "Not Found")
     secret = platform.hook("site", "github-webhook")
     commit = site.git("rev-parse", "main").strip()
     body = GITHUB.body("main", commit)
     signed = GITHUB.request(secret, body, str(uuid.uuid4()))
     said(post(platform, body, {}, edge), 400, "Bad Request")
-    said(post(platform, body, {**signed, "X-Hub-Signature-256": "sha256=zz"}, edge), 400, "Bad Request")
+    said(post(platform, body, {**signed, "X-Hub-Signature-256": "sha256=zz"}, edge), 403, "Forbidden")
+    said(post(platform, body, {**signed, "X-Hub-Signature-256": ""}, edge), 403, "Forbidden")
+    for method in ("GET", "PUT", "PATCH", "DELETE"):
+        answer = webops(platform, "/github-webhook", edge=edge, method=method)
+        assert (answer.status, answer.json, answer.headers["Allow"]) == (405, {"status": 405, "message": "Method Not Allowed"}, "POST"), (method, answer)
     said(post(platform, body, GITHUB.request(secret + "x", body), edge), 403, "Forbidden")
     broken = b'{"ref":'
     said(post(platform, broken, GITHUB.request(secret, broken), edge), 400, "Bad Request")
@@ -79,16 +83,18 @@ def test_as_webops(platform, site, edge):
     topic = GITHUB.body("feature/x", commit)  # the whole name, not its last part
     assert post(topic) == (400, {"status": "error", "message": "Branch feature/x doesn't match filter"})
     assert post(b"{}", "ping") == (200, {"status": "success", "message": "Pong! Webhook is configured correctly."})
-    status, said = post(b"{}", "issues")
-    assert (status, said["status"]) == (200, "ignored")
+    assert post(b"{}", "issues") == (200, {"status": "ignored", "message": "Event type 'issues' not supported"})
+    assert post(b"{}", "a'\"b") == (200, {"status": "ignored", "message": "Event type 'a'\"b' not supported"})
     assert post(b'{"ref":') == (400, {"error": "Invalid JSON"})
     assert post(push, key="0" * 64) == (400, {"status": "error", "message": "Invalid signature"})
     assert webops(platform, path, push, {"X-GitHub-Event": "push", "X-GitHub-Delivery": "1"}, edge).status == 400  # who knows the address proves nothing
     other = "0" * 63 + str(int(edge))
     assert post(push, key=other, at=f"/webhooks/{other}/") == (404, {"error": "Webhook not found"})
-    assert webops(platform, path, edge=edge, method="GET").status == 405
+    for method in ("GET", "PUT", "DELETE"):
+        answer = webops(platform, path, edge=edge, method=method)
+        assert (answer.status, answer.body, answer.headers["Allow"]) == (405, b"", "POST"), (method, answer)
     told = webops(platform, path + "test/", edge=edge, method="GET")
-    assert (told.status, told.json) == (200, {"name": name, "deployment": "site", "is_active": True})
+    assert (told.status, {**told.json, "message": ""}) == (200, {"status": "success", "webhook": name, "name": name, "deployment": "site", "is_active": True, "message": ""})
     platform.cli("hooks", "pause", "site", name)
     assert post(push) == (400, {"status": "error", "message": "Webhook is paused"})
     assert webops(platform, path + "test/", edge=edge, method="GET").json["is_active"] is False
