@@ -1,7 +1,7 @@
 """R3, R4: the k-th write, fsync, rename, open, close, send … fails, for one k after another; what is the same for the daemon
 (test_faults.py) and the helper (test_faults_helper.py).
 
-A round is create, deploy, deploy, rollback, destroy. While one call fails, whoever was asked either answers with a clear error
+A round is create, a hook, a signed push and its repeat, deploy, deploy, rollback, destroy. While one call fails, whoever was asked either answers with a clear error
 or, the daemon, dies and is started again; afterwards the round is done once more and succeeds, and whatever was acknowledged is
 there. A sweep ends with the first k that no round reaches, and prints it. Short sweeps take strides; SLIPWAY_LONG=1 takes every
 k, from SLIPWAY_FAULTS_FROM on."""
@@ -132,17 +132,49 @@ def ended(p, task, seconds=60):
     raise AssertionError(("a task does not end", task, p.fault.what, p.log_text()[-3000:]))
 
 
+def faulty_push(p, name, acknowledged):
+    """A signed push of a branch that nobody deploys, and the same once more: refused with a reason, or it is one event."""
+    hook, secret = acknowledged["hook"]
+    for _ in range(2):
+        try:
+            answer = p.push(hook, secret, "1" * 40, branch="other", delivery=name)
+        except (OSError, http.client.HTTPException):
+            raise Refused("no answer") from None
+        if answer.status >= 300:
+            assert answer.status in (500, 503) and len(json.loads(answer.body)["detail"]) > 5, answer
+        elif "event" in acknowledged:
+            assert (answer.status, answer.json["event"]) == (200, acknowledged["event"]), (answer, acknowledged)
+        else:
+            acknowledged["event"] = answer.json["event"]
+
+
+def pushed(p, name, acknowledged):
+    """It is in the list a moment after it was acknowledged, once, with its body; or not at all when it was not."""
+
+    def listed():
+        return [e["id"] for e in ask(p, "GET", f"/projects/{name}/events")["items"] if e["delivery"] == name]
+
+    if "event" in acknowledged:
+        wait_until(listed, 30, 0.005)
+        assert listed() == [acknowledged["event"]]
+        assert '"refs/heads/other"' in ask(p, "GET", f"/projects/{name}/events/{acknowledged['event']}")["body"]
+
+
 def faulty_round(p, name, url, acknowledged):
     """As far as it comes. What was acknowledged is noted at once."""
     try:
         ask(p, "POST", "/projects", {"name": name, "kind": "static", "source": {"type": "git", "url": url, "ref": "main"}})
         acknowledged["project"] = True
+        made = ask(p, "POST", f"/projects/{name}/hooks", {"name": name + "-push", "sender": "github"})
+        acknowledged["hook"] = made["name"], made["secret"]
+        faulty_push(p, name, acknowledged)
         for path, body in (("deploys", {}), ("deploys", {"force": True}), ("rollback", {})):
             acknowledged["task"] = ask(p, "POST", f"/projects/{name}/{path}", body)["task"]
             task = ended(p, acknowledged["task"])
             if task["state"] == "failed":
                 assert len(task["error"]["message"]) > 10, task
             acknowledged["live"] = acknowledged.get("live") or task["state"] == "done"
+        pushed(p, name, acknowledged)
         acknowledged["asked to end"] = True
         acknowledged["task"] = ask(p, "DELETE", f"/projects/{name}")["task"]
         ended(p, acknowledged["task"])
@@ -178,6 +210,9 @@ def check_acknowledged(p, name, acknowledged):
         p.api("GET", f"/projects/{name}")
         if acknowledged.get("live"):
             assert p.get(name + ".localhost").body == b"static v1"
+        pushed(p, name, acknowledged)
+        if "event" in acknowledged:
+            faulty_push(p, name, acknowledged)
     if acknowledged.get("asked to end"):
         # answered or not: it has ended well, or can be asked for again
         answer = p.call("GET", f"/api/v1/projects/{name}")
