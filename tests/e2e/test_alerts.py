@@ -90,7 +90,7 @@ def watched(git, tmp_path_factory):
         rules = scaled((ALERTS / "webhook-service.rules.yml").read_text())
         assert "[2500ms]" in rules and "for: 500ms" in rules and "[7500ms]" in rules and "for: 0ms" in rules
         started = programs(
-            folder, {"alertmanager.yml": mail, "prometheus.yml": look, "webhook-service.rules.yml": rules},
+            folder, {"alertmanager.yml": mail, "prometheus.yml": look, "webhook-service.rules.yml": rules, "slo.rules.yml": ""},
             [TOOLS[0], f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{prometheus}",
              "--rules.alert.resend-delay=1s"],
             [TOOLS[1], f"--config.file={folder}/alertmanager.yml", f"--storage.path={folder}/am", f"--web.listen-address=127.0.0.1:{manager}", "--cluster.listen-address="])
@@ -150,6 +150,14 @@ def fires_and_resolves(p, alert, cause, over=lambda: None):
     return lambda: (wait_until(lambda: (over(), not state(p, alert))[1], 60, 0.1), wait_until(lambda: p.box.arrived(alert, "resolved"), 30, 0.05))
 
 
+def test_promises_rouse_when_they_are_broken():
+    """Each of the other set's alerts fires for what it is meant for and for nothing else; slo.test.yml says when."""
+    checked = subprocess.run(["promtool", "test", "rules", TOP / "tests" / "e2e" / "slo.test.yml"], capture_output=True, text=True)
+    assert checked.returncode == 0 and "SUCCESS" in checked.stdout, checked
+    wanted = set(re.findall(r"alertname=\"(\w+)\"", (TOP / "tests" / "e2e" / "slo.test.yml").read_text()))
+    assert wanted == set(re.findall(r"alert: (\w+)", (ALERTS / "slo.rules.yml").read_text()))
+
+
 def full_in_classic_words(p):
     """A full disk, said by the addresses of the programs that were here before."""
     github = next(s for s in SENDERS if s.label == "github")
@@ -166,6 +174,10 @@ def full_in_classic_words(p):
 def test_promtool_finds_nothing():
     checked = subprocess.run(["promtool", "check", "rules", ALERTS / "webhook-service.rules.yml"], capture_output=True, text=True)
     assert checked.returncode == 0 and "4 rules found" in checked.stdout, checked
+    checked = subprocess.run(["promtool", "check", "rules", ALERTS / "slo.rules.yml"], capture_output=True, text=True)
+    assert checked.returncode == 0 and "25 rules found" in checked.stdout, checked
+    names = [re.findall(r"alert: (\w+)", (ALERTS / f"{n}.rules.yml").read_text()) for n in ("webhook-service", "slo")]
+    assert len(names[1]) == 13 == len(set(names[1])) and not set(names[0]) & set(names[1])
     checked = subprocess.run(["promtool", "check", "config", ALERTS / "prometheus.yml"], capture_output=True, text=True)
     assert checked.returncode == 0, checked
     checked = subprocess.run(["amtool", "check-config", ALERTS / "alertmanager.yml"], capture_output=True, text=True)
