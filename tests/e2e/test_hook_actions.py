@@ -119,6 +119,25 @@ def live(p, project="shop"):
     return p.api("GET", f"/projects/{project}")["live"]
 
 
+def test_what_is_too_large_to_be_handed_on_is_said(site, shop, crm):
+    """More than 1 MiB is stored, and is the commands' input; whom it was to be handed on to hears nothing, and the event says so."""
+    made, at_most = hook(site, "big", "forward=crm", "run=python3 run.py"), 1 << 20
+    for size, state in ((at_most, "done"), (at_most + 1, "failed")):
+        crm.fail(0)
+        crm.seen.clear()
+        body = json.dumps({"ref": "refs/heads/main", "pad": ""}).encode()
+        body = body[:-2] + b"x" * (size - len(body)) + body[-2:]
+        e = settled(site, send(site, "big", made["secret"], body))
+        assert states(e) == [("forward", state), ("run", "done")], {**e, "body": ""}
+        assert [len(sent) for _, _, _, _, sent, _ in crm.seen] == [size] * (state == "done")
+        told = e["actions"][0]["deliveries"][0]
+        assert told["error"] == (None if state == "done" else "the event is too large to be handed on"), told
+        assert site.call("GET", f"/api/v1/projects/shop/events/{e['id']}").json["body"] == body.decode()
+    assert "the event is too large to be handed on" in site.cli("events", "show", "shop", str(e["id"])).stdout
+    (site.state / "projects" / "shop" / "data" / "got").unlink()
+    site.cli("hooks", "delete", "shop", "big", "--yes")
+
+
 def test_in_order_each_by_itself(site, shop, crm):
     made = hook(site, "all", "check", "deploy", "notify=team", "forward=crm", "run=python3 run.py")
     assert [a["type"] for a in made["actions"]] == ["check", "deploy", "notify", "forward", "run"]
