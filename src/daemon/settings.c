@@ -33,6 +33,9 @@ static const char help_text[] =
     "else "
     "none)\n"
     "  --tls PRESET          intermediate or strict (intermediate)\n"
+    "  --trusted-proxies LIST  in front of the edge: addresses and CIDRs, by commas, that may say "
+    "whom "
+    "they have (none)\n"
     "  --acme URL            the authority that certificates come from (Let's Encrypt)\n"
     "  --acme-staging URL    its rehearsal\n"
     "  --acme-mail ADDRESS   where it may write to\n"
@@ -88,6 +91,7 @@ enum option_id {
 	OPT_EDGE_SERVER,
 	OPT_HTTPS,
 	OPT_TLS,
+	OPT_TRUSTED_PROXIES,
 	OPT_ACME,
 	OPT_ACME_STAGING,
 	OPT_ACME_MAIL,
@@ -128,6 +132,7 @@ static const struct option options[] = {
     {"edge-server", required_argument, NULL, OPT_EDGE_SERVER},
     {"https", required_argument, NULL, OPT_HTTPS},
     {"tls", required_argument, NULL, OPT_TLS},
+    {"trusted-proxies", required_argument, NULL, OPT_TRUSTED_PROXIES},
     {"acme", required_argument, NULL, OPT_ACME},
     {"acme-staging", required_argument, NULL, OPT_ACME_STAGING},
     {"acme-mail", required_argument, NULL, OPT_ACME_MAIL},
@@ -224,6 +229,9 @@ static int settle_https(struct settings *s, struct err *e)
 		s->https_port = s->edge_port == 80 ? 443 : s->edge_port == 8080 ? 8443 : 0;
 	if (s->https_port == s->edge_port)
 		return err_set(e, ERR_USAGE, "--edge and --https name the same port");
+	if (s->system && s->trusted_proxies)
+		return err_set(e, ERR_USAGE,
+		    "--trusted-proxies is for a web server of our own, not with --system");
 	return 0;
 }
 
@@ -232,6 +240,17 @@ static int set_tls(struct settings *s, const char *value, struct err *e)
 	if (strcmp(value, "intermediate") != 0 && strcmp(value, "strict") != 0)
 		return wrong(e, "intermediate or strict", value);
 	s->tls = value;
+	return 0;
+}
+
+static int set_trusted_proxies(struct settings *s, const char *value, struct err *e)
+{
+	struct str rest = str_c(value), item;
+	struct cidr range;
+	while (rest.n > 0 && str_next(&rest, ',', &item))
+		if (cidr_parse(str_trim(item), &range, e) != 0)
+			return -1;
+	s->trusted_proxies = value;
 	return 0;
 }
 
@@ -415,6 +434,8 @@ static int set_certificate_option(struct settings *s, int id, const char *value,
 		return set_https(s, value, e);
 	case OPT_TLS:
 		return set_tls(s, value, e);
+	case OPT_TRUSTED_PROXIES:
+		return set_trusted_proxies(s, value, e);
 	case OPT_ACME:
 		return set_authority(&s->acme, value, e);
 	case OPT_ACME_STAGING:

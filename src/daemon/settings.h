@@ -21,6 +21,7 @@ struct settings {
 	uint16_t edge_port, https_port; /* https_port 0: none */
 	bool https_said;
 	const char *tls;		 /* preset; NULL: the helper's default */
+	const char *trusted_proxies;	 /* by commas; NULL: none */
 	const char *acme, *acme_staging; /* directories of certificate authorities */
 	const char *acme_mail;		 /* of the account with them; empty: none */
 	const char *acme_ca;		 /* NULL: the system's authorities vouch for theirs */

@@ -1,4 +1,5 @@
 """What a hook takes, set with the command line: addresses, events, paths, fields, how much, how long an old secret."""
+import http.client
 import json
 import uuid
 
@@ -154,3 +155,43 @@ def test_ping_through_the_edge(git, url, way):
         assert ("answered 202 by way of slipway.localhost" in said.stdout) == way and (said.returncode == 0) == way, said
     finally:
         with_edge.close()
+
+
+def from_address(platform, source, hook, secret, claim):
+    """A delivery through the edge by somebody at another address of this machine."""
+    body = json.dumps({"ref": "refs/heads/main", "before": "6" * 40, "after": COMMIT}).encode()
+    signed = {**GITHUB.request(secret, body, str(uuid.uuid4())), "Content-Type": "application/json", "Host": "slipway.localhost"}
+    connection = http.client.HTTPConnection("127.0.0.1", platform.edge_port, timeout=30, source_address=(source, 0))
+    try:
+        connection.request("POST", "/hooks/" + hook, body, {**signed, **({"X-Forwarded-For": claim} if claim else {})})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("edge", ["nginx", "apache"])
+def test_behind_a_proxy_that_is_trusted(git, edge):
+    """Whom it has at its other end is who sends; what that one claims about himself, or anybody who is no such proxy, is not believed."""
+    proxy, stranger, sender, other = "127.0.0.2", "127.0.0.3", "203.0.113.9", "198.51.100.1"
+    p = Platform(extra=["--trusted-proxies", "127.0.0.2, 192.0.2.0/24"], edge_server=edge)
+    try:
+        p.start()
+        p.create("site", git.repository("proxied-" + edge, {"index.html": "one"}).url, kind="static")
+        there, near = make(p, "there", "--from", "203.0.113.0/24"), make(p, "near", "--from", stranger)
+        assert p.get("slipway.localhost", "/health").status == 200
+        for source, claim, status in (
+            (proxy, sender, 202),
+            (proxy, other, 403),
+            (proxy, f"{other}, {sender}", 202),
+            (proxy, f"{sender}, {other}", 403),  # the sender's own claim in front of what the proxy saw
+            (proxy, f"{sender}, 192.0.2.7", 202),  # two proxies
+            (proxy, None, 403),
+            (stranger, sender, 403),
+            (stranger, f"{sender}, {proxy}", 403),
+            (stranger, None, 403),
+        ):
+            assert from_address(p, source, "there", there, claim) == status, (source, claim)
+        for source, claim, status in ((stranger, sender, 202), (stranger, None, 202), (proxy, sender, 403), (proxy, stranger, 202)):
+            assert from_address(p, source, "near", near, claim) == status, (source, claim)
+    finally:
+        p.close()
