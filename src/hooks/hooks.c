@@ -508,8 +508,8 @@ static void hook_store(const struct reception *x, const struct sender_event *ev)
 	int64_t now = clock_wall_ms();
 	d->c = x->c;
 	d->span = x->span;
-	d->about = (struct answer_about){
-	    x->manner, why_ignored(hook, ev, r->arena), ev->ref, ev->kind};
+	d->about =
+	    (struct answer_about){x->manner, why_ignored(hook, ev, r->arena), ev->ref, ev->kind};
 	d->ask.done = delivery_done;
 	d->ask.ctx = d;
 	d->ask.d = (struct queue_delivery){
