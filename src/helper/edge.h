@@ -5,7 +5,7 @@
  * What is kept below edge_dir (0755, the helper's; root's when root):
  *   nginx.conf common.conf server.conf generation.conf   rendered at start and at each reload (Apache: apache.conf …)
  *   platform.conf   the platform's own host, rendered anew with its certificate
- *   plain.conf secure.conf   one listener alone, with HTTPS
+ *   plain.conf secure.conf strict.conf   one listener alone, with HTTPS
  *   certs/self/  02750 root:web group   _ HOST NAME.localhost  0640  key and chain, which sign themselves; made by slipway-cert
  *   certs/  0711  NAME.pem  0600  an installed key and chain (edge_vhost.c)  _host.pem _wildcard.pem  the platform's (edge_own.c)
  *   vhosts/NAME.conf    installed (Apache: apache/NAME.conf; what the other server had is forgotten)

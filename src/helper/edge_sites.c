@@ -36,8 +36,8 @@ static const char dhparams_text[] =
 static int make_whole(struct edge *g, struct err *e)
 {
 	static const char *const links[] = {"common.conf", "server.conf", "plain.conf",
-	    "secure.conf", "pages.conf", "platform.conf", "challenge.conf", "vhosts", "certs",
-	    "certbot", "log"};
+	    "secure.conf", "strict.conf", "pages.conf", "platform.conf", "challenge.conf", "vhosts",
+	    "certs", "certbot", "log"};
 	char target[40];
 	g->whole = fs_dir(g->dir, "whole", 0755, e);
 	if (g->whole < 0)

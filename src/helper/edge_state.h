@@ -58,7 +58,7 @@ struct edge_file { /* rendered at start; the vhosts and the generation apart */
 	edge_render_fn *render;
 	enum edge_where where;
 };
-#define EDGE_FILES_MAX 14
+#define EDGE_FILES_MAX 16
 
 /* A candidate alone; all that is served with what is staged of nginx-site projects; what is
  * installed. */

@@ -181,6 +181,7 @@ static void merge_manifest(struct kind_work *w)
 	w->p->keep_releases = m->keep_releases;
 	w->p->body_max_bytes = m->body_max_bytes;
 	w->p->request_timeout_ms = m->request_timeout_ms;
+	w->p->headers = m->headers;
 	w->p->sleep_ms = m->sleep_ms;
 }
 

@@ -158,6 +158,8 @@ int plan_pack(const struct plan *p, struct buf *json, struct err *e)
 	json_put_i64(&w, "keep_releases", p->keep_releases);
 	json_put_i64(&w, "body_max_bytes", (int64_t)p->body_max_bytes);
 	json_put_i64(&w, "request_timeout_ms", p->request_timeout_ms);
+	if (p->headers != MANIFEST_HEADERS_BASIC)
+		json_put_str(&w, "headers", STR("strict"));
 	plan_sites_put(&w, p);
 	put_args(&w, "notes", &p->notes);
 	json_close_object(&w);
@@ -363,6 +365,16 @@ static void take_devices(struct taker *t, const json_t *o, uint32_t *ret)
 	}
 }
 
+/* Older plans say nothing of them. */
+static enum manifest_headers take_headers(struct taker *t, const json_t *o)
+{
+	struct str s = STR_NONE;
+	take_str(t, o, "headers", &s);
+	if (s.n > 0 && !str_eq_c(s, "strict"))
+		fail(t, "headers", "is not known");
+	return s.n > 0 ? MANIFEST_HEADERS_STRICT : MANIFEST_HEADERS_BASIC;
+}
+
 static void take_plan(struct taker *t, const json_t *o, struct plan *p)
 {
 	struct str kind = STR_NONE;
@@ -387,6 +399,7 @@ static void take_plan(struct taker *t, const json_t *o, struct plan *p)
 	p->keep_releases = (uint32_t)take_i64(t, o, "keep_releases", UINT32_MAX);
 	p->body_max_bytes = (uint64_t)take_i64(t, o, "body_max_bytes", INT64_MAX);
 	p->request_timeout_ms = take_i64(t, o, "request_timeout_ms", INT64_MAX);
+	p->headers = take_headers(t, o);
 	take_args(t, o, "notes", &p->notes);
 	if (!t->failed && plan_sites_take(o, t->a, p, t->e) != 0)
 		t->failed = true;

@@ -72,6 +72,7 @@ struct plan {
 	uint32_t keep_releases;
 	uint64_t body_max_bytes;
 	int64_t request_timeout_ms;
+	enum manifest_headers headers;
 	struct args notes; /* sentences for `slipway plan`: what was found, what was assumed */
 };
 

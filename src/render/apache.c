@@ -7,6 +7,7 @@
  * later, by name; so the rules read the release's number once (live/number, one open) and name the
  * file in that release's own folder, which no switch changes. */
 #include "render/check.h"
+#include "render/headers.h"
 #include "render/out.h"
 
 #include <string.h>
@@ -244,6 +245,20 @@ static void put_names(
 			out_put(o, "\tServerAlias %s\n", v->domains[i]);
 }
 
+/* Of every answer, whoever gives it; the rest is common.conf's. */
+static void put_headers(struct out *o, const struct render_vhost *v)
+{
+	if (v->headers != RENDER_HEADERS_STRICT)
+		return;
+	out_text(o,
+	    "\tHeader always set X-Frame-Options " HEADERS_FRAME
+	    " \"expr=-z resp('X-Frame-Options')\"\n"
+	    "\tHeader always set X-XSS-Protection \"" HEADERS_XSS
+	    "\" \"expr=-z resp('X-XSS-Protection')\"\n"
+	    "\tHeader always set Content-Security-Policy \"" HEADERS_CSP
+	    "\" \"expr=-z resp('Content-Security-Policy')\"\n");
+}
+
 static void begin(struct out *o, const struct render_vhost *v, const struct render_tls *tls,
     const struct render_roots *r, enum render_cover c)
 {
@@ -251,6 +266,7 @@ static void begin(struct out *o, const struct render_vhost *v, const struct rend
 	out_put(o, "\tRewriteEngine on\n");
 	put_missing(o, v, r);
 	out_put(o, "\tInclude server.conf\n");
+	put_headers(o, v);
 }
 
 /* What asked for http is told where https is; an authority's question is answered all the same. */
@@ -259,6 +275,7 @@ static void put_way_to_https(
 {
 	put_names(o, v, tls, c);
 	out_put(o, "\tRewriteEngine on\n\tInclude server.conf\n");
+	put_headers(o, v);
 	out_put(o, "\tRewriteRule ^ https://%%{SERVER_NAME}");
 	if (tls->https_port != 443)
 		out_put(o, ":%llu", (unsigned long long)tls->https_port);
@@ -283,7 +300,9 @@ static void put_secure(struct out *o, const struct render_vhost *v, const struct
 {
 	out_put(o, "<VirtualHost *:${SLIPWAY_HTTPS}>\n");
 	begin(o, v, tls, r, c);
-	out_put(o, cover_trusted(tls, c) ? "\tInclude secure.conf\n" : "\tInclude tls.conf\n");
+	const char *secure = v->headers == RENDER_HEADERS_STRICT ? "strict.conf\n" : "secure.conf\n";
+	out_put(o, "\tInclude ");
+	out_text(o, cover_trusted(tls, c) ? secure : "tls.conf\n");
 	if (c == RENDER_SELF)
 		out_put(o, "\tSSLCertificateFile certs/self/%s\n", v->domains[0]);
 	else

@@ -1,5 +1,6 @@
 /* Apache's own files: apache.conf and what it and the test skeleton include. */
 #include "render/check.h"
+#include "render/headers.h"
 #include "render/out.h"
 #include "render/tls.h"
 
@@ -305,7 +306,7 @@ static const char server[] =
     "RewriteRule ^/\\.slipway/ - [L]\nRewriteRule ^/\\.well-known/acme-challenge/ - [L]\n"
     "ProxyPass /.slipway/ !\nProxyPass /.well-known/acme-challenge/ !\n";
 
-static long fixed(const struct render_edge *v, const char *what, const char *text, bool hsts,
+static long fixed(const struct render_edge *v, const char *what, const char *text, const char *hsts,
     char *out, size_t size, struct err *e)
 {
 	struct out o;
@@ -315,26 +316,35 @@ static long fixed(const struct render_edge *v, const char *what, const char *tex
 	out_text(&o, text);
 	/* a browser that is told to stay with HTTPS goes to port 443 only where the other was 80 */
 	if (hsts && v->https_port == 443)
-		out_text(&o, "Header always set Strict-Transport-Security max-age=31536000 "
-			     "\"expr=-z resp('Strict-Transport-Security')\"\n");
+		out_text(&o, hsts);
 	return out_end(&o, what, e);
 }
 
 long render_apache_server(const struct render_edge *v, char *out, size_t size, struct err *e)
 {
-	return fixed(v, "server.conf", server, false, out, size, e);
+	return fixed(v, "server.conf", server, NULL, out, size, e);
 }
+
+#define HSTS(value)                                                                                \
+	"Header always set Strict-Transport-Security \"" value                                     \
+	"\" \"expr=-z resp('Strict-Transport-Security')\"\n"
+static const char hsts_header[] = HSTS(HEADERS_HSTS), hsts_below_header[] = HSTS(HEADERS_HSTS_BELOW);
 
 static const char tls[] = "SSLEngine on\nProtocols h2 http/1.1\n";
 
 long render_apache_tls(const struct render_edge *v, char *out, size_t size, struct err *e)
 {
-	return fixed(v, "tls.conf", tls, false, out, size, e);
+	return fixed(v, "tls.conf", tls, NULL, out, size, e);
 }
 
 long render_apache_secure(const struct render_edge *v, char *out, size_t size, struct err *e)
 {
-	return fixed(v, "secure.conf", tls, true, out, size, e);
+	return fixed(v, "secure.conf", tls, hsts_header, out, size, e);
+}
+
+long render_apache_strict(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	return fixed(v, "strict.conf", tls, hsts_below_header, out, size, e);
 }
 
 long render_apache_skeleton(const struct render_edge *v, char *out, size_t size, struct err *e)

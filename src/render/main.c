@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "render/check.h"
+#include "render/headers.h"
 #include "render/out.h"
 #include "render/tls.h"
 
@@ -373,7 +374,15 @@ static const char maps[] =
     "map $upstream_http_referrer_policy $slipway_referrer {\n\tdefault \"\";\n"
     "\t\"\" strict-origin-when-cross-origin;\n}\n"
     "map $upstream_http_strict_transport_security $slipway_hsts {\n\tdefault \"\";\n"
-    "\t\"\" max-age=31536000;\n}\n"
+    "\t\"\" " HEADERS_HSTS ";\n}\n"
+    "map $upstream_http_strict_transport_security $slipway_hsts_below {\n\tdefault \"\";\n"
+    "\t\"\" \"" HEADERS_HSTS_BELOW "\";\n}\n"
+    "map $upstream_http_x_frame_options $slipway_frame {\n\tdefault \"\";\n"
+    "\t\"\" " HEADERS_FRAME ";\n}\n"
+    "map $upstream_http_x_xss_protection $slipway_xss {\n\tdefault \"\";\n"
+    "\t\"\" \"" HEADERS_XSS "\";\n}\n"
+    "map $upstream_http_content_security_policy $slipway_csp {\n\tdefault \"\";\n"
+    "\t\"\" \"" HEADERS_CSP "\";\n}\n"
     "map $status:$upstream_http_retry_after $slipway_retry {\n\tdefault \"\";\n\t503: 30;\n}\n";
 
 /* What logs say of an address: nothing behind its '?'; and of one below /webhooks/ of ours, by whatever name that is called, nothing that
@@ -398,9 +407,7 @@ static const char http_part[] =
     "error_page 403 =404 /.slipway/404.html;\nerror_page 404 /.slipway/404.html;\n"
     "error_page 413 /.slipway/413.html;\nerror_page 502 /.slipway/502.html;\n"
     "error_page 503 /.slipway/503.html;\nerror_page 504 /.slipway/504.html;\n";
-static const char own_headers[] = "add_header X-Content-Type-Options $slipway_nosniff always;\n"
-				  "add_header Referrer-Policy $slipway_referrer always;\n"
-				  "add_header Retry-After $slipway_retry always;\n";
+static const char own_headers[] = HEADERS_NGINX;
 
 /* Of every server, since the version and the curve are agreed before a name is known. */
 static const char tls_part[] = "ssl_protocols TLSv1.2 TLSv1.3;\nssl_session_cache "
@@ -450,20 +457,15 @@ long render_nginx_common(const struct render_edge *v, char *out, size_t size, st
 	return out_end(&o, "common.conf", e);
 }
 
-static const char hsts_header[] = "add_header Strict-Transport-Security $slipway_hsts always;\n";
+/* Headers named in a server replace the outer ones, so all are said again. */
+static const char secure_headers[] =
+    HEADERS_NGINX "add_header Strict-Transport-Security $slipway_hsts always;\n";
+static const char strict_headers[] =
+    "add_header Strict-Transport-Security $slipway_hsts_below always;\n";
 
-/* Headers named in a server replace the outer ones, so all are said again. A browser that is told
- * to stay with HTTPS goes to port 443 only where the other one was 80. */
-static void put_secure_headers(struct out *o, const struct render_edge *v)
-{
-	if (v->https_port != 443)
-		return;
-	out_put(o, own_headers);
-	out_put(o, hsts_header);
-}
-
-static long server_file(const struct render_edge *v, bool plain, bool secure, const char *what,
-    char *out, size_t size, struct err *e)
+/* headers NULL: none of its own. */
+static long server_file(const struct render_edge *v, bool plain, bool secure, const char *headers,
+    const char *what, char *out, size_t size, struct err *e)
 {
 	struct out o;
 	out_init(&o, out, size);
@@ -473,25 +475,31 @@ static long server_file(const struct render_edge *v, bool plain, bool secure, co
 		put_listen(&o, v, LISTEN_PLAIN, false);
 	if (secure)
 		put_listen(&o, v, LISTEN_SECURE, false);
-	if (secure && !plain)
-		put_secure_headers(&o, v);
+	/* a browser that is told to stay with HTTPS goes to port 443 only where the other was 80 */
+	if (headers && v->https_port == 443)
+		out_text(&o, headers);
 	put_pages(&o, v);
 	return out_end(&o, what, e);
 }
 
 long render_nginx_server(const struct render_edge *v, char *out, size_t size, struct err *e)
 {
-	return server_file(v, true, true, "server.conf", out, size, e);
+	return server_file(v, true, true, NULL, "server.conf", out, size, e);
 }
 
 long render_nginx_plain(const struct render_edge *v, char *out, size_t size, struct err *e)
 {
-	return server_file(v, true, false, "plain.conf", out, size, e);
+	return server_file(v, true, false, NULL, "plain.conf", out, size, e);
 }
 
 long render_nginx_secure(const struct render_edge *v, char *out, size_t size, struct err *e)
 {
-	return server_file(v, false, true, "secure.conf", out, size, e);
+	return server_file(v, false, true, secure_headers, "secure.conf", out, size, e);
+}
+
+long render_nginx_strict(const struct render_edge *v, char *out, size_t size, struct err *e)
+{
+	return server_file(v, false, true, strict_headers, "strict.conf", out, size, e);
 }
 
 long render_nginx_pages(const struct render_edge *v, char *out, size_t size, struct err *e)

@@ -4,6 +4,7 @@
 #include "render/vhost.h"
 
 #include "render/check.h"
+#include "render/headers.h"
 #include "render/out.h"
 
 #include <string.h>
@@ -193,12 +194,24 @@ static void put_names(
 	out_put(o, ";\n");
 }
 
+/* Of every answer, whoever gives it; the values are common.conf's. */
+static void put_headers(struct out *o, const struct render_vhost *v)
+{
+	if (v->headers != RENDER_HEADERS_STRICT)
+		return;
+	out_put(o, HEADERS_NGINX);
+	out_put(o, "add_header X-Frame-Options $slipway_frame always;\n"
+		   "add_header X-XSS-Protection $slipway_xss always;\n"
+		   "add_header Content-Security-Policy $slipway_csp always;\n");
+}
+
 /* What asked for http is told where https is; an authority's question is answered all the same. */
 static void put_way_to_https(
     struct out *o, const struct render_vhost *v, const struct render_tls *tls, enum render_cover c)
 {
 	out_put(o, "server {\n\tinclude plain.conf;\n");
 	put_names(o, v, tls, c);
+	put_headers(o, v);
 	out_put(o, "\tlocation / {\n\t\treturn 308 https://$host");
 	if (tls->https_port != 443)
 		out_put(o, ":%llu", (unsigned long long)tls->https_port);
@@ -209,9 +222,11 @@ static void put_covered(struct out *o, const struct render_vhost *v, const struc
     const struct render_roots *r, enum render_cover c)
 {
 	bool trusted = cover_trusted(tls, c);
-	out_put(o,
-	    trusted ? "server {\n\tinclude secure.conf;\n" : "server {\n\tinclude server.conf;\n");
+	bool strict = v->headers == RENDER_HEADERS_STRICT;
+	out_put(o, "server {\n\tinclude ");
+	out_text(o, !trusted ? "server.conf;\n" : strict ? "strict.conf;\n" : "secure.conf;\n");
 	put_names(o, v, tls, c);
+	put_headers(o, v);
 	out_put(o, "\tssl_certificate certs/%s.pem;\n", cover_file(v, c));
 	out_put(o, "\tssl_certificate_key certs/%s.pem;\n", cover_file(v, c));
 	put_content(o, v, r);
@@ -232,6 +247,7 @@ long render_nginx_vhost(const struct render_vhost *v, const struct render_tls *t
 	if (cover_count(v, tls, RENDER_SELF) > 0) {
 		out_put(&o, "server {\n\tinclude server.conf;\n");
 		put_names(&o, v, tls, RENDER_SELF);
+		put_headers(&o, v);
 		put_content(&o, v, r);
 		out_put(&o, "}\n");
 	}

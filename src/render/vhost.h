@@ -29,6 +29,13 @@ struct render_static {
 	uint8_t reserved[6];
 };
 
+/* What every answer of a project says, its program's own value first. */
+enum render_headers {
+	RENDER_HEADERS_BASIC,  /* nosniff, a referrer policy */
+	RENDER_HEADERS_STRICT, /* the webhook service's: also no frames, a content policy, HSTS for names below */
+	RENDER_HEADERS_COUNT
+};
+
 struct render_vhost {
 	uint32_t version;
 	char project[NAME_PROJECT_MAX + 3];
@@ -37,7 +44,8 @@ struct render_vhost {
 	struct render_static statics[LIMIT_STATICS];
 	uint16_t web_instances; /* 0: static only; at most LIMIT_INSTANCES */
 	uint8_t maintenance;	/* stopped on purpose: 503 page */
-	uint8_t reserved[5];
+	uint8_t headers;	/* enum render_headers */
+	uint8_t reserved[4];
 	uint64_t body_max_bytes;    /* 1 .. RENDER_BODY_MAX_BYTES */
 	uint32_t request_timeout_s; /* 1 .. RENDER_TIMEOUT_MAX_S: silence of the program, not the whole answer */
 	uint32_t reserved2;
@@ -118,9 +126,12 @@ long render_nginx_server(const struct render_edge *v, char *out, size_t size, st
  * with HTTPS. They are there when https_port is set. */
 long render_nginx_plain(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 long render_nginx_secure(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* strict.conf: secure.conf for RENDER_HEADERS_STRICT: what it tells browsers is for the names below, too; the other headers
+ * are the vhost's. */
+long render_nginx_strict(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* pages.conf: the plain pages alone, for the default server. */
 long render_nginx_pages(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
-/* test/nginx.conf and test/server.conf (also plain.conf and secure.conf): a server of nothing but candidate.conf, on EDGE/test/test.sock. */
+/* test/nginx.conf and test/server.conf (also plain.conf, secure.conf and strict.conf): a server of nothing but candidate.conf, on EDGE/test/test.sock. */
 long render_nginx_skeleton(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 long render_nginx_skeleton_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* generation.conf: EDGE/edge.G.sock, which no other generation listens on; every request is closed unanswered. */
@@ -139,9 +150,11 @@ long render_apache_platform(const struct render_edge *v, char *out, size_t size,
 long render_apache_common(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* server.conf, of every vhost: the plain pages, what an authority asks for. */
 long render_apache_server(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
-/* tls.conf and secure.conf, of every vhost with HTTPS; the second tells browsers to stay with it. */
+/* tls.conf, secure.conf and strict.conf, of every vhost with HTTPS; the second tells browsers to stay with it, the third for the
+ * names below, too. */
 long render_apache_tls(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 long render_apache_secure(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
+long render_apache_strict(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* test/apache.conf: candidate.conf alone. */
 long render_apache_skeleton(const struct render_edge *v, char *out, size_t size, struct err *e) WARN_UNUSED;
 /* generation.conf: a port of the loopback address, which no other generation listens on; every request there is refused. */

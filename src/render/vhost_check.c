@@ -92,6 +92,8 @@ static int check_rest(const struct render_vhost *v, struct err *e)
 	if (v->maintenance > 1)
 		return err_set(
 		    e, ERR_INVALID, "the maintenance mark is %u, not 0 or 1", v->maintenance);
+	if (v->headers >= RENDER_HEADERS_COUNT)
+		return err_set(e, ERR_INVALID, "the headers are %u, not 0 or 1", v->headers);
 	if (v->body_max_bytes == 0 || v->body_max_bytes > RENDER_BODY_MAX_BYTES)
 		return err_set(e, ERR_INVALID, "a body limit is from 1 byte to 1 TB");
 	if (v->request_timeout_s == 0 || v->request_timeout_s > RENDER_TIMEOUT_MAX_S)

@@ -24,7 +24,7 @@ static const char *const kind_names[MANIFEST_KIND_COUNT] = {[MANIFEST_KIND_AUTO]
 
 static manifest_value_fn read_kind, read_listen, read_wsgi, read_server, read_build, read_checks, read_devices,
     read_processes, read_statics, read_domains, read_env, read_services, read_schedule,
-    read_version, read_rules, read_certificates;
+    read_version, read_rules, read_certificates, read_headers;
 
 #define AT(member) offsetof(struct manifest, member)
 
@@ -92,6 +92,7 @@ static const struct manifest_field manifest_table[] = {
     {"keep_releases", manifest_value_u32, AT(keep_releases), NULL, 1, 100},
     {"body_max", manifest_value_size, AT(body_max_bytes), NULL, 1, TIB},
     {"request_timeout", manifest_value_duration, AT(request_timeout_ms), NULL, 1000, DAY_MS},
+    {"headers", read_headers, AT(headers), NULL, 0, 0},
     {NULL, NULL, 0, NULL, 0, 0},
 };
 
@@ -201,6 +202,22 @@ static int read_listen(
 			return 0;
 		}
 	return manifest_value_fault(r, n, "'%s' is not socket, port or none", f->key);
+}
+
+static int read_headers(
+    struct manifest_reader *r, const struct manifest_field *f, const struct yaml_node *n, void *at)
+{
+	static const char *const names[] = {
+	    [MANIFEST_HEADERS_BASIC] = "basic", [MANIFEST_HEADERS_STRICT] = "strict"};
+	if (manifest_value_is(r, f->key, n, YAML_SCALAR, "headers: strict"))
+		return -1;
+	for (unsigned i = 0; i < MANIFEST_HEADERS_COUNT; i++)
+		if (str_eq_c(n->text, names[i])) {
+			*(enum manifest_headers *)at = (enum manifest_headers)i;
+			return 0;
+		}
+	manifest_value_fault(r, n, "'%s' is not basic or strict", f->key);
+	return err_hint(r->e, "other headers are the program's own to send; they win");
 }
 
 /* A module and, behind a colon, its object: what becomes a path and a word of a configuration. */

@@ -28,6 +28,8 @@ int manifest_kind_parse(struct str s, enum manifest_kind *ret, struct err *e) WA
 
 enum manifest_listen { MANIFEST_LISTEN_UNSET, MANIFEST_LISTEN_NONE, MANIFEST_LISTEN_SOCKET, MANIFEST_LISTEN_PORT };
 
+enum manifest_headers { MANIFEST_HEADERS_BASIC, MANIFEST_HEADERS_STRICT, MANIFEST_HEADERS_COUNT };
+
 struct manifest_pair {
 	struct str key, value;
 };
@@ -125,6 +127,7 @@ struct manifest {
 	uint32_t keep_releases; /* 0: 5 */
 	uint64_t body_max_bytes; /* 0: 100 MB */
 	int64_t request_timeout_ms; /* 0: 60 s */
+	enum manifest_headers headers; /* of every answer, the program's own first */
 };
 
 /* `file` names the text in messages ("slipway.yaml:3:7: …"). Strings live in the arena. */

@@ -135,6 +135,53 @@ def test_projects_have_their_own(both, git):
         assert answer.headers["Content-Security-Policy"] is None and answer.headers["X-Frame-Options"] is None
 
 
+PROGRAM = """import http.server, os, socket
+class H(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response({"/gone": 404, "/away": 302, "/broken": 500}.get(self.path, 200))
+        if self.path == "/away":
+            self.send_header("Location", "/")
+        if self.path == "/own":
+            for pair in (("X-Frame-Options", "SAMEORIGIN"), ("Content-Security-Policy", "default-src https:"), ("X-XSS-Protection", "0"),
+                         ("Referrer-Policy", "origin"), ("X-Content-Type-Options", "nosniff")):
+                self.send_header(*pair)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), H).serve_forever()
+"""
+STRICT = {**EXACT, "Referrer-Policy": "strict-origin-when-cross-origin", "Content-Security-Policy": "default-src 'self'"}
+BASIC = {name: STRICT[name] for name in ("X-Content-Type-Options", "Referrer-Policy")}
+
+
+def said(p, name, path, status):
+    got, headers = raw(p.edge_port, f"GET {path} HTTP/1.1\r\nHost: {name}.localhost\r\nConnection: close\r\n\r\n".encode())
+    assert got == status, (path, got, headers)
+    return sorted((n, v) for n, v in headers if n in STRICT or n == "Strict-Transport-Security")
+
+
+def test_a_project_asks_for_the_rest(both, git):
+    """`headers: strict`: the document's set on every answer, each once, the program's own value first; taken back by the next release."""
+    ways = {"/": 200, "/gone": 404, "/away": 302, "/broken": 500, "/files/a.txt": 200, "/files/none": 404}
+    manifest = "kind: command\nprocesses: {web: {run: [python3, serve.py], listen: port}}\nstatic: {/files: files}\n"
+    repo = git.repository("strict", {"serve.py": PROGRAM, "files/files/a.txt": "a", "files/a.txt": "a", "slipway.yaml": manifest + "headers: strict\n"})
+    both.create("strict", repo.url)
+    both.deploy("strict")
+    for path, status in ways.items():
+        assert said(both, "strict", path, status) == sorted(STRICT.items()), path
+    own = {"X-Frame-Options": "SAMEORIGIN", "Content-Security-Policy": "default-src https:", "X-XSS-Protection": "0", "Referrer-Policy": "origin", "X-Content-Type-Options": "nosniff"}
+    assert said(both, "strict", "/own", 200) == sorted(own.items())
+    both.cli("scale", "strict", "web=0")  # closed for maintenance: the edge answers
+    wait_until(lambda: both.get("strict.localhost").status == 503)
+    assert said(both, "strict", "/", 503) == sorted(STRICT.items())
+    both.cli("scale", "strict", "web=1")
+    wait_until(lambda: both.get("strict.localhost").status == 200)
+    repo.commit({"slipway.yaml": manifest})
+    both.deploy("strict")
+    for path, status in ways.items():
+        assert said(both, "strict", path, status) == sorted(BASIC.items()), path
+    assert said(both, "strict", "/own", 200) == sorted(own.items())
+
+
 def test_a_daemon_that_is_gone(git):
     """The edge's own answer: 502 of nginx, 503 of Apache."""
     p = Platform()

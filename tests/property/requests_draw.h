@@ -166,7 +166,7 @@ static const struct thing *draw_thing(mode_t type, bool sealed)
 static void damage_vhost(struct render_vhost *v)
 {
 	struct render_static *s = &v->statics[draw(3)];
-	switch (draw(14)) {
+	switch (draw(15)) {
 	case 12:
 		memcpy(v->domains[2], v->domains[0], sizeof(v->domains[0]));
 		break;
@@ -205,6 +205,9 @@ static void damage_vhost(struct render_vhost *v)
 		break;
 	case 10:
 		v->body_max_bytes = draw_around(1ull << 40);
+		break;
+	case 11:
+		v->headers = (uint8_t)draw_around(1);
 		break;
 	default:
 		v->request_timeout_s = (uint32_t)draw_around(86400);

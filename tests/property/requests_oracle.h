@@ -209,7 +209,8 @@ static bool vhost_ok(const struct render_vhost *v)
 			if (strcmp(v->domains[i], v->domains[k]) == 0)
 				return false;
 	}
-	if (v->web_instances > 10 || v->maintenance > 1 || v->static_count > 16)
+	if (v->web_instances > 10 || v->maintenance > 1 || v->headers > 1 ||
+	    v->static_count > 16)
 		return false;
 	if (v->body_max_bytes < 1 || v->body_max_bytes > 1099511627776ull ||
 	    v->request_timeout_s < 1 || v->request_timeout_s > 86400)

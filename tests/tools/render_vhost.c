@@ -48,6 +48,8 @@ static int take(struct str key, struct str value)
 		v.web_instances = (uint16_t)number(value);
 	else if (str_eq_c(key, "maintenance"))
 		v.maintenance = (uint8_t)number(value);
+	else if (str_eq_c(key, "headers"))
+		v.headers = (uint8_t)number(value);
 	else if (str_eq_c(key, "https"))
 		tls.https_port = (uint16_t)number(value);
 	else if (str_eq_c(key, "trusted"))

@@ -293,6 +293,7 @@ static void broken_plans_are_refused(void **state)
 	(void)state;
 	static const char *const bad[] = {"", "[]", "{}", "{\"version\":2}", "{\"version\":1}",
 	    "{\"version\":1,\"kind\":\"x\"}",
+	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"headers\":\"none\"}",
 	    "{\"version\":1,\"kind\":\"static\",\"release\":{},\"build\":3}",
 	    "{\"version\":1,\"kind\":\"static\",\"release\":{\"argv\":[1]}}",
 	    ("{\"version\":1,\"kind\":\"static\",\"release\":{},\"processes\":[{\"run\":{},"
@@ -317,7 +318,8 @@ static void takes_over_settings(void **state)
 	    {"app.json", "{\"env\": {\"A\": \"1\", \"B\": {\"value\": \"2\"}, \"C\": "
 			 "{\"required\": true}, \"LD_X\": \"z\"}}"},
 	    {".env.example", "# x\nexport KEY=\nOTHER=1\n"},
-	    {"slipway.yaml", "env: {A: mine}\nchecks: [{run: [make, lint]}]\nkeep_releases: 3\n"},
+	    {"slipway.yaml", "env: {A: mine}\nchecks: [{run: [make, lint]}]\nkeep_releases: 3\n"
+			     "headers: strict\n"},
 	    {NULL, NULL}};
 	assert_int_equal(plan_of(files, (struct kinds_input){0}, &a, &p, &e), 0);
 	assert_int_equal(p.env_count, 2);
@@ -325,8 +327,19 @@ static void takes_over_settings(void **state)
 	assert_int_equal(p.check_count, 1);
 	assert_int_equal(p.checks[0].timeout_ms, 300000);
 	assert_int_equal(p.keep_releases, 3);
+	assert_int_equal(p.headers, MANIFEST_HEADERS_STRICT);
 	assert_int_equal(p.notes.n, 2);
 	assert_true(str_contains(p.notes.v[1], STR("KEY, OTHER")));
+	struct buf packed CLEANUP_BUF;
+	struct plan back;
+	buf_init(&packed, 1u << 16);
+	assert_int_equal(plan_pack(&p, &packed, &e), 0);
+	assert_int_equal(plan_unpack(buf_view(&packed), &a, &back, &e), 0);
+	assert_int_equal(back.headers, MANIFEST_HEADERS_STRICT);
+	/* a plan of before */
+	const char *old = "{\"version\":1,\"kind\":\"static\",\"release\":{}}";
+	assert_int_equal(plan_unpack(str_c(old), &a, &back, &e), 0);
+	assert_int_equal(back.headers, MANIFEST_HEADERS_BASIC);
 }
 
 /* Of several files that could be installed from: which wins, which are not read, and why. */

@@ -34,6 +34,7 @@ static const char whole[] =
     "drain: 30s\n"
     "sleep: 30m\n"
     "keep_releases: 7\n"
+    "headers: strict\n"
     "body_max: 10M\n"
     "request_timeout: 90s\n"
     "services: {db: postgres, cache: none, queue: rabbitmq}\n";
@@ -79,6 +80,7 @@ static void reads_every_key(void **state)
 	assert_int_equal(m.keep_releases, 7);
 	assert_true(m.body_max_bytes == 10u << 20);
 	assert_int_equal(m.drain_ms, 30000);
+	assert_int_equal(m.headers, MANIFEST_HEADERS_STRICT);
 }
 
 static const struct {
@@ -122,6 +124,9 @@ static const struct {
     {"body_max: 10MB\n", "m:1:11: 'body_max' is '10MB'", "512M", ERR_INVALID},
     {"submodules: yes\n", "m:1:13: 'submodules' is 'yes', which is not true or false", "",
 	ERR_INVALID},
+    {"headers: safe\n", "m:1:10: 'headers' is not basic or strict", "they win", ERR_INVALID},
+    {"headers: {preset: strict}\n", "m:1:10: 'headers' is a mapping", "headers: strict", ERR_INVALID},
+    {"heders: strict\n", "m:1:1: unknown key 'heders'", "'headers'", ERR_INVALID},
     {"keep_releases: 0\n", "m:1:16: 'keep_releases' is '0'", "", ERR_INVALID},
     {"root: ../x\n", "m:1:7: path '../x'", "", ERR_INVALID},
     {"static: {static: x}\n", "m:1:10: URL prefix 'static'", "", ERR_INVALID},

@@ -183,6 +183,7 @@ static void test_limits(void **state)
 	}
 	v->static_count = LIMIT_STATICS;
 	v->web_instances = LIMIT_INSTANCES;
+	v->headers = RENDER_HEADERS_STRICT;
 	memset(root, 'r', sizeof(root));
 	root[0] = '/';
 	root[60] = '\0';
@@ -243,6 +244,9 @@ static void test_refusals(void **state)
 	assert_refused(v, "");
 	v = full();
 	v->maintenance = 2;
+	assert_refused(v, "");
+	v = full();
+	v->headers = RENDER_HEADERS_COUNT;
 	assert_refused(v, "");
 	v = full();
 	v->body_max_bytes = 0;
@@ -502,6 +506,86 @@ static void test_covers(void **state)
 	assert_non_null(strstr(text, "SSLCertificateFile certs/_wildcard.pem\n"));
 }
 
+#define OWN                                                                                        \
+	"add_header X-Content-Type-Options $slipway_nosniff always;\n"                             \
+	"add_header Referrer-Policy $slipway_referrer always;\n"                                   \
+	"add_header Retry-After $slipway_retry always;\n"
+#define STRICT                                                                                     \
+	OWN "add_header X-Frame-Options $slipway_frame always;\n"                                  \
+	    "add_header X-XSS-Protection $slipway_xss always;\n"                                   \
+	    "add_header Content-Security-Policy $slipway_csp always;\n"
+
+static unsigned count_of(const char *what)
+{
+	unsigned n = 0;
+	for (const char *s = text; (s = strstr(s, what)); s++)
+		n++;
+	return n;
+}
+
+/* Every server block of a project says them, and HSTS only where browsers trust the certificate. */
+static void test_strict_headers(void **state)
+{
+	(void)state;
+	struct err e;
+	struct render_vhost v = *full();
+	struct render_tls tls = {.https_port = 443, .installed = 1, .trusted = 1,
+	    .covered = {RENDER_SELF, RENDER_OWN}};
+	v.headers = RENDER_HEADERS_STRICT;
+	v.maintenance = 1;
+	assert_text(&v, "server {\n"
+			"\tinclude server.conf;\n"
+			"\tserver_name shop.localhost shop.example.org;\n" STRICT
+			"\tclient_max_body_size 104857600;\n"
+			"\terror_page 503 /.slipway/maintenance.html;\n"
+			"\tlocation / {\n"
+			"\t\treturn 503;\n"
+			"\t}\n"
+			"}\n");
+	assert_true(render_nginx_vhost(&v, &tls, &roots, text, sizeof(text), &e) > 0);
+	assert_int_equal(count_of("server {\n"), 3);
+	assert_int_equal(count_of(STRICT), 3);
+	assert_int_equal(count_of("\tinclude strict.conf;\n"), 1);
+	assert_int_equal(count_of("secure.conf"), 0);
+	assert_true(render_apache_vhost(&v, &tls, &roots, text, sizeof(text), &e) > 0);
+	assert_int_equal(count_of("<VirtualHost"), 4);
+	assert_int_equal(count_of("\tHeader always set X-Frame-Options DENY \"expr=-z "
+				  "resp('X-Frame-Options')\"\n"), 4);
+	assert_int_equal(count_of("\tHeader always set Content-Security-Policy \"default-src "
+				  "'self'\" \"expr=-z resp('Content-Security-Policy')\"\n"), 4);
+	assert_int_equal(count_of("\tHeader always set X-XSS-Protection \"1; mode=block\" "
+				  "\"expr=-z resp('X-XSS-Protection')\"\n"), 4);
+	assert_int_equal(count_of("\tInclude strict.conf\n"), 1);
+	v.headers = RENDER_HEADERS_BASIC;
+	assert_true(render_apache_vhost(&v, &tls, &roots, text, sizeof(text), &e) > 0);
+	assert_int_equal(count_of("Header always"), 0);
+	assert_int_equal(count_of("\tInclude secure.conf\n"), 1);
+}
+
+/* What strict.conf says of HTTPS is for the names below, too, and only where http has port 80's sibling. */
+static void test_strict_hsts(void **state)
+{
+	(void)state;
+	struct err e;
+	struct render_edge v = settings();
+	v.https_port = 443;
+	assert_true(render_nginx_strict(&v, text, sizeof(text), &e) > 0);
+	assert_non_null(strstr(text, "add_header Strict-Transport-Security $slipway_hsts_below always;\n"));
+	assert_int_equal(count_of("add_header"), 1);
+	assert_true(render_apache_strict(&v, text, sizeof(text), &e) > 0);
+	assert_non_null(strstr(text, "Strict-Transport-Security \"max-age=31536000; includeSubDomains\" "
+				     "\"expr=-z resp('Strict-Transport-Security')\"\n"));
+	v.https_port = 8443;
+	assert_true(render_nginx_strict(&v, text, sizeof(text), &e) > 0);
+	assert_int_equal(count_of("add_header"), 0);
+	assert_true(render_apache_strict(&v, text, sizeof(text), &e) > 0);
+	assert_int_equal(count_of("Strict-Transport-Security"), 0);
+	assert_true(render_nginx_common(&v, text, sizeof(text), &e) > 0);
+	assert_non_null(strstr(text, "\"\" \"max-age=31536000; includeSubDomains\";\n"));
+	assert_non_null(strstr(text, "map $upstream_http_content_security_policy $slipway_csp "
+				     "{\n\tdefault \"\";\n\t\"\" \"default-src 'self'\";\n}\n"));
+}
+
 /* Which settings field the hostile value goes into. */
 static struct render_edge hostile_settings(
     unsigned field, const char *value, struct render_roots *r)
@@ -581,6 +665,8 @@ int main(void)
 	    cmocka_unit_test(test_edge_files),
 	    cmocka_unit_test(test_platform_certificate),
 	    cmocka_unit_test(test_covers),
+	    cmocka_unit_test(test_strict_headers),
+	    cmocka_unit_test(test_strict_hsts),
 	    cmocka_unit_test(test_hostile_settings),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
