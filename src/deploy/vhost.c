@@ -60,8 +60,8 @@ int vhost_fill(const struct work *w, const struct plan *p, bool maintenance,
 	int64_t web = plan_has_web(p) ? facts_count(w, STR("web")) : 0;
 	ret->web_instances = (uint16_t)web;
 	ret->maintenance = maintenance || (plan_has_web(p) && web == 0);
-	ret->headers = p->headers == MANIFEST_HEADERS_STRICT ? RENDER_HEADERS_STRICT
-							      : RENDER_HEADERS_BASIC;
+	ret->headers =
+	    p->headers == MANIFEST_HEADERS_STRICT ? RENDER_HEADERS_STRICT : RENDER_HEADERS_BASIC;
 	ret->body_max_bytes = p->body_max_bytes > 0 ? p->body_max_bytes : BODY_MAX_BYTES;
 	int64_t timeout_ms = p->request_timeout_ms > 0 ? p->request_timeout_ms : REQUEST_TIMEOUT_MS;
 	ret->request_timeout_s = (uint32_t)((timeout_ms + 999) / 1000);

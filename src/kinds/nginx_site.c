@@ -147,8 +147,9 @@ static void tell(const struct taking *k)
 		    k->other, STR_ARG(w->p->sites_folder));
 	if (w->m.build_count || w->m.process_count || w->m.static_count || w->m.release.n ||
 	    w->m.domains.n || w->m.headers != MANIFEST_HEADERS_BASIC)
-		kind_note(w, "build, processes, static, domains, headers and release of slipway.yaml "
-			     "say nothing for this kind");
+		kind_note(w,
+		    "build, processes, static, domains, headers and release of slipway.yaml "
+		    "say nothing for this kind");
 	for (size_t i = 0; i < w->p->site_count; i++) {
 		const struct plan_site *s = &k->sites[i];
 		if (s->certified && s->domains.n == 0)

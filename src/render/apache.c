@@ -250,13 +250,12 @@ static void put_headers(struct out *o, const struct render_vhost *v)
 {
 	if (v->headers != RENDER_HEADERS_STRICT)
 		return;
-	out_text(o,
-	    "\tHeader always set X-Frame-Options " HEADERS_FRAME
-	    " \"expr=-z resp('X-Frame-Options')\"\n"
-	    "\tHeader always set X-XSS-Protection \"" HEADERS_XSS
-	    "\" \"expr=-z resp('X-XSS-Protection')\"\n"
-	    "\tHeader always set Content-Security-Policy \"" HEADERS_CSP
-	    "\" \"expr=-z resp('Content-Security-Policy')\"\n");
+	out_text(o, "\tHeader always set X-Frame-Options " HEADERS_FRAME
+		    " \"expr=-z resp('X-Frame-Options')\"\n"
+		    "\tHeader always set X-XSS-Protection \"" HEADERS_XSS
+		    "\" \"expr=-z resp('X-XSS-Protection')\"\n"
+		    "\tHeader always set Content-Security-Policy \"" HEADERS_CSP
+		    "\" \"expr=-z resp('Content-Security-Policy')\"\n");
 }
 
 static void begin(struct out *o, const struct render_vhost *v, const struct render_tls *tls,
@@ -300,7 +299,8 @@ static void put_secure(struct out *o, const struct render_vhost *v, const struct
 {
 	out_put(o, "<VirtualHost *:${SLIPWAY_HTTPS}>\n");
 	begin(o, v, tls, r, c);
-	const char *secure = v->headers == RENDER_HEADERS_STRICT ? "strict.conf\n" : "secure.conf\n";
+	const char *secure =
+	    v->headers == RENDER_HEADERS_STRICT ? "strict.conf\n" : "secure.conf\n";
 	out_put(o, "\tInclude ");
 	out_text(o, cover_trusted(tls, c) ? secure : "tls.conf\n");
 	if (c == RENDER_SELF)

@@ -328,7 +328,8 @@ long render_apache_server(const struct render_edge *v, char *out, size_t size, s
 #define HSTS(value)                                                                                \
 	"Header always set Strict-Transport-Security \"" value                                     \
 	"\" \"expr=-z resp('Strict-Transport-Security')\"\n"
-static const char hsts_header[] = HSTS(HEADERS_HSTS), hsts_below_header[] = HSTS(HEADERS_HSTS_BELOW);
+static const char hsts_header[] = HSTS(HEADERS_HSTS),
+		  hsts_below_header[] = HSTS(HEADERS_HSTS_BELOW);
 
 static const char tls[] = "SSLEngine on\nProtocols h2 http/1.1\n";
 
