@@ -1,0 +1,93 @@
+"""Bodies of events as large as a sender may make them: taken whole, directly and through the edge, and within a budget of bytes for all that are
+under way, whoever sends them."""
+import concurrent.futures
+import hashlib
+import hmac
+import http.client
+import re
+import uuid
+from pathlib import Path
+from urllib.parse import quote_plus, unquote_plus
+
+import pytest
+
+from harness import BUILD, TOP, Answer, Platform, wait_until
+
+LIMITS = (TOP / "src/base/limits.h").read_text()
+LARGEST = int(re.search(r"LIMIT_HOOK_BODY_BYTES \((\d+)u << 20\)", LIMITS).group(1)) << 20
+BUDGET = int(re.search(r"LIMIT_BODIES_IN_FLIGHT_BYTES \((\d+)u << 20\)", LIMITS).group(1)) << 20
+AT_ONCE = 24
+
+
+@pytest.fixture(scope="module")
+def platform():
+    """Without sanitizers, which keep what was given back."""
+    p = Platform(build=BUILD).start()
+    yield p
+    p.close()
+
+
+@pytest.fixture(scope="module")
+def secret(platform, git):
+    platform.create("wide", git.repository("wide", {"index.html": "one"}).url, kind="static")
+    return platform.hook("wide", "wide-push")
+
+
+def body_of(size, form):
+    """A push whose commit message fills it."""
+    head, tail = '{"ref": "refs/heads/other", "before": "%s", "after": "%s", "deleted": false, "commits": [{"message": "' % ("0" * 40, "1" * 40), '"}]}'
+    if not form:
+        return (head + "x" * (size - len(head) - len(tail)) + tail).encode()
+    start, end = "payload=" + quote_plus(head), quote_plus(tail)
+    return (start + "x" * (size - len(start) - len(end)) + end).encode()
+
+
+def send(platform, secret, body, edge, form=False):
+    headers = {
+        "Content-Type": "application/x-www-form-urlencoded" if form else "application/json",
+        "X-GitHub-Event": "push",
+        "X-GitHub-Delivery": str(uuid.uuid4()),
+        "X-Hub-Signature-256": "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
+    }
+    connection = http.client.HTTPConnection("127.0.0.1", platform.edge_port if edge else platform.http_port, timeout=120)
+    try:
+        connection.request("POST", "/hooks/wide-push", body, {**headers, "Host": "slipway.localhost"})
+        return Answer(connection.getresponse())
+    except (BrokenPipeError, ConnectionResetError):  # it was refused before it was sent
+        return Answer(connection.getresponse())
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("form", [False, True], ids=["json", "form"])
+@pytest.mark.parametrize("edge", [False, True], ids=["direct", "edge"])
+def test_the_largest_is_taken_whole(platform, secret, edge, form):
+    body = body_of(LARGEST, form)
+    answer = send(platform, secret, body, edge, form)
+    assert answer.status == 202, answer
+    path = f"/api/v1/projects/wide/events/{answer.json['event']}"
+    event = wait_until(lambda: (got := platform.call("GET", path)).status == 200 and got).json  # out of the journal
+    assert (event["ref"], event["outcome"]) == ("other", "ignored"), {k: str(v)[:80] for k, v in event.items()}
+    whole = unquote_plus(body.decode().removeprefix("payload=")) if form else body.decode()  # of a form what it holds is kept
+    assert hashlib.sha256(event["body"].encode()).digest() == hashlib.sha256(whole.encode()).digest()
+    more = body_of(LARGEST + 1, form)
+    assert send(platform, secret, more, edge, form).status == 413
+
+
+def resident(platform):
+    status = Path(f"/proc/{platform.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) << 10
+
+
+def test_many_at_once_stay_within_the_budget(platform, secret):
+    body = body_of(LARGEST, False)
+    before = resident(platform)
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        answers = list(pool.map(lambda i: send(platform, secret, body, i % 2 == 1), range(AT_ONCE)))
+    told = sorted(a.status for a in answers)
+    print(f"{AT_ONCE} of {LARGEST >> 20} MB at once: {told.count(202)} taken, {told.count(503)} put off; at most {(resident(platform) - before) >> 20} MB more than before, budget {BUDGET >> 20}")
+    assert set(told) <= {202, 503} and told.count(202) >= BUDGET // LARGEST // 2, told
+    assert resident(platform) - before < 2 * BUDGET
+    assert all(a.headers.get("Retry-After") for a in answers if a.status == 503)
+    assert platform.call("GET", "/health").status == 200
+    assert send(platform, secret, body, False).status == 202  # what was in flight is given back
