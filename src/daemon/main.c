@@ -204,6 +204,13 @@ static const struct http_route hook_routes[] = {HOOK_ROUTE("/hooks/{hook}", on_h
     HOOK_ROUTE("/webhook", on_service), HOOK_ROUTE("/webhook/particle", on_service)};
 #define HOOK_ROUTES (sizeof(hook_routes) / sizeof(*hook_routes))
 
+static void on_turned_away(void *ctx, const struct http_route *route, const struct err *e)
+{
+	(void)ctx;
+	if (route->access == &hook_row)
+		hooks_turned_away(e);
+}
+
 static int keeper_open(struct daemon *d, struct err *e)
 {
 	struct run_options o = {.loop = d->api.loop,
@@ -468,6 +475,7 @@ static int servers_open(struct daemon *d, struct err *e)
 	struct http_server_options o = {.loop = d->api.loop,
 	    .routes = d->routes,
 	    .route_count = n + HOOK_ROUTES,
+	    .on_refused = on_turned_away,
 	    .ctx = &d->api,
 	    .authorize = api_authorize,
 	    .spool_dir = d->layout.spool,

@@ -170,6 +170,7 @@ void answer_refused(struct http_call *c, enum answer_manner m, const struct figu
 		wait_ms = BUSY_WAIT_MS;
 	figures_answered(span, status);
 	counter_add(COUNTER_HOOK_REFUSED, 1);
+	figures_refused(e->code);
 	if (m == ANSWER_DEPLOYER)
 		deployer_refused(c, status, &said, later(line, wait_ms));
 	else if (m == ANSWER_WEBOPS)

@@ -28,6 +28,15 @@ static const char *const failure_names[FIGURES_FAILURE_COUNT] = {
     [FIGURES_UNKNOWN] = "unknown_hook",
 };
 
+static const struct {
+	enum err_code code;
+	const char *reason;
+} refusal_names[] = {{ERR_UNAUTHORIZED, "proof"}, {ERR_FORBIDDEN, "address"},
+    {ERR_NOT_FOUND, "unknown_hook"}, {ERR_RATE, "limited"}, {ERR_UNSUPPORTED, "content_type"},
+    {ERR_INVALID, "malformed"}, {ERR_TOO_LARGE, "too_large"}, {ERR_UNAVAILABLE, "no_room"},
+    {ERR_NO_SPACE, "disk_full"}, {ERR_NONE, "other"}};
+enum { REFUSALS = sizeof(refusal_names) / sizeof(*refusal_names) };
+
 typedef _Atomic uint64_t count;
 
 static struct {
@@ -36,6 +45,7 @@ static struct {
 	count took[BUCKETS + 1], took_us; /* each request in one bucket; the last: longer */
 } all[SERIES_MAX] = {[UNKNOWN] = {.shown = true}};
 static _Atomic int64_t active;
+static count refusals[REFUSALS];
 
 static size_t series_of(const struct sender *sender)
 {
@@ -74,6 +84,21 @@ void figures_failed(const struct figures_span *s, enum figures_failure why)
 {
 	assert(why < FIGURES_FAILURE_COUNT && failure_names[why]);
 	one_more(&all[s->series].failures[why]);
+}
+
+void figures_refused(enum err_code why)
+{
+	size_t i = 0;
+	while (i < REFUSALS - 1 && refusal_names[i].code != why)
+		i++;
+	one_more(&refusals[i]);
+}
+
+void figures_turned_away(const struct err *e)
+{
+	struct figures_span s = figures_begin(NULL, false);
+	figures_refused(e->code);
+	figures_answered(&s, err_class_of(e->code)->http_status);
 }
 
 void figures_answered(const struct figures_span *s, int status)
@@ -163,8 +188,18 @@ static void family_write(struct buf *out, const char *name, const char *type, co
 			write(series, out);
 }
 
+static void refusals_write(struct buf *out)
+{
+	buf_c(out, "# HELP slipway_hook_refusals_total Requests to hooks that were refused, by reason.\n"
+		   "# TYPE slipway_hook_refusals_total counter\n");
+	for (size_t i = 0; i < REFUSALS; i++)
+		buf_printf(out, "slipway_hook_refusals_total{reason=\"%s\"} %" PRIu64 "\n",
+		    refusal_names[i].reason, get(&refusals[i]));
+}
+
 void figures_write(struct buf *out)
 {
+	refusals_write(out);
 	family_write(out, "webhook_requests_total", "counter",
 	    "Requests to hooks, by answer and sender.", requests_write);
 	family_write(out, "webhook_request_duration_seconds", "histogram",

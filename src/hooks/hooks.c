@@ -1,6 +1,7 @@
 #include "hooks/hooks.h"
 
 #include "base/clock.h"
+#include "base/counters.h"
 #include "base/ct.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -72,6 +73,7 @@ struct hooks {
 					    long */
 	struct recent *recent;
 	struct sources *sources;
+	int64_t told; /* of refusals that are no stranger's */
 	pthread_mutex_t looking; /* from reading a change to posting it, so that an older look never
 				    comes last */
 };
@@ -425,8 +427,13 @@ static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 		answer_accepted(d->c, &d->about, &d->span, &ask->got);
 }
 
+/* In the log as well, unless there are too many. */
 static void refuse(const struct reception *x, const struct err *e)
 {
+	static const struct pace told = {.per_minute = 600, .burst = 60};
+	if (pace_take(&told, &x->h->told, clock_mono_ms()) == 0)
+		log_event(LOG_WARN, "hooks", "refused", F_STR("hook", x->name),
+		    F_I64("request", (int64_t)x->r->id), F_ERR(e));
 	answer_refused(x->c, x->manner, &x->span, x->verdict, e, 0);
 }
 
@@ -460,7 +467,7 @@ static void refuse_stranger(const struct reception *x, struct err *e)
 		cidr_address_text(x->from, text);
 	log_event(LOG_WARN, "hooks", "refused", F_STR("hook", x->name), F_C("from", text),
 	    F_I64("request", (int64_t)x->r->id), F_ERR(e));
-	refuse(x, e);
+	answer_refused(x->c, x->manner, &x->span, x->verdict, e, 0);
 }
 
 static int check_content(const struct sender *s, const struct http_request *r, struct err *e)
@@ -582,6 +589,12 @@ static void receive(struct reception *x)
 		return;
 	}
 	hook_store(x, event_choose(hook, &ev, x->r->arena));
+}
+
+void hooks_turned_away(const struct err *e)
+{
+	counter_add(COUNTER_HOOK_REFUSED, 1);
+	figures_turned_away(e);
 }
 
 void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)

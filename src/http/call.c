@@ -57,6 +57,7 @@ struct http_call *http_call_get(struct http_conn *c)
 	call->answer = ANSWER_NONE;
 	call->status = 0;
 	call->why[0] = '\0';
+	call->refused = false;
 	call->stream = NULL;
 	call->hijacked = NULL;
 	return call;

@@ -128,7 +128,8 @@ static struct str shown_path(const struct http_conn *c, struct str path)
 
 static void log_access(const struct http_conn *c, const struct http_call *call)
 {
-	enum log_level level = call->why[0] != '\0' && may_warn(c->server) ? LOG_WARN : LOG_DEBUG;
+	bool tell = (call->why[0] != '\0' || call->refused) && may_warn(c->server);
+	enum log_level level = tell ? LOG_WARN : LOG_DEBUG;
 	log_event(level, "http", "request", F_I64("req", call->request.id),
 	    F_STR("method", call->head.method), F_STR("path", shown_path(c, call->head.path)),
 	    F_I64("status", call->status), F_I64("in_bytes", call->body_bytes),
@@ -205,8 +206,17 @@ static void refuse_scan(struct http_conn *c, enum http_scan r, const char *why)
 	refuse(c, status[r], NULL, detail, "");
 }
 
+static void tell_refused(struct http_conn *c, const struct err *e)
+{
+	const struct http_server_options *o = &c->server->o;
+	c->call->refused = true;
+	if (o->on_refused)
+		o->on_refused(o->ctx, c->call->match.route, e);
+}
+
 static void refuse_err(struct http_conn *c, const struct err *e)
 {
+	tell_refused(c, e);
 	if (e->code == ERR_UNAVAILABLE)
 		counter_add(COUNTER_HTTP_OVERLOAD, 1);
 	c->call->keep_alive = false;
@@ -390,8 +400,11 @@ static size_t take_body(struct http_conn *c, const char *p, size_t n)
 	}
 	if (v.e.code != ERR_NONE)
 		refuse_err(c, &v.e);
-	else
+	else {
+		(void)err_set(&v.e, ERR_INVALID, "%s", why);
+		tell_refused(c, &v.e);
 		refuse_scan(c, HTTP_SCAN_BAD, why);
+	}
 	return n;
 }
 

@@ -101,6 +101,8 @@ struct http_server_options {
 	size_t route_count;
 	void *ctx; /* given to handlers and the authorizer */
 	http_authorize_fn *authorize;
+	/* A route's request was refused before its handler heard of it: for its body's sake. May be NULL. */
+	void (*on_refused)(void *ctx, const struct http_route *route, const struct err *e);
 	const char *spool_dir; /* for bodies that go to files */
 	/* "Name: value\r\n…" put on every answer, errors included. */
 	const char *common_headers;

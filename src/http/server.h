@@ -84,6 +84,7 @@ struct http_call {
 	int body_fd;	      /* spool file or -1 */
 	int64_t started_us;
 	bool keep_alive, no_body; /* no_body: HEAD */
+	bool refused;		  /* before its handler */
 	bool in_pool;		  /* loop_work is under way */
 	bool deliver;		  /* answered while in_pool: to be sent when that ends */
 	atomic_bool answered;
