@@ -190,8 +190,9 @@ static void family_write(struct buf *out, const char *name, const char *type, co
 
 static void refusals_write(struct buf *out)
 {
-	buf_c(out, "# HELP slipway_hook_refusals_total Requests to hooks that were refused, by reason.\n"
-		   "# TYPE slipway_hook_refusals_total counter\n");
+	buf_c(out,
+	    "# HELP slipway_hook_refusals_total Requests to hooks that were refused, by reason.\n"
+	    "# TYPE slipway_hook_refusals_total counter\n");
 	for (size_t i = 0; i < REFUSALS; i++)
 		buf_printf(out, "slipway_hook_refusals_total{reason=\"%s\"} %" PRIu64 "\n",
 		    refusal_names[i].reason, get(&refusals[i]));

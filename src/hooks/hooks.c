@@ -73,7 +73,7 @@ struct hooks {
 					    long */
 	struct recent *recent;
 	struct sources *sources;
-	int64_t told; /* of refusals that are no stranger's */
+	int64_t told;		 /* of refusals that are no stranger's */
 	pthread_mutex_t looking; /* from reading a change to posting it, so that an older look never
 				    comes last */
 };
