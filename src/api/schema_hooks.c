@@ -15,7 +15,7 @@ static const struct api_field hook_create[] = {
     STRING("name", NUL, 64, "in its address; one of its kind; absent: the project's name"),
     STRING("sender", 0, 32,
 	"github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, standard, "
-	"stripe, generic, bearer or huggingface; absent: github"),
+	"stripe, generic, bearer, huggingface or alertmanager; absent: github"),
     STRING("branch", NUL, 255, "only pushes of this branch; absent: the project's"),
     {"secret", API_STRING, API_NULL, NULL, 16, 256, "your own; absent: one is made"},
     HOOK_SETTINGS,

@@ -153,7 +153,7 @@ static const struct cli_flag env_set[] = {
 	    {"github-token-stdin", NULL, "read a token that may look at deliveries (admin:repo_hook) from standard input", 0}
 /* clang-format off */
 static const struct cli_flag hooks_create[] = {
-    {"sender", "S", "github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, standard, stripe, generic, bearer or huggingface (github)", 0},
+    {"sender", "S", "github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, standard, stripe, generic, bearer, huggingface or alertmanager (github)", 0},
     {"branch", "B", "only pushes of this branch (the project's)", 'b'},
     {"secret-stdin", NULL, "read the sender's own secret from standard input", 0},
     HOOK_SETTINGS,

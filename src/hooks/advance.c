@@ -1,4 +1,5 @@
 #include "hooks/advance.h"
+#include "hooks/alert.h"
 
 #include "model/action.h"
 #include "model/channel.h"
@@ -100,7 +101,7 @@ static int begin_run(struct begin *b, struct err *e)
 /* --- notify, forward: deliveries --- */
 
 struct told {
-	struct message_field v[10];
+	struct message_field v[14];
 	size_t n;
 };
 
@@ -131,6 +132,18 @@ static struct str excerpt(struct str body)
 	return str_slice(body, 0, n);
 }
 
+static void about_alert(struct begin *b, struct str body, struct told *t)
+{
+	struct alert one;
+	alert_read(body, &b->a, &one);
+	put(t, "alert", one.name.n > 0 ? excerpt(one.name) : STR("an alert"));
+	put(t, "severity", excerpt(one.severity));
+	put(t, "summary", excerpt(one.summary));
+	put(t, "description", excerpt(one.description));
+	put(t, "since", excerpt(one.since));
+	put(t, "more", one.more);
+}
+
 static int channel_find(struct begin *b, struct str name, struct model_channel *ret, struct err *e)
 {
 	int rc = model_channel_get(b->db, &b->a, b->ev.project_id, name, MODEL_EVERYTHING, ret, e);
@@ -142,7 +155,7 @@ static int channel_find(struct begin *b, struct str name, struct model_channel *
 static int publish(struct begin *b, const struct told *t, int64_t only, struct err *e)
 {
 	const struct notify_news n = {.project_id = b->ev.project_id,
-	    .event = STR("hook.received"),
+	    .event = alert_is(b->ev.kind) ? b->ev.kind : STR("hook.received"),
 	    .key = str_c(b->key),
 	    .fields = t->v,
 	    .field_count = t->n,
@@ -161,7 +174,10 @@ static int begin_notify(struct begin *b, struct err *e)
 	if (advance_body(b->in, b->db, b->ev.id, &b->a, &again, &body, e) < 0)
 		return -1;
 	about(b, &t);
-	put(&t, "body", excerpt(body));
+	if (alert_is(b->ev.kind))
+		about_alert(b, body, &t);
+	else
+		put(&t, "body", excerpt(body));
 	for (size_t i = 0; i < json_array_size(names); i++) {
 		struct model_channel c;
 		struct str name = str_c(json_string_value(json_array_get(names, i)));

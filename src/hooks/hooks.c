@@ -427,13 +427,22 @@ static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 		answer_accepted(d->c, &d->about, &d->span, &ask->got);
 }
 
-/* In the log as well, unless there are too many. */
+/* In the log, from whom it may be known; unless there are too many in all, which are only counted. */
+static void note_refusal(const struct reception *x, const struct err *e)
+{
+	static const struct pace told = {.per_minute = 600, .burst = 1000};
+	char from[CIDR_TEXT_SIZE] = "";
+	if (pace_take(&told, &x->h->told, clock_mono_ms()) > 0)
+		return;
+	if (x->from)
+		cidr_address_text(x->from, from);
+	log_event(LOG_WARN, "hooks", "refused", F_STR("hook", x->name), F_C("from", from),
+	    F_I64("request", (int64_t)x->r->id), F_ERR(e));
+}
+
 static void refuse(const struct reception *x, const struct err *e)
 {
-	static const struct pace told = {.per_minute = 600, .burst = 60};
-	if (pace_take(&told, &x->h->told, clock_mono_ms()) == 0)
-		log_event(LOG_WARN, "hooks", "refused", F_STR("hook", x->name),
-		    F_I64("request", (int64_t)x->r->id), F_ERR(e));
+	note_refusal(x, e);
 	answer_refused(x->c, x->manner, &x->span, x->verdict, e, 0);
 }
 
@@ -456,18 +465,13 @@ static const struct cidr_address *source_of(const struct http_request *r, struct
  * others may have failed from the same address. */
 static void refuse_stranger(const struct reception *x, struct err *e)
 {
-	char text[CIDR_TEXT_SIZE] = "";
 	int64_t wait_ms = x->from ? sources_refuse(x->h->sources, x->from, clock_mono_ms()) : 0;
 	if (wait_ms > 0) {
 		err_set(e, ERR_RATE, "too many requests from this address were refused");
 		refuse_for(x, e, wait_ms);
 		return;
 	}
-	if (x->from)
-		cidr_address_text(x->from, text);
-	log_event(LOG_WARN, "hooks", "refused", F_STR("hook", x->name), F_C("from", text),
-	    F_I64("request", (int64_t)x->r->id), F_ERR(e));
-	answer_refused(x->c, x->manner, &x->span, x->verdict, e, 0);
+	refuse(x, e);
 }
 
 static int check_content(const struct sender *s, const struct http_request *r, struct err *e)
@@ -581,6 +585,7 @@ static void receive(struct reception *x)
 	if (wait_ms > 0) {
 		err_set(&e, ERR_RATE, "the hook takes %lld deliveries a minute",
 		    (long long)hook->policy.limit.per_minute);
+		note_refusal(x, &e);
 		refuse_for(x, &e, wait_ms);
 		return;
 	}

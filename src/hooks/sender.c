@@ -8,7 +8,8 @@
 
 static const struct sender *const senders[] = {&sender_github, &sender_gitlab, &sender_gitea,
     &sender_forgejo, &sender_gogs, &sender_bitbucket, &sender_bitbucket_server, &sender_particle,
-    &sender_standard, &sender_stripe, &sender_generic, &sender_bearer, &sender_huggingface};
+    &sender_standard, &sender_stripe, &sender_generic, &sender_bearer, &sender_huggingface,
+    &sender_alertmanager};
 enum { SENDERS = sizeof(senders) / sizeof(senders[0]), KEY_MIN = 16, KEY_MAX = 512 };
 
 const struct sender *sender_at(size_t n)
@@ -27,7 +28,7 @@ const struct sender *sender_find(struct str name)
 const char *sender_names(void)
 {
 	return "github, gitlab, gitea, forgejo, gogs, bitbucket, bitbucket-server, particle, "
-	       "standard, stripe, generic, bearer, huggingface";
+	       "standard, stripe, generic, bearer, huggingface, alertmanager";
 }
 
 static bool is_whsec(struct str secret)

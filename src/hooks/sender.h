@@ -19,6 +19,7 @@
  * | generic          | X-Slipway-Signature-256: sha256=HEX                      | X-Slipway-Delivery  |
  * | bearer           | Authorization: Bearer                                    | X-Slipway-Delivery  |
  * | huggingface      | X-Webhook-Secret                                         | none                |
+ * | alertmanager     | Authorization: Bearer                                    | none                |
  *
  * HEX and BASE64 are HMAC-SHA-256. Times must be within 5 minutes. Who sends no id has the key of
  * hooks/recent.h. */

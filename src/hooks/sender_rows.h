@@ -11,3 +11,4 @@ extern const struct sender sender_particle;
 extern const struct sender sender_standard, sender_stripe;
 extern const struct sender sender_generic, sender_bearer;
 extern const struct sender sender_huggingface;
+extern const struct sender sender_alertmanager;

@@ -18,6 +18,8 @@ static const struct message_event events[] = {
 	{"check.cancelled", "warning", "{project}: the checks were cancelled[ for {ref}][ {short}]", "", "a hook's checks were stopped by somebody, or by a rollback, stop or destroy"},
 	{"run.failed", "error", "{project}: the command of a hook failed", "{message}[\n{hint}][\n\nthe program's last lines:\n{lines}]", "the command of a hook's action failed"},
 	{"hook.received", "info", "{project}: {kind} at the hook {hook}", "[{ref} {short}][\n\n{body}]", "a hook whose actions say notify took an event"},
+	{"alert.firing", "error", "{project}: {alert}[ ({severity})] fires", "{summary}[ {more}][\n{description}][\nsince {since}]", "an alert of Alertmanager, by a hook of that sender whose actions say notify"},
+	{"alert.resolved", "info", "{project}: {alert}[ ({severity})] is over", "{summary}[ {more}][\n{description}][\nsince {since}]", "the end of one"},
 	{"hook.forwarded", "info", "{project}: {kind} at the hook {hook}", "", "a hook hands an event on; told to the channel that its action names only"},
 	{"certificate.installed", "info", "{project}: a certificate for {names} is live", "[from {issuer}][, good until {until}]", "an authority's, or an imported, certificate serves"},
 	{"certificate.failed", "error", "{project}: no certificate could be had", "{message}[\n{hint}][\n\nthe last lines:\n{lines}][\n\nthe one from {issuer} serves until {until}][\nnext try: {next}]", "a certificate could not be issued, renewed or installed; the old one stays"},

@@ -115,6 +115,7 @@ SENDERS = [
     Sender("stripe", stripe, lambda b, c: {"id": "evt_" + c, "type": "charge.succeeded"}, kind="charge.succeeded", timed=True),
     Sender("generic", hub("X-Slipway-Signature-256", "sha256=", "X-Slipway-Delivery", "X-Slipway-Event"), hub_push),
     Sender("bearer", lambda s, b, i, **_: {"Authorization": "Bearer " + s}, hub_push, ids=False),
+    Sender("alertmanager", lambda s, b, i, **_: {"Authorization": "Bearer " + s}, lambda b, c: {"version": "4", "status": "firing", "groupKey": c, "alerts": []}, kind="alert.firing", ids=False),
     Sender("huggingface", lambda s, b, i, **_: {"X-Webhook-Secret": s}, face_push, kind="repo.content.update", ids=False),
 ]
-SIGNED = {s.label for s in SENDERS} - {"gitlab", "bitbucket-server-basic", "particle", "particle-basic", "bearer", "huggingface"}
+SIGNED = {s.label for s in SENDERS} - {"gitlab", "bitbucket-server-basic", "particle", "particle-basic", "bearer", "huggingface", "alertmanager"}

@@ -187,6 +187,47 @@ def test_a_deploy_is_told_everywhere(told, git, receiver, mail_server):
         assert word not in log
 
 
+def test_an_alert_reads_as_one(told, receiver, mail_server):
+    """What Alertmanager sends (its documentation's version 4), to people: by a hook of that sender whose action is notify."""
+    told.create("watched", "https://git.example.org/watched.git", kind="static")
+    web, chat = receiver(), receiver()
+    channel(told, "watched", "web", "webhook", target=web.url, events="alert.*")
+    channel(told, "watched", "chat", "slack", secret=chat.url, events="alert.firing")
+    channel(told, "watched", "team", "mail", target="anna@example.org", events="alert.*")
+    channel(told, "watched", "other", "webhook", target=receiver().url, events="hook.received")
+    shown = told.cli("hooks", "create", "watched", "pager", "--sender", "alertmanager", "--action", "notify").stdout
+    assert "webhook_configs" in shown and "credentials" in shown, shown
+    secret = json.loads(told.cli("hooks", "rotate", "watched", "pager", "--json").stdout)["secret"]
+    one = {
+        "status": "firing",
+        "labels": {"alertname": "HighErrorRate", "severity": "critical", "instance": "a"},
+        "annotations": {"summary": "High error rate\r\nBcc: eve@example.org", "description": "7 % of <b>requests</b> fail"},
+        "startsAt": "2026-11-28T05:00:00Z",
+        "endsAt": "0001-01-01T00:00:00Z",
+    }
+    body = {
+        "version": "4", "groupKey": "{}", "truncatedAlerts": 0, "status": "firing", "receiver": "slipway", "groupLabels": {"alertname": "HighErrorRate"},
+        "commonLabels": {"alertname": "HighErrorRate", "severity": "critical"}, "commonAnnotations": one["annotations"], "externalURL": "http://alerts", "alerts": [one, one, one],
+    }  # fmt: skip
+
+    def send(body, token=secret):
+        return told.call("POST", "/hooks/pager", body, token="", headers={"Authorization": "Bearer " + token}).status
+
+    assert send(body, "x" * 20) == 401 and send(body) == 202 and send({**body, "status": "resolved", "alerts": [one]}) == 202
+    assert send({"version": "4", "status": "resolved", "alerts": [None], "commonLabels": 7, "commonAnnotations": []}) == 202 and send({"status": "else"}) == 400
+    for name, count in (("web", 3), ("chat", 1), ("team", 3)):
+        assert all(d["state"] == "delivered" for d in ended(told, "watched", name, count)), (name, deliveries(told, "watched", name))
+    said = {json.loads(b)["type"]: json.loads(b)["data"] for _, _, _, _, b, _ in reversed(web.seen)}
+    assert said["alert.firing"]["title"] == "watched: HighErrorRate (critical) fires"
+    assert said["alert.firing"]["text"].endswith(" and 2 more\n7 % of <b>requests</b> fail\nsince 2026-11-28T05:00:00Z"), said
+    assert said["alert.resolved"]["title"] == "watched: HighErrorRate (critical) is over" and "more" not in said["alert.resolved"]["text"]
+    assert sorted(json.loads(b)["data"]["title"] for _, _, _, _, b, _ in web.seen)[-1] == "watched: an alert is over"
+    assert "HighErrorRate (critical) fires" in json.loads(chat.seen[0][4])["text"] and "<b>" not in json.loads(chat.seen[0][4])["text"]
+    mails = [m for m in mail_server.mails if "Subject: watched: " in m[2]]
+    assert len(mails) == 3 and any("Subject: watched: HighErrorRate (critical) fires" in m[2] for m in mails) and not any("eve@" in m[2].split("\r\n\r\n")[0] for m in mails)
+    assert deliveries(told, "watched", "other") == []
+
+
 def test_what_a_mail_server_refuses(told, mail_server, git):
     told.create("refused", git.repository("refused", {"index.html": "1"}).url)
     channel(told, "refused", "team", "mail", target="anna@example.org")

@@ -10,7 +10,7 @@ import pytest
 from harness import Answer, wait_until
 from senders import SENDERS, SIGNED, hub_push
 
-NO_PUSHES = {"particle", "stripe"}
+NO_PUSHES = {"particle", "stripe", "alertmanager"}
 SITE = {"index.html": "one"}
 
 

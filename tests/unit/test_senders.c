@@ -122,6 +122,7 @@ static void test_published_vectors(void **state)
 	    {"bitbucket-server", "open sesame",
 		"Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==\n", "{}"},
 	    {"bearer", "mF_9.B5f-4.1JqM", "Authorization: Bearer mF_9.B5f-4.1JqM\n", "{}"},
+	    {"alertmanager", "mF_9.B5f-4.1JqM", "Authorization: Bearer mF_9.B5f-4.1JqM\n", "{}"},
 	    {"huggingface", "a secret of Hugging Face's",
 		"X-Webhook-Secret: a secret of Hugging Face's\n", "{}"},
 	};
@@ -465,6 +466,11 @@ static const struct reading {
     {"huggingface", JSON, "{\"event\":{\"action\":\"create\",\"scope\":\"discussion\"}}", 0, "",
 	"discussion.create", "", "", "not a push"},
     {"huggingface", JSON, "{\"event\":{}}", -1, "", "", "", "", NULL},
+    {"alertmanager", JSON, "{\"version\":\"4\",\"status\":\"firing\",\"alerts\":[]}", 0, "",
+	"alert.firing", "", "", "not a push"},
+    {"alertmanager", JSON, "{\"status\":\"resolved\"}", 0, "", "alert.resolved", "", "", "not a push"},
+    {"alertmanager", JSON, "{\"status\":\"ping\"}", 0, "", "ping", "", "", "not a push"},
+    {"alertmanager", JSON, "{\"status\":\"push\",\"ref\":\"refs/heads/main\"}", -1, "", "", "", "", NULL},
 };
 
 static void assert_text(struct str got, const char *want)
