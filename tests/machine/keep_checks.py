@@ -109,8 +109,10 @@ def a_table_that_kills_is_left(server):
     """Helpers that die soon after each other may die of what they take over: the fourth begins anew, and ends what the others left."""
     before = pids(server, "guestbook")["guestbook"]
     for _ in range(4):
+        told = int(said(server, "adopted"))
         kill(server)
-    unit_checks.until(lambda: said(server, "not_adopted") != "0")
+        unit_checks.until(lambda: int(said(server, "adopted")) > told)  # one that is killed before that has taken nothing over
+    assert said(server, "not_adopted") != "0"
     server.wait_get("guestbook.localhost", "/healthz", seconds=60)
     assert not before & pids(server, "guestbook")["guestbook"]
 
