@@ -28,8 +28,8 @@ struct run *keeper_start(
 	    "--address", s->edge_address, "--http-port", port, "--orphan-ms", orphan,
 	    "--api-socket", l->edge_api_socket, "--https-port", https, "--cert", programs[CERT],
 	    "--tls", s->tls ? s->tls : "intermediate", "--nginx-sites", "yes", "--edge-server",
-	    s->apache ? "apache" : "nginx", "--platform-host", s->host, "--trusted-proxies",
-	    s->trusted_proxies ? s->trusted_proxies : ""};
+	    s->apache ? "apache" : "nginx", "--platform-host", s->host,
+	    s->trusted_proxies ? "--trusted-proxies" : NULL, s->trusted_proxies};
 	o->helper_path = s->system ? NULL : programs[HELPER];
 	o->helper_args = args;
 	o->socket_path = l->keeper_socket;
