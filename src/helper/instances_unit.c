@@ -15,8 +15,12 @@ int instance_start_unit(struct instances *t, struct instance *in, struct err *e)
 	in->supplied = false;
 	in->gone_ms = 0;
 	in->seen = (struct cgroup_events){0};
+	struct device_node nodes[DEVICE_NODES_MAX];
+	size_t node_count;
+	if (instance_nodes(&t->o, in, nodes, &node_count, e) != 0)
+		return -1;
 	in->unit = true; /* before it is: a helper that comes after us must know of it */
-	if (units_start(&t->o, in, e) != 0) {
+	if (units_start(&t->o, in, nodes, node_count, e) != 0) {
 		in->unit = false;
 		return -1;
 	}

@@ -2,7 +2,6 @@
 #include "base/dir.h"
 #include "base/fs.h"
 #include "base/log.h"
-#include "helper/instances_state.h"
 #include "helper/systemctl.h"
 
 #include <errno.h>
@@ -109,10 +108,11 @@ static int fill(const struct instances_options *o, const struct instance *in, st
 	uint32_t ms =
 	    in->spec.stop_timeout_ms ? in->spec.stop_timeout_ms : INSTANCES_STOP_DEFAULT_MS;
 	u->stop_timeout_s = (ms + 999) / 1000;
-	return instance_nodes(o, in, u->nodes, &u->node_count, e);
+	return 0;
 }
 
-int units_start(const struct instances_options *o, const struct instance *in, struct err *e)
+int units_start(const struct instances_options *o, const struct instance *in,
+    const struct device_node *nodes, size_t node_count, struct err *e)
 {
 	struct render_unit u, slice;
 	char name[RENDER_UNIT_NAME_SIZE];
@@ -120,7 +120,8 @@ int units_start(const struct instances_options *o, const struct instance *in, st
 		return -1;
 	slice = u;
 	slice.kind = RENDER_UNIT_SLICE;
-	slice.node_count = 0;
+	memcpy(u.nodes, nodes, node_count * sizeof(*nodes));
+	u.node_count = node_count;
 	CLEANUP_FD int dir = -1;
 	if (fs_mkdirs(UNIT_DIR, 0755, e) != 0)
 		return -1;

@@ -6,9 +6,9 @@
 #include "helper/instances.h"
 
 /* Writes the files of the instance's unit and its slice where they differ, and has systemd start
- * it; returns before it runs. */
-int units_start(
-    const struct instances_options *o, const struct instance *in, struct err *e) WARN_UNUSED;
+ * it; returns before it runs. `nodes`: that it may open, at most DEVICE_NODES_MAX. */
+int units_start(const struct instances_options *o, const struct instance *in,
+    const struct device_node *nodes, size_t node_count, struct err *e) WARN_UNUSED;
 /* SIGTERM to all its processes, later SIGKILL, as its file says; or SIGKILL at once. */
 void units_stop(const struct instance *in);
 void units_kill(const struct instance *in);

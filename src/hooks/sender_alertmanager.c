@@ -3,12 +3,6 @@
 #include "hooks/sender_parts.h"
 #include "hooks/sender_rows.h"
 
-static enum sender_verdict alertmanager_verify(
-    const struct http_request *r, const struct sender_proof *p, struct err *e)
-{
-	return sender_verify_token(sender_bearer_token(r), p, "Authorization", e);
-}
-
 static int alertmanager_read(struct http_request *r, struct sender_event *ret, struct err *e)
 {
 	struct skim_member status = {.key = "status"};
@@ -28,13 +22,6 @@ static int alertmanager_read(struct http_request *r, struct sender_event *ret, s
 	return 0;
 }
 
-static void alertmanager_sign(
-    struct str secret, struct str id, struct str body, int64_t now_ms, struct buf *out)
-{
-	(void)id, (void)body, (void)now_ms;
-	buf_printf(out, "Authorization: Bearer %.*s\r\n", STR_ARG(secret));
-}
-
 const struct sender sender_alertmanager = {
     .name = "alertmanager",
     .title = "Prometheus' Alertmanager",
@@ -43,7 +30,7 @@ const struct sender sender_alertmanager = {
 	     "the hook's action is notify",
     .ping = "{\"version\":\"4\",\"status\":\"ping\",\"alerts\":[]}",
     .signature_header = "Authorization",
-    .verify = alertmanager_verify,
+    .verify = sender_verify_bearer,
     .read = alertmanager_read,
-    .sign = alertmanager_sign,
+    .sign = sender_sign_bearer,
 };

@@ -13,12 +13,6 @@ static enum sender_verdict generic_verify(
 	return sender_verify_hex(r, p, "X-Slipway-Signature-256", "sha256=", e);
 }
 
-static enum sender_verdict bearer_verify(
-    const struct http_request *r, const struct sender_proof *p, struct err *e)
-{
-	return sender_verify_token(sender_bearer_token(r), p, "Authorization", e);
-}
-
 static int generic_read(struct http_request *r, struct sender_event *ret, struct err *e)
 {
 	if (sender_read_key(r, "X-Slipway-Delivery", &ret->key, e) < 0)
@@ -47,9 +41,8 @@ static void generic_sign(
 static void bearer_sign(
     struct str secret, struct str id, struct str body, int64_t now_ms, struct buf *out)
 {
-	(void)body, (void)now_ms;
 	slipway_headers(id, out);
-	buf_printf(out, "Authorization: Bearer %.*s\r\n", STR_ARG(secret));
+	sender_sign_bearer(secret, id, body, now_ms, out);
 }
 
 const struct sender sender_generic = {
@@ -76,7 +69,7 @@ const struct sender sender_bearer = {
     .signature_header = "Authorization",
     .commits_at = "/commits",
     .pushes = true,
-    .verify = bearer_verify,
+    .verify = sender_verify_bearer,
     .read = generic_read,
     .sign = bearer_sign,
 };

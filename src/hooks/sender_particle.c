@@ -59,13 +59,6 @@ static int particle_read(struct http_request *r, struct sender_event *ret, struc
 	return 0;
 }
 
-static void particle_sign(
-    struct str secret, struct str id, struct str body, int64_t now_ms, struct buf *out)
-{
-	(void)id, (void)body, (void)now_ms;
-	buf_printf(out, "Authorization: Bearer %.*s\r\n", STR_ARG(secret));
-}
-
 const struct sender sender_particle = {
     .name = "particle",
     .title = "Particle",
@@ -77,5 +70,5 @@ const struct sender sender_particle = {
     .forms = true,
     .verify = particle_verify,
     .read = particle_read,
-    .sign = particle_sign,
+    .sign = sender_sign_bearer,
 };

@@ -16,6 +16,11 @@ enum sender_verdict sender_verify_token(
  * colon (RFC 7617); STR_NONE when absent or of another scheme. */
 struct str sender_bearer_token(const struct http_request *r);
 struct str sender_basic_password(const struct http_request *r);
+/* A secret that is sent as a bearer's, and how such a sender sends it. */
+enum sender_verdict sender_verify_bearer(
+    const struct http_request *r, const struct sender_proof *p, struct err *e);
+void sender_sign_bearer(
+    struct str secret, struct str id, struct str body, int64_t now_ms, struct buf *out);
 /* webhook-id, webhook-timestamp and webhook-signature of Standard Webhooks 1.0.0. */
 enum sender_verdict sender_verify_standard(
     const struct http_request *r, const struct sender_proof *p, struct err *e);

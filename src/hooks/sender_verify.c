@@ -110,6 +110,19 @@ struct str sender_basic_password(const struct http_request *r)
 	return colon == SIZE_MAX ? STR_NONE : str_from(pair, colon + 1);
 }
 
+enum sender_verdict sender_verify_bearer(
+    const struct http_request *r, const struct sender_proof *p, struct err *e)
+{
+	return sender_verify_token(sender_bearer_token(r), p, "Authorization", e);
+}
+
+void sender_sign_bearer(
+    struct str secret, struct str id, struct str body, int64_t now_ms, struct buf *out)
+{
+	(void)id, (void)body, (void)now_ms;
+	buf_printf(out, "Authorization: Bearer %.*s\r\n", STR_ARG(secret));
+}
+
 enum sender_verdict sender_check_time(
     struct str seconds, int64_t now_ms, const char *header, struct err *e)
 {

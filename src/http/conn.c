@@ -123,6 +123,8 @@ static bool may_warn(struct http_server *s)
 static struct str shown_path(const struct http_conn *c, struct str path)
 {
 	struct str hidden = c->server->hidden;
+	while (str_starts(path, STR("//")))
+		path = str_from(path, 1);
 	return hidden.n > 0 && str_starts(path, hidden) ? hidden : path;
 }
 

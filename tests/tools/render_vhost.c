@@ -5,6 +5,8 @@
 
 #include "base/num.h"
 
+#include "fields.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -15,22 +17,6 @@ static struct render_vhost v = {
 static struct render_tls tls = {.installed = 1};
 static const struct render_roots roots = {
     .projects = PREFIX "/p", .run = PREFIX "/run", .edge = PREFIX "/edge"};
-
-/* Copies what fits; a value that does not fit leaves its field without a NUL, for the renderer to
- * refuse. */
-static void fill(char *out, size_t size, struct str s)
-{
-	memset(out, 'x', size);
-	memcpy(out, s.p, s.n < size ? s.n : size);
-	if (s.n < size)
-		memset(out + s.n, 0, size - s.n);
-}
-
-static uint64_t number(struct str s)
-{
-	uint64_t n = 0;
-	return num_u64(s, 0, UINT64_MAX, &n) ? n : UINT64_MAX;
-}
 
 static int take(struct str key, struct str value)
 {
