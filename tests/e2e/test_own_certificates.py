@@ -24,6 +24,8 @@ what, name, value = sys.argv[1:]
 with open({notes!r}, "a") as notes:
     print(json.dumps([sys.argv[1:], sorted(os.environ), os.getuid(), open("/proc/%d/cmdline" % os.getppid()).read().split(chr(0))[0]]), file=notes)
 trouble = open({trouble!r}).read()
+if trouble == "idle":
+    sys.exit(0)
 if trouble:
     print("the provider says:", trouble)
     sys.exit(3)
@@ -246,29 +248,37 @@ def test_wildcard_is_renewed_under_load(world):
     assert failed == [] and len(seen) == 2 and before in seen, (failed, seen)
 
 
+def not_renewed(world):
+    """A renewal that fails, and the serial before it. Pebble takes an authorization of before for one order in a hundred, also when told never to
+    (it compares its dice with `>`): such an order asks no hook and is not what is looked at."""
+    count = len(world.calls())
+    for _ in range(4):
+        before = world.answer(BELOW, "/", world.root)[3]
+        said = world.p.cli("certs", "renew", "--wildcard", expect=None)
+        if said.returncode or len(world.calls()) > count:
+            break
+    assert said.returncode == 1 and world.answer(BELOW, "/", world.root)[3] == before, said
+    return said, len(world.calls()) - count
+
+
 def test_a_hook_that_fails(world):
     """What it says is shown, the old certificate stays."""
-    before = world.answer(BELOW, "/", world.root)[3]
     world.trouble.write_text("no such zone")
-    said = world.p.cli("certs", "renew", "--wildcard", expect=1)
-    world.trouble.write_text("")
-    assert "dns hook: the provider says: no such zone" in said.stdout and "exit status 3" in said.stderr, said
-    assert world.answer(BELOW, "/", world.root)[3] == before
+    said, asked = not_renewed(world)
+    assert "dns hook: the provider says: no such zone" in said.stdout and "exit status 3" in said.stderr and asked, said
     shown = world.shown("wildcard")
     assert shown["origin"] == "acme" and shown["failures"] == 1 and "the provider says" in shown["output"], shown
+    world.trouble.write_text("")
     # one that others may write to is not run
-    count = len(world.calls())
     world.hook.chmod(0o777)
-    said = world.p.cli("certs", "renew", "--wildcard", expect=1)
+    said, asked = not_renewed(world)
     world.hook.chmod(0o755)
-    assert "can be written by others" in said.stderr and len(world.calls()) == count
-    # one that does what it likes with the record: the authority says no
-    world.hook.rename(world.hook.with_suffix(".kept"))
-    world.hook.write_text("#!/bin/true\n")
-    world.hook.chmod(0o755)
-    said = world.p.cli("certs", "renew", "--wildcard", expect=1)
-    world.hook.with_suffix(".kept").rename(world.hook)
-    assert world.answer(BELOW, "/", world.root)[3] == before, said
+    assert "can be written by others" in said.stderr and not asked, said
+    # one that says that it did, and did not: the authority says no
+    world.trouble.write_text("idle")
+    said, asked = not_renewed(world)
+    world.trouble.write_text("")
+    assert asked, said
 
 
 def test_limits_are_shown(world):
