@@ -13,7 +13,9 @@
 #define TAG_BYTES crypto_aead_xchacha20poly1305_ietf_ABYTES
 #define HEAD_BYTES (1 + NONCE_BYTES)
 
-_Static_assert(KEY_BYTES == 32 && NONCE_BYTES == 24 && TAG_BYTES == 16, "the format in seal.h");
+_Static_assert(KEY_BYTES == 32 && NONCE_BYTES == 24 && TAG_BYTES == 16 &&
+		   SEAL_BYTES == HEAD_BYTES + TAG_BYTES,
+    "the format in seal.h");
 
 struct seal_key {
 	uint8_t p[KEY_BYTES];
@@ -85,39 +87,54 @@ void seal_key_free(struct seal_key *k)
 	sodium_free(k); /* wipes; NULL is fine */
 }
 
-void seal(const struct seal_key *k, struct str place, struct str clear, struct buf *out)
+void seal_into(const struct seal_key *k, struct str place, struct str clear, void *to)
 {
-	if (clear.n > SIZE_MAX - HEAD_BYTES - TAG_BYTES) {
-		out->full = true;
-		return;
-	}
-	uint8_t *to = (uint8_t *)buf_reserve(out, HEAD_BYTES + clear.n + TAG_BYTES);
-	if (!to)
-		return;
-	to[0] = VERSION;
-	rand_bytes(to + 1, NONCE_BYTES);
-	crypto_aead_xchacha20poly1305_ietf_encrypt(to + HEAD_BYTES, NULL, (const uint8_t *)clear.p,
-	    clear.n, (const uint8_t *)place.p, place.n, NULL, to + 1, k->p);
-	buf_commit(out, HEAD_BYTES + clear.n + TAG_BYTES);
+	uint8_t *p = to;
+	p[0] = VERSION;
+	rand_bytes(p + 1, NONCE_BYTES);
+	crypto_aead_xchacha20poly1305_ietf_encrypt(p + HEAD_BYTES, NULL, (const uint8_t *)clear.p,
+	    clear.n, (const uint8_t *)place.p, place.n, NULL, p + 1, k->p);
 }
 
-int seal_open(
-    const struct seal_key *k, struct str place, struct str sealed, struct buf *out, struct err *e)
+int seal_open_into(const struct seal_key *k, struct str place, struct str sealed, void *to,
+    size_t *ret_n, struct err *e)
 {
-	if (sealed.n < HEAD_BYTES + TAG_BYTES)
+	if (sealed.n < SEAL_BYTES)
 		return err_set(e, ERR_INVALID, "the sealed value is cut short");
 	const uint8_t *from = (const uint8_t *)sealed.p;
 	if (from[0] != VERSION)
 		return err_set(e, ERR_UNSUPPORTED,
 		    "the sealed value has version %d, which is not known", from[0]);
-	size_t clear_bytes = sealed.n - HEAD_BYTES - TAG_BYTES;
-	uint8_t *to = (uint8_t *)buf_reserve(out, clear_bytes);
-	if (!to)
-		return buf_check(out, "the opened value", e);
 	if (crypto_aead_xchacha20poly1305_ietf_decrypt(to, NULL, NULL, from + HEAD_BYTES,
 		sealed.n - HEAD_BYTES, (const uint8_t *)place.p, place.n, from + 1, k->p) != 0)
 		return err_set(e, ERR_INVALID,
 		    "the sealed value cannot be opened: wrong key, wrong place or damaged");
-	buf_commit(out, clear_bytes);
+	*ret_n = sealed.n - SEAL_BYTES;
+	return 0;
+}
+
+void seal(const struct seal_key *k, struct str place, struct str clear, struct buf *out)
+{
+	if (clear.n > SIZE_MAX - SEAL_BYTES) {
+		out->full = true;
+		return;
+	}
+	char *to = buf_reserve(out, clear.n + SEAL_BYTES);
+	if (!to)
+		return;
+	seal_into(k, place, clear, to);
+	buf_commit(out, clear.n + SEAL_BYTES);
+}
+
+int seal_open(
+    const struct seal_key *k, struct str place, struct str sealed, struct buf *out, struct err *e)
+{
+	size_t n = sealed.n > SEAL_BYTES ? sealed.n - SEAL_BYTES : 0;
+	char *to = buf_reserve(out, n);
+	if (!to)
+		return buf_check(out, "the opened value", e);
+	if (seal_open_into(k, place, sealed, to, &n, e) != 0)
+		return -1;
+	buf_commit(out, n);
 	return 0;
 }

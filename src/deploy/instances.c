@@ -186,7 +186,7 @@ void instance_start(struct work *w, const struct plan_process *p, uint16_t i)
 	}
 	CLEANUP_FD int fd = -1;
 	if (instance_listens(p)) {
-		fd = run_listen(w->d->o.run_dir, w->project.name, release, p->name, i, &e);
+		fd = rundir_listen(w->d->o.run_dir, w->project.name, release, p->name, i, &e);
 		if (fd < 0) {
 			op_fail(w, &e);
 			return;

@@ -125,9 +125,9 @@ static void restore(struct work *w)
 	bool busy = r->busy[r->at];
 	const struct deploy *d = w->d;
 	struct str name = w->project.name;
-	if (run_dir_make(d->o.run_dir, d->o.projects_dir, name, (uint32_t)w->project.live, &e) !=
+	if (rundir_make(d->o.run_dir, d->o.projects_dir, name, (uint32_t)w->project.live, &e) !=
 		0 ||
-	    (w->project.previous > 0 && run_dir_make(d->o.run_dir, d->o.projects_dir, name,
+	    (w->project.previous > 0 && rundir_make(d->o.run_dir, d->o.projects_dir, name,
 					    (uint32_t)w->project.previous, &e) != 0)) {
 		work_op_add(w);
 		work_op_back(w, &e);

@@ -43,7 +43,7 @@ static void revive(struct work *w)
 	    .row = w->release, .plan = w->plan, .envs = w->envs, .has_plan = w->has_plan};
 	old_in_place(w);
 	work_ops_begin(w, revived);
-	if (run_dir_make(w->d->o.run_dir, w->d->o.projects_dir, w->project.name,
+	if (rundir_make(w->d->o.run_dir, w->d->o.projects_dir, w->project.name,
 		(uint32_t)w->release.number, &e) != 0)
 		note(w, true, "its run directory could not be made", &e);
 	work_switch(w, w->from_release, 0);

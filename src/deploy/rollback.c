@@ -57,7 +57,7 @@ void run_dirs_prune(const struct deploy *d, struct str project, uint32_t live, u
 		int64_t n;
 		struct err e;
 		if (num_i64(str_c(f->d_name), 1, UINT32_MAX, &n) && n != live && n != previous)
-			(void)!run_dir_remove(d->o.run_dir, project, (uint32_t)n, &e);
+			(void)!rundir_remove(d->o.run_dir, project, (uint32_t)n, &e);
 	}
 	(void)closedir(dir);
 }
@@ -213,7 +213,7 @@ static void ours_stopped(struct work *w)
 		return;
 	}
 	if (w->st.flow == DEPLOY_FLOW_DEPLOY &&
-	    run_dir_remove(w->d->o.run_dir, w->project.name, release, &e) != 0) {
+	    rundir_remove(w->d->o.run_dir, w->project.name, release, &e) != 0) {
 		w->op_failed = true;
 		w->op_err = e;
 	} else

@@ -174,7 +174,7 @@ void start_start(struct work *w)
 		work_skip(w, "the project is stopped");
 		return;
 	}
-	if (run_dir_make(w->d->o.run_dir, w->d->o.projects_dir, w->project.name,
+	if (rundir_make(w->d->o.run_dir, w->d->o.projects_dir, w->project.name,
 		(uint32_t)w->release.number, &e) != 0) {
 		work_fail(w, &e);
 		return;

@@ -12,6 +12,7 @@
 #include "deploy/deploy.h"
 #include "deploy/machine.h"
 #include "kinds/kinds.h"
+#include "launch/rundir.h"
 #include "model/certificate.h"
 #include "model/domain.h"
 #include "model/env.h"

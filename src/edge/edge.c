@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "base/num.h"
+#include "launch/rundir.h"
 #include "render/sites.h"
 
 #include <errno.h>
@@ -266,19 +266,14 @@ int edge_switch(
 
 int edge_live(struct edge *g, struct str project, uint32_t *ret_release, struct err *e)
 {
-	char link[PATH_MAX], prefix[PATH_MAX];
-	uint64_t release;
+	char link[PATH_MAX];
 	CLEANUP_FD int dir = open_project(g, project, e);
 	if (dir < 0 || read_link(dir, "live", link, e) < 0)
 		return -1;
 	if (link[0] == '\0')
 		return 0;
-	int n = snprintf(prefix, sizeof(prefix), "%s/%.*s/", g->o.run_dir, STR_ARG(project));
-	struct str s = str_c(link);
-	if (n < 0 || n >= PATH_MAX || !str_starts(s, str_c(prefix)) ||
-	    !num_u64(str_from(s, (size_t)n), 1, UINT32_MAX, &release))
+	if (!rundir_release(g->o.run_dir, project, str_c(link), ret_release))
 		return err_set(
 		    e, ERR_INVALID, "the link 'live' of '%.*s' points elsewhere", STR_ARG(project));
-	*ret_release = (uint32_t)release;
 	return 1;
 }

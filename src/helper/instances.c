@@ -403,6 +403,7 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 		if (s->sandbox != PRIV_SANDBOX_RUN)
 			in->disk.bytes_max = s->limits.disk_bytes;
 	}
+	instance_boot_put(in);
 	*ret_id = in->st.id;
 	return 0;
 }
@@ -426,6 +427,7 @@ void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_m
 	if (in->st.state == PRIV_ENDED)
 		return;
 	in->stopping = true;
+	instance_boot_drop(in);
 	if (in->st.pid == 0 && !in->unit) {
 		instance_finish(t, in);
 		return;
@@ -438,6 +440,13 @@ void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_m
 		in->kill_ms = kill_ms;
 	if (in->st.state != PRIV_STOPPING)
 		instance_ask_end(in, in->kill_ms);
+}
+
+void instances_narrow(struct instance *in, uint32_t devices)
+{
+	in->spec.limits.devices &= devices;
+	if (!in->stopping)
+		instance_boot_put(in);
 }
 
 int instances_signal(struct instances *t, struct instance *in, int signal, struct err *e)

@@ -94,6 +94,14 @@ void instances_steady(struct instances *t);
 /* stay: for the next helper, which takes them over; else all ends. */
 void instances_close(struct instances *t, bool stay);
 
+/* What services are started with is saved below state_dir from now on. Where the table is new, as after a boot, what was saved of live
+ * releases is started again, one with each instances_boot_next, until that says that nothing is left; no daemon may be served
+ * before. */
+void instances_boot_open(struct instances *t, const char *state_dir);
+bool instances_boot_next(struct instances *t);
+/* Whatever is stopped from now on ends with this helper, and is wanted again after the next start. */
+void instances_boot_final(void);
+
 /* Takes the descriptors (indices of spec's fd_… fields into fds) only on success. *ret_id names the
  * instance. */
 int instances_start(struct instances *t, struct str project, const struct priv_start *spec,
@@ -117,6 +125,8 @@ void instances_knocked(struct instances *t);
 /* Readable when a program says something of itself; then instances_noticed hears it. */
 int instances_notice_fd(const struct instances *t);
 void instances_noticed(struct instances *t);
+/* From its next start on it may open, of the devices that it was started with, only these. */
+void instances_narrow(struct instance *in, uint32_t devices);
 int instances_signal(
     struct instances *t, struct instance *in, int signal, struct err *e) WARN_UNUSED;
 /* Drops the record of an instance that has ended. ERR_CONFLICT otherwise. */

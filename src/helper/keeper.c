@@ -94,6 +94,16 @@ static int open_signals(struct keeper *k, struct err *e)
 
 static void on_edge_done(void *ctx, uint64_t token, const struct err *e);
 
+/* What serves does not wait for a daemon. Nobody asked, so nobody is answered; it will ask. */
+static void begin(struct keeper *k)
+{
+	struct err e;
+	if (edge_start(k->edge, 0, &e) < 0)
+		log_event(LOG_WARN, "helper", "edge_start", F_ERR(&e));
+	instances_boot_open(k->instances, k->o.boot);
+	k->beginning = true;
+}
+
 int keeper_open(struct keeper *k, const struct keeper_options *o, struct err *e)
 {
 	k->o = *o;
@@ -126,6 +136,8 @@ int keeper_open(struct keeper *k, const struct keeper_options *o, struct err *e)
 	k->o.edge.done = on_edge_done;
 	k->o.edge.ctx = k;
 	k->edge = edge_open(&k->o.edge);
+	if (o->boot)
+		begin(k);
 	k->alone_since_ms = clock_mono_ms();
 	return 0;
 }
@@ -408,6 +420,7 @@ void keeper_end(struct keeper *k)
 		return;
 	k->ending = true;
 	k->end_by_ms = clock_mono_ms() + KEEPER_SHUTDOWN_MS;
+	instances_boot_final();
 	log_event(LOG_INFO, "keeper", "ending", F_I64("instances", instances_alive(k->instances)));
 	size_t at = 0;
 	for (struct instance *in; (in = instances_next(k->instances, &at));)
@@ -446,8 +459,10 @@ static bool must_wait(const struct keeper *k)
 
 static int64_t tick(struct keeper *k)
 {
+	k->beginning = k->beginning && !k->ending && !k->leaving && instances_boot_next(k->instances);
 	int64_t now = clock_mono_ms(), front_due = DEADLINE_NEVER;
 	int64_t due = instances_tick(k->instances, now, k->daemon >= 0);
+	due = k->beginning ? now : due;
 	int64_t edge_due = edge_tick(k->edge, now);
 	due = edge_due < due ? edge_due : due;
 	for (unsigned i = 0; i < k->worker.count && must_wait(k); i++)
@@ -493,7 +508,7 @@ void keeper_run(struct keeper *k)
 			enum tag tag = (enum tag)events[i].data.u32;
 			if (tag == TAG_SIGNALS)
 				on_signal(k);
-			else if (tag == TAG_FRONT)
+			else if (tag == TAG_FRONT && !k->beginning)
 				connected(k);
 			else if (tag == TAG_DOOR)
 				door_serve(&k->door, k->instances);

@@ -25,6 +25,7 @@ struct keeper_options {
 	uid_t daemon_uid;
 	gid_t daemon_gid;
 	const char *supply; /* path of the socket for units; NULL: instances are ours */
+	const char *boot;   /* where starts are saved for the next boot; NULL: they are not */
 	bool sites;	    /* text of nginx-site projects is taken: root said so */
 	int64_t orphan_ms;  /* without a daemon for so long: the end */
 	struct tenant_roots roots;
@@ -61,6 +62,7 @@ struct keeper {
 	uint32_t connection;		    /* number of the connection */
 	int64_t alone_since_ms;
 	bool ending;
+	bool beginning; /* what was saved is still being started: no daemon is heard */
 	bool leaving; /* for the next helper, which goes on with all that runs */
 	int64_t end_by_ms;
 	struct keeper_reply replies[KEEPER_REPLIES_MAX]; /* a ring */

@@ -230,6 +230,7 @@ static int fill_options(
 		!is_below_tmp(s->projects) && !is_below_tmp(s->exec) && !is_below_tmp(s->tree)};
 	units = (struct render_unit_roots){s->projects, s->exec, s->supply};
 	o->supply = s->supply;
+	o->boot = s->supply ? s->state : NULL;
 	o->sites = s->sites && strcmp(s->sites, "yes") == 0;
 	o->instances.units = s->supply ? &units : NULL;
 	bool apache = s->server && strcmp(s->server, "apache") == 0;

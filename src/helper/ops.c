@@ -202,7 +202,7 @@ static int op_sleep(struct call *c, struct err *e)
 static int op_narrow(struct call *c, struct err *e)
 {
 	(void)e;
-	c->in->spec.limits.devices &= c->q->start.limits.devices;
+	instances_narrow(c->in, c->q->start.limits.devices);
 	return 0;
 }
 

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -218,6 +220,26 @@ static int open_root(const char *path, struct err *e)
 	return fd >= 0 ? fd : err_sys(e, ERR_IO, errno, "could not open '%s'", path);
 }
 
+int tenant_run_folder(const struct tenant_roots *t, const char *project, struct err *e)
+{
+	const struct place run = {project, t->root ? t->daemon_uid : geteuid(), t->web_gid, 02750};
+	CLEANUP_FD int runs = open_root(t->run, e);
+	return runs < 0 ? -1 : ensure_place(t, runs, &run, e);
+}
+
+void tenant_as_daemon(const struct tenant_roots *t, bool on)
+{
+	static mode_t before;
+	if (on)
+		before = umask(027);
+	else
+		(void)umask(before);
+	if (!t->root)
+		return;
+	(void)setfsgid(on ? t->daemon_gid : getegid());
+	(void)setfsuid(on ? t->daemon_uid : geteuid());
+}
+
 static int ensure_tree(
     const struct tenant_roots *t, const char *name, uint32_t number, struct err *e)
 {
@@ -240,9 +262,7 @@ static int ensure_tree(
 	for (size_t i = 0; i < sizeof(below) / sizeof(*below); i++)
 		if (ensure_place(t, dir, &below[i], e) != 0)
 			return -1;
-	const struct place run = {name, daemon_uid, t->web_gid, 02750};
-	CLEANUP_FD int runs = open_root(t->run, e);
-	if (runs < 0 || ensure_place(t, runs, &run, e) != 0)
+	if (tenant_run_folder(t, name, e) != 0)
 		return -1;
 	if (fsync(dir) != 0 || fsync(projects) != 0)
 		return err_sys(e, ERR_IO, errno, "could not sync '%s'", t->projects);

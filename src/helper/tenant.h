@@ -37,6 +37,10 @@ int tenant_become(const struct tenant_roots *t, uint32_t number, struct err *e) 
 /* With a quota of disk_bytes (0: none), where t->quota says that there are quotas. */
 int tenant_ensure(const struct tenant_roots *t, struct str project, uint64_t disk_bytes,
     uint64_t *ret_number, struct err *e) WARN_UNUSED;
+/* RUN/NAME alone, which a boot takes away. */
+int tenant_run_folder(const struct tenant_roots *t, const char *project, struct err *e) WARN_UNUSED;
+/* Whatever is done with files is done with the daemon's rights, and as its own; or as ours again. */
+void tenant_as_daemon(const struct tenant_roots *t, bool on);
 /* Kills all processes of the user, removes the trees and the user, retires the number. Absent is
  * success. */
 int tenant_remove(const struct tenant_roots *t, struct str project, struct err *e) WARN_UNUSED;

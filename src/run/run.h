@@ -106,13 +106,3 @@ struct run_job *run_job_start(
 void run_job_cancel(struct run_job *j); /* kills; `ended` still comes */
 /* To its process group; nothing when it does not run (yet). */
 void run_job_signal(struct run_job *j, int signal);
-
-/* Listening Unix sockets of a release, RUN/NAME/N/PROCESS.I.sock, mode 0660, group of the edge by
- * the directory's set-group-id bit. The descriptor or -1. */
-int run_listen(const char *run_dir, struct str project, uint32_t release, struct str process,
-    uint16_t instance, struct err *e) WARN_UNUSED;
-/* RUN/NAME/N with its `public` link; and its removal with all sockets. */
-int run_dir_make(const char *run_dir, const char *projects_dir, struct str project,
-    uint32_t release, struct err *e) WARN_UNUSED;
-int run_dir_remove(
-    const char *run_dir, struct str project, uint32_t release, struct err *e) WARN_UNUSED;

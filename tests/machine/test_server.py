@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import admin_checks
+import boot_checks
 import classic_checks
 import devices_checks
 import edge_checks
@@ -309,8 +310,12 @@ def test_hostile_values(server, check):
     check(server)
 
 
+@pytest.mark.parametrize("check", boot_checks.ALL, ids=lambda c: c.__name__)
+def test_boot_without_the_daemon(server, check):
+    check(server)
+
+
 def test_serves_after_a_reboot(server):
-    server.reboot()
     assert "Guestbook" in server.wait_get("guestbook.localhost")
     # one more may be under way: branches are looked at after a time away
     assert len([r for r in server.api("releases", "guestbook")["items"] if r["state"] != "building"]) == 3

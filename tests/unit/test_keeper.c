@@ -4,6 +4,7 @@
  * ordinary user. */
 #include "base/clock.h"
 #include "base/fs.h"
+#include "launch/rundir.h"
 #include "run/run.h"
 
 #include <errno.h>
@@ -252,13 +253,13 @@ static int ask_pid(const char *path)
 static int make_listener(char *path, size_t size)
 {
 	struct err e = {0};
-	if (run_dir_make(f.run_dir, f.projects, STR("swt-shop"), 1, &e) != 0)
+	if (rundir_make(f.run_dir, f.projects, STR("swt-shop"), 1, &e) != 0)
 		fail_msg("%s", e.msg);
 	if (f.plain && geteuid() == 0) { /* the daemon of this test is root, its keeper is not */
 		snprintf(path, size, "%s/swt-shop/1", f.run_dir);
 		assert_int_equal(chown(path, PLAIN_USER, PLAIN_USER), 0);
 	}
-	int fd = run_listen(f.run_dir, STR("swt-shop"), 1, STR("web"), 1, &e);
+	int fd = rundir_listen(f.run_dir, STR("swt-shop"), 1, STR("web"), 1, &e);
 	if (fd < 0)
 		fail_msg("%s", e.msg);
 	snprintf(path, size, "%s/swt-shop/1/web.1.sock", f.run_dir);

@@ -1,5 +1,8 @@
+#include "launch/rundir.h"
+
 #include "base/fs.h"
-#include "run/run.h"
+#include "base/name.h"
+#include "base/num.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +39,7 @@ static int open_project(const char *run_dir, struct str project, struct err *e)
 	return fd >= 0 ? fd : err_sys(e, ERR_IO, errno, "could not open '%s/%s'", run_dir, name);
 }
 
-int run_dir_make(const char *run_dir, const char *projects_dir, struct str project,
+int rundir_make(const char *run_dir, const char *projects_dir, struct str project,
     uint32_t release, struct err *e)
 {
 	char n[16], target[600];
@@ -64,7 +67,7 @@ int run_dir_make(const char *run_dir, const char *projects_dir, struct str proje
 	return fs_link_swap(own, "public", target, e);
 }
 
-int run_dir_remove(const char *run_dir, struct str project, uint32_t release, struct err *e)
+int rundir_remove(const char *run_dir, struct str project, uint32_t release, struct err *e)
 {
 	char path[600], n[16];
 	if (names_ok(project, release, e) != 0)
@@ -79,7 +82,7 @@ int run_dir_remove(const char *run_dir, struct str project, uint32_t release, st
 	return fs_remove_tree(dir, n, e);
 }
 
-int run_listen(const char *run_dir, struct str project, uint32_t release, struct str process,
+int rundir_listen(const char *run_dir, struct str project, uint32_t release, struct str process,
     uint16_t instance, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -102,4 +105,16 @@ int run_listen(const char *run_dir, struct str project, uint32_t release, struct
 		return -1;
 	}
 	return fd;
+}
+
+bool rundir_release(const char *run_dir, struct str project, struct str path, uint32_t *ret)
+{
+	char prefix[600];
+	uint64_t release;
+	int n = snprintf(prefix, sizeof(prefix), "%s/%.*s/", run_dir, STR_ARG(project));
+	if (n < 0 || (size_t)n >= sizeof(prefix) || !str_starts(path, str_c(prefix)) ||
+	    !num_u64(str_from(path, (size_t)n), 1, UINT32_MAX, &release))
+		return false;
+	*ret = (uint32_t)release;
+	return true;
 }
