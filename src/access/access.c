@@ -323,7 +323,7 @@ static int authorize(struct access *a, const struct access_row *row, struct http
 	if (!db)
 		return -1;
 	bool touch = false;
-	int rc = access_identify(db, r, who, &touch, e);
+	int rc = access_identify(db, r, row, who, &touch, e);
 	if (rc == 0)
 		rc = scope_check(db, row, r, c, who, e);
 	store_read_end(a->store, db);

@@ -33,6 +33,8 @@ struct access_row {
 	enum access_need need;
 	enum access_scope scope;
 	const char *action; /* for the audit record: "project.create"; reads have NULL */
+	bool browsers; /* a person may open it in a browser, which asks for a token as the password of basic authentication (RFC 7617). Reads
+			  only: browsers send that again by themselves */
 };
 
 struct access_subject {

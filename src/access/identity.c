@@ -1,6 +1,8 @@
 #include "access/identity.h"
 
 #include "base/clock.h"
+#include "base/ct.h"
+#include "base/hex.h"
 #include "base/mem.h"
 #include "crypto/hash.h"
 
@@ -148,20 +150,47 @@ static int by_peer(
 	return 0;
 }
 
-int access_identify(struct store_db *db, struct http_request *r, struct access_subject *who,
-    bool *ret_touch, struct err *e)
+#define BASIC_MAX 512u
+#define BROWSERS_ARE_ASKED                                                                         \
+	"WWW-Authenticate: Bearer\r\n"                                                             \
+	"WWW-Authenticate: Basic realm=\"a token of Slipway as the password\", charset=\"UTF-8\"\r\n"
+
+/* "anybody:TOKEN" in base64; empty: it is none. */
+static struct str basic_token(struct http_request *r, struct str credentials)
+{
+	struct buf clear CLEANUP_BUF;
+	buf_init(&clear, BASIC_MAX);
+	if (!base64_decode(str_trim(credentials), &clear))
+		return STR("");
+	struct str both = buf_view(&clear);
+	size_t colon = str_find(both, ':', 0);
+	struct str token = colon < both.n ? arena_str(r->arena, str_from(both, colon + 1)) : STR("");
+	ct_wipe(clear.p, clear.n);
+	return token;
+}
+
+static bool is_scheme(struct str header, struct str scheme)
+{
+	return header.n > scheme.n && str_eq_nocase(str_slice(header, 0, scheme.n), scheme);
+}
+
+int access_identify(struct store_db *db, struct http_request *r, const struct access_row *row,
+    struct access_subject *who, bool *ret_touch, struct err *e)
 {
 	struct str header = http_header_get(r, "Authorization");
+	if (row->browsers)
+		r->challenge = BROWSERS_ARE_ASKED;
+	if (header.p && is_scheme(header, STR("Bearer ")))
+		return by_token(db, r, str_trim(str_from(header, 7)), who, ret_touch, e);
+	if (header.p && row->browsers && is_scheme(header, STR("Basic ")))
+		return by_token(db, r, basic_token(r, str_from(header, 6)), who, ret_touch, e);
 	if (header.p) {
-		if (header.n < 7 || !str_eq_nocase(str_slice(header, 0, 7), STR("Bearer "))) {
-			err_set(e, ERR_UNAUTHORIZED, "the Authorization header is no bearer token");
-			return err_hint(e, "send: Authorization: Bearer slw_...");
-		}
-		struct str token = str_trim(str_from(header, 7));
-		return by_token(db, r, token, who, ret_touch, e);
+		err_set(e, ERR_UNAUTHORIZED, "the Authorization header is no bearer token");
+		return err_hint(e, "send: Authorization: Bearer slw_...");
 	}
 	if (r->unix_peer)
 		return by_peer(db, r, who, e);
 	err_set(e, ERR_UNAUTHORIZED, "this needs a token");
-	return err_hint(e, "send: Authorization: Bearer slw_..., or: slipway login");
+	return err_hint(e, row->browsers ? "give a token as the password (slipway tokens create); any name will do"
+					 : "send: Authorization: Bearer slw_..., or: slipway login");
 }

@@ -150,6 +150,8 @@ static const struct api_route table[] = {
 	GET(VIEW, TASK, P "/tasks/{task}", api_task_get, "tasks", "One task, with its steps", NULL, "Task"),
 	POST(DEPLOY, TASK, "task.cancel", P "/tasks/{task}/cancel", api_task_cancel, "tasks", "Cancel; from the switch on it completes", "Empty", "Cancelled", 202),
 	GET(VIEW, TASK, P "/tasks/{task}/stream", api_task_stream, "tasks", "Steps and output as they happen", NULL, "events"),
+	{{ACCESS_VIEW, ACCESS_TASK, NULL, .browsers = true}, HTTP_GET, P "/tasks/{task}/log", api_task_log, 0, false, "tasks",
+	    "What it did and said, as text; a browser may open it, with a token as the password", NULL, NULL, "text", 200},
 	GET(VIEW, PROJECT, PROJECT "/logs", api_log_list, "logs", "Output of the project's programs", "process release tail since contains", "LogList"),
 	GET(VIEW, PROJECT, PROJECT "/logs/stream", api_log_stream, "logs", "Output as it happens", "process release contains", "events"),
 

@@ -87,7 +87,7 @@ api_fn api_start_create;
 api_fn api_stop_create;
 api_fn api_task_cancel;
 api_fn api_task_get;
-api_fn api_task_list;
+api_fn api_task_list, api_task_log;
 api_fn api_task_stream;
 api_fn api_token_create;
 api_fn api_token_list;

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define LOG_BYTES_MAX (16u << 20) /* the server sends no more */
+
 static int limit_of(struct cli *c, size_t *ret, struct err *e)
 {
 	int64_t n = 50;
@@ -308,6 +310,33 @@ int cmd_tasks_show(struct cli *c)
 	if (cli_number(c->args.words[0], "the task", 1, INT64_MAX, &id, &e) < 0)
 		return cli_fail(c, &e);
 	return cli_has(c, "follow") ? follow_task(c, id, &o) : show_task(c, c->args.words[0]);
+}
+
+static int read_log(struct cli *c, const char *task, struct buf *into, struct err *e)
+{
+	struct net *n = cli_net(c, e);
+	const struct net_request q = {.method = "GET", .path = cli_path(c, "tasks/{}/log", task, NULL)};
+	return n ? net_call(n, &q, into, e) : -1;
+}
+
+int cmd_tasks_log(struct cli *c)
+{
+	struct err e = {0};
+	int64_t id;
+	CLEANUP_BUF struct buf text;
+	buf_init(&text, LOG_BYTES_MAX);
+	if (cli_number(c->args.words[0], "the task", 1, INT64_MAX, &id, &e) < 0 ||
+	    read_log(c, c->args.words[0], &text, &e) < 0)
+		return cli_fail(c, &e);
+	struct str rest = buf_view(&text), line;
+	if (c->json) {
+		CLEANUP_JSON json_t *j = json_pack("{sIss%}", "task", (json_int_t)id, "log", rest.p, rest.n);
+		cli_print_json(j);
+		return 0;
+	}
+	while (rest.n > 0 && str_next(&rest, '\n', &line) == 1)
+		(void)printf("%s\n", out_safe(&c->a, line));
+	return 0;
 }
 
 static void task_row(struct cli *c, struct out_table *t, const json_t *x)

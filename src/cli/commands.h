@@ -19,7 +19,7 @@ cli_fn cmd_admin_backup, cmd_admin_deployments, cmd_admin_fix_permissions, cmd_a
     cmd_operators_delete, cmd_operators_list, cmd_plan, cmd_ps, cmd_releases, cmd_restart, cmd_restore,
     cmd_rollback, cmd_run, cmd_scale, cmd_services_add, cmd_services_credentials,
     cmd_services_list, cmd_services_remove, cmd_setup, cmd_source, cmd_start, cmd_status, cmd_stop,
-    cmd_tasks, cmd_tasks_show, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke, cmd_validate,
+    cmd_tasks, cmd_tasks_log, cmd_tasks_show, cmd_tokens_create, cmd_tokens_list, cmd_tokens_revoke, cmd_validate,
     cmd_version;
 
 /* The row of that name ("hooks create"), or NULL. */

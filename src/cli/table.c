@@ -320,6 +320,7 @@ static const struct cli_command table[] = {
 	{"events show", "[NAME] EVENT", "one event, with its body; --follow its task, to the end", "slipway events show shop 31", tasks_show, 1, 2, false, cmd_events_show},
 	{"events replay", "[NAME] EVENT", "look at the event's branch again", "slipway events replay shop 31", follow, 1, 2, false, cmd_events_replay},
 	{"tasks", "[NAME|TASK]", "tasks, newest first, or one with its steps", "slipway tasks shop\nslipway tasks 57", list, 0, 1, false, cmd_tasks},
+	{"tasks log", "TASK", "what it did and said, as its link in a commit's status shows it", "slipway tasks log 57", none, 1, 1, false, cmd_tasks_log},
 	{"tasks show", "TASK", "one task with its steps; --follow goes on to its end", "slipway tasks show 57 --follow", tasks_show, 1, 1, false, cmd_tasks_show},
 	{"login", "[URL]", "remember a server; without URL list them", "slipway login https://paas.example.org --token-file token", login, 0, 1, false, cmd_login},
 	{"login forget", "SERVER", "forget a server and its token", "slipway login forget paas.example.org", none, 1, 1, false, cmd_login_forget},

@@ -42,7 +42,7 @@ static void put_release(struct work *w, struct news *l)
 	if (w->d->o.public_url)
 		put(l, "log",
 		    str_c(arena_printf(
-			&l->a, "%s/api/v1/tasks/%" PRId64, w->d->o.public_url, w->task.id)));
+			&l->a, "%s/api/v1/tasks/%" PRId64 "/log", w->d->o.public_url, w->task.id)));
 }
 
 static void put_failure(struct work *w, struct news *l)

@@ -280,6 +280,7 @@ static void request_fill(struct http_conn *c, struct http_call *call, enum http_
 	r->arena = &call->arena;
 	r->access = NULL;
 	r->subject = NULL;
+	r->challenge = NULL;
 	r->unix_peer = c->unix_peer && !c->server->o.behind_proxy;
 	r->peer_uid = c->peer_uid;
 	r->peer_pid = c->peer_pid;

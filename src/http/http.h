@@ -53,6 +53,7 @@ struct http_request {
 	struct arena *arena;
 	const void *access; /* the route's opaque access row */
 	void *subject;	    /* whatever the authorizer set: who is asking */
+	const char *challenge; /* likewise: complete lines for an answer 401; NULL: a bearer token is asked for */
 	bool unix_peer;	    /* over the Unix socket: peer_uid and peer_pid hold */
 	uid_t peer_uid;
 	pid_t peer_pid;

@@ -156,10 +156,10 @@ void http_reply_status(struct http_call *call, int status, const char *extra_lin
 }
 
 /* What a client must be told beside the document. */
-static const char *lines_for(int status)
+static const char *lines_for(const struct http_call *c, int status)
 {
 	if (status == 401)
-		return "WWW-Authenticate: Bearer\r\n";
+		return c->request.challenge ? c->request.challenge : "WWW-Authenticate: Bearer\r\n";
 	return status == 429 || status == 503 ? "Retry-After: 1\r\n" : NULL;
 }
 
@@ -172,7 +172,7 @@ static void reply_problem(struct http_call *c, const struct err *e, const char *
 	    e->pointer, c->request.id};
 	if (class->http_status >= 500)
 		(void)snprintf(c->why, sizeof c->why, "%.255s", e->msg);
-	render_problem(c, &p, extra ? extra : lines_for(class->http_status));
+	render_problem(c, &p, extra ? extra : lines_for(c, class->http_status));
 	http_call_answered(c, ANSWER_REPLY);
 }
 

@@ -1,9 +1,11 @@
 """GitHub: what it could not deliver is asked for again. Every request of ours, and every answer of the test's GitHub, is checked against
 GitHub's published OpenAPI description (@octokit/openapi), by ajv."""
+import base64
 import hashlib
 import hmac
 import http.server
 import json
+import re
 import sqlite3
 import threading
 import time
@@ -214,6 +216,19 @@ def test_nobody_inside_is_asked(platform, git, hub):
     assert not there.seen
 
 
+def opened_in_a_browser(p, url, begin, end="done"):
+    """Asked for a password, then text: the steps and what they printed."""
+    path, token = url.split(str(p.http_port), 1)[1], (p.state / "owner.token").read_text().strip()
+    asked = p.call("GET", path, token="")
+    assert asked.status == 401 and 'Basic realm="' in str(asked.headers), asked
+    page = p.call("GET", path, token="", headers={"Authorization": "Basic " + base64.b64encode(f"anna:{token}".encode()).decode()})
+    text = page.body.decode()
+    assert page.status == 200 and page.headers["Content-Type"].startswith("text/plain") and page.headers["X-Content-Type-Options"] == "nosniff"
+    assert text.startswith(begin) and re.search(r"^\S+  fetch +done", text, re.M) and f"\n{end}\n" in text, text
+    assert p.cli("tasks", "log", re.search(r"tasks/(\d+)/log", url).group(1)).stdout == text
+    return text
+
+
 def told(near, name, count):
     def look():
         seen = near.api("GET", f"/projects/{name}/channels/hub/deliveries?limit=200")["items"]
@@ -268,14 +283,15 @@ def test_deploys_are_told_as_statuses_and_deployments(near, hub, git, held):
     (one,) = there.deployments
     assert (one["sha"], one["task"], one["environment"]) == (first, f"deploy:{task}", "shown"), one
     assert [s["state"] for s in one["states"]] == ["in_progress", "success"], one
-    log = f"http://127.0.0.1:{near.http_port}/api/v1/tasks/{task}"
+    log = f"http://127.0.0.1:{near.http_port}/api/v1/tasks/{task}/log"
     assert {s["log_url"] for s in one["states"]} == {log} == {s["target_url"] for _, s in there.statuses}
+    opened_in_a_browser(near, log, f"task {task}: deploy of shown, main at {first}")
     assert "shown.localhost" in one["states"][-1]["environment_url"] and "environment_url" not in one["states"][0]
     made = json.loads(there.asked("POST", "/deployments")[0]["body"])
     assert made["auto_merge"] is False and made["required_contexts"] == []
 
     # a failure; of which the first answers are lost: one deployment all the same
-    broken = repo.commit({"slipway.yaml": "kind: static\nbuild: [[python3, -c, 'raise SystemExit(1)']]\n"})
+    broken = repo.commit({"slipway.yaml": "kind: static\nbuild: [[python3, -c, 'print(chr(27), 7 * \"no \"); raise SystemExit(1)']]\n"})
     real, lost = there.of_deployments, []
 
     def losing(method, path, query, said):
@@ -290,6 +306,8 @@ def test_deploys_are_told_as_statuses_and_deployments(near, hub, git, held):
     assert near.wait_task(task)["state"] == "failed"
     told(near, "shown", 8)
     assert there.statuses[-1][0] == broken and there.statuses[-1][1]["state"] == "failure"
+    text = opened_in_a_browser(near, there.statuses[-1][1]["target_url"], f"task {task}: deploy of shown, main at {broken}", "failed")
+    assert re.search(r"^\S+  build      \\x1b no no no no no no no$", text, re.M) and chr(27) not in text and "ended with status 1\n" in text, text
     second = there.deployments[1]
     assert len(there.deployments) == 2 and lost and second["sha"] == broken and second["states"][-1]["state"] == "failure", there.deployments
 

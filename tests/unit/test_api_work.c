@@ -4,6 +4,7 @@
  * real one and nobody takes its tasks. */
 #include "api_world.h"
 
+#include "base/hex.h"
 #include "kinds/plan.h"
 #include "model/event.h"
 #include "model/step.h"
@@ -92,6 +93,62 @@ static void test_cancel(void **state)
 	assert_int_equal(json_array_size(json_object_get(a.json, "items")), 1);
 	answer_free(&a);
 	CALL(P_VIEWER, "GET", OWN "/tasks?state=bored", NULL, 400);
+}
+
+static void basic(char *out, size_t size, const char *credentials)
+{
+	struct buf b CLEANUP_BUF;
+	buf_init(&b, 1024);
+	base64_encode(credentials, strlen(credentials), &b);
+	snprintf(out, size, "Authorization: Basic %.*s\r\n", (int)b.n, b.p);
+}
+
+static void with_basic(const char *method, const char *path, const char *credentials, int want)
+{
+	char header[256];
+	basic(header, sizeof(header), credentials);
+	bool post = strcmp(method, "POST") == 0;
+	struct answer a = call_with(ANONYMOUS, method, path, header, post ? STR("{}") : STR_NONE);
+	EXPECT(a, want);
+	answer_free(&a);
+}
+
+/* A person with a browser: asked for a password where a token is wanted, for this and nothing else. */
+static void test_log_in_a_browser(void **state)
+{
+	(void)state;
+	char log[64], task[64], cancel[64], known[128];
+	int64_t id = ordered(P_DEPLOYER, OWN "/deploys", "{\"ref\":\"next\"}");
+	snprintf(log, sizeof(log), "/api/v1/tasks/%d/log", (int)id);
+	snprintf(task, sizeof(task), "/api/v1/tasks/%d", (int)id);
+	snprintf(cancel, sizeof(cancel), "/api/v1/tasks/%d/cancel", (int)id);
+	snprintf(known, sizeof(known), "anna:%s", world.tokens[P_VIEWER]);
+	struct answer a = call(P_VIEWER, "GET", log, NULL);
+	EXPECT(a, 200);
+	assert_non_null(strstr(a.head, "Content-Type: text/plain; charset=utf-8\r\n"));
+	assert_non_null(
+	    strstr(a.body, ": deploy of own, next\nasked for by pdeployer\nwaiting\n"));
+	answer_free(&a);
+	a = call(ANONYMOUS, "GET", log, NULL);
+	EXPECT(a, 401);
+	assert_non_null(
+	    strstr(a.head, "WWW-Authenticate: Bearer\r\nWWW-Authenticate: Basic realm="));
+	answer_free(&a);
+	a = call(ANONYMOUS, "GET", task, NULL);
+	EXPECT(a, 401);
+	assert_null(strstr(a.head, "Basic"));
+	answer_free(&a);
+	with_basic("GET", log, known, 200);
+	with_basic("GET", task, known, 401);
+	with_basic("POST", cancel, known, 401);
+	const char *const wrong[] = {"", "anna", "anna:", "anna:slw_x", world.tokens[P_VIEWER]};
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+		with_basic("GET", log, wrong[i], 401);
+	a = call_with(ANONYMOUS, "GET", log, "Authorization: Basic !!!\r\n", STR_NONE);
+	EXPECT(a, 401);
+	answer_free(&a);
+	snprintf(log, sizeof(log), "/api/v1/tasks/%d/log", (int)world.theirs_task);
+	CALL(P_OWNER, "GET", log, NULL, 404);
 }
 
 static void test_repeats(void **state)
@@ -396,7 +453,7 @@ static void test_people(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
-	const struct CMUnitTest tests[] = {T(test_orders), T(test_cancel), T(test_repeats),
+	const struct CMUnitTest tests[] = {T(test_orders), T(test_cancel), T(test_log_in_a_browser), T(test_repeats),
 	    T(test_archives), T(test_events), T(test_task_stream), T(test_logs), T(test_people)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
