@@ -1,5 +1,6 @@
 /* What a task did and said, as text: for people, who come here by the link of a commit's status. */
 #include "api/routes.h"
+#include "api/view.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -100,13 +101,7 @@ int api_task_log(struct api_call *c, struct err *e)
 {
 	struct model_task t;
 	struct model_steps steps;
-	struct store_db *db = api_reading(c, e);
-	if (!db)
-		return -1;
-	int found = model_task_get(db, c->r->arena, c->who->task_id, api_viewer(c), &t, e);
-	if (found <= 0)
-		return found < 0 ? -1 : api_absent("task", http_param(c->http, "task"), e);
-	if (model_step_list(db, c->r->arena, t.id, api_viewer(c), &steps, e) < 0)
+	if (api_task_read(c, &t, &steps, e) < 0)
 		return -1;
 	put_head(&c->out, &t);
 	put_steps(&c->out, &steps);

@@ -27,17 +27,22 @@ int api_task_list(struct api_call *c, struct err *e)
 	return 0;
 }
 
+int api_task_read(struct api_call *c, struct model_task *t, struct model_steps *steps, struct err *e)
+{
+	struct store_db *db = api_reading(c, e);
+	if (!db)
+		return -1;
+	int found = model_task_get(db, c->r->arena, c->who->task_id, api_viewer(c), t, e);
+	if (found <= 0)
+		return found < 0 ? -1 : api_absent("task", http_param(c->http, "task"), e);
+	return model_step_list(db, c->r->arena, t->id, api_viewer(c), steps, e);
+}
+
 int api_task_get(struct api_call *c, struct err *e)
 {
 	struct model_task t;
 	struct model_steps steps;
-	struct store_db *db = api_reading(c, e);
-	if (!db)
-		return -1;
-	int found = model_task_get(db, c->r->arena, c->who->task_id, api_viewer(c), &t, e);
-	if (found <= 0)
-		return found < 0 ? -1 : api_absent("task", http_param(c->http, "task"), e);
-	if (model_step_list(db, c->r->arena, t.id, api_viewer(c), &steps, e) < 0)
+	if (api_task_read(c, &t, &steps, e) < 0)
 		return -1;
 	api_task_json(&c->w, NULL, &t, &steps);
 	return 0;

@@ -29,6 +29,8 @@ struct str api_kind_of_live(struct api_call *c, struct store_db *db, const struc
 /* The same read from db, with domains and, when asked for, its task. */
 int api_project_show(
     struct api_call *c, struct store_db *db, int64_t id, bool with_task, struct err *e) WARN_UNUSED;
+/* The task of the path, as its viewer may see it, and its steps. */
+int api_task_read(struct api_call *c, struct model_task *t, struct model_steps *steps, struct err *e) WARN_UNUSED;
 void api_task_json(struct json_out *w, const char *key, const struct model_task *t,
     const struct model_steps *steps); /* steps NULL: none are shown */
 void api_step_json(struct json_out *w, const struct model_step *s);
