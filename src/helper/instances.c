@@ -20,6 +20,7 @@
 #define TICK_OUTPUT_MS 250
 #define TICK_GROUP_MS 50
 #define STEADY_MS 10000
+#define STARTS_PER_TICK 1u
 
 struct instances *instances_open(const struct instances_options *o)
 {
@@ -368,16 +369,17 @@ static void abandon(struct instances *t, struct instance *in)
 	free_record(t, in);
 }
 
-int instances_start(struct instances *t, struct str project, const struct priv_start *s,
-    const int *fds, uint64_t *ret_id, struct err *e)
+/* Its record with all that is kept for it, not started; NULL. */
+static struct instance *add(struct instances *t, struct str project, const struct priv_start *s,
+    const int *fds, struct err *e)
 {
 	uint32_t user = 0;
 	if (find_user(t, project, &user, e) != 0 ||
 	    ports_claim(tenant_uid(t->o.roots, user), s->port, clock_mono_ms(), e) != 0)
-		return -1;
+		return NULL;
 	struct instance *in = take_slot(t, e);
 	if (!in)
-		return -1;
+		return NULL;
 	fill_record(t, in, project, s);
 	in->user_number = user;
 	const int8_t index[INSTANCE_FD_COUNT] = {
@@ -385,12 +387,21 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 	for (int i = 0; i < INSTANCE_FD_COUNT; i++)
 		in->fd[i] = index[i] < 0 ? -1 : fds[index[i]];
 	instance_keep_quota(t, in);
-	int rc = output_open(t->o.roots, in, e) == 0 ? instance_notice_open(t, in, e) : -1;
-	if (rc == 0) {
-		instance_keep(in);
-		rc = spawn(t, in, e);
+	if (output_open(t->o.roots, in, e) != 0 || instance_notice_open(t, in, e) != 0) {
+		abandon(t, in);
+		return NULL;
 	}
-	if (rc != 0) {
+	instance_keep(in);
+	return in;
+}
+
+int instances_start(struct instances *t, struct str project, const struct priv_start *s,
+    const int *fds, uint64_t *ret_id, struct err *e)
+{
+	struct instance *in = add(t, project, s, fds, e);
+	if (!in)
+		return -1;
+	if (spawn(t, in, e) != 0) {
 		abandon(t, in);
 		return -1;
 	}
@@ -404,6 +415,19 @@ int instances_start(struct instances *t, struct str project, const struct priv_s
 			in->disk.bytes_max = s->limits.disk_bytes;
 	}
 	instance_boot_put(in);
+	*ret_id = in->st.id;
+	return 0;
+}
+
+int instances_start_soon(struct instances *t, struct str project, const struct priv_start *s,
+    const int *fds, uint64_t *ret_id, struct err *e)
+{
+	struct instance *in = add(t, project, s, fds, e);
+	if (!in)
+		return -1;
+	in->restart_ms = clock_mono_ms();
+	in->st.started_mono_ms = (uint64_t)in->restart_ms;
+	instance_set_state(in, PRIV_BACKOFF);
 	*ret_id = in->st.id;
 	return 0;
 }
@@ -500,8 +524,11 @@ void instances_purge(struct instances *t, struct str project)
 void instance_restart(struct instances *t, struct instance *in, int64_t now_ms)
 {
 	struct err e = {0};
-	if (spawn(t, in, &e) == 0)
+	if (spawn(t, in, &e) == 0) {
+		if (in->st.starts == 1) /* not before: one that ends this process is not tried again */
+			instance_boot_put(in);
 		return;
+	}
 	log_event(LOG_WARN, "keeper", "restart_failed", F_C("project", in->st.project),
 	    F_C("process", in->st.process), F_ERR(&e));
 	in->st.started_mono_ms = (uint64_t)now_ms;
@@ -521,12 +548,14 @@ static void sooner(int64_t *due, int64_t at)
 		*due = at;
 }
 
-static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms)
+/* starts: how many may still be started now; one takes a while, and the daemon is not to wait for all of them. */
+static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms, unsigned *starts)
 {
 	int64_t due = DEADLINE_NEVER;
 	if (in->unit)
 		instance_look_after_unit(t, in, now_ms);
-	if (in->st.state == PRIV_BACKOFF && now_ms >= in->restart_ms) {
+	if (in->st.state == PRIV_BACKOFF && now_ms >= in->restart_ms && *starts > 0) {
+		--*starts;
 		in->restart_ms = 0;
 		instance_restart(t, in, now_ms);
 	}
@@ -564,6 +593,7 @@ static int64_t tick_one(struct instances *t, struct instance *in, int64_t now_ms
 int64_t instances_tick(struct instances *t, int64_t now_ms, bool daemon_reads)
 {
 	int64_t due = DEADLINE_NEVER;
+	unsigned starts = STARTS_PER_TICK;
 	bool look = now_ms >= t->output_ms, unread = false;
 	if (now_ms - t->began_ms > STEADY_MS)
 		instances_steady(t);
@@ -571,7 +601,7 @@ int64_t instances_tick(struct instances *t, int64_t now_ms, bool daemon_reads)
 		t->output_ms = now_ms + TICK_OUTPUT_MS;
 	size_t at = 0;
 	for (struct instance *in; (in = instances_next(t, &at));) {
-		sooner(&due, tick_one(t, in, now_ms));
+		sooner(&due, tick_one(t, in, now_ms, &starts));
 		bool mine = !(daemon_reads && in->output_taken) && in->out_read >= 0 &&
 			    in->st.state != PRIV_ENDED;
 		unread = unread || mine;

@@ -95,16 +95,17 @@ void instances_steady(struct instances *t);
 void instances_close(struct instances *t, bool stay);
 
 /* What services are started with is saved below state_dir from now on. Where the table is new, as after a boot, what was saved of live
- * releases is started again, one with each instances_boot_next, until that says that nothing is left; no daemon may be served
- * before. */
+ * releases listens again at once, and is started one after the other (instances_tick). */
 void instances_boot_open(struct instances *t, const char *state_dir);
-bool instances_boot_next(struct instances *t);
 /* Whatever is stopped from now on ends with this helper, and is wanted again after the next start. */
 void instances_boot_final(void);
 
 /* Takes the descriptors (indices of spec's fd_… fields into fds) only on success. *ret_id names the
  * instance. */
 int instances_start(struct instances *t, struct str project, const struct priv_start *spec,
+    const int *fds, uint64_t *ret_id, struct err *e) WARN_UNUSED;
+/* The same of a service that may wait for its turn: it is there and listens, and is started by instances_tick. */
+int instances_start_soon(struct instances *t, struct str project, const struct priv_start *spec,
     const int *fds, uint64_t *ret_id, struct err *e) WARN_UNUSED;
 /* NULL when there is none. Valid until it is forgotten. */
 struct instance *instances_find(struct instances *t, uint64_t id);

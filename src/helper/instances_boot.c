@@ -16,13 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static struct {
-	struct dir list;
-	bool goes_on; /* not all of it has been looked at */
-	bool final;   /* what ends now ends with us, and is wanted again */
-	int64_t began_ms;
-	int64_t started, failed;
-} boot;
+static bool final; /* what ends now ends with us, and is wanted again */
 
 /* ---- saving ---- */
 
@@ -41,13 +35,13 @@ void instance_boot_put(const struct instance *in)
 
 void instance_boot_drop(const struct instance *in)
 {
-	if (in->st.class == PRIV_SERVICE && !boot.final)
+	if (in->st.class == PRIV_SERVICE && !final)
 		saved_drop(in->st.project, &in->spec);
 }
 
 void instances_boot_final(void)
 {
-	boot.final = true;
+	final = true;
 }
 
 /* ---- bringing back ---- */
@@ -139,7 +133,7 @@ static int start(struct instances *t, const struct saved_start *s, const int lis
 	uint64_t id = 0;
 	int rc = request_judge(&q, fds, n, true, e);
 	if (rc == 0)
-		rc = instances_start(t, str_c(s->project), &q.start, fds, &id, e);
+		rc = instances_start_soon(t, str_c(s->project), &q.start, fds, &id, e);
 	request_audit(PRIV_START, s->project, s->spec.release, id, rc == 0 ? NULL : e);
 	return rc;
 }
@@ -163,7 +157,8 @@ static int bring_back(struct instances *t, const char *name, const struct saved_
 	return 1;
 }
 
-static void bring_one(struct instances *t, const char *name)
+/* 1 it will be started, 0 it will not and need not, -1. */
+static int bring_one(struct instances *t, const char *name)
 {
 	struct saved_start s;
 	struct err e;
@@ -174,10 +169,23 @@ static void bring_one(struct instances *t, const char *name)
 		rc = bring_back(t, name, &s, lists, &e);
 	for (size_t i = 0; i < SAVED_LISTS; i++)
 		fs_close_fd(&lists[i]);
-	boot.started += rc > 0;
-	boot.failed += rc < 0;
 	if (rc < 0)
 		log_event(LOG_WARN, "keeper", "not_brought_back", F_C("what", name), F_ERR(&e), F_C("hint", "the daemon starts it"));
+	return rc;
+}
+
+static void bring_all(struct instances *t)
+{
+	int64_t began_ms = clock_mono_ms(), brought = 0, failed = 0;
+	CLEANUP_DIR struct dir d;
+	saved_list(&d);
+	for (const struct dirent64 *entry; (entry = dir_next(&d));) {
+		int rc = entry->d_name[0] == '.' ? 0 : bring_one(t, entry->d_name);
+		brought += rc > 0;
+		failed += rc < 0;
+	}
+	log_event(LOG_INFO, "keeper", "brought_back", F_I64("instances", brought), F_I64("failed", failed),
+	    F_I64("ms", clock_mono_ms() - began_ms));
 }
 
 void instances_boot_open(struct instances *t, const char *state_dir)
@@ -189,24 +197,6 @@ void instances_boot_open(struct instances *t, const char *state_dir)
 	}
 	if (t->next_serial > 1) /* taken over from the helper before, which runs on */
 		return;
-	boot.began_ms = clock_mono_ms();
 	bring_folders(t->o.roots);
-	saved_list(&boot.list);
-	boot.goes_on = true;
-}
-
-bool instances_boot_next(struct instances *t)
-{
-	if (!boot.goes_on)
-		return false;
-	const struct dirent64 *entry = dir_next(&boot.list);
-	if (entry) {
-		bring_one(t, entry->d_name);
-		return true;
-	}
-	boot.goes_on = false;
-	dir_close(&boot.list);
-	log_event(LOG_INFO, "keeper", "brought_back", F_I64("instances", boot.started), F_I64("failed", boot.failed),
-	    F_I64("ms", clock_mono_ms() - boot.began_ms));
-	return false;
+	bring_all(t);
 }

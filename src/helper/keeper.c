@@ -101,7 +101,6 @@ static void begin(struct keeper *k)
 	if (edge_start(k->edge, 0, &e) < 0)
 		log_event(LOG_WARN, "helper", "edge_start", F_ERR(&e));
 	instances_boot_open(k->instances, k->o.boot);
-	k->beginning = true;
 }
 
 int keeper_open(struct keeper *k, const struct keeper_options *o, struct err *e)
@@ -459,10 +458,8 @@ static bool must_wait(const struct keeper *k)
 
 static int64_t tick(struct keeper *k)
 {
-	k->beginning = k->beginning && !k->ending && !k->leaving && instances_boot_next(k->instances);
 	int64_t now = clock_mono_ms(), front_due = DEADLINE_NEVER;
 	int64_t due = instances_tick(k->instances, now, k->daemon >= 0);
-	due = k->beginning ? now : due;
 	int64_t edge_due = edge_tick(k->edge, now);
 	due = edge_due < due ? edge_due : due;
 	for (unsigned i = 0; i < k->worker.count && must_wait(k); i++)
@@ -508,7 +505,7 @@ void keeper_run(struct keeper *k)
 			enum tag tag = (enum tag)events[i].data.u32;
 			if (tag == TAG_SIGNALS)
 				on_signal(k);
-			else if (tag == TAG_FRONT && !k->beginning)
+			else if (tag == TAG_FRONT)
 				connected(k);
 			else if (tag == TAG_DOOR)
 				door_serve(&k->door, k->instances);

@@ -62,7 +62,6 @@ struct keeper {
 	uint32_t connection;		    /* number of the connection */
 	int64_t alone_since_ms;
 	bool ending;
-	bool beginning; /* what was saved is still being started: no daemon is heard */
 	bool leaving; /* for the next helper, which goes on with all that runs */
 	int64_t end_by_ms;
 	struct keeper_reply replies[KEEPER_REPLIES_MAX]; /* a ring */

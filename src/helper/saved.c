@@ -33,6 +33,7 @@ int saved_open(const char *state_dir, struct err *e)
 	saved.dir = fs_dir(state, FOLDER, 0700, e);
 	if (saved.dir < 0)
 		return -1;
+	(void)unlinkat(saved.dir, TEMP, 0);
 	saved.key = seal_key_load(state, KEY, e);
 	return saved.key ? 0 : -1;
 }

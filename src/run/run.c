@@ -16,7 +16,7 @@
 #define REQUEST_MS 60000
 #define ENDING_MS 20000 /* a helper that ends takes 15 s at most */
 #define ENDING_TRY_MS 100
-#define OPEN_MS 60000 /* one that has just begun first starts what ran before a boot */
+#define OPEN_MS 10000
 #define RETRY_MS 5
 #define ENDED_OUTPUT_MS 2000 /* for the last lines of what has ended */
 #define READ_AT_ONCE_MAX 64
