@@ -250,6 +250,15 @@ int api_json_member(
 	return ret->p ? 0 : err_set(e, ERR_TOO_LARGE, "the request needs too much memory");
 }
 
+int api_limits_read(const struct api_call *c, struct str *ret, struct err *e)
+{
+	if (api_has(c->body, "limits") && c->who->global_role < MODEL_ROLE_ADMIN) {
+		(void)err_set(e, ERR_FORBIDDEN, "what a project may use at most is for admins of the platform to say");
+		return err_hint(e, "a manifest may ask for less: limits: in slipway.yaml");
+	}
+	return api_json_member(c, c->body, "limits", ret, e);
+}
+
 static bool is_site_kind(struct str kind)
 {
 	return str_eq_c(kind, "nginx-site");

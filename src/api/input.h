@@ -36,6 +36,8 @@ int api_site_kind_check(const struct api_call *c, const struct model_project *p,
 int api_site_owner_check(const struct api_call *c, const struct model_project *p, const char *what, struct err *e) WARN_UNUSED;
 /* The member "sites" as JSON; NULL text: it was not said. */
 int api_sites_read(const struct api_call *c, struct str *ret, struct err *e) WARN_UNUSED;
+/* The member "limits" as JSON; they are an admin's of the platform, whatever role somebody has on the project. STR_NONE: not said. */
+int api_limits_read(const struct api_call *c, struct str *ret, struct err *e) WARN_UNUSED;
 /* The project's settings as JSON for such a source. */
 struct str api_source_settings(const struct api_source *s);
 /* A member as compact JSON in the arena; STR_NONE when absent. */

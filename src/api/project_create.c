@@ -59,7 +59,7 @@ static int create_read(struct api_call *c, struct create *n, struct err *e)
 	if (p->root.n && name_subpath(p->root, e) < 0)
 		return err_at(e, "/root");
 	if (api_source_read(c, json_object_get(c->body, "source"), "/source", &n->source, e) < 0 ||
-	    domains_read(c, n, e) < 0 || api_json_member(c, c->body, "limits", &p->limits, e) < 0)
+	    domains_read(c, n, e) < 0 || api_limits_read(c, &p->limits, e) < 0)
 		return -1;
 	p->source = n->source.type;
 	p->source_url = n->source.url;

@@ -138,7 +138,7 @@ static int change_read(struct api_call *c, struct change *ch, struct err *e)
 	if (api_token_check(ch->token, "/https_token", e) < 0)
 		return -1;
 	if (api_sites_read(c, &row->sites, e) < 0 ||
-	    api_json_member(c, c->body, "limits", &row->limits, e) < 0 ||
+	    api_limits_read(c, &row->limits, e) < 0 ||
 	    api_poll_read(c->body, &ch->poll_ms, e) < 0)
 		return -1;
 	return api_if_match(c, &ch->if_version, e);

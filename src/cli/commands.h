@@ -7,7 +7,7 @@ cli_fn cmd_admin_backup, cmd_admin_deployments, cmd_admin_fix_permissions, cmd_a
     cmd_admin_restore, cmd_admin_run, cmd_admin_shell, cmd_admin_status, cmd_admin_sudo_audit, cmd_audit, cmd_backup, cmd_backups_delete,
     cmd_backups_download, cmd_backups_list, cmd_backups_show, cmd_cancel,
     cmd_certs_delete, cmd_certs_import, cmd_certs_issue, cmd_certs_list, cmd_certs_renew,
-    cmd_certs_revoke, cmd_certs_show, cmd_sites, cmd_completion, cmd_create, cmd_deploy, cmd_destroy, cmd_devices_grant, cmd_devices_list, cmd_devices_revoke, cmd_domains_add, cmd_domains_list,
+    cmd_certs_revoke, cmd_certs_show, cmd_sites, cmd_completion, cmd_create, cmd_deploy, cmd_destroy, cmd_devices_grant, cmd_devices_list, cmd_devices_revoke, cmd_limits, cmd_domains_add, cmd_domains_list,
     cmd_domains_remove, cmd_edge_reload, cmd_env_list, cmd_env_set, cmd_env_unset, cmd_events_list,
     cmd_events_replay, cmd_events_show, cmd_grants_list, cmd_grants_remove, cmd_grants_set,
     cmd_help, cmd_hooks_catch_up, cmd_hooks_create, cmd_hooks_delete, cmd_hooks_list, cmd_hooks_pause, cmd_hooks_resume,

@@ -278,6 +278,7 @@ static const struct cli_command table[] = {
 	{"services credentials", "[NAME] WHICH", "how the project reaches it, with its password", "slipway services credentials shop db", none, 1, 2, false, cmd_services_credentials},
 	{"services backup", "[NAME]", "the same as 'slipway backup': an archive holds a dump of each database, nothing of a broker", "slipway services backup shop", backup, 0, 1, false, cmd_backup},
 	{"services remove", "[NAME] WHICH", "drop a database or a broker with all that is in it", "slipway services remove shop db", services_remove, 1, 2, false, cmd_services_remove},
+	{"limits", "[NAME] [LIMIT=VALUE...]", "what it may use at most, whatever its manifest says; LIMIT=none takes one away", "slipway limits shop\nslipway limits shop memory=512M cpu=1.5 build-time=10m", none, 0, 8, false, cmd_limits},
 	{"devices list", "[NAME]", "devices of the server that its programs may open", "slipway devices list render", none, 0, 1, false, cmd_devices_list},
 	{"devices grant", "[NAME] DEVICE", "let its programs open a kind of device: gpu", "slipway devices grant render gpu", none, 1, 2, false, cmd_devices_grant},
 	{"devices revoke", "[NAME] DEVICE", "take that back; what runs starts anew, without", "slipway devices revoke render gpu", follow, 1, 2, false, cmd_devices_revoke},

@@ -40,7 +40,7 @@ def commands(slipway):
 
 
 EXPECTED = """create list info source setup open plan deploy cancel status releases rollback logs ps scale restart stop start run env domains services devices certs sites edge hooks notify mail events tasks
-login tokens operators grants backup backups restore destroy validate audit admin version completion help""".split()
+login limits tokens operators grants backup backups restore destroy validate audit admin version completion help""".split()
 
 
 def test_every_command_has_help_with_an_example(slipway):

@@ -141,3 +141,28 @@ def test_a_manifest_cannot_raise_what_the_operator_set(platform, git):
     assert "limits" in error["message"] or "memory" in error["message"], error
     repo.commit({"slipway.yaml": "kind: static\nlimits: {memory: 128M, build: {time: 30s}}\n"})
     platform.deploy("raising")
+
+
+def test_limits_by_the_cli(platform, git):
+    """Shown, set, taken away; they bound what a manifest may ask for. An admin of the project may look and not set."""
+    repo = git.repository("bound", {"index.html": "x", "slipway.yaml": "kind: static\nlimits: {memory: 300M}\n"})
+    platform.create("bound", repo.url)
+    shown = platform.cli("limits", "bound").stdout
+    assert [line.split()[:2] for line in shown.splitlines()] == [[n, "-"] for n in ("memory", "cpu", "tasks", "files", "disk", "build-memory", "build-time")], shown
+    said = platform.cli("limits", "bound", "memory=256M", "cpu=1.5", "tasks=50", "files=512", "disk=1G", "build-memory=128M", "build-time=90s").stdout
+    assert re.search(r"^memory +256 MB +of all", said, re.M) and re.search(r"^cpu +1.5 ", said, re.M) and re.search(r"^build-time +1 m 30 s ", said, re.M) and "slipway deploy bound --force" in said, said
+    kept = {"memory_bytes": 256 << 20, "cpu_milli": 1500, "tasks": 50, "files": 512, "disk_bytes": 1 << 30, "build_memory_bytes": 128 << 20, "build_time_ms": 90000}
+    assert platform.api("GET", "/projects/bound")["limits"] == kept == json.loads(platform.cli("limits", "bound", "--json").stdout)
+    assert platform.deploy("bound", expect="failed")["error"]["message"]
+    assert re.search(r"^memory +- ", platform.cli("limits", "memory=none", "--project", "bound").stdout, re.M)
+    platform.deploy("bound")
+    for word, why in (("memory=much", "512M"), ("memory=0", "512M"), ("cpu=-1", "1.5"), ("tasks=1.5", "128"), ("build-time=90", "10m"), ("ram=1G", "known: memory"), ("memory", "LIMIT=VALUE"), ("=1G", "known: memory")):
+        refused = platform.cli("limits", "bound", word, expect=None)
+        assert refused.returncode != 0 and why in refused.stderr, (word, refused)
+    kept.pop("memory_bytes")
+    assert platform.api("GET", "/projects/bound")["limits"] == kept
+    platform.api("POST", "/operators", {"name": "anna"})
+    platform.api("POST", "/grants", {"operator": "anna", "project": "bound", "role": "admin"})
+    token = platform.api("POST", "/tokens", {"operator": "anna", "label": "test"})["token"]
+    assert platform.call("PATCH", "/api/v1/projects/bound", {"limits": {}}, token=token).status == 403
+    assert platform.call("GET", "/api/v1/projects/bound", token=token).json["limits"] == kept

@@ -15,7 +15,7 @@ static void test_create(void **state)
 	struct answer a = call(G_DEPLOYER, "POST", PROJECTS,
 	    "{\"name\":\"shop\",\"kind\":\"django\",\"source\":{\"type\":\"git\",\"url\":"
 	    "\"git@github.com:acme/shop.git\",\"ref\":\"main\"},\"root\":\"backend\",\"domains\":["
-	    "\"shop.example.org\"],\"limits\":{\"memory_bytes\":536870912}}");
+	    "\"shop.example.org\"]}");
 	EXPECT(a, 201);
 	assert_non_null(strstr(a.head, "Location: /api/v1/projects/shop\r\n"));
 	assert_string_equal(text_of(&a, "kind"), "django");
@@ -30,6 +30,29 @@ static void test_create(void **state)
 	CALL(G_DEPLOYER, "POST", PROJECTS, git_source, 409);
 	CALL(G_DEPLOYER, "DELETE", PROJECTS "/shop", NULL, 202);
 	CALL(P_OWNER, "GET", PROJECTS "/shop", NULL, 404);
+}
+
+/* Whoever has a role on a project does not set what it may use; a manifest may ask for less. */
+static void test_limits(void **state)
+{
+	(void)state;
+	static const char change[] = "{\"limits\":{\"memory_bytes\":536870912,\"tasks\":50}}";
+	for (enum who w = NO_ROLE; w < WHO_COUNT; w++) {
+		bool platform = w == G_ADMIN || w == G_OWNER || w == ROOT;
+		struct answer a = call(w, "PATCH", PROJECTS "/own", change);
+		EXPECT(a, platform ? 200 : w == NO_ROLE ? 404 : 403);
+		if (platform)
+			assert_non_null(strstr(
+			    a.body, "\"limits\":{\"memory_bytes\":536870912,\"tasks\":50}"));
+		answer_free(&a);
+	}
+	struct answer a = call(G_DEPLOYER, "POST", PROJECTS,
+	    "{\"name\":\"shop\",\"source\":{\"type\":\"archive\"},\"limits\":{\"tasks\":9}}");
+	EXPECT(a, 403);
+	assert_non_null(strstr(a.body, "admins of the platform"));
+	answer_free(&a);
+	CALL(G_ADMIN, "POST", PROJECTS,
+	    "{\"name\":\"shop\",\"source\":{\"type\":\"archive\"},\"limits\":{\"tasks\":9}}", 201);
 }
 
 static void refused(enum who w, const char *body, int status, const char *pointer, const char *hint)
@@ -253,7 +276,7 @@ static void test_hooks(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
-	const struct CMUnitTest tests[] = {T(test_create), T(test_bad_input), T(test_pages),
+	const struct CMUnitTest tests[] = {T(test_create), T(test_limits), T(test_bad_input), T(test_pages),
 	    T(test_update), T(test_env), T(test_domains), T(test_hooks)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
