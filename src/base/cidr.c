@@ -103,6 +103,16 @@ int cidr_parse(struct str s, struct cidr *ret, struct err *e)
 	return 0;
 }
 
+int cidr_list_check(struct str list, struct err *e)
+{
+	struct str item;
+	struct cidr ignored;
+	while (str_next(&list, ',', &item))
+		if (cidr_parse(str_trim(item), &ignored, e) != 0)
+			return -1;
+	return 0;
+}
+
 void cidr_address_text(const struct cidr_address *a, char out[CIDR_TEXT_SIZE])
 {
 	if (!inet_ntop(a->size == V4 ? AF_INET : AF_INET6, a->bytes, out, CIDR_TEXT_SIZE))

@@ -26,6 +26,9 @@ struct cidr {
 
 /* ERR_INVALID naming what is wrong. */
 int cidr_parse(struct str s, struct cidr *ret, struct err *e) WARN_UNUSED;
+/* Ranges by commas, with blanks around each or none: ERR_INVALID naming what is wrong with the first
+ * that is none. An empty text is one that is none. */
+int cidr_list_check(struct str list, struct err *e) WARN_UNUSED;
 /* An address alone. False when it is none. */
 bool cidr_address_parse(struct str s, struct cidr_address *ret) WARN_UNUSED;
 /* False for anything but AF_INET and AF_INET6. */

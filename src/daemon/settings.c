@@ -229,9 +229,12 @@ static int settle_https(struct settings *s, struct err *e)
 		s->https_port = s->edge_port == 80 ? 443 : s->edge_port == 8080 ? 8443 : 0;
 	if (s->https_port == s->edge_port)
 		return err_set(e, ERR_USAGE, "--edge and --https name the same port");
-	if (s->system && s->trusted_proxies)
-		return err_set(e, ERR_USAGE,
+	if (s->system && s->trusted_proxies) {
+		err_set(e, ERR_USAGE,
 		    "--trusted-proxies is for a web server of our own, not with --system");
+		return err_hint(
+		    e, "on a server it is told by: slipway setup --trusted-proxies LIST");
+	}
 	return 0;
 }
 
@@ -243,18 +246,16 @@ static int set_tls(struct settings *s, const char *value, struct err *e)
 	return 0;
 }
 
+/* Empty: as if it had not been said, so that a unit can name a variable. */
 static int set_trusted_proxies(struct settings *s, const char *value, struct err *e)
 {
-	struct str rest = str_c(value), item;
-	struct cidr range;
-	while (rest.n > 0 && str_next(&rest, ',', &item))
-		if (cidr_parse(str_trim(item), &range, e) != 0)
-			return -1;
-	s->trusted_proxies = value;
+	if (value[0] && cidr_list_check(str_c(value), e) != 0)
+		return -1;
+	s->trusted_proxies = value[0] ? value : NULL;
 	return 0;
 }
 
-/* Empty: as if it had not been said, so that a unit can name a variable. */
+/* Here, too. */
 static int set_authority(const char **to, const char *value, struct err *e)
 {
 	if (!value[0])

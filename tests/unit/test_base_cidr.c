@@ -60,6 +60,23 @@ static void test_refuses(void **state)
 	assert_false(cidr_address_parse((struct str){"10.0.0.1\0x", 10}, &a));
 }
 
+static void test_lists(void **state)
+{
+	(void)state;
+	static const char *const good[] = {
+	    "10.0.0.0/8", "10.0.0.0/8,::1", " 127.0.0.2 , 192.0.2.0/24,2001:db8::/32 "};
+	static const char *const bad[] = {"", " ", ",", "10.0.0.0/8,", ",10.0.0.0/8",
+	    "10.0.0.0/8,,::1", "10.0.0.0/8 ::1", "10.0.0.0/8;::1", "::1,10.0.0.1/8", "::1,none"};
+	struct err e = {0};
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++)
+		assert_int_equal(cidr_list_check(str_c(good[i]), &e), 0);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		e = (struct err){0};
+		assert_int_equal(cidr_list_check(str_c(bad[i]), &e), -1);
+		assert_int_equal(e.code, ERR_INVALID);
+	}
+}
+
 static void test_holds(void **state)
 {
 	(void)state;
@@ -129,6 +146,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_reads_and_writes),
 	    cmocka_unit_test(test_refuses),
+	    cmocka_unit_test(test_lists),
 	    cmocka_unit_test(test_holds),
 	    cmocka_unit_test(test_of_a_socket),
 	    cmocka_unit_test(test_not_public),
