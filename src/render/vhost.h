@@ -16,7 +16,7 @@
 #define RENDER_HOST_NAME "_host" /* the platform's own certificates: no project is called so */
 #define RENDER_WILDCARD_NAME "_wildcard"
 #define RENDER_VHOST_TEXT_MAX (192u << 10) /* enough for every field at its limit with roots of 100 bytes */
-#define RENDER_MAIN_TEXT_MAX (16u << 10)
+#define RENDER_MAIN_TEXT_MAX (64u << 10)
 #define RENDER_SOCKET_PATH_MAX 107u	  /* sun_path without its NUL */
 #define RENDER_EDGE_PATH_MAX 86u	  /* of roots.edge, where edge.4294967295.sock lies */
 #define RENDER_BODY_MAX_BYTES (1ull << 40)

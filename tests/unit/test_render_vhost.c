@@ -451,6 +451,21 @@ static void test_edge_files(void **state)
 	assert_null(strstr(text, "real_ip_header"));
 }
 
+/* The longest list that `slipway setup` takes, in the fewest bytes for each. */
+static void test_most_proxies(void **state)
+{
+	(void)state;
+	static char list[1000];
+	struct err e;
+	struct render_edge v = settings();
+	while (strlen(list) + sizeof("::,") < sizeof(list))
+		strcat(list, "::,");
+	strcat(list, "::");
+	v.trusted_proxies = list;
+	assert_true(render_nginx_common(&v, text, RENDER_MAIN_TEXT_MAX, &e) > 0);
+	assert_true(render_apache_main(&v, text, RENDER_MAIN_TEXT_MAX, &e) > 0);
+}
+
 /* Only a certificate that browsers trust makes http lead to https, and never a sender of hooks. */
 static void test_platform_certificate(void **state)
 {
@@ -663,6 +678,7 @@ int main(void)
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_hostile_values),
 	    cmocka_unit_test(test_edge_files),
+	    cmocka_unit_test(test_most_proxies),
 	    cmocka_unit_test(test_platform_certificate),
 	    cmocka_unit_test(test_covers),
 	    cmocka_unit_test(test_strict_headers),
