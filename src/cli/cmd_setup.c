@@ -16,7 +16,8 @@ static int read_texts(struct cli *c, struct setup *s, struct err *e)
 	} texts[] = {{"dns-hook", s->dns_hook, sizeof(s->dns_hook)},
 	    {"postgres", s->postgres, sizeof(s->postgres)},
 	    {"rabbitmq", s->rabbitmq, sizeof(s->rabbitmq)},
-	    {"rabbitmq-ca", s->rabbitmq_ca, sizeof(s->rabbitmq_ca)}};
+	    {"rabbitmq-ca", s->rabbitmq_ca, sizeof(s->rabbitmq_ca)},
+	    {"trusted-proxies", s->trusted_proxies, sizeof(s->trusted_proxies)}};
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
 		const char *value = cli_flag(c, texts[i].flag);
 		if (value && (!value[0] || !str_copy(str_c(value), texts[i].to, texts[i].size)))

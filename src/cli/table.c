@@ -235,6 +235,7 @@ static const struct cli_flag setup[] = {
     {"tls", "PRESET", "intermediate or strict (intermediate)", 0},
     {"edge", "SERVER", "the web server: nginx or apache (nginx)", 0},
     {"nginx-sites", "YES", "yes: a project may be the web server's configuration; read SECURITY.md first (no)", 0},
+    {"trusted-proxies", "LIST", "proxies in front of the web server, addresses and CIDRs by commas, that may say whom they have; none: no more (none)", 0},
     {"acme", "URL", "the authority that certificates come from (Let's Encrypt)", 0},
     {"acme-mail", "ADDRESS", "where it may write to", 0},
     {"dns-hook", "PROGRAM", "puts records into the DNS: projects also answer as NAME.HOST, with one certificate for all; none: no more", 0},

@@ -2,6 +2,7 @@
  * judges it, which would not start with it. */
 #include "setup/parts.h"
 
+#include "base/cidr.h"
 #include "base/num.h"
 
 #include <string.h>
@@ -137,10 +138,29 @@ static int check_rabbitmq(struct setup *s, struct err *e)
 	return 0;
 }
 
+/* Blanks may stand around commas, as for slipwayd; into server.conf go none. */
+static int check_trusted_proxies(struct setup *s, struct err *e)
+{
+	char *to = s->trusted_proxies;
+	if (is_none(s->trusted_proxies))
+		return 0;
+	if (cidr_list_check(str_c(s->trusted_proxies), e) != 0)
+		return err_prefix(e, "--trusted-proxies");
+	for (const char *from = to; *from; from++)
+		if (*from != ' ')
+			*to++ = *from;
+	*to = '\0';
+	if (!is_plain(s->trusted_proxies))
+		return err_set(
+		    e, ERR_USAGE, "--trusted-proxies is not addresses and CIDRs, by commas");
+	return 0;
+}
+
 int setup_check_given(struct setup *s, struct err *e)
 {
 	return check_authority(s, e) != 0 || check_dns_hook(s, e) != 0 ||
-		       check_postgres(s, e) != 0 || check_rabbitmq(s, e) != 0
+		       check_postgres(s, e) != 0 || check_rabbitmq(s, e) != 0 ||
+		       check_trusted_proxies(s, e) != 0
 		   ? -1
 		   : 0;
 }

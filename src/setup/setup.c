@@ -17,6 +17,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PROXIES_SHOWN = 100 }; /* of the list, in a line of the plan */
+
 /* ---- what the steps share ---- */
 
 int setup_ask(const char *const *argv, int *ret_status, struct err *e)
@@ -130,10 +132,11 @@ static int settings_text(struct setup *s, struct err *e)
 	    "u\nSLIPWAY_HTTPS_PORT=%u\nSLIPWAY_TLS=%s\nSLIPWAY_EDGE_SERVER=%s\nSLIPWAY_ACME=%s\n"
 	    "SLIPWAY_ACME_MAIL=%s\nSLIPWAY_DNS_HOOK=%s\nSLIPWAY_NGINX_SITES=%s\n"
 	    "SLIPWAY_POSTGRES=%s\nSLIPWAY_RABBITMQ=%s\nSLIPWAY_RABBITMQ_CA=%s\n"
+	    "SLIPWAY_TRUSTED_PROXIES=%s\n"
 	    "SLIPWAY_UID=%u\nSLIPWAY_GID=%u\nSLIPWAY_WEB_GID=%u\n",
 	    s->domain[0] ? s->domain : "slipway.localhost", url, s->address, s->http_port,
 	    s->https_port, s->tls, s->edge, s->acme, s->acme_mail, s->dns_hook, s->nginx_sites,
-	    s->postgres, s->rabbitmq, s->rabbitmq_ca, uid, gid, web_gid);
+	    s->postgres, s->rabbitmq, s->rabbitmq_ca, s->trusted_proxies, uid, gid, web_gid);
 	return n > 0 && (size_t)n < sizeof(s->settings)
 		   ? 0
 		   : err_set(e, ERR_INTERNAL, "the settings are too long");
@@ -146,6 +149,16 @@ static bool read_settings(struct buf *b)
 	return dir >= 0 && fs_read(dir, SETUP_CONF, b, &ignored) == 0;
 }
 
+/* Whom it would believe is shown before anybody agrees to it. */
+static void name_proxies(const struct setup *s, char *words)
+{
+	size_t n = strlen(words);
+	bool all = strlen(s->trusted_proxies) <= PROXIES_SHOWN;
+	if (s->trusted_proxies[0])
+		(void)snprintf(words + n, SETUP_WORDS_SIZE - n, ", believing the proxies %.*s%s",
+		    PROXIES_SHOWN, s->trusted_proxies, all ? "" : "...");
+}
+
 static int settings_look(struct setup *s, enum setup_state *ret, char *words, struct err *e)
 {
 	CLEANUP_BUF struct buf b;
@@ -156,6 +169,7 @@ static int settings_look(struct setup *s, enum setup_state *ret, char *words, st
 	(void)snprintf(words, SETUP_WORDS_SIZE,
 	    "%s/%s: projects answer on %s:%u, the platform as %s", SETUP_CONF_DIR, SETUP_CONF,
 	    s->address, s->http_port, s->domain[0] ? s->domain : "slipway.localhost");
+	name_proxies(s, words);
 	if (!setup_user("slipway", &uid, &gid))
 		return 0; /* its number belongs to the settings */
 	if (settings_text(s, e) != 0)
@@ -288,7 +302,7 @@ static const struct text {
     TEXT("SLIPWAY_ACME_MAIL", acme_mail), TEXT("SLIPWAY_DNS_HOOK", dns_hook),
     TEXT("SLIPWAY_POSTGRES", postgres), TEXT("SLIPWAY_RABBITMQ", rabbitmq),
     TEXT("SLIPWAY_RABBITMQ_CA", rabbitmq_ca), TEXT("SLIPWAY_HOST", domain),
-    TEXT("SLIPWAY_EDGE_ADDRESS", address)};
+    TEXT("SLIPWAY_EDGE_ADDRESS", address), TEXT("SLIPWAY_TRUSTED_PROXIES", trusted_proxies)};
 enum { TEXT_COUNT = sizeof(texts) / sizeof(*texts) };
 
 static void keep_text(

@@ -13,6 +13,7 @@
 
 #define SETUP_WORDS_SIZE 400
 #define SETUP_TEXT_MAX 4096
+#define SETUP_PROXIES_SIZE 1000
 
 struct setup {
 	/* What is wanted. */
@@ -32,6 +33,8 @@ struct setup {
 	    postgres[200]; /* where projects get databases; empty: this machine's; "none" as well */
 	char rabbitmq[200];    /* where they get brokers; empty: nowhere; "none": no more */
 	char rabbitmq_ca[200]; /* whom to trust there; empty: the system's authorities */
+	/* In front of the web server, and may say whom they have; empty: nobody; "none" as well. */
+	char trusted_proxies[SETUP_PROXIES_SIZE];
 	/* What is found and done. */
 	char settings[SETUP_TEXT_MAX]; /* of server.conf, as it should be */
 	uint16_t settled_port;	       /* where projects answered so far; 0: this is the first */

@@ -260,6 +260,7 @@ CONF = "/etc/slipway/server.conf"
 TOLD = {
     "--domain": "paas.example.org", "--address": "127.0.0.1", "--http": "80", "--https": "443", "--tls": "strict", "--edge": "nginx", "--nginx-sites": "no", "--acme": "https://ca.example.org/dir",
     "--acme-mail": "me@example.org", "--dns-hook": "/usr/bin/true", "--postgres": "postgresql:///db", "--rabbitmq": "http://me@127.0.0.1:15672", "--rabbitmq-ca": "/etc/passwd",
+    "--trusted-proxies": "127.0.0.2,::1",
 }
 SPOILS = ["\n", "\nSLIPWAY_UID=0", "\n[Service]", "\r\nSLIPWAY_TLS=x", " x", "\tx", "%i", "%", '"', '"x"', "'", "\\", "\\\nX=y", "\\n", "$HOME", "${SLIPWAY_UID}", "$$", "#x", ";x", "\x01", "\x1b[0m", "\x7f", "é", "\u2028"]
 # Runs setup with each, in the machine; prints those that were not refused, or changed something.

@@ -15,6 +15,7 @@ import edge_checks
 import hostile_checks
 import inspect_checks
 import keep_checks
+import proxy_checks
 import pytest
 import reader_checks
 import unit_checks
@@ -275,6 +276,12 @@ def test_edge_is_a_unit(server):
     edge_checks.the_helper_is_closed_in(server)
 
 
+def test_edge_believes_proxies(server):
+    proxy_checks.bad_lists_are_refused(server)
+    proxy_checks.proxies_are_believed(server)
+    proxy_checks.settings_of_before_name_none(server)
+
+
 def test_edge_serves_without_the_helper(server):
     edge_checks.serves_without_the_helper(server, load_begin, load_end)
 
@@ -348,6 +355,7 @@ def test_apache_takes_over(server):
 def test_apache_is_a_unit(server):
     apache = "slipway-edge-apache.service"
     server.wait_get("plain.localhost", seconds=60)
+    proxy_checks.proxies_are_believed(server, apache)
     edge_checks.serves_without_the_helper(server, load_begin, load_end, apache)
     edge_checks.reloads_lose_nothing(server, load_begin, load_end)
     edge_checks.comes_back_when_killed(server, apache)
