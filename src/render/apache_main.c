@@ -218,14 +218,14 @@ long render_apache_platform(const struct render_edge *v, char *out, size_t size,
 static int put_proxies(struct out *o, const struct render_edge *v, struct err *e)
 {
 	struct str rest = str_c(v->trusted_proxies), item;
-	char text[64];
+	char text[CIDR_TEXT_SIZE];
 	out_put(o, "SetEnvIfExpr \"%%{HTTPS} != 'on'\" SLIPWAY_PROTO=http\n"
 		   "SetEnvIfExpr \"%%{HTTPS} == 'on'\" SLIPWAY_PROTO=https\n");
 	if (rest.n == 0)
 		return 0;
 	out_put(o, "RemoteIPHeader X-Forwarded-For\n");
 	while (rest.n > 0 && str_next(&rest, ',', &item)) {
-		if (check_proxy(str_trim(item), text, sizeof(text), e) < 0)
+		if (check_proxy(item, text, e) < 0)
 			return -1;
 		out_put(o, "RemoteIPInternalProxy %s\n", text);
 		out_put(o,

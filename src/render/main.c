@@ -1,7 +1,7 @@
 /* The edge's own files: nginx.conf and what it and the test skeleton include. */
 #include "render/vhost.h"
 
-#include "base/num.h"
+#include "base/cidr.h"
 #include "render/check.h"
 #include "render/headers.h"
 #include "render/out.h"
@@ -28,21 +28,14 @@ static int check_socket(const char *what, const char *path, struct err *e)
 	return 0;
 }
 
-/* One address or CIDR of the list of trusted proxies, copied into out. */
-int check_proxy(struct str item, char *out, size_t size, struct err *e)
+int check_proxy(struct str item, char out[CIDR_TEXT_SIZE], struct err *e)
 {
-	unsigned char bytes[16];
-	char address[INET6_ADDRSTRLEN];
-	size_t slash = str_find(item, '/', 0);
-	struct str host = slash == SIZE_MAX ? item : str_slice(item, 0, slash);
-	bool v6 = str_find(item, ':', 0) != SIZE_MAX;
-	uint64_t bits;
-	bool ok =
-	    str_copy(item, out, size) && str_copy(host, address, sizeof(address)) &&
-	    inet_pton(v6 ? AF_INET6 : AF_INET, address, bytes) == 1 &&
-	    (slash == SIZE_MAX || num_u64(str_from(item, slash + 1), 0, v6 ? 128 : 32, &bits));
-	if (!ok)
-		return err_set(e, ERR_SETTINGS, "a trusted proxy is not an address or a CIDR");
+	struct cidr range;
+	if (cidr_parse(str_trim(item), &range, e) != 0) {
+		e->code = ERR_SETTINGS;
+		return err_prefix(e, "a trusted proxy");
+	}
+	cidr_text(&range, out);
 	return 0;
 }
 
@@ -338,10 +331,10 @@ long render_nginx_challenge(const struct render_edge *v, char *out, size_t size,
 static int put_proxies(struct out *o, const struct render_edge *v, struct err *e)
 {
 	struct str rest = str_c(v->trusted_proxies), item;
-	char text[64];
+	char text[CIDR_TEXT_SIZE];
 	out_put(o, "geo $realip_remote_addr $slipway_trusted {\n\tdefault 0;\n");
 	while (rest.n > 0 && str_next(&rest, ',', &item)) {
-		if (check_proxy(str_trim(item), text, sizeof(text), e) < 0)
+		if (check_proxy(item, text, e) < 0)
 			return -1;
 		out_put(o, "\t%s 1;\n", text);
 	}
@@ -349,7 +342,7 @@ static int put_proxies(struct out *o, const struct render_edge *v, struct err *e
 	rest = str_c(v->trusted_proxies);
 	bool any = rest.n > 0;
 	while (rest.n > 0 && str_next(&rest, ',', &item)) {
-		if (check_proxy(str_trim(item), text, sizeof(text), e) < 0)
+		if (check_proxy(item, text, e) < 0)
 			return -1;
 		out_put(o, "set_real_ip_from %s;\n", text);
 	}

@@ -411,7 +411,7 @@ static struct render_edge settings(void)
 	    .ipv6 = 1,
 	    .user = "www-data",
 	    .workers = 2,
-	    .trusted_proxies = "10.0.0.0/8, 2001:db8::/32,192.0.2.1",
+	    .trusted_proxies = "10.0.0.0/8, 2001:DB8::/32,::ffff:192.0.2.1/32",
 	    .platform_host = "slipway.localhost",
 	    .api_socket = "/run/slipway/edge-api.sock"};
 }
@@ -432,7 +432,7 @@ static void test_edge_files(void **state)
 	assert_true(render_nginx_server(&v, text, sizeof(text), &e) > 0);
 	assert_non_null(strstr(text, "listen 0.0.0.0:8080;\n\tlisten [::]:8080;"));
 	assert_true(render_nginx_common(&v, text, sizeof(text), &e) > 0);
-	assert_non_null(strstr(text, "\t10.0.0.0/8 1;\n\t2001:db8::/32 1;\n\t192.0.2.1 1;\n"));
+	assert_non_null(strstr(text, "\t10.0.0.0/8 1;\n\t2001:db8::/32 1;\n\t192.0.2.1/32 1;\n"));
 	assert_non_null(strstr(text, "set_real_ip_from 2001:db8::/32;\n"));
 	assert_non_null(strstr(text, "proxy_next_upstream off;\n"));
 	assert_true(render_nginx_main(&v, text, RENDER_MAIN_TEXT_MAX, &e) > 0);
