@@ -34,7 +34,7 @@ static const struct {
 } refusal_names[] = {{ERR_UNAUTHORIZED, "proof"}, {ERR_FORBIDDEN, "address"},
     {ERR_NOT_FOUND, "unknown_hook"}, {ERR_RATE, "limited"}, {ERR_UNSUPPORTED, "content_type"},
     {ERR_INVALID, "malformed"}, {ERR_TOO_LARGE, "too_large"}, {ERR_UNAVAILABLE, "no_room"},
-    {ERR_NO_SPACE, "disk_full"}, {ERR_NONE, "other"}};
+    {ERR_NO_SPACE, "disk_full"}, {ERR_TIMEOUT, "slow"}, {ERR_NONE, "other"}};
 enum { REFUSALS = sizeof(refusal_names) / sizeof(*refusal_names) };
 
 typedef _Atomic uint64_t count;
@@ -98,7 +98,8 @@ void figures_turned_away(const struct err *e)
 {
 	struct figures_span s = figures_begin(NULL, false);
 	figures_refused(e->code);
-	figures_answered(&s, err_class_of(e->code)->http_status);
+	/* a body that came too slowly is the sender's: 408, where elsewhere a time limit is 504 */
+	figures_answered(&s, e->code == ERR_TIMEOUT ? 408 : err_class_of(e->code)->http_status);
 }
 
 void figures_answered(const struct figures_span *s, int status)

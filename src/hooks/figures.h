@@ -34,7 +34,7 @@ struct figures_span figures_begin(const struct sender *sender, bool classic);
 void figures_failed(const struct figures_span *s, enum figures_failure why);
 /* Each request that was refused, by its reason: slipway_hook_refusals_total. */
 void figures_refused(enum err_code why);
-/* One that was refused before anybody knew whose it is: its body was too large, broken, or had no room. */
+/* One that was refused before anybody knew whose it is: its body was too large, too slow, broken, or had no room. */
 void figures_turned_away(const struct err *e);
 /* Once per span, before the answer goes: who has it may look. */
 void figures_answered(const struct figures_span *s, int status);

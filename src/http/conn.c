@@ -562,7 +562,10 @@ static void body_tick(struct http_conn *c, int64_t age_ms)
 	if (age_ms < c->server->o.limits.body_grace_ms ||
 	    (int64_t)c->call->body_bytes * 1000 >= age_ms * BODY_RATE)
 		return;
-	refuse(c, 408, NULL, "the request's body arrives too slowly", "");
+	struct err e;
+	(void)err_set(&e, ERR_TIMEOUT, "the request's body arrives too slowly");
+	tell_refused(c, &e);
+	refuse(c, 408, NULL, e.msg, "");
 }
 
 /* A reader that takes nothing for write_ms is gone for us. */

@@ -1,26 +1,16 @@
 """What the benches share: the load generator, processes' memory and processor time, many projects."""
 import concurrent.futures
-import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from harness import BUILD, GitServer, Platform, free_port, wait_until  # noqa: E402, F401
+from loads import load, pss_mb  # noqa: E402, F401
 
-LOAD = BUILD / "tests" / "load"
 TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def load(port, *args, connections=64, seconds=5.0):
-    """Runs the generator; its JSON."""
-    out = subprocess.run(
-        [LOAD, "--port", str(port), "--connections", str(connections), "--seconds", str(seconds), *map(str, args)], check=True, capture_output=True, text=True
-    )
-    return json.loads(out.stdout)
 
 
 def cpu_seconds(pids):
@@ -29,15 +19,6 @@ def cpu_seconds(pids):
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         total += int(fields[11]) + int(fields[12])
     return total / TICKS
-
-
-def pss_mb(pid):
-    """0 for one that has ended, as nginx's workers do after a reload."""
-    try:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in text.splitlines() if line.startswith("Pss:")), 0.0)
 
 
 def processes(platform):

@@ -9,6 +9,7 @@ import http.client
 import http.server
 import json
 import os
+import re
 import pwd
 import shutil
 import signal
@@ -166,6 +167,11 @@ class Platform:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     # The API, over the Unix socket (as owner) or with a token over TCP.
+    def refusals(self):
+        """Requests to hooks that were refused so far, by reason."""
+        text = self.call("GET", "/metrics").body.decode()
+        return {m[0]: int(m[1]) for m in re.findall(r'^slipway_hook_refusals_total\{reason="(\w+)"\} (\d+)', text, re.M)}
+
     def call(self, method, path, body=None, token=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=60) if token is not None else UnixConnection(self.run / "api.sock")
         headers = dict(headers or {})

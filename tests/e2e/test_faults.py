@@ -61,6 +61,7 @@ def test_a_full_disk_is_said_and_got_over(git):
             refused += answer.status != 202
             accepted += answer.status == 202
         # The journal's segment was there before the disk was full: what fits into it is durable and may be accepted.
+        assert p.refusals()["disk_full"] == refused
         assert refused >= 10 and len(json.loads(answer.body)["detail"]) > 10, (accepted, answer)
         create = p.call("POST", "/api/v1/projects", {"name": "more", "kind": "static", "source": {"type": "git", "url": repo.url, "ref": "main"}})
         assert create.status in (201, 503, 507), create

@@ -42,13 +42,17 @@ def body_of(size, form):
     return (start + "x" * (size - len(start) - len(end)) + end).encode()
 
 
-def send(platform, secret, body, edge, form=False):
-    headers = {
+def headers_of(secret, body, form=False):
+    return {
         "Content-Type": "application/x-www-form-urlencoded" if form else "application/json",
         "X-GitHub-Event": "push",
         "X-GitHub-Delivery": str(uuid.uuid4()),
         "X-Hub-Signature-256": "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest(),
     }
+
+
+def send(platform, secret, body, edge, form=False):
+    headers = headers_of(secret, body, form)
     connection = http.client.HTTPConnection("127.0.0.1", platform.edge_port if edge else platform.http_port, timeout=120)
     try:
         connection.request("POST", "/hooks/wide-push", body, {**headers, "Host": "slipway.localhost"})
@@ -91,3 +95,23 @@ def test_many_at_once_stay_within_the_budget(platform, secret):
     assert all(a.headers.get("Retry-After") for a in answers if a.status == 503)
     assert platform.call("GET", "/health").status == 200
     assert send(platform, secret, body, False).status == 202  # what was in flight is given back
+
+
+def test_one_more_than_there_is_room_for(platform, secret):
+    """As many as fit, each but for its last byte; the next is put off, counted and logged; those are taken once they are whole."""
+    body, waiting = body_of(LARGEST, False), []
+    refused, mark = platform.refusals()["no_room"], len(platform.log_text())
+    for _ in range(BUDGET // LARGEST):
+        connection = http.client.HTTPConnection("127.0.0.1", platform.http_port, timeout=60)
+        connection.putrequest("POST", "/hooks/wide-push")
+        for name, value in {**headers_of(secret, body), "Content-Length": str(len(body))}.items():
+            connection.putheader(name, value)
+        connection.endheaders(body[:-1])
+        waiting.append(connection)
+    more = wait_until(lambda: (got := send(platform, secret, body, False)).status == 503 and got, 30)  # what was sent has been read by now
+    assert more.headers["Retry-After"] and platform.refusals()["no_room"] == refused + 1
+    assert platform.log_text()[mark:].count(" status=503 ") == 1
+    for connection in waiting:
+        connection.send(body[-1:])
+        assert connection.getresponse().status == 202
+        connection.close()

@@ -1,5 +1,5 @@
 """Every request to a hook that is refused is counted by its reason and has one line in the log, whatever it held (S17), also where its body was
-refused before anybody knew whose it is. Each comes from an address of its own, so that none has failed too often."""
+refused before anybody knew whose it is. Two more reasons: no_room in test_large_bodies.py, disk_full in test_faults.py. Each comes from an address of its own, so that none has failed too often."""
 import http.client
 import itertools
 import re
@@ -44,12 +44,10 @@ def send(platform, path, body=b"{}", headers=None, raw=None):
 
 
 def figures(platform):
-    text = platform.call("GET", "/metrics").body.decode()
-    reasons = {m[0]: int(m[1]) for m in re.findall(r'^slipway_hook_refusals_total\{reason="(\w+)"\} (\d+)', text, re.M)}
-    statuses = {}
+    text, statuses = platform.call("GET", "/metrics").body.decode(), {}
     for status, n in re.findall(r'^webhook_requests_total\{.*status_code="(\d+)"\} (\d+)', text, re.M):
         statuses[int(status)] = statuses.get(int(status), 0) + int(n)
-    return reasons, statuses
+    return platform.refusals(), statuses
 
 
 def refused_lines(platform, before):
@@ -64,11 +62,14 @@ def refused_lines(platform, before):
 
 
 def test_each_reason_is_counted_and_logged(platform, secret):
+    platform.cli("hooks", "create", "stern", "stern-far", "--sender", "github", "--from", "203.0.113.0/24")
     head = "POST /hooks/stern-push HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     broken = b'{"ref":'
     cases = {
         "unknown_hook": (404, lambda: send(platform, "/hooks/nobody")),
         "proof": (401, lambda: send(platform, "/hooks/stern-push", b"{}", GITHUB.request("x" * 20, b"{}"))),
+        "address": (403, lambda: send(platform, "/hooks/stern-far", b"{}", GITHUB.request(secret, b"{}"))),
+        "slow": (408, lambda: send(platform, "", raw=(head + "Content-Length: 100000\r\n\r\n{").encode())),
         "malformed": (400, lambda: send(platform, "/hooks/stern-push", broken, GITHUB.request(secret, broken))),
         "content_type": (415, lambda: send(platform, "/hooks/stern-push", b"{}", {**GITHUB.request(secret, b"{}"), "Content-Type": "text/plain"})),
         "too_large": (413, lambda: send(platform, "", raw=(head + f"Content-Length: {LARGEST + 1}\r\n\r\n").encode())),
