@@ -45,14 +45,16 @@ static int read_value(const struct limit *l, struct str text, int64_t *ret, stru
 static int set_one(json_t *all, const char *word, struct err *e)
 {
 	struct str rest = str_c(word), name;
-	int64_t value;
+	int64_t value = 0;
 	if (str_next(&rest, '=', &name) != 1 || rest.p == NULL)
 		return err_set(e, ERR_INVALID, "'%s' is not LIMIT=VALUE", word);
 	for (size_t i = 0; i < COUNT_OF; i++) {
 		if (!str_eq_c(name, limits[i].name))
 			continue;
-		if (str_eq(rest, STR("none")))
-			return json_object_del(all, limits[i].member) < -1;
+		if (str_eq(rest, STR("none"))) {
+			(void)json_object_del(all, limits[i].member); /* it may not be set */
+			return 0;
+		}
 		if (read_value(&limits[i], rest, &value, e) < 0)
 			return -1;
 		return json_object_set_new(all, limits[i].member, json_integer(value));
