@@ -330,18 +330,6 @@ static int spawn(struct instances *t, struct instance *in, struct err *e)
 	return 0;
 }
 
-static int find_user(const struct instances *t, struct str project, uint32_t *ret, struct err *e)
-{
-	struct users_record r;
-	int rc = users_find(t->o.roots->users, project, &r, e);
-	if (rc < 0)
-		return -1;
-	if (rc == 0 || r.state != USERS_ACTIVE)
-		return err_set(e, ERR_NOT_FOUND, "no project '%.*s'", STR_ARG(project));
-	*ret = r.number;
-	return 0;
-}
-
 static void fill_record(
     struct instances *t, struct instance *in, struct str project, const struct priv_start *s)
 {
@@ -374,7 +362,7 @@ static struct instance *add(struct instances *t, struct str project, const struc
     const int *fds, struct err *e)
 {
 	uint32_t user = 0;
-	if (find_user(t, project, &user, e) != 0 ||
+	if (tenant_number(t->o.roots, project, &user, e) != 0 ||
 	    ports_claim(tenant_uid(t->o.roots, user), s->port, clock_mono_ms(), e) != 0)
 		return NULL;
 	struct instance *in = take_slot(t, e);
@@ -506,7 +494,7 @@ void instances_purge(struct instances *t, struct str project)
 	size_t at = 0;
 	uint32_t user;
 	struct err ignored;
-	if (find_user(t, project, &user, &ignored) == 0)
+	if (tenant_number(t->o.roots, project, &user, &ignored) == 0)
 		ports_forget(tenant_uid(t->o.roots, user));
 	for (struct instance *in; (in = instances_next(t, &at));) {
 		if (!str_eq_c(project, in->st.project))

@@ -61,23 +61,11 @@ static int live_release(const struct tenant_roots *roots, const char *project, u
 	return 0;
 }
 
-static int find_active(const struct tenant_roots *roots, const char *project, uint32_t *ret_number, struct err *e)
-{
-	struct users_record r;
-	int rc = users_find(roots->users, str_c(project), &r, e);
-	if (rc < 0)
-		return -1;
-	if (rc == 0 || r.state != USERS_ACTIVE)
-		return err_set(e, ERR_NOT_FOUND, "no project '%s'", project);
-	*ret_number = r.number;
-	return 0;
-}
-
 /* The folder in RUN of what is live: files of a static site are served from there, too. */
 static int bring_folder(const struct tenant_roots *roots, const char *project, struct err *e)
 {
 	uint32_t number, release;
-	if (find_active(roots, project, &number, e) != 0 || live_release(roots, project, &release, e) != 0 ||
+	if (tenant_number(roots, str_c(project), &number, e) != 0 || live_release(roots, project, &release, e) != 0 ||
 	    tenant_run_folder(roots, project, e) != 0)
 		return -1;
 	tenant_as_daemon(roots, true);
@@ -146,7 +134,7 @@ static int bring_back(struct instances *t, const char *name, const struct saved_
 	if (runs_already(t, s))
 		return 0;
 	saved_forget(name); /* a start that ends this process is not tried again */
-	if (find_active(roots, s->project, &number, e) != 0 || live_release(roots, s->project, &live, e) != 0)
+	if (tenant_number(roots, str_c(s->project), &number, e) != 0 || live_release(roots, s->project, &live, e) != 0)
 		return e->code == ERR_NOT_FOUND ? 0 : -1;
 	if (number != s->user_number || live != s->spec.release)
 		return 0;

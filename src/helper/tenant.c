@@ -27,6 +27,19 @@
 #define EXIT_TAKEN 9  /* groupadd, useradd: the name is in use */
 #define EXIT_ABSENT 6 /* userdel, groupdel */
 
+int tenant_number(
+    const struct tenant_roots *t, struct str project, uint32_t *ret, struct err *e)
+{
+	struct users_record r;
+	int rc = users_find(t->users, project, &r, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0 || r.state != USERS_ACTIVE)
+		return err_set(e, ERR_NOT_FOUND, "no project '%.*s'", STR_ARG(project));
+	*ret = r.number;
+	return 0;
+}
+
 uid_t tenant_uid(const struct tenant_roots *t, uint32_t number)
 {
 	return t->root ? t->uid_base + number : geteuid();

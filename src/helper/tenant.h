@@ -31,6 +31,8 @@ struct tenant_roots {
 /* The ids of a project's tenant; ours without root. */
 uid_t tenant_uid(const struct tenant_roots *t, uint32_t number);
 gid_t tenant_gid(const struct tenant_roots *t, uint32_t number);
+/* Of an active project. ERR_NOT_FOUND. */
+int tenant_number(const struct tenant_roots *t, struct str project, uint32_t *ret, struct err *e) WARN_UNUSED;
 /* In a forked child: becomes that tenant, for good. */
 int tenant_become(const struct tenant_roots *t, uint32_t number, struct err *e) WARN_UNUSED;
 
