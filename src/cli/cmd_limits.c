@@ -75,7 +75,7 @@ static void print_all(const json_t *all)
 		else if (v && l->unit == TIME)
 			num_duration_text(n, text);
 		else if (v && l->unit == MILLI)
-			(void)snprintf(text, sizeof(text), "%.3g", (double)n / 1000);
+			(void)snprintf(text, sizeof(text), "%g", (double)n / 1000);
 		else if (v)
 			(void)snprintf(text, sizeof(text), "%lld", (long long)n);
 		(void)printf("%-14s%-12s%s\n", l->name, text, l->what);

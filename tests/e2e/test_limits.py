@@ -156,6 +156,9 @@ def test_limits_by_the_cli(platform, git):
     assert platform.deploy("bound", expect="failed")["error"]["message"]
     assert re.search(r"^memory +- ", platform.cli("limits", "memory=none", "--project", "bound").stdout, re.M)
     platform.deploy("bound")
+    for cpu in ("1000", "0.125", "1.234"):
+        assert re.search(rf"^cpu +{re.escape(cpu)} ", platform.cli("limits", "bound", "cpu=" + cpu).stdout, re.M)
+    platform.cli("limits", "bound", "cpu=1.5")
     for word, why in (("memory=much", "512M"), ("memory=0", "512M"), ("cpu=-1", "1.5"), ("tasks=1.5", "128"), ("build-time=90", "10m"), ("ram=1G", "known: memory"), ("memory", "LIMIT=VALUE"), ("=1G", "known: memory")):
         refused = platform.cli("limits", "bound", word, expect=None)
         assert refused.returncode != 0 and why in refused.stderr, (word, refused)
