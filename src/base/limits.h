@@ -24,6 +24,7 @@
 #define LIMIT_PROCESSES 16u
 #define LIMIT_INSTANCES 10u /* of one process */
 #define LIMIT_CPU_MILLI 1024000u /* thousandths of a processor */
+#define LIMIT_PROCESSORS 1024u /* that are told apart; cpu_set_t */
 #define LIMIT_PORT_FIRST 20000u /* of programs that want one */
 #define LIMIT_PORTS_PER_PROJECT 10u
 #define LIMIT_PORT_BLOCKS 1200u /* up to 31999, below the kernel's ephemeral ports */

@@ -33,8 +33,9 @@ struct instances *instances_open(const struct instances_options *o)
 	t->output_ms = 0;
 	t->knocks = epoll_create1(EPOLL_CLOEXEC); /* -1: then nobody can sleep */
 	t->notices = epoll_create1(EPOLL_CLOEXEC);
+	instances_cpus_open(t);
 	if (o->units) {
-		t->groups = (struct cgroup_base){.v2 = -1, .memory = -1, .cpu = -1, .pids = -1};
+		t->groups = (struct cgroup_base){.v2 = -1, .memory = -1, .cpu = -1, .pids = -1, .cpuset = -1};
 		if (adopted)
 			instances_adopt(t);
 		else
@@ -277,7 +278,8 @@ static int make_group(struct instances *t, struct instance *in, struct launch_sp
 	const struct cgroup_limits cl = {.memory_bytes = limits->memory_bytes,
 	    .cpu_milli = limits->cpu_milli,
 	    .tasks = limits->tasks,
-	    .cpu_share = in->spec.class == PRIV_JOB ? PRIV_JOB_CPU_PERCENT : 0};
+	    .cpu_share = in->spec.class == PRIV_JOB ? PRIV_JOB_CPU_PERCENT : 0,
+	    .cpus = instance_cpus(in)};
 	if (!cgroup_has_kill(&t->groups))
 		return 0;
 	instance_group_name(in, name);
@@ -598,6 +600,7 @@ int64_t instances_tick(struct instances *t, int64_t now_ms, bool daemon_reads)
 	}
 	if (unread)
 		sooner(&due, t->output_ms);
+	sooner(&due, instances_cpus_tick(t, now_ms));
 	sooner(&due, ports_tick(now_ms));
 	return due;
 }

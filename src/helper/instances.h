@@ -45,6 +45,14 @@ enum instance_fd {
 	INSTANCE_FD_COUNT
 };
 
+/* Of a service with a processor limit. */
+struct instance_cpus {
+	struct cgroup_turns seen;	/* at the last look */
+	struct processors_range range;	/* that it is confined to */
+	unsigned calm;			/* looks since it was greedy */
+	bool noted;			/* systemd has been told something of it */
+};
+
 struct instance {
 	struct priv_status st; /* st.id 0: free */
 	struct priv_start spec;
@@ -65,6 +73,7 @@ struct instance {
 	bool group_left;    /* that is still to be removed */
 	struct cgroup_events seen;
 	struct disk_watch disk; /* jobs that fetch or build */
+	struct instance_cpus cpus;
 	/* As a unit of systemd: */
 	bool unit;	   /* it was started, and has not told its end */
 	bool supplied;	   /* what it needs was handed out, once per start */

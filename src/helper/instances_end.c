@@ -57,6 +57,7 @@ void instance_finish(struct instances *t, struct instance *in)
 	instance_group_name(in, name);
 	instance_forget_knock(t, in);
 	instance_notice_close(t, in);
+	instance_cpus_end(t, in);
 	instance_close_kept(in);
 	if (in->group)
 		in->group_left = !cgroup_remove(&t->groups, name);

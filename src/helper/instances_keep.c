@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 /* Of struct instances and all in it, and of what it means: another number, and nothing is taken over. */
-#define LAYOUT 2u
+#define LAYOUT 3u
 #define TABLE "table"
 #define UNSTEADY_MAX                                                                               \
 	3u /* helpers that ended soon after each other on the same table: perhaps because of it */

@@ -22,6 +22,8 @@ struct instances {
 	size_t count;
 	int64_t began_ms;  /* this helper */
 	int64_t output_ms; /* next look at the pipes */
+	int64_t cpus_ms;   /* next look at who uses up a processor limit, */
+	size_t cpus_next;  /* which goes on with this one of them */
 	int knocks;	   /* epoll of sleepers' sockets */
 	int notices;	   /* epoll of sockets that programs speak to */
 	struct instance v[INSTANCES_MAX];
@@ -99,6 +101,15 @@ void instance_boot_drop(const struct instance *in);
 void instance_keep_quota(struct instances *t, const struct instance *of);
 /* Did it end because there was no room left in it? */
 bool instance_met_quota(const struct instances *t, const struct instance *in, int wait_status);
+
+/* instances_cpus.c */
+void instances_cpus_open(struct instances *t);
+/* When to call again; DEADLINE_NEVER: nobody has a limit. */
+int64_t instances_cpus_tick(struct instances *t, int64_t now_ms);
+/* Where it is to be started. */
+struct processors_range instance_cpus(const struct instance *in);
+/* It has ended for good. */
+void instance_cpus_end(const struct instances *t, const struct instance *in);
 
 int instance_start_unit(struct instances *t, struct instance *in, struct err *e) WARN_UNUSED;
 /* What a unit owes us: that it asks, and that it tells its end. */

@@ -9,16 +9,28 @@
 #define PROGRAM "/usr/bin/systemctl"
 #define WORDS_SIZE 300
 
-int systemctl(const char *verb, const char *option, const char *more, const char *unit, int64_t ms,
-    struct err *e)
+static int call(const char *const argv[], const char *verb, const char *unit, int64_t ms, struct err *e)
 {
-	const char *const argv[] = {
-	    PROGRAM, "--quiet", option, more ? more : "--no-ask-password", verb, "--", unit, NULL};
 	char words[WORDS_SIZE];
 	int status;
 	if (launch_tool(argv, clock_mono_ms() + ms, &status, words, sizeof(words), e) != 0)
 		return -1;
 	return status == 0 ? 0 : err_set(e, ERR_FAILED, "systemctl %s '%s': %s", verb, unit, words);
+}
+
+int systemctl(const char *verb, const char *option, const char *more, const char *unit, int64_t ms,
+    struct err *e)
+{
+	const char *const argv[] = {
+	    PROGRAM, "--quiet", option, more ? more : "--no-ask-password", verb, "--", unit, NULL};
+	return call(argv, verb, unit, ms, e);
+}
+
+int systemctl_set(const char *unit, const char *assignment, struct err *e)
+{
+	const char *const argv[] = {PROGRAM, "--quiet", "--runtime", "--no-ask-password", "set-property", "--",
+	    unit, assignment, NULL};
+	return call(argv, "set-property", unit, SYSTEMCTL_MS, e);
 }
 
 pid_t systemctl_main_pid(const char *unit)

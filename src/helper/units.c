@@ -2,6 +2,7 @@
 #include "base/dir.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "helper/instances_state.h"
 #include "helper/systemctl.h"
 
 #include <errno.h>
@@ -11,6 +12,8 @@
 #include <unistd.h>
 
 #define UNIT_DIR "/run/systemd/system"
+#define CONTROL_DIR "/run/systemd/system.control" /* what set-property says, in UNIT.d/50-AllowedCPUs.conf */
+#define GROUPS "/sys/fs/cgroup"
 #define SLICE "slipway.slice"
 #define STOP_ALL_MS 60000
 
@@ -65,6 +68,44 @@ int units_signal(const struct instance *in, int signal, struct err *e)
 					 : systemctl("kill", option, NULL, name, SYSTEMCTL_MS, e);
 }
 
+/* ---- processors ---- */
+
+int units_set_cpus(const struct instance *in, struct processors_range r, struct err *e)
+{
+	char name[RENDER_UNIT_NAME_SIZE], text[PROCESSORS_TEXT_SIZE], assignment[PROCESSORS_TEXT_SIZE + 16];
+	processors_text(r, text);
+	(void)snprintf(assignment, sizeof(assignment), "AllowedCPUs=%s", text);
+	return name_of(in, name, e) != 0 ? -1 : systemctl_set(name, assignment, e);
+}
+
+void units_forget_cpus(const struct instance *in)
+{
+	char name[RENDER_UNIT_NAME_SIZE], path[sizeof(CONTROL_DIR) + RENDER_UNIT_NAME_SIZE + 4];
+	struct err ignored;
+	if (name_of(in, name, &ignored) != 0)
+		return;
+	(void)snprintf(path, sizeof(path), CONTROL_DIR "/%s.d", name);
+	CLEANUP_FD int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir >= 0 && unlinkat(dir, "50-AllowedCPUs.conf", 0) == 0)
+		(void)rmdir(path);
+}
+
+void units_read_turns(const struct instance *in, struct cgroup_turns *ret)
+{
+	struct render_unit u;
+	char name[RENDER_UNIT_NAME_SIZE], slice[RENDER_UNIT_NAME_SIZE],
+	    path[2 * RENDER_UNIT_NAME_SIZE + sizeof(GROUPS SLICE) + 4];
+	struct err ignored;
+	*ret = (struct cgroup_turns){0};
+	describe(in, &u);
+	u.kind = RENDER_UNIT_SLICE;
+	if (access(GROUPS "/cgroup.controllers", F_OK) != 0 || name_of(in, name, &ignored) != 0 ||
+	    render_unit_name(&u, slice, &ignored) != 0)
+		return;
+	(void)snprintf(path, sizeof(path), GROUPS "/" SLICE "/%s/%s", slice, name);
+	cgroup_read_turns_at(path, ret);
+}
+
 /* ---- files ---- */
 
 static bool is_the_same(int dir, const char *name, const char *text, size_t n)
@@ -102,6 +143,10 @@ static int fill(const struct instances_options *o, const struct instance *in, st
 	u->disk_bytes = l->disk_bytes;
 	u->cpu_milli = l->cpu_milli;
 	u->cpu_share = in->spec.class == PRIV_JOB ? PRIV_JOB_CPU_PERCENT : 0;
+	if (in->spec.class == PRIV_JOB) { /* a confined service is a matter between its instance and systemd */
+		u->cpu_first = instance_cpus(in).first;
+		u->cpu_last = instance_cpus(in).last;
+	}
 	u->tasks = l->tasks;
 	u->files = l->files;
 	u->port = in->spec.port;

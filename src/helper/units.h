@@ -15,6 +15,12 @@ void units_kill(const struct instance *in);
 /* SIGTERM alone: how long it may take is not its file's to say; or any other signal. To all its processes. */
 void units_end(const struct instance *in);
 int units_signal(const struct instance *in, int signal, struct err *e) WARN_UNUSED;
+/* Where it runs from now on; none: everywhere. */
+int units_set_cpus(const struct instance *in, struct processors_range r, struct err *e) WARN_UNUSED;
+/* It is gone: so is what systemd noted of that. */
+void units_forget_cpus(const struct instance *in);
+/* Zeros on control groups v1, where systemd does not confine. */
+void units_read_turns(const struct instance *in, struct cgroup_turns *ret);
 /* Whether the process is the one that systemd started for that unit. */
 bool units_owns(const struct instance *in, pid_t pid);
 /* Removes a project's files. */

@@ -38,6 +38,14 @@ static struct str read_file(int dir, const char *name, char *out, size_t size)
 	return (struct str){out, n < 0 ? 0 : (size_t)n};
 }
 
+static bool copy_file(int from, int to, const char *name)
+{
+	char text[4096];
+	struct str all = read_file(from, name, text, sizeof(text) - 1);
+	text[all.n] = '\0';
+	return all.n > 1 && write_file(to, name, text);
+}
+
 /* The number after "KEY " at the start of a line; 0 when absent. */
 static uint64_t read_keyed(int dir, const char *name, const char *key)
 {
@@ -102,6 +110,22 @@ static int open_v1(const char *controller, const char *label, char path[256])
 	return fd >= 0 ? fd : try_folder(mount, "/", label, path);
 }
 
+/* A new group of this hierarchy has no processors and no memory, and nothing can join it: what our folder has is what ours above has, and
+ * whatever is made in it has the same (clone_children). */
+static void open_cpuset_v1(struct cgroup_base *b, const char *label)
+{
+	b->cpuset = open_v1("cpuset", label, b->path[4]);
+	if (b->cpuset < 0)
+		return;
+	CLEANUP_FD int parent = openat(b->cpuset, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (copy_file(parent, b->cpuset, "cpuset.mems") &&
+	    copy_file(parent, b->cpuset, "cpuset.cpus") &&
+	    write_file(b->cpuset, "cgroup.clone_children", "1"))
+		return;
+	(void)rmdir(b->path[4]);
+	fs_close_fd(&b->cpuset);
+}
+
 /* A controller is there only when every group above hands it down; systemd hands cpu down only
  * where a unit asks for it. Above the top is no control group. */
 static void enable_above(int folder, const char *word, unsigned levels)
@@ -132,6 +156,7 @@ static void open_v2_at(
 	b->v2_memory = enable(b->v2, "memory");
 	b->v2_cpu = enable(b->v2, "cpu");
 	b->v2_pids = enable(b->v2, "pids");
+	b->v2_cpuset = enable(b->v2, "cpuset");
 }
 
 static void leave_v2(struct cgroup_base *b)
@@ -164,6 +189,13 @@ static void open_v2(struct cgroup_base *b, const char *label)
 		open_v2_at(b, mount, places[i], label);
 }
 
+/* Of v2 first: only there one write kills all. */
+static void folders_of(const struct cgroup_base *b, int out[CGROUP_FDS_MAX])
+{
+	const int all[CGROUP_FDS_MAX] = {b->v2, b->memory, b->pids, b->cpu, b->cpuset};
+	memcpy(out, all, sizeof(all));
+}
+
 static int open_group(int folder, const char *name)
 {
 	return folder < 0 ? -1
@@ -189,7 +221,7 @@ static void sweep(const struct cgroup_base *b, int folder)
 void cgroup_open(struct cgroup_base *b, const char *label)
 {
 	memset(b, 0, sizeof(*b));
-	b->v2 = b->memory = b->cpu = b->pids = -1;
+	b->v2 = b->memory = b->cpu = b->pids = b->cpuset = -1;
 	open_v2(b, label);
 	if (!b->v2_memory)
 		b->memory = open_v1("memory", label, b->path[1]);
@@ -197,14 +229,17 @@ void cgroup_open(struct cgroup_base *b, const char *label)
 		b->cpu = open_v1("cpu", label, b->path[2]);
 	if (!b->v2_pids)
 		b->pids = open_v1("pids", label, b->path[3]);
-	const int folders[] = {b->v2, b->memory, b->cpu, b->pids};
+	if (!b->v2_cpuset)
+		open_cpuset_v1(b, label);
+	int folders[CGROUP_FDS_MAX];
+	folders_of(b, folders);
 	for (size_t i = 0; i < CGROUP_FDS_MAX; i++)
 		sweep(b, folders[i]);
 }
 
 void cgroup_close(struct cgroup_base *b)
 {
-	int *const folders[] = {&b->v2, &b->memory, &b->cpu, &b->pids};
+	int *const folders[] = {&b->v2, &b->memory, &b->cpu, &b->pids, &b->cpuset};
 	/* Groups whose last process was still dying when their instance ended. */
 	for (size_t i = 0; i < CGROUP_FDS_MAX; i++)
 		sweep(b, *folders[i]);
@@ -287,10 +322,22 @@ static bool limit_tasks(const struct cgroup_base *b, const char *name, uint32_t 
 	return (v1 < 0 && v2 < 0) || write_number(v1 >= 0 ? v1 : v2, "pids.max", tasks);
 }
 
+bool cgroup_set_cpus(const struct cgroup_base *b, const char *name, struct processors_range r)
+{
+	char text[PROCESSORS_TEXT_SIZE];
+	processors_text(r, text);
+	CLEANUP_FD int v1 = open_group(b->cpuset, name);
+	CLEANUP_FD int v2 = b->v2_cpuset ? open_group(b->v2, name) : -1;
+	if (v1 >= 0)
+		return r.last ? write_file(v1, "cpuset.cpus", text) : copy_file(b->cpuset, v1, "cpuset.cpus");
+	return v2 >= 0 && write_file(v2, "cpuset.cpus", r.last ? text : "\n");
+}
+
 int cgroup_make(
     const struct cgroup_base *b, const char *name, const struct cgroup_limits *l, struct err *e)
 {
-	const int folders[] = {b->v2, b->memory, b->cpu, b->pids};
+	int folders[CGROUP_FDS_MAX];
+	folders_of(b, folders);
 	for (size_t i = 0; i < CGROUP_FDS_MAX; i++)
 		if (folders[i] >= 0 && mkdirat(folders[i], name, 0755) != 0 && errno != EEXIST)
 			return err_sys(
@@ -304,12 +351,14 @@ int cgroup_make(
 	if (!limit_tasks(b, name, l->tasks))
 		return err_sys(
 		    e, ERR_UNAVAILABLE, errno, "could not set the task limit of '%s'", name);
+	(void)cgroup_set_cpus(b, name, l->cpus); /* where it yields, and no limit of its own */
 	return 0;
 }
 
 size_t cgroup_join_fds(const struct cgroup_base *b, const char *name, int fds[CGROUP_FDS_MAX])
 {
-	const int folders[] = {b->v2, b->memory, b->cpu, b->pids};
+	int folders[CGROUP_FDS_MAX];
+	folders_of(b, folders);
 	size_t n = 0;
 	for (size_t i = 0; i < CGROUP_FDS_MAX; i++) {
 		CLEANUP_FD int group = open_group(folders[i], name);
@@ -330,6 +379,27 @@ void cgroup_read_events(const struct cgroup_base *b, const char *name, struct cg
 		    memory, b->v2_memory ? "memory.events" : "memory.oom_control", "oom_kill");
 	if (pids >= 0)
 		ret->tasks_refused = read_keyed(pids, "pids.events", "max");
+}
+
+static void read_turns(int group, struct cgroup_turns *ret)
+{
+	*ret = (struct cgroup_turns){0};
+	if (group < 0)
+		return;
+	ret->periods = read_keyed(group, "cpu.stat", "nr_periods");
+	ret->throttled = read_keyed(group, "cpu.stat", "nr_throttled");
+}
+
+void cgroup_read_turns(const struct cgroup_base *b, const char *name, struct cgroup_turns *ret)
+{
+	CLEANUP_FD int group = open_group(b->v2_cpu ? b->v2 : b->cpu, name);
+	read_turns(group, ret);
+}
+
+void cgroup_read_turns_at(const char *folder, struct cgroup_turns *ret)
+{
+	CLEANUP_FD int group = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	read_turns(group, ret);
 }
 
 /* A counter of our own group: in the hierarchy v1 of the controller, else in v2. */
@@ -368,7 +438,8 @@ static bool kill_listed(int group)
 
 bool cgroup_kill(const struct cgroup_base *b, const char *name)
 {
-	const int folders[] = {b->v2, b->memory, b->pids, b->cpu};
+	int folders[CGROUP_FDS_MAX];
+	folders_of(b, folders);
 	for (size_t i = 0; i < CGROUP_FDS_MAX; i++) {
 		CLEANUP_FD int group = open_group(folders[i], name);
 		if (group < 0)
@@ -389,7 +460,8 @@ bool cgroup_kill(const struct cgroup_base *b, const char *name)
 
 bool cgroup_remove(const struct cgroup_base *b, const char *name)
 {
-	const int folders[] = {b->v2, b->memory, b->cpu, b->pids};
+	int folders[CGROUP_FDS_MAX];
+	folders_of(b, folders);
 	bool gone = true;
 	for (size_t i = 0; i < CGROUP_FDS_MAX; i++)
 		if (folders[i] >= 0 && unlinkat(folders[i], name, AT_REMOVEDIR) != 0 &&

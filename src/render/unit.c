@@ -120,7 +120,7 @@ static int check(const struct render_unit *u, const struct render_unit_roots *r,
 	if (check_nodes(u, e) != 0)
 		return -1;
 	if (u->memory_bytes > INT64_MAX || u->disk_bytes > INT64_MAX || u->cpu_milli > LIMIT_CPU_MILLI ||
-	    u->cpu_share > 100)
+	    u->cpu_share > 100 || u->cpu_first > u->cpu_last || u->cpu_last >= LIMIT_PROCESSORS)
 		return err_set(e, ERR_INVALID, "a limit is out of range");
 	return 0;
 }
@@ -154,6 +154,9 @@ static void put_limits(struct out *o, const struct render_unit *u)
 		    (unsigned long long)(u->cpu_milli < 10 ? 1 : u->cpu_milli / 10));
 	if (u->cpu_share)
 		out_put(o, "CPUWeight=%llu\n", (unsigned long long)u->cpu_share);
+	if (u->cpu_last)
+		out_put(o, "AllowedCPUs=%llu-%llu\n", (unsigned long long)u->cpu_first,
+		    (unsigned long long)u->cpu_last);
 	if (u->tasks)
 		out_put(o, "TasksMax=%llu\n", (unsigned long long)u->tasks);
 	else

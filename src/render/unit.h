@@ -43,6 +43,7 @@ struct render_unit {
 	uint32_t cpu_milli, tasks, files;
 	uint32_t
 	    cpu_share; /* percent of what others get when processors are short, 1 to 100; 0: as others */
+	uint16_t cpu_first, cpu_last; /* processors that it may run on; 0 and 0: all */
 	uint16_t port;		 /* of the project's block, on which it may listen; 0: none */
 	uint32_t stop_timeout_s; /* 1 .. RENDER_UNIT_SECONDS_MAX */
 	struct device_node nodes[DEVICE_NODES_MAX]; /* that it may open; not of a relay or a build */

@@ -14,12 +14,12 @@ from server import BUILD
 SLICE, SERVICE, RELAY, RUN, BUILD_JOB = range(5)
 ROOTS = {"projects": "/var/lib/slipway/projects", "supply": "/run/slipway-helper/supply.sock"}
 RESERVED = "admin api console default health hooks localhost metrics public root slipway static www".split()
-LIMITS = {"memory": 2**63 - 1, "disk": 2**63 - 1, "cpu": 1024000, "share": 100, "stop": 86400}
+LIMITS = {"memory": 2**63 - 1, "disk": 2**63 - 1, "cpu": 1024000, "share": 100, "stop": 86400, "cpu_last": 1023}
 PIECES = ["\n", "\nUser=root", "\n[Service]\nExecStart=/bin/sh", "\\\n", "\r\n", "%", "%i", "%n", "%%", '"', "'", "\\", "\\x2d", "$", "${HOME}", " ", "\t", ";", "#", "=", "*", "!", "+", ",", "`", "{", "}",
           "(", "|", "&", "<", "\x01", "\x1b[0m", "\x7f", "\xa0", "é", "\u2028", "@", ":", "~", "[x]"]
 TEXTS = ("project", "process", "user", "projects", "exec", "supply")
 # What may differ between two units of one kind, all else being the same; each is judged by expected().
-OWN = {"User", "Group", "Slice", "MemoryMax", "MemorySwapMax", "CPUQuotaPerSecUSec", "CPUWeight", "TasksMax", "LimitNOFILE", "LimitNOFILESoft", "LimitFSIZE", "LimitFSIZESoft", "ReadWritePaths", "SocketBindAllow",
+OWN = {"User", "Group", "Slice", "MemoryMax", "MemorySwapMax", "CPUQuotaPerSecUSec", "CPUWeight", "AllowedCPUs", "TasksMax", "LimitNOFILE", "LimitNOFILESoft", "LimitFSIZE", "LimitFSIZESoft", "ReadWritePaths", "SocketBindAllow",
        "TimeoutStopUSec", "TimeoutAbortUSec", "Description", "ExecStart", "ExecStartEx", "ExecStopPost", "ExecStopPostEx", "FragmentPath", "Id", "Names"}
 # The same, of what lies around it.
 AROUND = {"After", "Before", "Requires", "RequiresMountsFor", "InvocationID", "Conflicts", "Wants", "WantsMountsFor", "TriggeredBy"}
@@ -41,14 +41,15 @@ def project_of(r):
 
 
 def number_of(r, most, least=0):
-    return r.choice((least, least, most, r.randint(least, most), r.randint(least, min(most, 5000))))
+    return r.choice((least, least, most, r.randint(least, most), r.randint(least, max(least, min(most, 5000)))))
 
 
 def drawn(r, exe):
     project = project_of(r)
+    first = number_of(r, 1023)
     return {
         "kind": r.randint(SLICE, BUILD_JOB), "project": project, "process": r.choice("amz") + "".join(r.choice("abz019") for _ in range(r.choice((0, 3, 15)))), "user": "sw-" + project,
-        "memory": number_of(r, 2**40), "disk": number_of(r, 2**50), "cpu": number_of(r, 1024000), "tasks": number_of(r, 10**6), "files": number_of(r, 10**6), "share": number_of(r, 100),
+        "memory": number_of(r, 2**40), "disk": number_of(r, 2**50), "cpu": number_of(r, 1024000), "tasks": number_of(r, 10**6), "files": number_of(r, 10**6), "share": number_of(r, 100), "cpu_first": first, "cpu_last": number_of(r, 1023, first),
         "stop": number_of(r, 86400, 1), "port": r.choice((0, 19999, 20000, 20017, 31999, 32000, 65535, r.randint(20000, 31999))), "exec": exe, **ROOTS,
     }
 
@@ -82,7 +83,7 @@ def is_good(u):
     path = r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._-]+)+"
     good = re.fullmatch(r"[a-z](-?[a-z0-9]){0,28}", u["project"]) and len(u["project"]) <= 29 and u["project"] not in RESERVED
     good = good and (re.fullmatch(r"[a-z][a-z0-9]{0,15}", u["process"]) or u["kind"] == SLICE and len(u["process"].encode()) <= 16) and re.fullmatch(r"sw-[a-z0-9-]{1,29}", u["user"])
-    return bool(good and all(re.fullmatch(path, u[k]) for k in ("projects", "exec", "supply")) and all(u[k] <= most for k, most in LIMITS.items()) and u["stop"] >= 1)
+    return bool(good and all(re.fullmatch(path, u[k]) for k in ("projects", "exec", "supply")) and all(u[k] <= most for k, most in LIMITS.items()) and u["stop"] >= 1 and u["cpu_first"] <= u["cpu_last"])
 
 
 def render(units, folder):
@@ -126,11 +127,12 @@ def expected(u, file, unit):
     folders = {SERVICE: ["data", "tmp"], RUN: ["data", "tmp"], RELAY: [], BUILD_JOB: ["releases", "cache", "mirror", "tmp"]}
     cpu = max(1, u["cpu"] // 10) * 10000 if u["cpu"] else None
     block = (u["port"] - 20000) // 10 * 10 + 20000
+    cpus = "" if u["cpu_last"] == 0 else str(u["cpu_last"]) if u["cpu_first"] == u["cpu_last"] else f"{u['cpu_first']}-{u['cpu_last']}"
     binds = f"tcp{block}-{block + 9}" if 20000 <= u["port"] <= 31999 and u["kind"] != RELAY else ""
     return {
         "Id": unit, "Names": unit, "FragmentPath": "/run/systemd/system/" + file, "Description": f"Slipway: {words[u['kind']]} {u['process']} of project {p}",
         "User": u["user"], "Group": u["user"], "Slice": "slipway-" + p.replace("-", "\\x2d") + ".slice",
-        "MemoryMax": str(u["memory"] or "infinity"), "MemorySwapMax": "0" if u["memory"] else "infinity", "CPUQuotaPerSecUSec": cpu, "CPUWeight": str(u["share"] or "[not set]"),
+        "MemoryMax": str(u["memory"] or "infinity"), "MemorySwapMax": "0" if u["memory"] else "infinity", "CPUQuotaPerSecUSec": cpu, "CPUWeight": str(u["share"] or "[not set]"), "AllowedCPUs": cpus,
         "TasksMax": str(u["tasks"] or "infinity"), "LimitNOFILE": str(u["files"] or 65536), "LimitFSIZE": str(u["disk"] or "infinity"), "TimeoutStopUSec": u["stop"] * 10**6, "TimeoutAbortUSec": u["stop"] * 10**6,
         "LimitNOFILESoft": str(u["files"] or 65536), "LimitFSIZESoft": str(u["disk"] or "infinity"),
         "ReadWritePaths": " ".join(f"{u['projects']}/{p}/{f}" for f in folders[u["kind"]]), "SocketBindAllow": binds,

@@ -3,7 +3,8 @@
 # with all their controllers, disk quotas, that kernel's Landlock. Long tier; needs root, an archive to install from (the one this
 # machine uses), qemu and no KVM; a processor in it is about ten times slower than outside.
 #
-#   vm.sh test           boots a machine, copies this checkout's build-check-release and tests into it, runs kernel_test.py, deletes it
+#   vm.sh test           boots a machine, copies this checkout's build-check-release and tests into it, runs kernel_test.py and
+#                        kernel_server_test.py, deletes it
 #   vm.sh up | down      boots the machine and leaves it running; ends and deletes it
 #   vm.sh in COMMAND...  runs COMMAND as root in it
 #   vm.sh put            copies the checkout's programs and tests into it, as /root/slipway
@@ -112,6 +113,11 @@ put() {
 	# the tree keeps its shape: the programs are looked for in BUILD/src
 	(cd "$build" && tar -c --transform 's,^,build/,' src/slipway src/slipwayd src/slipway-helper src/slipway-monitor src/slipway-exec src/slipway-tree src/slipway-cert src/slipway-outbound) >"$BASE/programs.tar"
 	inside 'mkdir -p slipway && tar -x -C slipway && chmod 755 /root /root/slipway' <"$BASE/programs.tar"
+	# and as `make install` lays it out
+	rm -rf --one-file-system "$BASE/install"
+	meson install -C "$build" --no-rebuild --quiet --destdir "$BASE/install"
+	tar -c --owner=0 --group=0 -C "$BASE/install" . | inside 'cat >slipway/root.tar'
+	rm -rf --one-file-system "$BASE/install"
 	tar -c -C "$TOP" --exclude='*.pyc' tests/e2e tests/machine tools share/units src/setup/quota.c | inside 'tar -x -C slipway'
 }
 
@@ -119,7 +125,7 @@ test_kernel() {
 	local code=0
 	up
 	put
-	inside 'cd slipway && SLIPWAY_BUILD=$PWD/build SLIPWAY_SANITIZED=$PWD/build python3 -m pytest -q -s --tb=short -p no:cacheprovider tests/machine/kernel_test.py' || code=$?
+	inside 'cd slipway && SLIPWAY_BUILD=$PWD/build SLIPWAY_SANITIZED=$PWD/build python3 -m pytest -q -s --tb=short -p no:cacheprovider tests/machine/kernel_test.py tests/machine/kernel_server_test.py' || code=$?
 	down
 	return $code
 }
@@ -137,7 +143,7 @@ clean)
 	rm -rf --one-file-system "$BASE"
 	;;
 *)
-	sed -n '2,13p' "$0"
+	sed -n '2,14p' "$0"
 	exit 2
 	;;
 esac

@@ -57,7 +57,7 @@ bool leftovers_kill(pid_t session, const char *key)
 void cgroup_open(struct cgroup_base *b, const char *label)
 {
 	(void)label;
-	*b = (struct cgroup_base){.v2 = -1, .memory = -1, .cpu = -1, .pids = -1};
+	*b = (struct cgroup_base){.v2 = -1, .memory = -1, .cpu = -1, .pids = -1, .cpuset = -1};
 }
 void cgroup_close(struct cgroup_base *b)
 {
@@ -90,6 +90,21 @@ void cgroup_read_events(const struct cgroup_base *b, const char *name, struct cg
 {
 	(void)b, (void)name;
 	*ret = (struct cgroup_events){0};
+}
+void cgroup_read_turns(const struct cgroup_base *b, const char *name, struct cgroup_turns *ret)
+{
+	(void)b, (void)name;
+	*ret = (struct cgroup_turns){0};
+}
+void cgroup_read_turns_at(const char *folder, struct cgroup_turns *ret)
+{
+	(void)folder;
+	*ret = (struct cgroup_turns){0};
+}
+bool cgroup_set_cpus(const struct cgroup_base *b, const char *name, struct processors_range r)
+{
+	(void)b, (void)name, (void)r;
+	return false;
 }
 void cgroup_read_own_events(struct cgroup_events *ret)
 {

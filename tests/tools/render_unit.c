@@ -48,6 +48,10 @@ static int take(struct str key, struct str value)
 		u.disk_bytes = number(value);
 	else if (str_eq_c(key, "port"))
 		u.port = (uint16_t)number(value);
+	else if (str_eq_c(key, "cpu_first"))
+		u.cpu_first = (uint16_t)number(value);
+	else if (str_eq_c(key, "cpu_last"))
+		u.cpu_last = (uint16_t)number(value);
 	else
 		return -1;
 	return 0;

@@ -357,6 +357,55 @@ static int number_in(int folder, const char *name)
 	return atoi(text);
 }
 
+static struct processors_range last_processor(void)
+{
+	struct processors p;
+	processors_find(&p);
+	const uint16_t last = p.number[p.count - 1];
+	return (struct processors_range){last, last};
+}
+
+static int processors_of(pid_t pid)
+{
+	cpu_set_t set;
+	assert_int_equal(sched_getaffinity(pid, sizeof(set), &set), 0);
+	return CPU_COUNT(&set);
+}
+
+static void a_busy_group_is_seen(void **state)
+{
+	(void)state;
+	struct cgroup_base b;
+	struct cgroup_turns turns;
+	struct err e = {0};
+	char label[32];
+	snprintf(label, sizeof(label), "turns-%d", (int)getpid());
+	cgroup_open(&b, label);
+	if (b.cpu < 0 && !b.v2_cpu) {
+		cgroup_close(&b);
+		skip();
+	}
+	const struct cgroup_limits l = {.cpu_milli = 50};
+	assert_int_equal(cgroup_make(&b, "x", &l, &e), 0);
+	const char *const argv[] = {"sh", "-c", "while :; do :; done", NULL};
+	struct launch_spec s = shell(argv);
+	int joins[CGROUP_FDS_MAX], status;
+	s.join = joins;
+	s.join_count = cgroup_join_fds(&b, "x", joins);
+	pid_t pid = launch_spawn(&s, &e);
+	assert_true(pid > 0);
+	for (size_t i = 0; i < s.join_count; i++)
+		close(joins[i]);
+	do {
+		usleep(50000);
+		cgroup_read_turns(&b, "x", &turns);
+	} while (turns.periods < 4);
+	assert_true(2 * turns.throttled >= turns.periods);
+	assert_true(cgroup_kill(&b, "x"));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	cgroup_close(&b);
+}
+
 static void a_group_kills_all_and_goes(void **state)
 {
 	(void)state;
@@ -370,7 +419,7 @@ static void a_group_kills_all_and_goes(void **state)
 		skip();
 	}
 	const struct cgroup_limits l = {
-	    .memory_bytes = 64 << 20, .cpu_milli = 500, .tasks = 20, .cpu_share = 25};
+	    .memory_bytes = 64 << 20, .cpu_milli = 500, .tasks = 20, .cpu_share = 25, .cpus = last_processor()};
 	assert_int_equal(cgroup_make(&b, "x", &l, &e), 0);
 	if (b.cpu >= 0)
 		assert_int_equal(number_in(b.cpu, "x/cpu.shares"), 256);
@@ -386,6 +435,14 @@ static void a_group_kills_all_and_goes(void **state)
 	for (size_t i = 0; i < s.join_count; i++)
 		close(joins[i]);
 	usleep(100000);
+	if (b.cpuset >= 0 || b.v2_cpuset) {
+		const struct processors_range all = {0, 0};
+		assert_int_equal(processors_of(pid), 1);
+		assert_true(cgroup_set_cpus(&b, "x", all));
+		assert_int_equal(processors_of(pid), processors_of(0));
+		assert_true(cgroup_set_cpus(&b, "x", l.cpus));
+		assert_int_equal(processors_of(pid), 1);
+	}
 	assert_true(cgroup_kill(&b, "x"));
 	int status;
 	assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -433,6 +490,7 @@ int main(void)
 	    cmocka_unit_test(calls_are_denied),
 	    cmocka_unit_test(owners_are_kept),
 	    cmocka_unit_test(a_group_kills_all_and_goes),
+	    cmocka_unit_test(a_busy_group_is_seen),
 	    cmocka_unit_test(a_tool_is_run_and_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,6 +135,13 @@ static void test_limits_of_none(void **state)
 	u.cpu_milli = 5;
 	u.cpu_share = 25;
 	assert_non_null(strstr(render(&u), "\nCPUQuota=1%\nCPUWeight=25\n"));
+	assert_null(strstr(text, "AllowedCPUs="));
+	u.cpu_first = 1;
+	u.cpu_last = 3;
+	assert_non_null(strstr(render(&u), "\nCPUWeight=25\nAllowedCPUs=1-3\n"));
+	u.cpu_first = 4;
+	assert_int_equal(render_unit(&u, &roots, text, sizeof(text), NULL), -1);
+	u.cpu_first = 3;
 	u.cpu_share = 101;
 	assert_int_equal(render_unit(&u, &roots, text, sizeof(text), NULL), -1);
 }

@@ -1,0 +1,126 @@
+/* On which processors instances run: jobs leave the first one alone; a service that uses up its processor limit gets no more of them than
+ * it can use, until it has been calm for a while (launch/processors.h has why). Nothing here fails: where the kernel or systemd
+ * cannot do it, everybody runs everywhere. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "helper/instances_state.h"
+#include "helper/units.h"
+
+#include <string.h>
+
+#define LOOK_MS 1000
+#define LOOKS_PER_TICK 32u /* instances; the next tick goes on with those after them */
+#define PERIODS_MIN 3u	   /* of a tenth of a second: who ran in fewer is no loop */
+#define CALM_LOOKS 10u
+
+static struct processors ours;
+
+void instances_cpus_open(struct instances *t)
+{
+	processors_find(&ours);
+	t->cpus_ms = 0;
+}
+
+struct processors_range instance_cpus(const struct instance *in)
+{
+	return in->spec.class == PRIV_JOB ? processors_for_jobs(&ours) : in->cpus.range;
+}
+
+static bool is_confined(const struct instance *in)
+{
+	return in->cpus.range.last != 0;
+}
+
+/* A service that runs, whose limit is less than what there is. */
+static bool counts(const struct instance *in)
+{
+	uint32_t milli = in->spec.limits.cpu_milli;
+	return in->spec.class == PRIV_SERVICE && milli != 0 && milli <= 1000 * (ours.count - 1u) &&
+	       (in->st.pid != 0 || is_confined(in)) && in->st.state != PRIV_ENDED;
+}
+
+static bool place(struct instances *t, struct instance *in, struct processors_range r)
+{
+	char name[24];
+	struct err e = {0};
+	instance_group_name(in, name);
+	if (!t->o.units)
+		return in->group && cgroup_set_cpus(&t->groups, name, r);
+	bool done = units_set_cpus(in, r, &e) == 0;
+	if (!done)
+		log_event(LOG_WARN, "keeper", "confine_failed", F_C("project", in->st.project), F_ERR(&e));
+	return done;
+}
+
+static void confine(struct instances *t, struct instance *in)
+{
+	static struct processors_load load;
+	char text[PROCESSORS_TEXT_SIZE];
+	size_t at = 0;
+	memset(&load, 0, sizeof(load));
+	for (const struct instance *other; (other = instances_next(t, &at));)
+		if (is_confined(other))
+			processors_add(&ours, &load, other->cpus.range, other->spec.limits.cpu_milli);
+	struct processors_range r = processors_for_limit(&ours, &load, in->spec.limits.cpu_milli);
+	if (r.last == 0 || !place(t, in, r))
+		return;
+	in->cpus.range = r;
+	in->cpus.noted = true;
+	processors_text(r, text);
+	log_event(LOG_INFO, "keeper", "confined", F_C("project", in->st.project),
+	    F_C("process", in->st.process), F_I64("instance", in->st.instance), F_C("processors", text));
+}
+
+static void release(struct instances *t, struct instance *in)
+{
+	in->cpus.range = (struct processors_range){0, 0};
+	if (place(t, in, in->cpus.range))
+		log_event(LOG_INFO, "keeper", "released", F_C("project", in->st.project),
+		    F_C("process", in->st.process), F_I64("instance", in->st.instance));
+}
+
+static void look(struct instances *t, struct instance *in)
+{
+	struct cgroup_turns now = {0}, was = in->cpus.seen;
+	char name[24];
+	instance_group_name(in, name);
+	if (t->o.units)
+		units_read_turns(in, &now);
+	else if (in->group)
+		cgroup_read_turns(&t->groups, name, &now);
+	in->cpus.seen = now;
+	if (now.periods < was.periods || now.throttled < was.throttled)
+		return; /* another start's */
+	uint64_t periods = now.periods - was.periods, throttled = now.throttled - was.throttled;
+	bool greedy = periods >= PERIODS_MIN && 2 * throttled >= periods;
+	in->cpus.calm = greedy ? 0 : in->cpus.calm + 1;
+	if (greedy && !is_confined(in))
+		confine(t, in);
+	else if (is_confined(in) && in->cpus.calm >= CALM_LOOKS)
+		release(t, in);
+}
+
+void instance_cpus_end(const struct instances *t, const struct instance *in)
+{
+	if (t->o.units && in->cpus.noted)
+		units_forget_cpus(in);
+}
+
+int64_t instances_cpus_tick(struct instances *t, int64_t now_ms)
+{
+	size_t at = 0, seen = 0, looked = 0;
+	if (ours.count < 2)
+		return DEADLINE_NEVER;
+	if (now_ms < t->cpus_ms)
+		return t->cpus_ms;
+	t->cpus_ms = now_ms + LOOK_MS;
+	for (struct instance *in; (in = instances_next(t, &at));) {
+		if (!counts(in) || seen++ < t->cpus_next)
+			continue;
+		look(t, in);
+		if (++looked == LOOKS_PER_TICK)
+			break;
+	}
+	t->cpus_next = looked == LOOKS_PER_TICK ? t->cpus_next + looked : 0;
+	return seen > 0 ? t->cpus_ms : DEADLINE_NEVER;
+}
