@@ -48,7 +48,8 @@ static bool place(struct instances *t, struct instance *in, struct processors_ra
 		return in->group && cgroup_set_cpus(&t->groups, name, r);
 	bool done = units_set_cpus(in, r, &e) == 0;
 	if (!done)
-		log_event(LOG_WARN, "keeper", "confine_failed", F_C("project", in->st.project), F_ERR(&e));
+		log_event(LOG_WARN, "keeper", "confine_failed", F_C("project", in->st.project),
+		    F_ERR(&e));
 	return done;
 }
 
@@ -60,7 +61,8 @@ static void confine(struct instances *t, struct instance *in)
 	memset(&load, 0, sizeof(load));
 	for (const struct instance *other; (other = instances_next(t, &at));)
 		if (is_confined(other))
-			processors_add(&ours, &load, other->cpus.range, other->spec.limits.cpu_milli);
+			processors_add(
+			    &ours, &load, other->cpus.range, other->spec.limits.cpu_milli);
 	struct processors_range r = processors_for_limit(&ours, &load, in->spec.limits.cpu_milli);
 	if (r.last == 0 || !place(t, in, r))
 		return;
@@ -68,7 +70,8 @@ static void confine(struct instances *t, struct instance *in)
 	in->cpus.noted = true;
 	processors_text(r, text);
 	log_event(LOG_INFO, "keeper", "confined", F_C("project", in->st.project),
-	    F_C("process", in->st.process), F_I64("instance", in->st.instance), F_C("processors", text));
+	    F_C("process", in->st.process), F_I64("instance", in->st.instance),
+	    F_C("processors", text));
 }
 
 static void release(struct instances *t, struct instance *in)

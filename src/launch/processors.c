@@ -52,8 +52,8 @@ struct processors_range processors_for_limit(
 						       : (struct processors_range){0, 0};
 }
 
-void processors_add(
-    const struct processors *p, struct processors_load *l, struct processors_range r, uint32_t milli)
+void processors_add(const struct processors *p, struct processors_load *l,
+    struct processors_range r, uint32_t milli)
 {
 	uint32_t count = 0;
 	for (size_t i = 0; i < p->count; i++)

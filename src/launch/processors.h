@@ -34,7 +34,7 @@ struct processors_range processors_for_jobs(const struct processors *p);
 struct processors_range processors_for_limit(
     const struct processors *p, const struct processors_load *l, uint32_t milli);
 /* It is confined there. */
-void processors_add(
-    const struct processors *p, struct processors_load *l, struct processors_range r, uint32_t milli);
+void processors_add(const struct processors *p, struct processors_load *l,
+    struct processors_range r, uint32_t milli);
 /* "1-3"; "" for all. */
 void processors_text(struct processors_range r, char out[PROCESSORS_TEXT_SIZE]);

@@ -67,7 +67,8 @@ static void a_limit_is_given_what_it_can_use(void **state)
 	assert_range(limit(&eight, 2500), 5, 7);
 	assert_range(limit(&eight, 1000), 4, 4);
 	assert_range(limit(&eight, 3000), 1, 3);
-	assert_range(limit(&eight, 500), 0, 0); /* of those three half a one is left, but of none of them */
+	assert_range(
+	    limit(&eight, 500), 0, 0); /* of those three half a one is left, but of none of them */
 	assert_range(limit(&eight, 100), 7, 7);
 	assert_range(limit(&eight, 1000), 0, 0);
 	assert_range(limit(&eight, 7001), 0, 0);
