@@ -8,10 +8,10 @@
 
 #include <string.h>
 
-#define LOOK_MS 1000
+#define LOOK_MS 500
 #define LOOKS_PER_TICK 32u /* instances; the next tick goes on with those after them */
 #define PERIODS_MIN 3u	   /* of a tenth of a second: who ran in fewer is no loop */
-#define CALM_LOOKS 10u
+#define CALM_LOOKS 20u
 
 static struct processors ours;
 
