@@ -348,6 +348,28 @@ static void owners_are_kept(void **state)
 
 /* ---- control groups ---- */
 
+static void what_is_shared_by_key_ends_with_it(void **state)
+{
+	(void)state;
+	char out[256], line[256];
+	if (geteuid() != 0)
+		skip();
+	const char *const argv[] = {"sh", "-c", "ipcmk -M 4096 -Q -S 2 >/dev/null; ipcs -m -q -s -c | grep -c 644", NULL};
+	static const char *const tables[] = {"/proc/sysvipc/shm", "/proc/sysvipc/msg", "/proc/sysvipc/sem"};
+	struct launch_spec s = shell(argv);
+	s.drop = true;
+	s.uid = s.gid = 70998;
+	assert_int_equal(run_to_end(&s, out, sizeof(out)), 0);
+	assert_string_equal(out, "3\n");
+	for (size_t i = 0; i < sizeof(tables) / sizeof(*tables); i++) {
+		FILE *f = fopen(tables[i], "re");
+		assert_non_null(f);
+		while (fgets(line, sizeof(line), f))
+			assert_null(strstr(line, " 70998 "));
+		(void)fclose(f);
+	}
+}
+
 static int number_in(int folder, const char *name)
 {
 	char text[32] = "";
@@ -489,6 +511,7 @@ int main(void)
 	    cmocka_unit_test(landlock_denies),
 	    cmocka_unit_test(calls_are_denied),
 	    cmocka_unit_test(owners_are_kept),
+	    cmocka_unit_test(what_is_shared_by_key_ends_with_it),
 	    cmocka_unit_test(a_group_kills_all_and_goes),
 	    cmocka_unit_test(a_busy_group_is_seen),
 	    cmocka_unit_test(a_tool_is_run_and_bounded),
