@@ -79,6 +79,7 @@ static void instance_json(struct json_out *w, const struct priv_status *s)
 	api_put_i64_or_null(w, "pid", s->pid);
 	api_put_i64_or_null(w, "port", s->port);
 	json_put_i64(w, "starts", s->starts);
+	json_put_bool(w, "throttled", s->throttled != 0);
 	if (up)
 		json_put_i64(w, "up_ms", clock_mono_ms() - (int64_t)s->started_mono_ms);
 	else

@@ -230,6 +230,7 @@ static const struct api_field instance[] = {
     NUMBER("pid", REQ | NUL, ""),
     NUMBER("port", REQ | NUL, "for programs that listen on one"),
     NUMBER("starts", REQ, "how often it was started"),
+    BOOL("throttled", REQ, "it uses up its processor limit"),
     NUMBER("up_ms", REQ | NUL, "since it was started last"),
 };
 static const struct api_field process[] = {

@@ -157,7 +157,10 @@ static void ps_rows(struct cli *c, struct out_table *t, const json_t *p)
 		if (json_is_integer(json_object_get(x, "up_ms")))
 			num_duration_text(cli_int(x, "up_ms"), up);
 		const char *label = arena_printf(&c->a, "%s.%s", name, cli_num(c, x, "instance"));
-		const char *row[] = {label, cli_text(c, x, "state"), cli_num(c, x, "release"),
+		const char *state = cli_text(c, x, "state");
+		if (json_is_true(json_object_get(x, "throttled")))
+			state = arena_printf(&c->a, "%s, at its cpu limit", state);
+		const char *row[] = {label, state, cli_num(c, x, "release"),
 		    cli_num(c, x, "pid"), cli_num(c, x, "port"), cli_num(c, x, "starts"),
 		    arena_cstr(&c->a, str_c(up))};
 		out_table_row(t, row);

@@ -31,12 +31,11 @@ static bool is_confined(const struct instance *in)
 	return in->cpus.range.last != 0;
 }
 
-/* A service that runs, whose limit is less than what there is. */
+/* A service that runs and has a limit. */
 static bool counts(const struct instance *in)
 {
-	uint32_t milli = in->spec.limits.cpu_milli;
-	return in->spec.class == PRIV_SERVICE && milli != 0 && milli <= 1000 * (ours.count - 1u) &&
-	       (in->st.pid != 0 || is_confined(in)) && in->st.state != PRIV_ENDED;
+	return in->spec.class == PRIV_SERVICE && in->spec.limits.cpu_milli != 0 &&
+	       (in->st.pid != 0 || in->st.throttled) && in->st.state != PRIV_ENDED;
 }
 
 static bool place(struct instances *t, struct instance *in, struct processors_range r)
@@ -101,10 +100,14 @@ static void look(struct instances *t, struct instance *in)
 		confine(t, in);
 	else if (is_confined(in) && in->cpus.calm >= CALM_LOOKS)
 		release(t, in);
+	bool shown = greedy || (in->st.throttled && in->cpus.calm < CALM_LOOKS);
+	in->changed = in->changed || shown != in->st.throttled;
+	in->st.throttled = shown;
 }
 
-void instance_cpus_end(const struct instances *t, const struct instance *in)
+void instance_cpus_end(const struct instances *t, struct instance *in)
 {
+	in->st.throttled = false;
 	if (t->o.units && in->cpus.noted)
 		units_forget_cpus(in);
 }
@@ -112,8 +115,6 @@ void instance_cpus_end(const struct instances *t, const struct instance *in)
 int64_t instances_cpus_tick(struct instances *t, int64_t now_ms)
 {
 	size_t at = 0, seen = 0, looked = 0;
-	if (ours.count < 2)
-		return DEADLINE_NEVER;
 	if (now_ms < t->cpus_ms)
 		return t->cpus_ms;
 	t->cpus_ms = now_ms + LOOK_MS;

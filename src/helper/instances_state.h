@@ -109,7 +109,7 @@ int64_t instances_cpus_tick(struct instances *t, int64_t now_ms);
 /* Where it is to be started. */
 struct processors_range instance_cpus(const struct instance *in);
 /* It has ended for good. */
-void instance_cpus_end(const struct instances *t, const struct instance *in);
+void instance_cpus_end(const struct instances *t, struct instance *in);
 
 int instance_start_unit(struct instances *t, struct instance *in, struct err *e) WARN_UNUSED;
 /* What a unit owes us: that it asks, and that it tells its end. */

@@ -127,6 +127,7 @@ struct priv_status {
 	int32_t pid;	      /* 0 when not running */
 	int32_t wait_status;  /* of the last end, as from waitpid(2) */
 	uint32_t starts;
+	uint8_t throttled; /* it uses up its processor limit */
 	uint64_t started_mono_ms, ended_mono_ms, lost_output_bytes;
 };
 

@@ -43,6 +43,10 @@ def allowed(user, words):
     return found
 
 
+def throttled(platform, name):
+    return [i["throttled"] for p in platform.api("GET", f"/projects/{name}/processes")["items"] for i in p["instances"]] == [True]
+
+
 def user_of(platform, name):
     return str((platform.state / f"projects/{name}/cache").stat().st_uid)
 
@@ -64,10 +68,13 @@ def test_who_uses_up_its_limit_is_confined_until_it_is_calm(platform, git):
         flag.touch()
     wait_until(lambda: allowed(greedy, "burn.py") == [OURS[-1:]], 30)
     assert allowed(free, "burn.py") == [OURS], "nobody bounds it"
+    assert throttled(platform, "greedy") and not throttled(platform, "free")
+    assert "running, at its cpu limit" in platform.cli("ps", "greedy").stdout and "limit" not in platform.cli("ps", "free").stdout
     assert platform.get("greedy.localhost").body == platform.get("free.localhost").body == b"still here"
     for flag in flags:
         flag.unlink()
     wait_until(lambda: allowed(greedy, "burn.py") == [OURS], 60)
+    wait_until(lambda: not throttled(platform, "greedy"))
     assert f"confined project=greedy process=web instance=1 processors={OURS[-1]}-{OURS[-1]}" in platform.log_text()
 
 
