@@ -49,7 +49,7 @@ enum instance_fd {
 struct instance_cpus {
 	struct cgroup_turns seen;	/* at the last look */
 	struct processors_range range;	/* that it is confined to */
-	unsigned calm;			/* looks since it was greedy */
+	int64_t greedy_ms;		/* when it was last seen to use it up */
 	bool noted;			/* systemd has been told something of it */
 };
 

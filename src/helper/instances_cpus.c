@@ -8,10 +8,10 @@
 
 #include <string.h>
 
-#define LOOK_MS 500
-#define LOOKS_PER_TICK 32u /* instances; the next tick goes on with those after them */
-#define PERIODS_MIN 3u	   /* of a tenth of a second: who ran in fewer is no loop */
-#define CALM_LOOKS 20u
+#define LOOK_MS 200
+#define LOOKS_PER_TICK 8u /* instances; the next tick goes on with those after them */
+#define THROTTLED_MIN 2u  /* periods, of a tenth of a second: who was stopped in fewer is no loop */
+#define CALM_MS 10000
 
 static struct processors ours;
 
@@ -81,7 +81,7 @@ static void release(struct instances *t, struct instance *in)
 		    F_C("process", in->st.process), F_I64("instance", in->st.instance));
 }
 
-static void look(struct instances *t, struct instance *in)
+static void look(struct instances *t, struct instance *in, int64_t now_ms)
 {
 	struct cgroup_turns now = {0}, was = in->cpus.seen;
 	char name[24];
@@ -94,13 +94,14 @@ static void look(struct instances *t, struct instance *in)
 	if (now.periods < was.periods || now.throttled < was.throttled)
 		return; /* another start's */
 	uint64_t periods = now.periods - was.periods, throttled = now.throttled - was.throttled;
-	bool greedy = periods >= PERIODS_MIN && 2 * throttled >= periods;
-	in->cpus.calm = greedy ? 0 : in->cpus.calm + 1;
+	bool greedy = throttled >= THROTTLED_MIN && 2 * throttled >= periods;
+	if (greedy)
+		in->cpus.greedy_ms = now_ms;
+	bool shown = greedy || (in->st.throttled && now_ms - in->cpus.greedy_ms < CALM_MS);
 	if (greedy && !is_confined(in))
 		confine(t, in);
-	else if (is_confined(in) && in->cpus.calm >= CALM_LOOKS)
+	else if (!shown && is_confined(in))
 		release(t, in);
-	bool shown = greedy || (in->st.throttled && in->cpus.calm < CALM_LOOKS);
 	in->changed = in->changed || shown != in->st.throttled;
 	in->st.throttled = shown;
 }
@@ -121,7 +122,7 @@ int64_t instances_cpus_tick(struct instances *t, int64_t now_ms)
 	for (struct instance *in; (in = instances_next(t, &at));) {
 		if (!counts(in) || seen++ < t->cpus_next)
 			continue;
-		look(t, in);
+		look(t, in, now_ms);
 		if (++looked == LOOKS_PER_TICK)
 			break;
 	}
