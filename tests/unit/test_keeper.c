@@ -405,15 +405,25 @@ static void a_second_daemon_is_refused(void **state)
 	assert_int_equal(e.code, ERR_CONFLICT);
 }
 
+static bool is_through(void)
+{
+	char path[256];
+	path_of(path, sizeof(path), "data/through");
+	return access(path, F_OK) == 0;
+}
+
+/* More than a pipe holds, written while there is no daemon: the program comes to its end. */
 static void output_that_nobody_reads_never_blocks(void **state)
 {
 	(void)state;
 	make_project();
 	struct run_spec s = spec("worker",
-	    SH("sleep 0.3; head -c 6000000 /dev/zero | tr '\\0' x; echo; echo through; sleep 60"));
+	    SH("until [ -e $HOME/alone ]; do sleep 0.02; done; head -c 2500000 /dev/zero | "
+	       "tr '\\0' x; echo; echo through; touch $HOME/through; sleep 60"));
 	uint64_t id = service(&s);
 	close_run();
-	usleep(9000000);
+	put_file("data/alone", "", 0644);
+	assert_true(wait_for(is_through, 30000));
 	f.lines[0] = '\0';
 	open_run();
 	watched = id;
