@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""check.py SANITIZED-BUILD RELEASE-BUILD: runs the C tests and the end-to-end tests, and sums up."""
+"""check.py SANITIZED-BUILD RELEASE-BUILD [building]: runs the C tests and the end-to-end tests, and sums up.
+
+With `building` the first build is still being made; a line "built" on standard input says that it is there."""
 import os
 import re
 import subprocess
@@ -16,9 +18,17 @@ environment = dict(
     UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
     CMOCKA_MESSAGE_OUTPUT="STDOUT",
 )
-# These start an edge or a keeper with processes of their own, and wait for them by the clock: no other test runs beside them.
-ALONE = {"test_keeper", "test_launch", "test_edge_nginx", "test_edge_keeping", "test_edge_apache", "test_edge_apache_keeping", "test_relay", "test_supply", "test_helper_users"}
-LONGEST = ["test_minitwit.py", "test_server.py", "test_hostile.py", "test_limits.py", "test_sleep.py", "test_faults.py", "test_kill.py", "test_switch.py", "test_notify.py", "test_backup.py"]
+# Programs or files at a time: they wait more than they compute.
+LANES = min(os.cpu_count() or 1, 3) + 1
+# These start an edge or a keeper with processes of their own, and wait for them by the clock: one after the other, in one lane.
+IN_TURN = {"test_keeper", "test_launch", "test_edge_nginx", "test_edge_keeping", "test_edge_apache", "test_edge_apache_keeping", "test_relay", "test_supply", "test_helper_users"}
+# What takes long comes first, so that no lane is left with it at the end.
+LONGEST = [
+    *("test_faults_helper.py", "test_minitwit.py", "test_sleep.py", "test_switch.py", "test_review.py", "test_faults.py", "test_crash_switch.py", "test_hostile.py"),
+    *("test_limits.py", "test_alerts.py", "test_github.py", "test_bad_release.py", "test_lifecycle.py", "test_own_certificates.py", "test_rabbitmq.py"),
+    *("test_switch_tls.py", "test_look.py", "test_notify.py", "test_overload.py", "test_certificates.py", "test_lock.py", "test_tree.py", "test_kill.py"),
+    *("test_journal", "test_engine_sim", "test_api_work", "test_intake", "test_store_shared", "test_rabbitmq", "fuzz_archive", "test_observe", "fuzz_hook_event", "test_alloc_fault"),
+]
 times = []  # (seconds, name)
 passed = failed = skipped = 0
 
@@ -48,7 +58,7 @@ def run_c_test(name):
     command, outside = in_own_namespaces(os.path.join(sanitized, "tests", name))
     started = time.monotonic()
     try:
-        result = subprocess.run(command, env=outside, capture_output=True, timeout=300, cwd=top)
+        result = subprocess.run(command, env=outside, stdin=subprocess.DEVNULL, capture_output=True, timeout=300, cwd=top)
         output, code = (result.stdout + result.stderr).decode(errors="replace"), result.returncode
     except subprocess.TimeoutExpired as error:
         output, code = ((error.stdout or b"") + (error.stderr or b"")).decode(errors="replace") + "\ntimed out after 300 s", 1
@@ -71,15 +81,18 @@ def count_c_test(name, seconds, output, code):
         print("\n".join(output.splitlines()[-60:]), flush=True)
 
 
-def run_c_tests():
+def longest_first(names):
+    return sorted(names, key=lambda name: LONGEST.index(name) if name in LONGEST else len(LONGEST))
+
+
+def run_c_tests(pool):
     listing = subprocess.run([os.path.join(top, "tools/list-tests"), os.path.join(top, "tests")], check=True, capture_output=True, text=True).stdout
     names = [line.split(":")[0] for line in listing.splitlines()]
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for result in pool.map(run_c_test, [n for n in names if n not in ALONE]):
-            count_c_test(*result)
-    for name in names:
-        if name in ALONE:
-            count_c_test(*run_c_test(name))
+    in_turn = pool.submit(lambda: [run_c_test(n) for n in names if n in IN_TURN])
+    for result in as_completed([pool.submit(run_c_test, n) for n in longest_first(names) if n not in IN_TURN]):
+        count_c_test(*result.result())
+    for result in in_turn.result():
+        count_c_test(*result)
 
 
 def run_end_to_end_file(path):
@@ -120,19 +133,23 @@ def count_end_to_end_file(name, seconds, output, code, report):
         print(output, flush=True)
 
 
-def run_end_to_end():
-    """A file at a time in each of two lanes: they wait more than they compute. The longest first."""
-    files = [os.path.join(top, "tests", folder, f) for folder in ("e2e", "machine") for f in sorted(os.listdir(os.path.join(top, "tests", folder))) if re.fullmatch(r"test_\w+\.py", f)]
-    files.sort(key=lambda path: LONGEST.index(os.path.basename(path)) if os.path.basename(path) in LONGEST else len(LONGEST))
-    with ThreadPoolExecutor(2) as pool:
-        for result in as_completed([pool.submit(run_end_to_end_file, path) for path in files]):
-            count_end_to_end_file(*result.result())
+def start_end_to_end(pool, folder):
+    """A file at a time in each lane of the pool."""
+    files = [f for f in sorted(os.listdir(os.path.join(top, "tests", folder))) if re.fullmatch(r"test_\w+\.py", f)]
+    return [pool.submit(run_end_to_end_file, os.path.join(top, "tests", folder, f)) for f in longest_first(files)]
 
 
 if os.geteuid() == 0 and os.environ.get("SLIPWAY_NAMESPACE") != "inside":
     os.execv(os.path.join(top, "tools/in-namespace"), ["in-namespace", sys.executable, os.path.abspath(__file__), *sys.argv[1:]])
-run_c_tests()
-run_end_to_end()
+with ThreadPoolExecutor(1) as beside, ThreadPoolExecutor(LANES) as lanes:
+    files = start_end_to_end(beside, "machine")
+    if sys.argv[3:] == ["building"] and sys.stdin.readline() != "built\n":
+        print("the build failed\n0 passed, 1 failed, 0 skipped", flush=True)
+        os._exit(1)  # nobody waits for the machine: it ends with this namespace
+    run_c_tests(lanes)
+    files += start_end_to_end(lanes, "e2e")
+    for result in as_completed(files):
+        count_end_to_end_file(*result.result())
 print("\nthe ten slowest:")
 for seconds, name in sorted(times, reverse=True)[:10]:
     print(f"  {seconds:6.1f} s  {name}")
