@@ -2,6 +2,7 @@
 
 The helper is never restarted: whatever fails, it answers and goes on. It allocates nothing once it serves, and a start that
 gets no memory, no file or no descriptor ends with a reason, or comes up and serves."""
+import concurrent.futures
 import errno
 import http.client
 import os
@@ -72,20 +73,36 @@ def test_it_allocates_nothing(faulty, git):
     assert fired == 0 and count == 0, what
     files = apps.with_version(apps.socket_app(), "v1")
     files["slipway.yaml"] = files["slipway.yaml"].replace("health:", "  worker: {run: [sleep, '1000']}\nhealth:")
-    repo = git.repository("faults-h-procs", files)
+    repo, port = git.repository("faults-h-procs", files), git.repository("faults-h-port", apps.with_version(apps.NODE, "v1"))
+
+    def ends(name):
+        assert faulty.get(name + ".localhost", "/version").body == b"v1"
+        assert faulty.wait_task(faulty.api("DELETE", "/projects/" + name)["task"])["state"] == "done"
+
+    def is_handed_over():
+        faulty.create("h-over", repo.url)
+        faulty.deploy("h-over")
+        faulty.deploy("h-over", force=True)
+        faulty.cli("scale", "h-over", "web=3")
+        assert faulty.wait_task(faulty.api("POST", "/projects/h-over/rollback", {})["task"])["state"] == "done"
+        ends("h-over")
+
+    def is_told():
+        faulty.create("h-procs", repo.url)
+        faulty.deploy("h-procs")
+        for words in (["scale", "h-procs", "web=3"], ["restart", "h-procs"], ["run", "h-procs", "--", "true"], ["stop", "h-procs"], ["start", "h-procs"]):
+            faulty.cli(*words)
+        ends("h-procs")
+
+    def has_a_relay():
+        faulty.create("h-port", port.url)
+        faulty.deploy("h-port")
+        ends("h-port")
+
     faulty.fault.arm(ALLOC, 1, errno.ENOMEM, forks=True)
-    faulty.create("h-procs", repo.url)
-    faulty.deploy("h-procs")
-    faulty.deploy("h-procs", force=True)
-    for words in (["scale", "h-procs", "web=3"], ["restart", "h-procs"], ["run", "h-procs", "--", "true"], ["stop", "h-procs"], ["start", "h-procs"]):
-        faulty.cli(*words)
-    assert faulty.wait_task(faulty.api("POST", "/projects/h-procs/rollback", {})["task"])["state"] == "done"
-    assert faulty.get("h-procs.localhost", "/version").body == b"v1"
-    assert faulty.wait_task(faulty.api("DELETE", "/projects/h-procs")["task"])["state"] == "done"
-    faulty.create("h-port", git.repository("faults-h-port", apps.with_version(apps.NODE, "v1")).url)
-    faulty.deploy("h-port")
-    assert faulty.get("h-port.localhost").body == b"v1"
-    assert faulty.wait_task(faulty.api("DELETE", "/projects/h-port")["task"])["state"] == "done"
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # beside each other: each new worker is watched for ten seconds
+        for life in [pool.submit(f) for f in (is_handed_over, is_told, has_a_relay)]:
+            life.result()
     assert faulty.fault.count == 0, faulty.fault.what
 
 
