@@ -1,4 +1,7 @@
+import os
 import signal
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +27,14 @@ def platform():
         yield p
     finally:
         p.close()
+
+
+@pytest.fixture(scope="module")
+def open_folder():
+    """A folder that the daemon's user may look into. pytest's own are root's alone, and every run of it that begins beside this one closes them again."""
+    with tempfile.TemporaryDirectory(prefix="slipway-open-") as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
 
 
 @pytest.hookimpl(hookwrapper=True)

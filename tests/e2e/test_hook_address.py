@@ -13,18 +13,15 @@ NAME = "hooks.example.org"
 
 
 @pytest.fixture
-def server(tmp_path_factory):
+def server(open_folder):
     """HTTPS under that name, with a certificate that signs itself."""
     if os.environ.get("SLIPWAY_NAMESPACE") != "inside":
         pytest.skip("a name for the address needs an /etc/hosts of its own")
     with open("/etc/hosts", "a") as hosts:
         hosts.write(f"127.0.0.1 {NAME}\n")
-    top = tmp_path_factory.mktemp("address")
+    top = open_folder
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", top / "key", "-out", top / "cert", "-days", "2",
                     "-subj", f"/CN={NAME}", "-addext", f"subjectAltName=DNS:{NAME}"], check=True, capture_output=True)
-    for above in (top, *top.parents):
-        if str(above).startswith("/tmp/"):
-            above.chmod(above.stat().st_mode | 0o055)
     (top / "cert").chmod(0o644)
 
     class Handler(http.server.BaseHTTPRequestHandler):

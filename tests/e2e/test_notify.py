@@ -73,12 +73,12 @@ def receiver():
 
 
 @pytest.fixture(scope="module")
-def mail_server(tmp_path_factory):
+def mail_server(open_folder):
     """A real SMTP server: STARTTLS demanded before anything, a password before mail."""
     from aiosmtpd.controller import Controller
     from aiosmtpd.smtp import AuthResult
 
-    top = tmp_path_factory.mktemp("mail")
+    top = open_folder
     subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", top / "key", "-out", top / "cert", "-days", "2",
                     "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -102,9 +102,6 @@ def mail_server(tmp_path_factory):
     controller.start()
     box.cert = top / "cert"
     (top / "cert").chmod(0o644)
-    for above in (top, *top.parents):
-        if str(above).startswith("/tmp/"):
-            above.chmod(above.stat().st_mode | 0o055)
     yield box
     controller.stop()
 
