@@ -75,8 +75,10 @@ def projects_run_on(server, load_begin, load_end):
     for path, host in (("/healthz", "guestbook.localhost"), ("/", "kept.localhost")):
         load = load_begin(server, host, path)
         for change in (restart, kill, restart):
+            told = int(said(server, "adopted"))
             change(server)
-            time.sleep(0.5)
+            unit_checks.until(lambda: int(said(server, "adopted")) > told)  # one that goes before that has taken nothing over
+            time.sleep(0.3)
         unit_checks.until(lambda: server.slipway("logs", "guestbook", expect=None).returncode == 0)
         load_end(server, load)
     time.sleep(2)
