@@ -226,7 +226,7 @@ static const struct api_field release_list[] = {LIST_OF("Release")};
 static const struct api_field instance[] = {
     NUMBER("instance", REQ, "from 1"),
     NUMBER("release", REQ, ""),
-    TEXT("state", REQ, "starting, running, backoff, stopping or ended"),
+    TEXT("state", REQ, "starting, running, backoff, stopping, ended or asleep"),
     NUMBER("pid", REQ | NUL, ""),
     NUMBER("port", REQ | NUL, "for programs that listen on one"),
     NUMBER("starts", REQ, "how often it was started"),

@@ -50,7 +50,7 @@ struct instance_cpus {
 	struct cgroup_turns seen;	/* at the last look */
 	struct processors_range range;	/* that it is confined to */
 	int64_t greedy_ms;		/* when it was last seen to use it up */
-	bool noted;			/* systemd has been told something of it */
+	int64_t again_ms;		/* no earlier is it confined again */
 };
 
 struct instance {

@@ -12,6 +12,7 @@
 #define LOOKS_PER_TICK 8u /* instances; the next tick goes on with those after them */
 #define THROTTLED_MIN 2u  /* periods, of a tenth of a second: who was stopped in fewer is no loop */
 #define CALM_MS 10000
+#define AGAIN_MS 10000 /* where there was no room for it, or systemd refused */
 
 static struct processors ours;
 
@@ -66,7 +67,6 @@ static void confine(struct instances *t, struct instance *in)
 	if (r.last == 0 || !place(t, in, r))
 		return;
 	in->cpus.range = r;
-	in->cpus.noted = true;
 	processors_text(r, text);
 	log_event(LOG_INFO, "keeper", "confined", F_C("project", in->st.project),
 	    F_C("process", in->st.process), F_I64("instance", in->st.instance),
@@ -98,10 +98,12 @@ static void look(struct instances *t, struct instance *in, int64_t now_ms)
 	if (greedy)
 		in->cpus.greedy_ms = now_ms;
 	bool shown = greedy || (in->st.throttled && now_ms - in->cpus.greedy_ms < CALM_MS);
-	if (greedy && !is_confined(in))
+	if (greedy && !is_confined(in) && now_ms >= in->cpus.again_ms) {
+		in->cpus.again_ms = now_ms + AGAIN_MS;
 		confine(t, in);
-	else if (!shown && is_confined(in))
+	} else if (!shown && is_confined(in)) {
 		release(t, in);
+	}
 	in->changed = in->changed || shown != in->st.throttled;
 	in->st.throttled = shown;
 }
@@ -109,23 +111,23 @@ static void look(struct instances *t, struct instance *in, int64_t now_ms)
 void instance_cpus_end(const struct instances *t, struct instance *in)
 {
 	in->st.throttled = false;
-	if (t->o.units && in->cpus.noted)
+	if (t->o.units)
 		units_forget_cpus(in);
 }
 
 int64_t instances_cpus_tick(struct instances *t, int64_t now_ms)
 {
-	size_t at = 0, seen = 0, looked = 0;
+	size_t at = 0, n = 0, next = t->cpus_next;
 	if (now_ms < t->cpus_ms)
 		return t->cpus_ms;
 	t->cpus_ms = now_ms + LOOK_MS;
 	for (struct instance *in; (in = instances_next(t, &at));) {
-		if (!counts(in) || seen++ < t->cpus_next)
+		if (!counts(in))
 			continue;
-		look(t, in, now_ms);
-		if (++looked == LOOKS_PER_TICK)
-			break;
+		if (n >= next && n < next + LOOKS_PER_TICK)
+			look(t, in, now_ms);
+		n++;
 	}
-	t->cpus_next = looked == LOOKS_PER_TICK ? t->cpus_next + looked : 0;
-	return seen > 0 ? t->cpus_ms : DEADLINE_NEVER;
+	t->cpus_next = next + LOOKS_PER_TICK < n ? next + LOOKS_PER_TICK : 0;
+	return n > 0 ? t->cpus_ms : DEADLINE_NEVER;
 }

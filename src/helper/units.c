@@ -13,7 +13,6 @@
 
 #define UNIT_DIR "/run/systemd/system"
 #define CONTROL_DIR "/run/systemd/system.control" /* what set-property says, in UNIT.d/50-AllowedCPUs.conf */
-#define GROUPS "/sys/fs/cgroup"
 #define SLICE "slipway.slice"
 #define STOP_ALL_MS 60000
 
@@ -78,31 +77,50 @@ int units_set_cpus(const struct instance *in, struct processors_range r, struct 
 	return name_of(in, name, e) != 0 ? -1 : systemctl_set(name, assignment, e);
 }
 
-void units_forget_cpus(const struct instance *in)
+static void forget_note(const char *name)
 {
-	char name[RENDER_UNIT_NAME_SIZE], path[sizeof(CONTROL_DIR) + RENDER_UNIT_NAME_SIZE + 4];
-	struct err ignored;
-	if (name_of(in, name, &ignored) != 0)
-		return;
-	(void)snprintf(path, sizeof(path), CONTROL_DIR "/%s.d", name);
+	char path[sizeof(CONTROL_DIR) + RENDER_UNIT_NAME_SIZE + 4];
+	(void)snprintf(path, sizeof(path), CONTROL_DIR "/%.*s", (int)RENDER_UNIT_NAME_SIZE, name);
 	CLEANUP_FD int dir = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir >= 0 && unlinkat(dir, "50-AllowedCPUs.conf", 0) == 0)
 		(void)rmdir(path);
+}
+
+void units_forget_cpus(const struct instance *in)
+{
+	char name[RENDER_UNIT_NAME_SIZE], note[RENDER_UNIT_NAME_SIZE + 2];
+	struct err ignored;
+	if (name_of(in, name, &ignored) != 0)
+		return;
+	(void)snprintf(note, sizeof(note), "%s.d", name);
+	forget_note(note);
+}
+
+/* Of instances of another helper's. */
+static void forget_all_notes(void)
+{
+	CLEANUP_DIR struct dir d;
+	dir_take(&d, open(CONTROL_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+	for (const struct dirent64 *entry; (entry = dir_next(&d));) {
+		struct str n = str_c(entry->d_name);
+		if (str_starts(n, STR("slipway-")) && str_find(n, '@', 0) < n.n &&
+		    str_ends(n, STR(".service.d")))
+			forget_note(entry->d_name);
+	}
 }
 
 void units_read_turns(const struct instance *in, struct cgroup_turns *ret)
 {
 	struct render_unit u;
 	char name[RENDER_UNIT_NAME_SIZE], slice[RENDER_UNIT_NAME_SIZE],
-	    path[2 * RENDER_UNIT_NAME_SIZE + sizeof(GROUPS SLICE) + 4];
+	    path[2 * RENDER_UNIT_NAME_SIZE + sizeof(SLICE) + 2];
 	struct err ignored;
 	*ret = (struct cgroup_turns){0};
 	describe(in, &u);
 	u.kind = RENDER_UNIT_SLICE;
-	if (access(GROUPS "/cgroup.controllers", F_OK) != 0 || name_of(in, name, &ignored) != 0 ||
-	    render_unit_name(&u, slice, &ignored) != 0)
+	if (name_of(in, name, &ignored) != 0 || render_unit_name(&u, slice, &ignored) != 0)
 		return;
-	(void)snprintf(path, sizeof(path), GROUPS "/" SLICE "/%s/%s", slice, name);
+	(void)snprintf(path, sizeof(path), SLICE "/%s/%s", slice, name);
 	cgroup_read_turns_at(path, ret);
 }
 
@@ -233,6 +251,7 @@ void units_clear(void)
 			log_event(LOG_WARN, "keeper", "slice", F_ERR(&e));
 	}
 	units_remove(STR_NONE);
+	forget_all_notes();
 }
 
 /* ---- who is who ---- */

@@ -47,10 +47,9 @@ static bool copy_file(int from, int to, const char *name)
 }
 
 /* The number after "KEY " at the start of a line; 0 when absent. */
-static uint64_t read_keyed(int dir, const char *name, const char *key)
+static uint64_t keyed(struct str rest, const char *key)
 {
-	char text[1024];
-	struct str rest = read_file(dir, name, text, sizeof(text)), line;
+	struct str line;
 	while (str_next(&rest, '\n', &line)) {
 		struct str k = str_c(key);
 		uint64_t n;
@@ -59,6 +58,12 @@ static uint64_t read_keyed(int dir, const char *name, const char *key)
 			return n;
 	}
 	return 0;
+}
+
+static uint64_t read_keyed(int dir, const char *name, const char *key)
+{
+	char text[1024];
+	return keyed(read_file(dir, name, text, sizeof(text)), key);
 }
 
 /* ---- where we are ---- */
@@ -383,11 +388,11 @@ void cgroup_read_events(const struct cgroup_base *b, const char *name, struct cg
 
 static void read_turns(int group, struct cgroup_turns *ret)
 {
-	*ret = (struct cgroup_turns){0};
-	if (group < 0)
-		return;
-	ret->periods = read_keyed(group, "cpu.stat", "nr_periods");
-	ret->throttled = read_keyed(group, "cpu.stat", "nr_throttled");
+	char text[1024];
+	struct str all =
+	    group < 0 ? STR_NONE : read_file(group, "cpu.stat", text, sizeof(text));
+	ret->periods = keyed(all, "nr_periods");
+	ret->throttled = keyed(all, "nr_throttled");
 }
 
 void cgroup_read_turns(const struct cgroup_base *b, const char *name, struct cgroup_turns *ret)
@@ -396,9 +401,11 @@ void cgroup_read_turns(const struct cgroup_base *b, const char *name, struct cgr
 	read_turns(group, ret);
 }
 
-void cgroup_read_turns_at(const char *folder, struct cgroup_turns *ret)
+void cgroup_read_turns_at(const char *path, struct cgroup_turns *ret)
 {
-	CLEANUP_FD int group = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CLEANUP_FD int top = open(MOUNT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool v2 = faccessat(top, "cgroup.controllers", F_OK, 0) == 0;
+	CLEANUP_FD int group = v2 ? open_group(top, path) : -1;
 	read_turns(group, ret);
 }
 

@@ -61,8 +61,8 @@ size_t cgroup_join_fds(const struct cgroup_base *b, const char *name, int fds[CG
 void cgroup_read_events(const struct cgroup_base *b, const char *name, struct cgroup_events *ret);
 /* Zeros where there is no processor limit. */
 void cgroup_read_turns(const struct cgroup_base *b, const char *name, struct cgroup_turns *ret);
-/* The same of any group, by its folder. */
-void cgroup_read_turns_at(const char *folder, struct cgroup_turns *ret);
+/* The same of any group of v2, by its path below the top. Zeros where the machine has v1. */
+void cgroup_read_turns_at(const char *path, struct cgroup_turns *ret);
 /* All that is in it runs there from now on. False where the kernel does not do that. */
 bool cgroup_set_cpus(const struct cgroup_base *b, const char *name, struct processors_range r);
 /* Of the group that we are in, whoever made it. */

@@ -192,7 +192,8 @@ static enum step run_steps(const struct launch_spec *s, pid_t starter)
 		return STEP_TMP;
 	if (s->tmp_parent >= 0 && s->private_tmp)
 		mount_tmp();
-	if (s->drop) /* what it shares by key (System V, POSIX queues) is seen by nobody else and ends with it; without the right to, it stays its user's */
+	/* What it shares by key (System V, POSIX queues) is its own and ends with it; without the right to that it stays its user's. */
+	if (s->drop)
 		(void)unshare(CLONE_NEWIPC);
 	if (place_fds(s) != 0 || chdir("/") != 0)
 		return STEP_FDS;

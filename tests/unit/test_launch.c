@@ -394,6 +394,20 @@ static int processors_of(pid_t pid)
 	return CPU_COUNT(&set);
 }
 
+static pid_t spawn_in(const struct cgroup_base *b, const char *name, const char *const *argv)
+{
+	struct err e = {0};
+	struct launch_spec s = shell(argv);
+	int joins[CGROUP_FDS_MAX];
+	s.join = joins;
+	s.join_count = cgroup_join_fds(b, name, joins);
+	pid_t pid = launch_spawn(&s, &e);
+	assert_true(pid > 0);
+	for (size_t i = 0; i < s.join_count; i++)
+		close(joins[i]);
+	return pid;
+}
+
 static void a_busy_group_is_seen(void **state)
 {
 	(void)state;
@@ -410,14 +424,8 @@ static void a_busy_group_is_seen(void **state)
 	const struct cgroup_limits l = {.cpu_milli = 50};
 	assert_int_equal(cgroup_make(&b, "x", &l, &e), 0);
 	const char *const argv[] = {"sh", "-c", "while :; do :; done", NULL};
-	struct launch_spec s = shell(argv);
-	int joins[CGROUP_FDS_MAX], status;
-	s.join = joins;
-	s.join_count = cgroup_join_fds(&b, "x", joins);
-	pid_t pid = launch_spawn(&s, &e);
-	assert_true(pid > 0);
-	for (size_t i = 0; i < s.join_count; i++)
-		close(joins[i]);
+	int status;
+	pid_t pid = spawn_in(&b, "x", argv);
 	do {
 		usleep(50000);
 		cgroup_read_turns(&b, "x", &turns);
@@ -448,14 +456,7 @@ static void a_group_kills_all_and_goes(void **state)
 	else if (b.v2_cpu)
 		assert_int_equal(number_in(b.v2, "x/cpu.weight"), 25);
 	const char *const argv[] = {"sh", "-c", "setsid sleep 60 & sleep 60", NULL};
-	struct launch_spec s = shell(argv);
-	int joins[CGROUP_FDS_MAX];
-	s.join = joins;
-	s.join_count = cgroup_join_fds(&b, "x", joins);
-	pid_t pid = launch_spawn(&s, &e);
-	assert_true(pid > 0);
-	for (size_t i = 0; i < s.join_count; i++)
-		close(joins[i]);
+	pid_t pid = spawn_in(&b, "x", argv);
 	usleep(100000);
 	if (b.cpuset >= 0 || b.v2_cpuset) {
 		const struct processors_range all = {0, 0};
