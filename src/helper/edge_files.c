@@ -231,7 +231,7 @@ static int make_dirs(struct edge *g, struct err *e)
 }
 
 /* Paths as the configuration names them. A clone may lie anywhere and be called anything: its
- * projects are named through RUN/p, and, when not root, the edge's directory through RUN/e if its
+ * projects are named through RUN/.p, and, when not root, the edge's directory through RUN/.e if its
  * own path is not plain. As root that link would let whoever owns RUN choose root's configuration,
  * so there the path itself must be plain. */
 static int make_paths(struct edge *g, struct err *e)
@@ -242,7 +242,7 @@ static int make_paths(struct edge *g, struct err *e)
 	if (strlen(run) > EDGE_RUN_DIR_MAX)
 		return err_set(e, ERR_SETTINGS, "run directory '%s' is longer than %u bytes", run,
 		    EDGE_RUN_DIR_MAX);
-	if (fs_link_swap(g->run, "p", g->o.projects_dir, e) < 0)
+	if (fs_link_swap(g->run, ".p", g->o.projects_dir, e) < 0)
 		return -1;
 	bool plain = strlen(g->o.edge_dir) <= RENDER_EDGE_PATH_MAX &&
 		     render_path_check("edge directory", g->o.edge_dir, e) == 0;
@@ -250,13 +250,13 @@ static int make_paths(struct edge *g, struct err *e)
 		return err_set(e, ERR_SETTINGS,
 		    "edge directory '%.200s' is too long, or not of letters, digits, '.', '_', '-'",
 		    g->o.edge_dir);
-	if (!plain && fs_link_swap(g->run, "e", g->o.edge_dir, e) < 0)
+	if (!plain && fs_link_swap(g->run, ".e", g->o.edge_dir, e) < 0)
 		return -1;
-	(void)snprintf(g->projects_path, sizeof(g->projects_path), "%s/p", run);
+	(void)snprintf(g->projects_path, sizeof(g->projects_path), "%s/.p", run);
 	if (plain)
 		(void)snprintf(g->edge_path, sizeof(g->edge_path), "%s", g->o.edge_dir);
 	else
-		(void)snprintf(g->edge_path, sizeof(g->edge_path), "%s/e", run);
+		(void)snprintf(g->edge_path, sizeof(g->edge_path), "%s/.e", run);
 	if (g->o.api_socket)
 		(void)snprintf(g->api_socket, sizeof(g->api_socket), "%s", g->o.api_socket);
 	else

@@ -1,5 +1,5 @@
 /* What programs say of themselves, as sd_notify(3) has it: that they are ready (READY=1) and alive (WATCHDOG=1). Each instance that
- * may has a socket of its own below RUN/notify/, its user's alone, so that nobody else speaks for it or fills its queue. Nothing of a
+ * may has a socket of its own below RUN/.notify/, its user's alone, so that nobody else speaks for it or fills its queue. Nothing of a
  * message is looked at but whether a line of it is one of the two. */
 #include "base/clock.h"
 #include "base/fs.h"
@@ -26,7 +26,7 @@ static int path_of(
     const struct instances *t, const struct instance *in, char out[GUEST_NOTIFY_MAX], struct err *e)
 {
 	int n =
-	    snprintf(out, GUEST_NOTIFY_MAX, "%s/notify/%016" PRIx64, t->o.roots->run, in->st.id);
+	    snprintf(out, GUEST_NOTIFY_MAX, "%s/.notify/%016" PRIx64, t->o.roots->run, in->st.id);
 	return n > 0 && n < (int)GUEST_NOTIFY_MAX
 		   ? 0
 		   : err_set(e, ERR_SETTINGS, "the path of the run directory is too long");
@@ -38,9 +38,9 @@ static int open_folder(const struct instances *t, struct err *e)
 	struct stat st;
 	CLEANUP_FD int run = open(t->o.roots->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mode_t old = umask(0);
-	bool made = mkdirat(run, "notify", 0711) == 0 || errno == EEXIST;
+	bool made = mkdirat(run, ".notify", 0711) == 0 || errno == EEXIST;
 	(void)umask(old);
-	int dir = made ? openat(run, "notify", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	int dir = made ? openat(run, ".notify", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
 	if (dir >= 0 && fstat(dir, &st) == 0 && st.st_uid == geteuid())
 		return dir;
 	(void)err_sys(e, ERR_UNAVAILABLE, dir < 0 ? errno : EPERM, "could not make %s/notify",

@@ -52,7 +52,7 @@ struct render_vhost {
 };
 
 struct render_roots { /* absolute, from the helper's own start: [A-Za-z0-9._/-] only */
-	const char *projects; /* embedded: RUN/p, a link to the projects, so that socket paths stay short */
+	const char *projects; /* embedded: RUN/.p, a link to the projects, so that socket paths stay short */
 	/* RUN/.acme/.well-known/acme-challenge/: what an authority asks for (RFC 8555, 8.3), for every name */
 	const char *run, *edge; /* RUN, …/edge (at most RENDER_EDGE_PATH_MAX) */
 };

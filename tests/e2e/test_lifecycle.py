@@ -5,6 +5,8 @@ import os
 import subprocess
 import time
 
+import pytest
+
 import apps
 from harness import ROOT, wait_until
 
@@ -261,3 +263,14 @@ def test_a_domain_belongs_to_the_first(platform, git):
     assert platform.get("shop.test").body == b"mine"
     answer = platform.call("POST", "/api/v1/projects", {"name": "dom-b", "source": {"type": "git", "url": repo.url}, "domains": ["shop.test"]})
     assert answer.status == 409, answer
+
+
+@pytest.mark.parametrize("name", ("p", "e", "notify"))
+def test_a_project_may_be_called_as_what_is_ours(platform, git, name):
+    """In RUN, where each project has a folder of its name, what is the platform's begins with a dot or has one."""
+    ours = [f.name for f in platform.run.iterdir() if "." not in f.name]
+    assert set(ours) <= {p["name"] for p in platform.api("GET", "/projects")["items"]}, ours
+    platform.create(name, git.repository("called-" + name, apps.with_version(apps.socket_app(), "v1")).url)
+    platform.deploy(name)
+    assert platform.get(name + ".localhost", "/version").body == b"v1"
+    platform.cli("destroy", name, "--yes")
