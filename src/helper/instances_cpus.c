@@ -9,7 +9,7 @@
 #include <string.h>
 
 #define LOOK_MS 200
-#define LOOKS_PER_TICK 8u /* instances; the next tick goes on with those after them */
+#define LOOKS_PER_TICK 5u /* instances; the next tick goes on with those after them */
 #define THROTTLED_MIN 2u  /* periods, of a tenth of a second: who was stopped in fewer is no loop */
 #define CALM_MS 10000
 #define AGAIN_MS 10000 /* where there was no room for it, or systemd refused */

@@ -386,27 +386,27 @@ void cgroup_read_events(const struct cgroup_base *b, const char *name, struct cg
 		ret->tasks_refused = read_keyed(pids, "pids.events", "max");
 }
 
-static void read_turns(int group, struct cgroup_turns *ret)
+/* Often asked, so by one path. */
+static void read_turns(int folder, const char *path, struct cgroup_turns *ret)
 {
-	char text[1024];
-	struct str all =
-	    group < 0 ? STR_NONE : read_file(group, "cpu.stat", text, sizeof(text));
+	char name[512], text[1024];
+	int n = snprintf(name, sizeof(name), "%s/cpu.stat", path);
+	bool fits = folder >= 0 && n > 0 && (size_t)n < sizeof(name);
+	struct str all = fits ? read_file(folder, name, text, sizeof(text)) : STR_NONE;
 	ret->periods = keyed(all, "nr_periods");
 	ret->throttled = keyed(all, "nr_throttled");
 }
 
 void cgroup_read_turns(const struct cgroup_base *b, const char *name, struct cgroup_turns *ret)
 {
-	CLEANUP_FD int group = open_group(b->v2_cpu ? b->v2 : b->cpu, name);
-	read_turns(group, ret);
+	read_turns(b->v2_cpu ? b->v2 : b->cpu, name, ret);
 }
 
 void cgroup_read_turns_at(const char *path, struct cgroup_turns *ret)
 {
 	CLEANUP_FD int top = open(MOUNT, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	bool v2 = faccessat(top, "cgroup.controllers", F_OK, 0) == 0;
-	CLEANUP_FD int group = v2 ? open_group(top, path) : -1;
-	read_turns(group, ret);
+	read_turns(v2 ? top : -1, path, ret);
 }
 
 /* A counter of our own group: in the hierarchy v1 of the controller, else in v2. */
