@@ -97,7 +97,7 @@ for pid in running:
 """
 LIMITS = "limits: {memory: 128M, cpu: 0.25, tasks: 40, files: 64, disk: 96M, build: {memory: 128M, time: 30s}}\n"
 PROCESSES = "web: {run: [python3, serve.py], listen: socket}\n  burner: {run: [python3, burn.py, run]}"
-SECONDS, ROUNDS = 8, 5
+SECONDS, ROUNDS = 8, 11  # of 320 requests the p99 is the fourth latest: it takes some rounds to be told from chance
 
 
 @contextlib.contextmanager
@@ -226,8 +226,9 @@ def test_a_neighbour_answers_as_before(git):
         finally:
             p.close()
     assert all(calm[1] == burnt[1] == 0 for calm, burnt in rounds), rounds
-    ratio = statistics.median(burnt[0] / calm[0] for calm, burnt in rounds)
-    print(f"S21: the median of {ROUNDS} ratios is {ratio:.2f} (bar 2)")
+    quiet, beside = (statistics.median(r[i][0] for r in rounds) for i in (0, 1))
+    ratio = beside / quiet
+    print(f"S21: p99 {quiet:.1f} ms became {beside:.1f} ms at the median of {ROUNDS} rounds: {ratio:.2f} times (bar 2)")
     assert ratio <= 2, rounds
 
 
