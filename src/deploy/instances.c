@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -41,6 +42,28 @@ const char *instance_limit_words(const struct priv_status *s)
 	return s->limit_hit < PRIV_LIMIT_COUNT ? words[s->limit_hit] : NULL;
 }
 
+/* One that fails is started again. PRIV_ENDED is one that somebody stopped, perhaps a moment ago in
+ * an earlier task of the same release. */
+bool instance_has_died(const struct priv_status *s)
+{
+	return s->state == PRIV_BACKOFF || (s->state != PRIV_ENDED && s->starts > 1);
+}
+
+void instance_death(const struct priv_status *s, struct err *ret)
+{
+	const char *limit = instance_limit_words(s);
+	int status = s->wait_status;
+	if (limit)
+		(void)err_set(ret, ERR_FAILED, "%s.%u %s", s->process, s->instance, limit);
+	else if (WIFSIGNALED(status))
+		(void)err_set(ret, ERR_FAILED,
+		    "%s.%u was ended by signal %d (%s) before it was healthy", s->process,
+		    s->instance, WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		(void)err_set(ret, ERR_FAILED, "%s.%u ended with status %d before it was healthy",
+		    s->process, s->instance, WEXITSTATUS(status));
+}
+
 bool instance_is_over(const struct priv_status *s)
 {
 	return s->state == PRIV_ENDED;
@@ -65,11 +88,22 @@ const struct priv_status *instance_find(struct work *w, uint32_t release, struct
 	return NULL;
 }
 
+const struct priv_status *instance_find_if(
+    struct work *w, instance_pick *which, enum priv_program program)
+{
+	const struct priv_status *const *all;
+	size_t n = run_statuses(w->d->o.run, &all);
+	for (size_t i = 0; i < n; i++)
+		if (instance_of(w, all[i]) && all[i]->program == program && which(w, all[i]))
+			return all[i];
+	return NULL;
+}
+
 void instance_socket_path(const struct deploy *d, struct str project, uint32_t release,
     struct str process, uint16_t instance, char out[WORK_PATH_SIZE])
 {
-	(void)snprintf(out, WORK_PATH_SIZE, "%s/%.*s/%u/%.*s.%u.sock", d->o.run_dir,
-	    STR_ARG(project), release, STR_ARG(process), instance);
+	struct rundir_place p = {d->o.run_dir, project, release, process, instance};
+	(void)rundir_socket_path(&p, RUNDIR_SERVES, out, WORK_PATH_SIZE);
 }
 
 bool instance_has_socket(const struct deploy *d, const struct priv_status *s)
@@ -80,26 +114,40 @@ bool instance_has_socket(const struct deploy *d, const struct priv_status *s)
 	return access(path, F_OK) == 0;
 }
 
-/* A port of the project's ten that no instance of it has. */
+/* Which of the project's ten no instance of it has; LIMIT_PORTS_PER_PROJECT: none. */
+static uint16_t free_port(struct work *w)
+{
+	const struct priv_status *const *all;
+	size_t n = run_statuses(w->d->o.run, &all);
+	uint16_t i = w->project.first_port == 0 ? LIMIT_PORTS_PER_PROJECT : 0;
+	for (; i < LIMIT_PORTS_PER_PROJECT; i++) {
+		bool taken = (w->ports_taken & (1u << i)) != 0;
+		for (size_t k = 0; k < n && !taken; k++)
+			taken = !instance_is_over(all[k]) &&
+				all[k]->port == w->project.first_port + i &&
+				str_eq_c(w->project.name, all[k]->project);
+		if (!taken)
+			break;
+	}
+	return i;
+}
+
+bool instance_port_is_left(struct work *w)
+{
+	return free_port(w) < LIMIT_PORTS_PER_PROJECT;
+}
+
 static int pick_port(struct work *w, uint16_t *ret, struct err *e)
 {
 	if (w->project.first_port == 0)
 		return err_set(e, ERR_UNAVAILABLE, "no block of ports is left for '%.*s'",
 		    STR_ARG(w->project.name));
-	const struct priv_status *const *all;
-	size_t n = run_statuses(w->d->o.run, &all);
 	static_assert(LIMIT_PORTS_PER_PROJECT <= 16, "one bit each");
-	for (uint16_t i = 0; i < LIMIT_PORTS_PER_PROJECT; i++) {
-		uint16_t port = (uint16_t)(w->project.first_port + i);
-		bool taken = (w->ports_taken & (1u << i)) != 0;
-		for (size_t k = 0; k < n && !taken; k++)
-			taken = !instance_is_over(all[k]) && all[k]->port == port &&
-				str_eq_c(w->project.name, all[k]->project);
-		if (taken)
-			continue;
+	uint16_t i = free_port(w);
+	if (i < LIMIT_PORTS_PER_PROJECT) {
 		/* Starts of one group do not see each other's records yet. */
 		w->ports_taken |= 1u << i;
-		*ret = port;
+		*ret = (uint16_t)(w->project.first_port + i);
 		return 0;
 	}
 	(void)err_set(e, ERR_UNAVAILABLE, "all %u ports of '%.*s' are in use",
@@ -156,13 +204,12 @@ static void start_relay(struct work *w, const struct run_spec *program, int list
 	run_start(w->d->o.run, &relay, work_op_done, w);
 }
 
-void instance_start(struct work *w, const struct plan_process *p, uint16_t i)
+static void start(
+    struct work *w, const struct plan_process *p, uint16_t i, enum rundir_socket where)
 {
 	struct err e;
 	struct args env;
 	uint32_t release = (uint32_t)w->release.number;
-	if (instance_find(w, release, p->name, i, PRIV_PROGRAM_TENANT))
-		return;
 	struct run_spec s = {.project = w->project.name,
 	    .release = release,
 	    .process = p->name,
@@ -186,7 +233,8 @@ void instance_start(struct work *w, const struct plan_process *p, uint16_t i)
 	}
 	CLEANUP_FD int fd = -1;
 	if (instance_listens(p)) {
-		fd = rundir_listen(w->d->o.run_dir, w->project.name, release, p->name, i, &e);
+		struct rundir_place at = {w->d->o.run_dir, w->project.name, release, p->name, i};
+		fd = rundir_listen(&at, where, &e);
 		if (fd < 0) {
 			op_fail(w, &e);
 			return;
@@ -203,6 +251,17 @@ void instance_start(struct work *w, const struct plan_process *p, uint16_t i)
 	run_start(w->d->o.run, &s, work_op_done, w);
 	if (by_port)
 		start_relay(w, &s, fd);
+}
+
+void instance_start(struct work *w, const struct plan_process *p, uint16_t i)
+{
+	if (!instance_find(w, (uint32_t)w->release.number, p->name, i, PRIV_PROGRAM_TENANT))
+		start(w, p, i, RUNDIR_SERVES);
+}
+
+void instance_start_beside(struct work *w, const struct plan_process *p, uint16_t i)
+{
+	start(w, p, i, RUNDIR_BESIDE);
 }
 
 size_t instance_stop(struct work *w, instance_pick *which)

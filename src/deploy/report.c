@@ -89,19 +89,27 @@ void report_lines_keep(struct work *w)
 	w->failure_lines = mem_dup(buf_view(&b));
 }
 
-void report_lines_of_release(struct work *w)
+void report_lines_of(struct work *w, struct str process, int64_t since_ms)
 {
 	struct logs_line *v;
 	size_t n;
 	struct err e;
-	if (w->failure_lines ||
-	    logs_last(w->d->o.logs, w->project.name, (uint32_t)w->release.number, WORK_LINES, &w->a,
-		&v, &n, &e) != 0)
+	struct logs_query q = {.project = w->project.name,
+	    .process = process,
+	    .release = (uint32_t)w->release.number,
+	    .since_ms = since_ms,
+	    .tail = WORK_LINES};
+	if (w->failure_lines || logs_read(w->d->o.logs, &q, &w->a, &v, &n, &e) != 0)
 		return;
 	report_lines_clear(w);
 	for (size_t i = 0; i < n; i++)
 		report_lines_add(w, v[i].text);
 	report_lines_keep(w);
+}
+
+void report_lines_of_release(struct work *w)
+{
+	report_lines_of(w, STR_NONE, 0);
 }
 
 /* --- the end --- */

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "model/release_made.h"
@@ -201,34 +200,10 @@ static void health_all_cancel(struct work *w)
 	w->health_count = 0;
 }
 
-static void end_words(const struct priv_status *s, char *out, size_t size)
-{
-	if (WIFSIGNALED(s->wait_status))
-		(void)snprintf(out, size, "was ended by signal %d (%s)", WTERMSIG(s->wait_status),
-		    strsignal(WTERMSIG(s->wait_status)));
-	else
-		(void)snprintf(out, size, "ended with status %d", WEXITSTATUS(s->wait_status));
-}
-
-/* A process that ends before the switch is no good, however it ended. */
-/* A service that fails is started again; PRIV_ENDED is one that somebody stopped, perhaps a moment
- * ago in an earlier task of the same release. */
-static bool has_died(const struct priv_status *s)
-{
-	return s->state == PRIV_BACKOFF || (s->state != PRIV_ENDED && s->starts > 1);
-}
-
 static void died(struct work *w, const struct priv_status *s)
 {
 	struct err e;
-	char how[128];
-	end_words(s, how, sizeof(how));
-	const char *limit = instance_limit_words(s);
-	if (limit)
-		(void)err_set(&e, ERR_FAILED, "%s.%u %s", s->process, s->instance, limit);
-	else
-		(void)err_set(
-		    &e, ERR_FAILED, "%s.%u %s before it was healthy", s->process, s->instance, how);
+	instance_death(s, &e);
 	health_all_cancel(w);
 	report_lines_of_release(w);
 	work_fail(w, &e);
@@ -269,7 +244,7 @@ static void verified(struct work *w)
 
 void start_on_status(struct work *w, const struct priv_status *s)
 {
-	if (is_watched(w, s) && has_died(s))
+	if (is_watched(w, s) && instance_has_died(s))
 		died(w, s);
 	else if (w->waits_ready)
 		verified(w);
@@ -305,28 +280,32 @@ static void on_health(void *ctx, unsigned tries, const struct err *e)
 	work_fail(w, &all);
 }
 
-static int health_one(struct work *w, uint16_t instance, struct err *e)
+bool health_options_of(
+    struct work *w, const char *socket_path, unsigned need, struct health_options *ret)
 {
 	const struct manifest_health *h = &w->plan.health;
-	char path[WORK_PATH_SIZE];
-	instance_socket_path(
-	    w->d, w->project.name, (uint32_t)w->release.number, STR("web"), instance, path);
-	struct health_at *at = arena_alloc(&w->a, sizeof(*at));
-	char *url = arena_cstr(&w->a, h->path.n > 0 ? h->path : STR("/"));
-	char *host = arena_cstr(&w->a, w->first_domain);
-	char *socket = arena_cstr(&w->a, str_c(path));
-	if (!at || !url || !host || !socket)
-		return err_set(e, ERR_TOO_LARGE, "the task's memory is full");
-	*at = (struct health_at){.w = w, .index = w->health_count, .instance = instance};
-	struct health_options o = {.socket_path = socket,
-	    .path = url,
-	    .host = host,
+	*ret = (struct health_options){.socket_path = arena_cstr(&w->a, str_c(socket_path)),
+	    .path = arena_cstr(&w->a, h->path.n > 0 ? h->path : STR("/")),
+	    .host = arena_cstr(&w->a, w->first_domain),
 	    .proto = w->d->o.edge_scheme,
 	    .status = h->status,
 	    .path_set = h->path.n > 0,
-	    .need = 3,
+	    .need = need,
 	    .interval_ms = h->interval_ms > 0 ? h->interval_ms : 1000,
 	    .timeout_ms = h->timeout_ms > 0 ? h->timeout_ms : WORK_HEALTH_MS};
+	return ret->socket_path && ret->path && ret->host;
+}
+
+static int health_one(struct work *w, uint16_t instance, struct err *e)
+{
+	char path[WORK_PATH_SIZE];
+	struct health_options o;
+	instance_socket_path(
+	    w->d, w->project.name, (uint32_t)w->release.number, STR("web"), instance, path);
+	struct health_at *at = arena_alloc(&w->a, sizeof(*at));
+	if (!at || !health_options_of(w, path, 3, &o))
+		return err_set(e, ERR_TOO_LARGE, "the task's memory is full");
+	*at = (struct health_at){.w = w, .index = w->health_count, .instance = instance};
 	w->health[w->health_count++] = health_start(w->d->o.loop, &o, on_health, at);
 	return 0;
 }
@@ -337,7 +316,7 @@ static const struct priv_status *find_dead(struct work *w)
 	const struct priv_status *const *all;
 	size_t n = run_statuses(w->d->o.run, &all);
 	for (size_t i = 0; i < n; i++)
-		if (is_watched(w, all[i]) && has_died(all[i]))
+		if (is_watched(w, all[i]) && instance_has_died(all[i]))
 			return all[i];
 	return NULL;
 }

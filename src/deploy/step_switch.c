@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 
+#define DRAIN_MS 120000 /* a manifest that does not say */
+
 /* --- switch --- */
 
 static int live_unit(struct work *w, struct store_db *db, struct err *e)
@@ -217,7 +219,15 @@ static void drain_over(void *ctx, unsigned left, const struct err *e)
 	w->ops_then(w);
 }
 
-void drain_sockets(struct work *w, instance_pick *which, int64_t limit_ms, work_then_fn *then)
+void drain_paths(struct work *w, const char *const *paths, size_t count, work_then_fn *then)
+{
+	int64_t limit_ms = w->plan.drain_ms > 0 ? w->plan.drain_ms : DRAIN_MS;
+	w->ops_then = then;
+	w->drain =
+	    drain_start(w->d->o.loop, paths, count, clock_mono_ms() + limit_ms, drain_over, w);
+}
+
+void drain_sockets(struct work *w, instance_pick *which, work_then_fn *then)
 {
 	const struct priv_status *const *all;
 	size_t n = run_statuses(w->d->o.run, &all), count = 0;
@@ -233,13 +243,10 @@ void drain_sockets(struct work *w, instance_pick *which, int64_t limit_ms, work_
 		if (copy)
 			paths[count++] = copy;
 	}
-	if (count == 0) {
+	if (count == 0)
 		then(w);
-		return;
-	}
-	w->ops_then = then;
-	w->drain =
-	    drain_start(w->d->o.loop, paths, count, clock_mono_ms() + limit_ms, drain_over, w);
+	else
+		drain_paths(w, paths, count, then);
 }
 
 static bool is_other_release(const struct work *w, const struct priv_status *s)
@@ -247,8 +254,8 @@ static bool is_other_release(const struct work *w, const struct priv_status *s)
 	return s->release != (uint32_t)w->release.number;
 }
 
-/* What visitors noticed. The newest second may not be counted yet. */
-static void tell_requests(struct work *w)
+/* The newest second may not be counted yet. */
+void work_tell_requests(struct work *w)
 {
 	struct requests_sum now;
 	if (!w->counts_asked || !requests_of(w->d->o.requests, w->project.name, &now))
@@ -265,7 +272,7 @@ static void pruned(struct work *w)
 	if (w->from_release > 0 && w->from_release != (uint32_t)w->release.number)
 		buf_printf(&w->detail, "%srelease %u stopped", w->detail.n > 0 ? ", " : "",
 		    w->from_release);
-	tell_requests(w);
+	work_tell_requests(w);
 	work_done(w);
 }
 
@@ -301,8 +308,7 @@ void drain_phase_start(struct work *w)
 {
 	if (plan_is_sites(&w->plan))
 		sites_forget_gone(w);
-	int64_t limit = w->plan.drain_ms > 0 ? w->plan.drain_ms : 120000;
-	drain_sockets(w, is_other_release, limit, drained);
+	drain_sockets(w, is_other_release, drained);
 }
 
 /* The step's own limit: what is left is stopped now. */

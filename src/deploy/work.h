@@ -38,6 +38,32 @@
 
 struct work;
 struct keep;
+
+/* A restart under way (roll.c). */
+enum roll_step {
+	ROLL_NONE,
+	ROLL_IN_PLACE, /* asked to end */
+	ROLL_BEGINS,   /* the helper is asked for a second one */
+	ROLL_STARTS,   /* that is to be ready */
+	ROLL_ASKED,    /* whether it is well */
+	ROLL_DRAINS,
+	ROLL_ENDS,
+	ROLL_UNDONE,
+};
+struct roll {
+	enum roll_step step;
+	bool beside, others; /* than those that listen */
+	size_t count;	     /* restarted */
+	uint64_t newest;     /* of all instances when it began */
+	uint64_t id, last;   /* under way; up to which all had their turn */
+	uint64_t kept[2];    /* from which to which it is not left over from an earlier life */
+	uint32_t starts;     /* of that one, then */
+	int64_t began_ms;
+	uint16_t instance;
+	char process[NAME_PROCESS_MAX + 1];
+	bool failed;
+	struct err err;
+};
 struct reconcile;
 struct sleeper;
 
@@ -157,9 +183,7 @@ struct work {
 	bool waits_ready; /* all is well but that some program has not said yet that it is ready */
 	struct drain *drain;
 	uint32_t ports_taken; /* by this group of starts, bit per port */
-	size_t roll_at;
-	uint64_t roll_id, roll_last;
-	uint32_t roll_starts;
+	struct roll roll;
 
 	/* What the end tells. */
 	struct err failure; /* the first */
@@ -255,6 +279,8 @@ void report_lines_add(struct work *w, struct str line);
 /* Keeps the job's or the process's last lines for the failure's message. */
 void report_lines_keep(struct work *w);
 void report_lines_of_release(struct work *w);
+/* The same of one of its processes (empty: all), written since then. */
+void report_lines_of(struct work *w, struct str process, int64_t since_ms);
 /* Where the project answers; empty: nowhere. Of the arena. */
 struct str report_url(const struct work *w, struct arena *a);
 void report_result(struct work *w, struct buf *out);
@@ -303,8 +329,14 @@ const struct priv_status *instance_find(struct work *w, uint32_t release, struct
     uint16_t instance, enum priv_program program);
 /* Starts instance `i` of p unless it runs, as one or two operations of the group. */
 void instance_start(struct work *w, const struct plan_process *p, uint16_t i);
-/* Stops, as operations of the group, those services of the project for which `which` says so. */
+/* A second one of an instance that listens, at RUNDIR_BESIDE. */
+void instance_start_beside(struct work *w, const struct plan_process *p, uint16_t i);
+bool instance_port_is_left(struct work *w);
 typedef bool instance_pick(const struct work *w, const struct priv_status *s);
+/* The first of the project's for which `which` says so; NULL. */
+const struct priv_status *instance_find_if(
+    struct work *w, instance_pick *which, enum priv_program program);
+/* Stops, as operations of the group, those services of the project for which `which` says so. */
 size_t instance_stop(struct work *w, instance_pick *which);
 void instance_socket_path(const struct deploy *d, struct str project, uint32_t release,
     struct str process, uint16_t instance, char out[WORK_PATH_SIZE]);
@@ -313,6 +345,9 @@ bool instance_is_over(const struct priv_status *s);
 /* What is to be said of a program that a limit ended, behind its name; NULL: none did. */
 const char *instance_limit_words(const struct priv_status *s);
 bool instance_of(const struct work *w, const struct priv_status *s); /* a service of this project */
+/* A service that failed at least once since it was made; and how: "web.1 ended with status 1 before it was healthy". */
+bool instance_has_died(const struct priv_status *s);
+void instance_death(const struct priv_status *s, struct err *ret);
 
 /* vhost.c: the project's vhost from facts and a plan. As an operation of the group. */
 void vhost_set(struct work *w, const struct plan *p, bool maintenance);
@@ -382,6 +417,9 @@ void start_on_status(struct work *w, const struct priv_status *s);
 /* Some program of the release that says when it is ready has not yet. */
 bool start_waits(struct work *w);
 void verify_start(struct work *w);
+/* How the release's health is asked for at this socket, so many times in a row. False: the task's memory is full. */
+bool health_options_of(
+    struct work *w, const char *socket_path, unsigned need, struct health_options *ret);
 void verify_abort(struct work *w);
 void switch_start(struct work *w);
 void handover_start(struct work *w);
@@ -426,8 +464,11 @@ void finish_start(struct work *w);
  * operations. */
 void old_workers_start(struct work *w);
 int old_release_load(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
-/* The sockets of services picked by `which` are drained until `limit_ms`, then `then`. */
-void drain_sockets(struct work *w, instance_pick *which, int64_t limit_ms, work_then_fn *then);
+/* The sockets of services picked by `which`, or at these paths, are drained as long as the release allows, then `then`. */
+void drain_sockets(struct work *w, instance_pick *which, work_then_fn *then);
+void drain_paths(struct work *w, const char *const *paths, size_t count, work_then_fn *then);
+/* ", 240 requests meanwhile, 0 failed" into the step's detail: what visitors noticed since the task began. */
+void work_tell_requests(struct work *w);
 /* The socket files of one release's run directory go; its `public` link stays, for pages loaded
  * before. */
 void sockets_remove(struct work *w, uint32_t release);

@@ -441,7 +441,7 @@ void instances_stop(struct instances *t, struct instance *in, uint32_t timeout_m
 	if (in->st.state == PRIV_ENDED)
 		return;
 	in->stopping = true;
-	instance_boot_drop(in);
+	instance_boot_drop(t, in);
 	if (in->st.pid == 0 && !in->unit) {
 		instance_finish(t, in);
 		return;

@@ -33,10 +33,25 @@ void instance_boot_put(const struct instance *in)
 		    F_C("hint", "after a boot it waits for the daemon"));
 }
 
-void instance_boot_drop(const struct instance *in)
+static bool is_of(const struct instance *in, const char *project, const struct priv_start *spec)
 {
-	if (in->st.class == PRIV_SERVICE && !final)
-		saved_drop(in->st.project, &in->spec);
+	return in->st.class == PRIV_SERVICE && in->st.state != PRIV_ENDED && in->st.release == spec->release &&
+	       in->st.instance == spec->instance && in->st.program == spec->program &&
+	       strcmp(in->st.process, spec->process) == 0 && strcmp(in->st.project, project) == 0;
+}
+
+/* While it is restarted there is a second one under the same name. */
+void instance_boot_drop(struct instances *t, const struct instance *in)
+{
+	size_t at = 0;
+	if (in->st.class != PRIV_SERVICE || final)
+		return;
+	for (const struct instance *other; (other = instances_next(t, &at));)
+		if (other != in && !other->stopping && is_of(other, in->st.project, &in->spec)) {
+			instance_boot_put(other);
+			return;
+		}
+	saved_drop(in->st.project, &in->spec);
 }
 
 void instances_boot_final(void)
@@ -88,17 +103,16 @@ static bool runs_already(struct instances *t, const struct saved_start *s)
 {
 	size_t at = 0;
 	for (const struct instance *in; (in = instances_next(t, &at));)
-		if (in->st.class == PRIV_SERVICE && in->st.state != PRIV_ENDED && in->st.release == s->spec.release &&
-		    in->st.instance == s->spec.instance && in->st.program == s->spec.program &&
-		    strcmp(in->st.process, s->spec.process) == 0 && strcmp(in->st.project, s->project) == 0)
+		if (is_of(in, s->project, &s->spec))
 			return true;
 	return false;
 }
 
 static int listen_again(const struct tenant_roots *roots, const struct saved_start *s, struct err *e)
 {
+	struct rundir_place p = {roots->run, str_c(s->project), s->spec.release, str_c(s->spec.process), s->spec.instance};
 	tenant_as_daemon(roots, true);
-	int fd = rundir_listen(roots->run, str_c(s->project), s->spec.release, str_c(s->spec.process), s->spec.instance, e);
+	int fd = rundir_listen(&p, RUNDIR_SERVES, e);
 	tenant_as_daemon(roots, false);
 	return fd;
 }

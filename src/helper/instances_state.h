@@ -94,7 +94,7 @@ void instance_close(const struct instance *in, int *fd);
 
 /* instances_boot.c: what it was started with is there for the next boot, or no longer. */
 void instance_boot_put(const struct instance *in);
-void instance_boot_drop(const struct instance *in);
+void instance_boot_drop(struct instances *t, const struct instance *in);
 
 /* Sets the quota of its tenant's user, where there are quotas: the greatest limit that a living
  * process of his was started with. When none is alive it stays. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -82,16 +83,24 @@ int rundir_remove(const char *run_dir, struct str project, uint32_t release, str
 	return fs_remove_tree(dir, n, e);
 }
 
-int rundir_listen(const char *run_dir, struct str project, uint32_t release, struct str process,
-    uint16_t instance, struct err *e)
+bool rundir_socket_path(
+    const struct rundir_place *p, enum rundir_socket which, char *out, size_t size)
+{
+	static const char *const before[RUNDIR_SOCKET_COUNT] = {"", ".", "."};
+	static const char *const behind[RUNDIR_SOCKET_COUNT] = {"", "", ".old"};
+	int n = snprintf(out, size, "%s/%.*s/%u/%s%.*s.%u%s.sock", p->run_dir, STR_ARG(p->project),
+	    p->release, before[which], STR_ARG(p->process), p->instance, behind[which]);
+	return n >= 0 && (size_t)n < size;
+}
+
+int rundir_listen(const struct rundir_place *p, enum rundir_socket which, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	if (names_ok(project, release, e) != 0 || name_process(process, e) != 0)
+	if (names_ok(p->project, p->release, e) != 0 || name_process(p->process, e) != 0)
 		return -1;
-	int n = snprintf(a.sun_path, sizeof(a.sun_path), "%s/%.*s/%u/%.*s.%u.sock", run_dir,
-	    STR_ARG(project), release, STR_ARG(process), instance);
-	if (n < 0 || (size_t)n >= sizeof(a.sun_path))
-		return err_set(e, ERR_SETTINGS, "'%s' is too long for a socket's path", run_dir);
+	if (!rundir_socket_path(p, which, a.sun_path, sizeof(a.sun_path)))
+		return err_set(
+		    e, ERR_SETTINGS, "'%s' is too long for a socket's path", p->run_dir);
 	/* What is there is of an attempt that came to nothing: this release does not listen yet. */
 	if (unlink(a.sun_path) != 0 && errno != ENOENT)
 		return err_sys(e, ERR_IO, errno, "could not remove '%s'", a.sun_path);
@@ -105,6 +114,49 @@ int rundir_listen(const char *run_dir, struct str project, uint32_t release, str
 		return -1;
 	}
 	return fd;
+}
+
+struct paths {
+	char of[RUNDIR_SOCKET_COUNT][PATH_MAX];
+};
+
+static bool find_paths(const struct rundir_place *p, struct paths *ret)
+{
+	bool fits = true;
+	for (int i = 0; i < RUNDIR_SOCKET_COUNT; i++)
+		fits = fits && rundir_socket_path(
+				   p, (enum rundir_socket)i, ret->of[i], sizeof(ret->of[i]));
+	return fits;
+}
+
+int rundir_take_place(const struct rundir_place *p, struct err *e)
+{
+	struct paths at;
+	if (!find_paths(p, &at))
+		return err_set(e, ERR_SETTINGS, "'%s' is too long", p->run_dir);
+	const char *before = at.of[RUNDIR_BEFORE], *serves = at.of[RUNDIR_SERVES];
+	if ((unlink(before) != 0 && errno != ENOENT) || link(serves, before) != 0)
+		return err_sys(e, ERR_IO, errno, "could not make '%s'", before);
+	if (rename(at.of[RUNDIR_BESIDE], serves) != 0)
+		return err_sys(e, ERR_IO, errno, "could not replace '%s'", serves);
+	return 0;
+}
+
+bool rundir_place_was_taken(const struct rundir_place *p)
+{
+	struct paths at;
+	struct stat before, serves;
+	return find_paths(p, &at) && stat(at.of[RUNDIR_BEFORE], &before) == 0 &&
+	       stat(at.of[RUNDIR_SERVES], &serves) == 0 && before.st_ino != serves.st_ino;
+}
+
+void rundir_forget_others(const struct rundir_place *p)
+{
+	struct paths at;
+	if (!find_paths(p, &at))
+		return;
+	(void)unlink(at.of[RUNDIR_BESIDE]);
+	(void)unlink(at.of[RUNDIR_BEFORE]);
 }
 
 bool rundir_release(const char *run_dir, struct str project, struct str path, uint32_t *ret)

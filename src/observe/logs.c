@@ -327,13 +327,6 @@ int logs_read(struct logs *l, const struct logs_query *q, struct arena *a, struc
 	return rc;
 }
 
-int logs_last(struct logs *l, struct str project, uint32_t release, uint32_t count, struct arena *a,
-    struct logs_line **ret, size_t *ret_count, struct err *e)
-{
-	struct logs_query q = {.project = project, .release = release, .tail = count};
-	return logs_read(l, &q, a, ret, ret_count, e);
-}
-
 int logs_remove(struct logs *l, struct str project, struct err *e)
 {
 	char name[NAME_PROJECT_MAX + 1];

@@ -33,8 +33,5 @@ struct logs_query {
 /* In time order. */
 int logs_read(struct logs *l, const struct logs_query *q, struct arena *a, struct logs_line **ret,
     size_t *ret_count, struct err *e) WARN_UNUSED;
-/* The last lines of one release's process, for a failed deploy's message. */
-int logs_last(struct logs *l, struct str project, uint32_t release, uint32_t count, struct arena *a,
-    struct logs_line **ret, size_t *ret_count, struct err *e) WARN_UNUSED;
 /* Ends the watches of "logs/PROJECT" ("end") and forgets its messages. On the loop. */
 int logs_remove(struct logs *l, struct str project, struct err *e) WARN_UNUSED;

@@ -91,9 +91,9 @@ def test_what_the_helper_did_is_in_the_trail(platform, git):
         return [one for r in reversed(rows) for one in r["detail"].split("; ") if re.match(r"\S+ trail\b", one)]
 
     did = [line for line in platform.log_text().splitlines() if re.search("helper performed .*project=trail ", line)]
-    wait_until(lambda: any(one.startswith("signal trail/1 web.1") for one in told()), 5)
+    wait_until(lambda: any(one.startswith("stop trail/1 web.1") for one in told()), 5)
     shown = told()
-    for one in ("project-ensure trail", "release-prepare trail/1", "start trail/1 fetch.1", "start trail/1 web.1", "release-seal trail/1", "vhost-set trail", "signal trail/1 web.1"):
+    for one in ("project-ensure trail", "release-prepare trail/1", "start trail/1 fetch.1", "start trail/1 web.1", "release-seal trail/1", "vhost-set trail", "stop trail/1 web.1"):
         assert one in shown, (one, shown)
     # those that the helper's lines name by project, in their order
     names = [re.search(r"op=(\S+)", line).group(1) for line in did]

@@ -66,6 +66,8 @@ def prepare(server):
     assert len(of(server, "boot-app")) == 3
     server.slipway("scale", "boot-app", "web=2")
     unit_checks.until(lambda: len(of(server, "boot-app")) == 2)
+    server.slipway("restart", "boot-app")  # a second of each, and the first of each gone: kept once, under the same name
+    assert of(server, "boot-app") == ["boot-app.2.web.1.0", "boot-app.2.web.2.0"]
     server.slipway("stop", "boot-off")
     assert of(server, "boot-off") == []
     assert set(server.run(f"stat -c '%U %a' {KEPT} {KEPT}/*").split("\n")[:-1]) == {"root 700", "root 600"}

@@ -259,7 +259,8 @@ static int make_listener(char *path, size_t size)
 		snprintf(path, size, "%s/swt-shop/1", f.run_dir);
 		assert_int_equal(chown(path, PLAIN_USER, PLAIN_USER), 0);
 	}
-	int fd = rundir_listen(f.run_dir, STR("swt-shop"), 1, STR("web"), 1, &e);
+	struct rundir_place at = {f.run_dir, STR("swt-shop"), 1, STR("web"), 1};
+	int fd = rundir_listen(&at, RUNDIR_SERVES, &e);
 	if (fd < 0)
 		fail_msg("%s", e.msg);
 	snprintf(path, size, "%s/swt-shop/1/web.1.sock", f.run_dir);
