@@ -145,6 +145,22 @@ def test_a_killed_daemon_goes_on_with_it(platform, project):
     assert platform.get(f"{project}.localhost").status == 200
 
 
+def test_a_killed_daemon_and_then_one_that_is_not_well(platform, project):
+    """What the earlier life had started does not stay, although this one gets no further."""
+    before = pids(platform, project)
+    flag = platform.state / "projects" / project / "data/broken"
+    task = begun(platform, project)
+    platform.kill()
+    flag.touch()
+    try:
+        platform.start()
+        assert platform.wait_task(task)["state"] == "failed"
+    finally:
+        flag.unlink()
+    assert pids(platform, project) == before and left_beside(platform, project) == []
+    assert platform.get(f"{project}.localhost").status == 200
+
+
 def test_a_daemon_killed_while_the_old_one_still_answers(platform, project):
     """The old one's last connection is waited for by the next life, too; then one is left."""
     before, answer = pids(platform, project), {}
