@@ -361,13 +361,14 @@ static void print_success(struct report *r, const json_t *end)
 	if (cli_true(result, "up_to_date"))
 		(void)printf(
 		    "up to date: that commit is live already    again: slipway deploy --force\n");
-	else if (cli_int(result, "release") && url[0] && cli_int(result, "from"))
-		(void)printf("live at %s in %s    undo: slipway rollback%s%s\n", url, took,
-		    project[0] ? " " : "", project);
 	else if (cli_int(result, "release") && url[0])
-		(void)printf("live at %s in %s\n", url, took);
+		(void)printf("live at %s in %s", url, took);
 	else
-		(void)printf("done in %s\n", took);
+		(void)printf("done in %s", took);
+	if (cli_int(result, "release") && cli_int(result, "from"))
+		(void)printf("    undo: slipway rollback%s%s", project[0] ? " " : "", project);
+	if (!cli_true(result, "up_to_date"))
+		(void)putchar('\n');
 }
 
 static void print_failure(struct report *r, const json_t *end)

@@ -148,7 +148,8 @@ struct str report_url(const struct work *w, struct arena *a)
 				 w->plan.sites[0].certified ? "s" : "",
 				 STR_ARG(w->plan.sites[0].domains.v[0])))
 			   : STR("");
-	if (w->first_domain.n == 0)
+	bool answers = plan_has_web(&w->plan) || w->plan.static_count > 0;
+	if (w->first_domain.n == 0 || (w->has_plan && !answers))
 		return STR("");
 	bool secure =
 	    o->edge_https_port && model_certificate_serves(&w->certificate, w->first_domain);

@@ -140,7 +140,7 @@ static void started(struct work *w)
 			    w->detail.n > 0 ? ", " : "", STR_ARG(p->name), n);
 	}
 	if (w->detail.n == 0)
-		buf_c(&w->detail, "no processes");
+		buf_c(&w->detail, w->plan.process_count > 0 ? "none that listens" : "no processes");
 	work_done(w);
 }
 

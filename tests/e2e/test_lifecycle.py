@@ -124,6 +124,18 @@ def test_procfile_and_workers(platform, git):
     wait_until(lambda: "worker says hello there nobody" in platform.cli("logs", "proc").stdout, 20)
 
 
+def test_what_listens_nowhere_is_not_said_to_be_anywhere(platform, git):
+    files = {"loop.py": "import time\ntime.sleep(1000)\n", "slipway.yaml": "processes: {loop: {run: [python3, loop.py]}}\n"}
+    repo = git.repository("nowhere", files)
+    platform.create("nowhere", repo.url)
+    first = platform.cli("deploy", "nowhere").stdout
+    assert "none that listens" in first and "live at" not in first and first.splitlines()[-1].startswith("done in "), first
+    repo.commit({"loop.py": "import time\ntime.sleep(2000)\n"})
+    again = platform.cli("deploy", "nowhere").stdout.splitlines()[-1]
+    assert again.startswith("done in ") and again.endswith("    undo: slipway rollback nowhere"), again
+    platform.cli("destroy", "nowhere", "--yes")
+
+
 def test_scale_restart_stop_start(platform, git):
     files = apps.with_version(apps.socket_app("print('pid', os.getpid(), flush=True)"), "v1")
     repo = git.repository("life", files)
