@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #define FREE_CALLS_MAX 256u
-#define SPOOLED_BYTES_MAX (4 * LIMIT_ARCHIVE_BYTES)
 
 /* The call whose handler runs on this (pool) thread. */
 static _Thread_local struct http_call *running;
@@ -83,11 +82,8 @@ void http_call_free(struct http_call *call)
 void http_call_put(struct http_call *call)
 {
 	struct http_server *s = call->server;
-	if (call->body_fd >= 0) {
-		fs_close_fd(&call->body_fd);
-		s->spooled_bytes -= call->body_bytes;
-	}
-	s->bodies_bytes -= call->charged_bytes;
+	http_room_give_back(call);
+	fs_close_fd(&call->body_fd);
 	call->conn = NULL;
 	if (s->free_call_count >= FREE_CALLS_MAX) {
 		http_call_free(call);
@@ -123,12 +119,6 @@ static int spool_open(const char *dir, struct err *e)
 	return fd;
 }
 
-static int no_room(struct err *e)
-{
-	err_set(e, ERR_UNAVAILABLE, "too many request bodies are being received at this moment");
-	return err_hint(e, "try again in a second");
-}
-
 static int too_large(const struct http_call *call, struct err *e)
 {
 	size_t max = call->match.route->body_max;
@@ -141,19 +131,16 @@ static int too_large(const struct http_call *call, struct err *e)
  * announces 25 MB and sends nothing must not keep others out. */
 int http_call_body_begin(struct http_call *call, struct err *e)
 {
-	const struct http_server *s = call->server;
 	const struct http_route *route = call->match.route;
 	if (call->head.content_length > route->body_max)
 		return too_large(call, e);
 	size_t announced = (size_t)call->head.content_length;
+	if (http_room_announced(call, announced, e) != 0)
+		return -1;
 	if (route->body_to_file) {
-		if (s->spooled_bytes + announced > SPOOLED_BYTES_MAX)
-			return no_room(e);
-		call->body_fd = spool_open(s->o.spool_dir, e);
+		call->body_fd = spool_open(call->server->o.spool_dir, e);
 		return call->body_fd < 0 ? -1 : 0;
 	}
-	if (s->bodies_bytes + announced > s->o.limits.bodies_bytes)
-		return no_room(e);
 	call->body.max = route->body_max;
 	if (announced > 0)
 		(void)buf_reserve(
@@ -163,21 +150,13 @@ int http_call_body_begin(struct http_call *call, struct err *e)
 
 int http_call_body(struct http_call *call, const char *p, size_t n, struct err *e)
 {
-	struct http_server *s = call->server;
 	if (n > call->match.route->body_max - call->body_bytes)
 		return too_large(call, e);
-	if (call->body_fd >= 0) {
-		if (s->spooled_bytes + n > SPOOLED_BYTES_MAX)
-			return no_room(e);
-		call->body_bytes += n;
-		s->spooled_bytes += n;
-		return fs_write_all(call->body_fd, p, n, e);
-	}
-	if (s->bodies_bytes + n > s->o.limits.bodies_bytes)
-		return no_room(e);
-	s->bodies_bytes += n;
-	call->charged_bytes += n;
+	if (http_room_take(call, n, e) != 0)
+		return -1;
 	call->body_bytes += n;
+	if (call->body_fd >= 0)
+		return fs_write_all(call->body_fd, p, n, e);
 	buf_put(&call->body, p, n);
 	return 0;
 }

@@ -16,7 +16,7 @@
 	(2 * HTTP_SCRATCH_BYTES) /* in c->in, before reading pauses; one more scratch may come */
 #define LINGER_MS 2000
 #define WARNINGS_PER_SECOND 10
-#define BODY_RATE 1024 /* bytes per second, after the grace */
+#define BODY_RATE 1024 /* bytes per second, in each span as long as the grace */
 
 static void conn_resume(struct http_conn *c);
 
@@ -306,6 +306,9 @@ static void body_begin(struct http_conn *c, bool more_here)
 			return;
 		}
 	}
+	c->body_ticks = 0;
+	c->ticked_bytes = c->judged_bytes = 0;
+	c->judged_age_ms = 0;
 	conn_state(c, CONN_BODY);
 }
 
@@ -557,10 +560,30 @@ static void head_tick(struct http_conn *c, int64_t age_ms)
 	}
 }
 
+void http_conn_give_way(struct http_conn *c)
+{
+	struct err e;
+	http_room_give_back(c->call);
+	(void)http_room_none(&e);
+	refuse_err(c, &e);
+}
+
+/* What goes to a file holds no memory, and may pause: it is judged by all that came. */
 static void body_tick(struct http_conn *c, int64_t age_ms)
 {
-	if (age_ms < c->server->o.limits.body_grace_ms ||
-	    (int64_t)c->call->body_bytes * 1000 >= age_ms * BODY_RATE)
+	size_t came = c->call->body_bytes;
+	int64_t span_ms = age_ms - c->judged_age_ms;
+	c->lately_bytes = came - c->ticked_bytes;
+	c->ticked_bytes = came;
+	c->body_ticks++;
+	if (span_ms < c->server->o.limits.body_grace_ms)
+		return;
+	bool slow = (int64_t)(came - c->judged_bytes) * 1000 < span_ms * BODY_RATE;
+	if (c->call->body_fd < 0) {
+		c->judged_age_ms = age_ms;
+		c->judged_bytes = came;
+	}
+	if (!slow)
 		return;
 	struct err e;
 	(void)err_set(&e, ERR_TIMEOUT, "the request's body arrives too slowly");

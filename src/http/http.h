@@ -6,8 +6,8 @@
  * http_reply…, http_stream_open or http_hijack. A call's memory dies with it.
  *
  * Limits (base/limits.h): header bytes and count, URL, body per route, bytes of all bodies in
- * flight together (503 beyond), connections; 10 s for the headers, body at least 1 KiB/s after 10
- * s, 60 s idle keep-alive. Refused with 400 and closed: NUL, lone CR or LF, folded lines, blank
+ * flight together (503 beyond), connections; 10 s for the headers, body at least 1 KiB/s in each
+ * 10 s (one that goes to a file: on the whole), 60 s idle keep-alive. Refused with 400 and closed: NUL, lone CR or LF, folded lines, blank
  * before the colon, a name that is no token, TE together with CL or on HTTP/1.0, TE other than
  * `chunked`, two CLs or Hosts, no Host on 1.1, absolute-form other than own, anything after a
  * malformed message. */
@@ -89,7 +89,7 @@ typedef int http_authorize_fn(
 struct http_limits {
 	int64_t head_ms;	 /* 10 s: from the first byte of a head to its last */
 	int64_t idle_ms;	 /* 60 s: between requests */
-	int64_t body_grace_ms;	 /* 10 s: after it a body must have come at 1 KiB/s or more */
+	int64_t body_grace_ms;	 /* 10 s: in each such span a body must come at 1 KiB/s or more */
 	int64_t write_ms;	 /* 30 s: without the client reading anything */
 	int64_t keepalive_ms;	 /* 15 s: between comment lines of a stream */
 	size_t bodies_bytes;	 /* LIMIT_BODIES_IN_FLIGHT_BYTES */

@@ -56,6 +56,11 @@ struct http_conn {
 	struct buf in;	  /* received, not yet used */
 	size_t scanned;	  /* bytes of the head looked at */
 	int64_t since_ms; /* when the present state began */
+	/* While a body is received: ticks since it began, what it had at the last one, what came between the last two, and when it was last
+	 * judged and what it had then. */
+	unsigned body_ticks;
+	size_t ticked_bytes, lately_bytes, judged_bytes;
+	int64_t judged_age_ms;
 	int64_t alive_ms; /* of the last progress while writing */
 	size_t unwritten; /* at alive_ms */
 	struct http_call *call;
@@ -152,11 +157,19 @@ void http_conn_answer(struct http_conn *c);
 void http_conn_abandon(struct http_conn *c);
 void http_conn_tick(struct http_conn *c, int64_t now_ms);
 void http_conn_drain(struct http_conn *c);
+/* One that is receiving a body is answered 503, and what it held is free. */
+void http_conn_give_way(struct http_conn *c);
 /* Ends after what was written: shutdown, linger, close. */
 void http_conn_linger(struct http_conn *c);
 /* Writes all now, or keeps the rest for `done`: 0 all written, 1 done will run, -1 the peer is
  * gone. */
 int http_conn_write(struct http_conn *c, uv_write_t *req, struct str bytes, uv_write_cb done);
+
+/* room.c: 0, or -1 and why not. Announced bytes are looked at only, those that came are charged. */
+int http_room_announced(const struct http_call *call, size_t bytes, struct err *e) WARN_UNUSED;
+int http_room_take(struct http_call *call, size_t bytes, struct err *e) WARN_UNUSED;
+void http_room_give_back(struct http_call *call); /* all of its */
+int http_room_none(struct err *e); /* -1 */
 
 /* peer.c */
 /* Address, or user and process, of the peer of the connected fd. */

@@ -97,21 +97,31 @@ def test_many_at_once_stay_within_the_budget(platform, secret):
     assert send(platform, secret, body, False).status == 202  # what was in flight is given back
 
 
-def test_one_more_than_there_is_room_for(platform, secret):
-    """As many as fit, each but for its last byte; the next is put off, counted and logged; those are taken once they are whole."""
-    body, waiting = body_of(LARGEST, False), []
+def test_who_holds_all_of_it_shuts_nobody_out(platform, secret):
+    """As many large ones as fit, each but for its last byte, and then nothing more: a push of usual size is taken at once, and another large one as soon
+    as they are seen to dawdle, of which one gives way; that is counted and logged. The others are taken once they are whole."""
+    body, waiting, small = body_of(LARGEST, False), [], body_of(8192, False)
     refused, mark = platform.refusals()["no_room"], len(platform.log_text())
-    for _ in range(BUDGET // LARGEST):
+    for _ in range(BUDGET * 7 // 8 // LARGEST):
         connection = http.client.HTTPConnection("127.0.0.1", platform.http_port, timeout=60)
         connection.putrequest("POST", "/hooks/wide-push")
         for name, value in {**headers_of(secret, body), "Content-Length": str(len(body))}.items():
             connection.putheader(name, value)
         connection.endheaders(body[:-1])
         waiting.append(connection)
-    more = wait_until(lambda: (got := send(platform, secret, body, False)).status == 503 and got, 30)  # what was sent has been read by now
-    assert more.headers["Retry-After"] and platform.refusals()["no_room"] == refused + 1
-    assert platform.log_text()[mark:].count(" status=503 ") == 1
+    assert [send(platform, secret, small, edge).status for edge in (False, True)] == [202, 202]
+    put_off = []
+    wait_until(lambda: (got := send(platform, secret, body, False)).status == 202 or put_off.append(got), 30, 0.2)
+    told = []
     for connection in waiting:
-        connection.send(body[-1:])
-        assert connection.getresponse().status == 202
+        try:
+            connection.send(body[-1:])
+        except OSError:  # it was answered before it was whole
+            pass
+        told.append(Answer(connection.getresponse()))
         connection.close()
+    assert sorted(a.status for a in told) == [202] * (len(waiting) - 1) + [503], told
+    assert all(a.headers.get("Retry-After") for a in told + put_off if a.status == 503)
+    counted = 1 + len(put_off)
+    assert platform.refusals()["no_room"] == refused + counted
+    wait_until(lambda: platform.log_text()[mark:].count(" status=503 ") == counted, 10)

@@ -51,12 +51,12 @@ static void test_budget(void **state)
 	(void)state;
 	struct http_limits l = {.bodies_bytes = 100000};
 	struct client a, b;
-	char *body = calloc(1, 90001), text[200];
-	memset(body, 'x', 90000);
+	char *body = calloc(1, 85001), text[200];
+	memset(body, 'x', 85000);
 	start(&l);
 	client_open(&a);
 	client_open(&b);
-	say_c(&a, REQ("POST", "/hold", "Content-Length: 90000\r\n"));
+	say_c(&a, REQ("POST", "/hold", "Content-Length: 85000\r\n"));
 	say_c(&a, body);
 	while (atomic_load(&w.held) == NULL)
 		usleep(1000);
@@ -74,13 +74,65 @@ static void test_budget(void **state)
 	answer_held();
 	assert_int_equal(answer(&a), 200);
 	client_open(&b);
-	say_c(&b, REQ("POST", "/echo", "Content-Length: 90000\r\n"));
+	say_c(&b, REQ("POST", "/echo", "Content-Length: 85000\r\n"));
 	say_c(&b, body);
 	assert_int_equal(answer(&b), 200);
 	client_close(&a);
 	client_close(&b);
 	stop();
 	free(body);
+}
+
+/* Nearly all of a large body, and then nothing: small ones are taken all the same, and so is a large one, in whose favour the first gives way. */
+static void test_who_dawdles_gives_way(void **state)
+{
+	(void)state;
+	struct http_limits l = {.bodies_bytes = 100000, .head_ms = 400};
+	struct client slow, b;
+	char *body = calloc(1, 85001), text[200];
+	memset(body, 'x', 85000);
+	start(&l);
+	client_open(&slow);
+	client_open(&b);
+	say_c(&slow, REQ("POST", "/echo", "Content-Length: 85000\r\n"));
+	say(&slow, (struct str){body, 84999});
+	say_c(&b, REQ("POST", "/echo", "Content-Length: 12000\r\n"));
+	say(&b, (struct str){body, 12000});
+	assert_int_equal(answer(&b), 200);
+	int status = 503;
+	for (int i = 0; i < 50 && status == 503; i++) { /* ticks of 100 ms, on a busy machine later */
+		usleep(100000);
+		client_close(&b);
+		client_open(&b);
+		say_c(&b, REQ("POST", "/echo", "Content-Length: 85000\r\n"));
+		say(&b, (struct str){body, 85000});
+		status = answer(&b);
+	}
+	assert_int_equal(status, 200);
+	assert_int_equal(answer(&slow), 503);
+	assert_string_equal(header(&slow, "Retry-After", text), "1");
+	client_close(&slow);
+	client_close(&b);
+	stop();
+	free(body);
+}
+
+static void test_a_body_that_stops_is_not_waited_for(void **state)
+{
+	(void)state;
+	struct http_limits l = {.body_grace_ms = 400};
+	struct client a;
+	char body[20000];
+	memset(body, 'x', sizeof(body));
+	start(&l);
+	client_open(&a);
+	say_c(&a, REQ("POST", "/echo", "Content-Length: 20001\r\n"));
+	int64_t from = clock_mono_ms();
+	say(&a, (struct str){body, sizeof(body)});
+	assert_int_equal(answer(&a), 408);
+	assert_true(clock_mono_ms() - from < 5000); /* by its average it might have rested for 19 s */
+	client_close(&a);
+	stop();
 }
 
 static void test_crowd(void **state)
@@ -345,6 +397,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_timeouts),
 	    cmocka_unit_test(test_budget),
+	    cmocka_unit_test(test_who_dawdles_gives_way),
+	    cmocka_unit_test(test_a_body_that_stops_is_not_waited_for),
 	    cmocka_unit_test(test_crowd),
 	    cmocka_unit_test(test_unread_answers),
 	    cmocka_unit_test(test_gone_clients),
