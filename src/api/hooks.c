@@ -10,6 +10,7 @@
 #include "base/name.h"
 #include "github/catchup.h"
 #include "hooks/action.h"
+#include "hooks/classic.h"
 #include "hooks/policy.h"
 #include "hooks/sender.h"
 #include "model/catchup.h"
@@ -17,9 +18,11 @@
 #include "model/place.h"
 #include "model/project.h"
 
+#include <assert.h>
 #include <stdio.h>
 
-enum { HOOKS_PER_PROJECT = 32, ROTATE_KEEP_MS = 86400000 };
+enum { HOOKS_PER_PROJECT = 32, ROTATE_KEEP_MS = 86400000, SECRET_SIZE = 128 };
+static_assert(SECRET_SIZE >= SENDER_SECRET_SIZE && SECRET_SIZE >= CLASSIC_SECRET_SIZE, "either");
 
 static const char *const setting_names[] = {"from", "events", "paths", "fields", "limit"};
 #define SETTINGS (sizeof(setting_names) / sizeof(*setting_names))
@@ -266,12 +269,34 @@ int api_hook_create(struct api_call *c, struct err *e)
 	return 0;
 }
 
+/* Who has an address by its secret (hooks/classic.h) keeps having one. */
+static int make_secret(struct api_call *c, struct store_db *db, struct str name,
+    const struct sender *sender, char out[SECRET_SIZE], struct err *e)
+{
+	struct model_hook old;
+	char place[MODEL_PLACE_SIZE];
+	CLEANUP_BUF struct buf clear;
+	buf_init(&clear, 8u << 10);
+	int found = model_hook_find(db, c->r->arena, name, &old, e);
+	if (found == 0)
+		return api_absent("hook", name, e);
+	if (found < 0 ||
+	    seal_open(c->cx->seal, model_place_hook(name, place), old.secret, &clear, e) < 0)
+		return -1;
+	if (classic_is_secret(buf_view(&clear)))
+		classic_make_secret(out);
+	else
+		sender_make_secret(sender, out);
+	buf_wipe(&clear);
+	return 0;
+}
+
 static int rotate_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
 	const struct str *own = ctx;
 	struct model_hook h;
 	struct str sealed;
-	char place[MODEL_PLACE_SIZE], made[SENDER_SECRET_SIZE] = "";
+	char place[MODEL_PLACE_SIZE], made[SECRET_SIZE] = "";
 	int64_t keep_ms = ROTATE_KEEP_MS;
 	if (hook_find(c, db, &h, e) < 0 ||
 	    json_get_i64(c->body, "keep_ms", 0, INT64_MAX, &keep_ms, e) < 0)
@@ -281,8 +306,8 @@ static int rotate_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 		return err_set(e, ERR_CONFLICT, "this version does not know the hook's sender");
 	if (own->n && sender_check_secret(sender, *own, e) < 0)
 		return err_at(e, "/secret");
-	if (!own->n)
-		sender_make_secret(sender, made);
+	if (!own->n && make_secret(c, db, h.name, sender, made, e) != 0)
+		return -1;
 	struct str secret = own->n ? *own : str_c(made);
 	h.old_until_ms = keep_ms ? clock_wall_ms() + keep_ms : 0;
 	if (api_seal(c, model_place_hook(h.name, place), secret, &sealed, e) < 0 ||

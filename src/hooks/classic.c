@@ -1,5 +1,8 @@
 #include "hooks/classic.h"
 
+#include "base/ct.h"
+#include "base/hex.h"
+#include "base/rand.h"
 #include "hooks/answer.h"
 #include "text/json.h"
 
@@ -10,6 +13,14 @@ bool classic_is_secret(struct str secret)
 		ok = (secret.p[i] >= '0' && secret.p[i] <= '9') ||
 		     (secret.p[i] >= 'a' && secret.p[i] <= 'f');
 	return ok;
+}
+
+void classic_make_secret(char out[CLASSIC_SECRET_SIZE])
+{
+	uint8_t key[32];
+	rand_bytes(key, sizeof(key));
+	hex_encode(key, sizeof(key), out);
+	ct_wipe(key, sizeof(key));
 }
 
 void classic_deployer(struct hooks *h, struct http_call *c, struct http_request *r)

@@ -3,7 +3,8 @@
  * | path                          | hook                                 | answered          |
  * |-------------------------------|--------------------------------------|-------------------|
  * | POST /github-webhook          | "github-webhook"                     | as the deployer   |
- * | POST /webhooks/{secret}/      | whose secret it is (64 hex digits)   | as WebOps         |
+ * | POST /webhooks/{secret}/      | whose secret it is, or was and still | as WebOps         |
+ * |                               | is good (64 hex digits)              |                   |
  * | GET /webhooks/{secret}/test/  | the same                             | its name and state|
  * | GET, PUT, … of the first two  |                                      | 405, as they did  |
  * | POST /webhook                 | "webhook", or of ParticleBot the next| as /hooks/{hook}  |
@@ -17,6 +18,8 @@
 
 /* WebOps made secrets of 64 hexadecimal digits, and addresses of them. */
 bool classic_is_secret(struct str secret);
+#define CLASSIC_SECRET_SIZE 65
+void classic_make_secret(char out[CLASSIC_SECRET_SIZE]);
 
 void classic_deployer(struct hooks *h, struct http_call *c, struct http_request *r);
 void classic_deployer_other(struct hooks *h, struct http_call *c, struct http_request *r);

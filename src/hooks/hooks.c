@@ -39,8 +39,12 @@ struct hook {
 	char *name, *branch; /* branch: its own or the project's; "": the remote's HEAD, or any
 				where nothing looks at one */
 	bool own_branch;
-	char *project;			 /* NULL: it has no classic path */
-	uint8_t path[HMAC_SHA256_BYTES]; /* of its secret under hooks.paths, where it has one */
+	char *project; /* NULL: it has no classic path */
+	struct {
+		uint8_t of[HMAC_SHA256_BYTES]; /* a secret under hooks.paths */
+		int64_t until_ms;	       /* 0: always */
+	} paths[2]; /* as many as it has secrets of that form */
+	size_t path_count;
 	struct actions actions;
 	int64_t id, project_id;
 	const struct sender *sender;
@@ -118,9 +122,11 @@ static int secret_open(const struct hooks *h, struct hook *row, const struct mod
 		return err_prefix(e, "the secret of hook '%s'", row->name);
 	int rc = sender_credential_init(
 	    &row->secrets[row->secret_count], row->sender, buf_view(&secret), until_ms, e);
-	if (rc == 0 && !until_ms && classic_is_secret(buf_view(&secret))) {
-		row->project = mem_dup(m->project);
-		hmac_sha256(h->paths, buf_view(&secret), row->path);
+	if (rc == 0 && classic_is_secret(buf_view(&secret))) {
+		if (!row->project)
+			row->project = mem_dup(m->project);
+		hmac_sha256(h->paths, buf_view(&secret), row->paths[row->path_count].of);
+		row->paths[row->path_count++].until_ms = until_ms;
 	}
 	buf_wipe(&secret);
 	if (rc != 0)
@@ -386,11 +392,15 @@ struct hooks_found hooks_of_secret(struct hooks *h, struct str secret)
 {
 	uint8_t path[HMAC_SHA256_BYTES];
 	struct hooks_found found = {0};
+	int64_t now = clock_wall_ms();
 	hmac_sha256(h->paths, secret, path);
 	for (size_t i = 0; i < h->table.n; i++) {
 		const struct hook *x = &h->table.v[i];
-		if (x->project && memcmp(x->path, path, sizeof(path)) == 0)
-			found = (struct hooks_found){str_c(x->name), str_c(x->project), x->paused};
+		for (size_t k = 0; k < x->path_count; k++)
+			if (memcmp(x->paths[k].of, path, sizeof(path)) == 0 &&
+			    (x->paths[k].until_ms == 0 || now < x->paths[k].until_ms))
+				found = (struct hooks_found){
+				    str_c(x->name), str_c(x->project), x->paused};
 	}
 	return found;
 }

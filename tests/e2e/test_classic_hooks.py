@@ -1,6 +1,7 @@
 """The paths of the programs that were here before. POST /github-webhook answers as durhack's deployer did: 204; 400 without a signature, 403
 for a wrong one, however it is written, or from elsewhere; JSON errors, 405 too. /webhooks/SECRET/ answers as WebOps did, and its /test/; /webhook and /webhook/particle."""
 import json
+import re
 import secrets
 import uuid
 
@@ -103,6 +104,15 @@ def test_as_webops(platform, site, edge):
     assert len(events) == 1 and events[0]["ref"] == "main"
     for log in (platform.log_text(), *(p.read_text(errors="replace") for p in (platform.state / "edge" / "log").iterdir())):
         assert secret not in log and other not in log
+    platform.cli("hooks", "resume", "site", name)
+    new = json.loads(platform.cli("hooks", "rotate", "site", name, "--json").stdout)["secret"]  # old and new address are both good for a while
+    pong = (200, {"status": "success", "message": "Pong! Webhook is configured correctly."})
+    assert re.fullmatch("[0-9a-f]{64}", new) and new != secret
+    assert post(b"{}", "ping") == post(b"{}", "ping", new, f"/webhooks/{new}/") == post(b"{}", "ping", new) == pong
+    third = json.loads(platform.cli("hooks", "rotate", "site", name, "--keep", "0s", "--json").stdout)["secret"]
+    assert post(b"{}", "ping", third, f"/webhooks/{third}/") == pong
+    gone = (404, {"error": "Webhook not found"})
+    assert post(b"{}", "ping") == post(b"{}", "ping", new, f"/webhooks/{new}/") == gone
     platform.cli("hooks", "delete", "site", name, "--yes")
 
 
