@@ -169,6 +169,16 @@ static void test_webhook(void **state)
 	assert_int_equal(r.method, OUTBOUND_POST);
 }
 
+/* That member of what is sent holds this text. */
+static void assert_says(struct str body, const char *member, const char *text)
+{
+	struct err e;
+	CLEANUP_JSON json_t *o = json_read(body, &e);
+	const char *said = json_string_value(json_object_get(o, member));
+	if (!said || !strstr(said, text))
+		fail_msg("%s: %s", member, said ? said : "absent");
+}
+
 static void test_chat(void **state)
 {
 	(void)state;
@@ -182,12 +192,15 @@ static void test_chat(void **state)
 	assert_true(str_contains(r.body, STR("&lt;!channel&gt; &amp; @everyone")));
 	r = shaped(&s, MODEL_CHANNEL_DISCORD, "", "https://hooks.example/x");
 	assert_true(str_contains(r.body, STR("\"allowed_mentions\":{\"parse\":[]}")));
+	assert_says(r.body, "content", "<!channel> & @everyone");
 	r = shaped(
 	    &s, MODEL_CHANNEL_MATRIX, "https://matrix.example/!room:matrix.example", "syt_1");
 	assert_true(str_eq_c(r.url, "https://matrix.example/_matrix/client/v3/rooms/"
 				    "%21room%3Amatrix.example/send/m.room.message/msg_1"));
 	assert_int_equal(r.method, OUTBOUND_PUT);
 	assert_true(has_header(&r, "Authorization: Bearer syt_1"));
+	assert_says(r.body, "msgtype", "m.text");
+	assert_says(r.body, "body", "<!channel> & @everyone");
 }
 
 static void test_github(void **state)
