@@ -1,4 +1,5 @@
-"""More than there is room for. R15: at ten and a hundred times 200 signed events a second an answer is an acknowledgement or says when to come again,
+"""More than there is room for. S15 again: a flood of forged requests, small and as large as they may be, costs nobody else an answer, and the log
+stays short. R15: at ten and a hundred times 200 signed events a second an answer is an acknowledgement or says when to come again,
 what was acknowledged is there once, and memory has a bound. S15: beside strangers who are slow on purpose everybody else is served, and
 they are sent away. What it takes in time is tests/bench/overload.py's. SLIPWAY_LONG=1: longer, and more of them."""
 import collections
@@ -15,6 +16,7 @@ from loads import Strangers, load, pss_mb, pushes
 
 SECONDS, STRANGERS = (10, 1500) if LONG else (3, 450)
 MEMORY_MB = 128
+LARGEST = 25 << 20
 DEADLINE = 10  # seconds for a head, and before a body must be at its pace (http/http.h)
 VISITS = (("/", "paced.localhost"), ("/health", "slipway.localhost"))
 
@@ -65,6 +67,50 @@ def test_ten_and_a_hundred_times(platform, push, rate, connections):
 
 def visit(platform, path, host, rows):
     rows.append(load(platform.edge_port, "--get", path, "--host", host, "--close", "--rate", "20", connections=4, seconds=DEADLINE + 5))
+
+
+def beside(platform, push, flood, seconds):
+    """The rows of good pushes and of visitors while `flood` runs until its event is set."""
+    over, rows = threading.Event(), []
+    flooding = threading.Thread(target=flood, args=(over,))
+    visitors = [
+        threading.Thread(target=lambda path=path, host=host: rows.append(load(platform.edge_port, "--get", path, "--host", host, "--close", "--rate", "20", connections=4, seconds=seconds)))
+        for path, host in VISITS
+    ]
+    flooding.start()
+    try:
+        for v in visitors:
+            v.start()
+        rows.append(load(platform.http_port, *push, "--rate", "50", connections=8, seconds=seconds))
+        for v in visitors:
+            v.join()
+    finally:
+        over.set()
+        flooding.join()
+    return rows
+
+
+@pytest.mark.parametrize("size", ["small", "largest"])
+def test_a_flood_of_forged_requests(platform, push, size):
+    """From the same address as the good ones: those prove themselves and are not asked how many others failed."""
+    forged = ["X-Hub-Signature-256: sha256=" + "0" * 64 if a.startswith("X-Hub-Signature-256") else a for a in push]
+    before, mark = answered(platform), len(platform.log_text())
+
+    def small(over):
+        while not over.is_set():
+            load(platform.http_port, *forged, "--rate", 5000, connections=32, seconds=1)
+
+    def largest(over):
+        body = b'{"ref": "' + b"x" * (LARGEST - 20) + b'"}'
+        while not over.is_set():
+            platform.call("POST", "/hooks/paced", body, token="", headers={"Content-Type": "application/json", "X-GitHub-Event": "push", "X-GitHub-Delivery": "f", "X-Hub-Signature-256": "sha256=" + "0" * 64})
+
+    rows = beside(platform, push, small if size == "small" else largest, SECONDS + 2)
+    new, lines = answered(platform) - before, platform.log_text()[mark:].count("\n")
+    print(f"beside {new[401] + new[429]} forged requests ({size}): {[(row['requests'], row['p99_us'] / 1000) for row in rows]} good ones and their p99 in ms, {lines} lines logged")
+    assert len(rows) == 1 + len(VISITS) and all(row["ok"] == row["requests"] > 50 for row in rows), rows
+    assert new[401] + new[429] > (1000 if size == "small" else 2) and not set(new) - {202, 401, 429}, new
+    assert lines < 1000 and pss_mb(platform.process.pid) < MEMORY_MB
 
 
 def descriptors(platform):
