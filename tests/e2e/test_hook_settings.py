@@ -40,6 +40,8 @@ def test_where_it_comes_from(platform, site):
             assert push(platform, "here", here, edge, headers=claim).status == 202
             assert push(platform, "there", there, edge, headers=claim).status == 403
     assert "203.0.113.0/24" in platform.cli("hooks", "show", "site", "there").stdout
+    listed = [line.split()[:2] for line in platform.cli("hooks", "list", "site").stdout.splitlines()]
+    assert listed[0] == ["HOOK", "SENDER"] and ["here", "github"] in listed and ["there", "github"] in listed
     platform.cli("hooks", "set", "site", "there", "--from", "any")
     assert push(platform, "there", there).status == 202
     platform.cli("hooks", "set", "site", "there", "--from", "10.0.0.1/8", expect=65)

@@ -244,6 +244,36 @@ def test_what_a_mail_server_refuses(told, mail_server, git):
     assert "535" in ended(told, "refused", "team", 3)[0]["error"]
 
 
+def test_a_mail_server_without_starttls_hears_nothing(told, mail_server, git):
+    """Neither password nor mail: whoever stands between could have taken the offer out."""
+    from aiosmtpd.controller import Controller
+    from aiosmtpd.smtp import AuthResult
+
+    class Plain:
+        mails, passwords = [], []
+
+        async def handle_DATA(self, server, session, envelope):
+            self.mails.append(envelope.content)
+            return "250 taken"
+
+    def authenticator(server, session, envelope, mechanism, data):
+        Plain.passwords.append(data)
+        return AuthResult(success=True)
+
+    controller = Controller(Plain(), hostname="localhost", port=free_port(), authenticator=authenticator, auth_require_tls=False)
+    controller.start()
+    try:
+        told.create("plain", git.repository("plain", {"index.html": "1"}).url)
+        channel(told, "plain", "team", "mail", target="anna@example.org")
+        told.api("PUT", "/mail-server", {"host": "localhost", "port": controller.port, "from": "slipway@example.org", "user": "slipway", "password": "s3cret"})
+        told.api("POST", "/projects/plain/channels/team/test", {})
+        tried = wait_until(lambda: (d := deliveries(told, "plain", "team")) and d[0]["tries"] and d[0], 30)
+        assert tried["state"] != "delivered" and "TLS" in tried["error"], tried
+        assert not Plain.mails and not Plain.passwords
+    finally:
+        controller.stop()
+
+
 def test_tries_follow_the_schedule(told, receiver, git):
     told.create("tries", git.repository("tries", {"index.html": "1"}).url)
     left = [4]
