@@ -109,10 +109,11 @@ def test_as_webops(platform, site, edge):
     pong = (200, {"status": "success", "message": "Pong! Webhook is configured correctly."})
     assert re.fullmatch("[0-9a-f]{64}", new) and new != secret
     assert post(b"{}", "ping") == post(b"{}", "ping", new, f"/webhooks/{new}/") == post(b"{}", "ping", new) == pong
-    third = json.loads(platform.cli("hooks", "rotate", "site", name, "--keep", "0s", "--json").stdout)["secret"]
+    third = json.loads(platform.cli("hooks", "rotate", "site", name, "--keep", "1s", "--json").stdout)["secret"]
     assert post(b"{}", "ping", third, f"/webhooks/{third}/") == pong
     gone = (404, {"error": "Webhook not found"})
-    assert post(b"{}", "ping") == post(b"{}", "ping", new, f"/webhooks/{new}/") == gone
+    wait_until(lambda: post(b"{}", "ping", new, f"/webhooks/{new}/") == gone, 10)
+    assert post(b"{}", "ping") == gone and post(b"{}", "ping", third, f"/webhooks/{third}/") == pong
     platform.cli("hooks", "delete", "site", name, "--yes")
 
 
