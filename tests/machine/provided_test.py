@@ -1,8 +1,9 @@
 """What a server gives its projects, on a machine with systemd and Debian's own PostgreSQL, RabbitMQ and certbot: `slipway setup` with --postgres, --rabbitmq
-and --dns-hook, programs that use all of it, and everything away again. One machine; the tests follow each other."""
+and --dns-hook, programs that use all of it, what changes under load over TLS, and everything away again. One machine; the tests follow each other."""
 import names_checks
 import pytest
 import services_checks
+import switch_checks
 import unit_checks
 from server import NoMachine, Server
 from test_server import look
@@ -36,6 +37,11 @@ def test_services(server, check):
 
 @pytest.mark.parametrize("check", names_checks.ALL, ids=lambda c: c.__name__)
 def test_names(server, check):
+    check(server)
+
+
+@pytest.mark.parametrize("check", switch_checks.ALL, ids=lambda c: c.__name__)
+def test_switch(server, check):
     check(server)
 
 
