@@ -1,5 +1,5 @@
 """R8 over TLS on a server: new connections all the time, each verified by the root of who signed what is served, over every way in which what serves
-changes and a restart of the daemon, with nginx and then with Apache. Part of provided_test.py; package_test.py has the load, too."""
+changes and a restart of the daemon, some always under way, with nginx and then with Apache. Part of provided_test.py; package_test.py has the load, too."""
 import json
 import os
 import shutil
@@ -66,7 +66,7 @@ def made(server):
 
 def switched_under_load(server, edge, first):
     began = time.monotonic()
-    load = TlsLoad(server, OWN, ROOT, "/version", "/append")
+    load = TlsLoad(server, OWN, ROOT, "/slow", "/append")
     load.goes_on()
     for n in range(first, first + ROUNDS):
         write(server, rounds.version(n))
