@@ -1,5 +1,6 @@
 """What a server gives its projects, on a machine with systemd and Debian's own PostgreSQL, RabbitMQ and certbot: `slipway setup` with --postgres, --rabbitmq
 and --dns-hook, programs that use all of it, what changes under load over TLS, and everything away again. One machine; the tests follow each other."""
+import gone_checks
 import names_checks
 import pytest
 import services_checks
@@ -56,4 +57,5 @@ def test_undo_leaves_nothing(server):
     services_checks.undone_nothing_is_left(server, receipt)
     server.run(f"rm -rf /srv/words {names_checks.HOOK} {names_checks.KEY}")
     assert look(server) == server.installed
+    gone_checks.nothing_is_left(server, units_stay=True)
     assert "nothing to take away" in server.slipway("setup", "--undo", "--yes")
