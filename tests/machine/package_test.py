@@ -90,7 +90,7 @@ def test_lynis_finds_it_no_worse(server):
 
 def tls_load(server):
     """Against the project's own certificate, which signs itself; the file holds the key, too."""
-    server.run("openssl x509 -in /var/lib/slipway/edge/certs/self/guestbook.pem -out /srv/self.pem")
+    server.run("openssl x509 -in /var/lib/slipway/edge/certs/self/guestbook.localhost -out /srv/self.pem")
     return switch_checks.TlsLoad(server, "guestbook.localhost", "/srv/self.pem", "/healthz")
 
 
