@@ -77,7 +77,8 @@ def switched_under_load(server, edge, first):
         load.goes_on()
     unit_checks.until(lambda: len(load.acknowledged()) >= CONNECTIONS / 2)
     result = load.stop()
-    print(f"\n{edge} over TLS, {ROUNDS} of rounds and restarts of the daemon in {time.monotonic() - began:.0f} s: {result['requests']} connections, {result['failed']} failed", json.dumps(result))
+    seconds = round(time.monotonic() - began)
+    print(f"\n{edge} over TLS, {ROUNDS} rounds and restarts of the daemon, {seconds} s: {result['requests']} connections, {result['failed']} failed", json.dumps(result))
     rounds.nothing_is_lost(result, first, ROUNDS, CONNECTIONS)
     rounds.each_once(load.acknowledged(), server.run(f"cat /var/lib/slipway/projects/{NAME}/data/ids").split())
 
