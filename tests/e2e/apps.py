@@ -129,17 +129,40 @@ def serve(c):
     c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: %%d\\r\\nConnection: close\\r\\n\\r\\n%%s" %% (len(version), version.encode()))
     c.close()
 
-while True:
+"""
+ENDLESS = """while True:
     c, _ = listener.accept()
     threading.Thread(target=serve, args=(c,), daemon=True).start()
+"""
+# On SIGTERM what is begun is finished, as a restart asks of a program.
+POLITE = """leaving = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: leaving.set())
+listener.settimeout(0.05)
+running = []
+while not leaving.is_set():
+    try:
+        c, _ = listener.accept()
+    except TimeoutError:
+        running = [t for t in running if t.is_alive()]
+        continue
+    c.settimeout(None)
+    running.append(threading.Thread(target=serve, args=(c,), daemon=True))
+    running[-1].start()
+for t in running:
+    t.join(10)
 """
 
 
 def socket_app(prelude="", manifest="", run="web: {run: [python3, serve.py], listen: socket}"):
     return {
-        "serve.py": SOCKET % prelude,
+        "serve.py": SOCKET % prelude + ENDLESS,
         "slipway.yaml": "kind: command\nprocesses:\n  " + run + "\nhealth: {path: /version, interval: 100ms}\n" + manifest,
     }
+
+
+def polite_app():
+    files = socket_app()
+    return {**files, "serve.py": SOCKET % "" + POLITE}
 
 
 def with_version(files, version):

@@ -8,10 +8,12 @@ import tempfile
 from pathlib import Path
 
 import edge_checks
+import gone_checks
 import inspect_checks
 import keep_checks
 import lynis_checks
 import pytest
+import switch_checks
 from server import TOP, NoMachine, Server
 from test_server import DOMAIN, deploy_the_sample, load_begin, load_end, look
 
@@ -35,6 +37,7 @@ def server(request):
 
 @pytest.fixture(scope="module")
 def package():
+    assert shutil.which("lintian"), "without it tools/deb does not say what lintian would: apt install lintian"
     folder = Path(tempfile.mkdtemp(prefix="slipway-deb-"))
     try:
         done = subprocess.run([TOP / "tools/deb", folder], capture_output=True, text=True)
@@ -85,14 +88,24 @@ def test_lynis_finds_it_no_worse(server):
         inspect_checks.is_clean(server, "audit")
 
 
+def tls_load(server):
+    """Against the project's own certificate, which signs itself; the file holds the key, too."""
+    server.run("openssl x509 -in /var/lib/slipway/edge/certs/self/guestbook.localhost -out /srv/self.pem")
+    return switch_checks.TlsLoad(server, "guestbook.localhost", "/srv/self.pem", "/healthz")
+
+
 def test_upgrade_under_load(server):
+    """By new connections all the time, plain and over TLS."""
     pid = server.run("systemctl show -P MainPID slipwayd")
     edge = edge_checks.main_pid(server, server.own_edge)
     helper, programs = keep_checks.helper_pid(server), keep_checks.pids(server, "guestbook")
-    load = load_begin(server)
+    load, tls = load_begin(server), tls_load(server)
     server.run("dpkg -i /srv/package/slipway_*.deb", timeout=120)
     server.slipway("edge", "reload")  # the new helper has the web server that the old one began
     load_end(server, load)
+    seen = tls.stop()
+    print(server.edge, "over TLS", seen)
+    assert seen["failed"] == 0 and seen["requests"] >= 100, seen
     assert server.run("systemctl show -P MainPID slipwayd") != pid, "the daemon was not replaced"
     assert keep_checks.helper_pid(server) != helper, "the helper was not replaced"
     assert keep_checks.pids(server, "guestbook") == programs, "the project's processes were replaced"
@@ -120,8 +133,9 @@ def test_serves_after_a_reboot(server):
 
 
 def test_purge_leaves_nothing(server):
-    server.run("systemctl stop git-server; rm -rf /srv/git /srv/tools /srv/load /srv/secret", expect=None)
+    server.run("systemctl stop git-server; rm -rf /srv/git /srv/tools /srv/load /srv/secret /srv/tls /srv/self.pem", expect=None)
+    gone_checks.one_listens_on_a_port(server)
     server.run("dpkg --purge slipway", timeout=120)
     assert look(server) == server.bare
-    assert server.run("ps -ef | grep -i '[s]lipway'", expect=None).stdout == ""
+    gone_checks.nothing_is_left(server)
     assert server.run("systemctl", "is-active", server.others_edge).strip() == "active"

@@ -12,6 +12,7 @@ import boot_checks
 import classic_checks
 import devices_checks
 import edge_checks
+import gone_checks
 import hostile_checks
 import inspect_checks
 import keep_checks
@@ -111,8 +112,9 @@ def test_units_by_systemd(server, check):
 
 def test_fresh_install_gives_nothing_away(server):
     """S29: no default credential, no secret readable by others, outside loopback only the web server's ports."""
-    outside = {line.split()[3].rsplit(":", 1)[1] for line in server.run("ss -Hltn").splitlines() if not re.match(r"(127\.|\[::1\])", line.split()[3])}
-    assert outside == {"80", "443"}, outside
+    listeners = [line.split() for line in server.run("ss -Hltun").splitlines()]
+    outside = {(kind, at.rsplit(":", 1)[1]) for kind, _, _, _, at, *_ in listeners if not re.match(r"(127\.|\[::1\])", at)}
+    assert outside == {("tcp", "80"), ("tcp", "443")}, outside
     readable = server.run("find /var/lib/slipway /run/slipway /etc/slipway -xdev -type f -perm /o+r | sort").split()
     public = ("/var/lib/slipway/edge/", "/etc/slipway/", "/run/slipway/.acme/.well-known/")  # the last for a moment only: what an authority asks for
     assert all(f.startswith(public) for f in readable), readable
@@ -123,14 +125,21 @@ def test_fresh_install_gives_nothing_away(server):
     assert [o["name"] for o in operators] == ["owner"], operators
 
 
+def documented(server, **names):
+    """The rows of docs/directories.md, each with these names in their places; the machine says the same."""
+    rows = re.findall(r"^\| `(/(?:etc|var/lib|run)/slipway[^`]*)` \| ([A-Za-z-]+):([A-Za-z-]+) \| (\d+) \|", (TOP / "docs/directories.md").read_text(), re.M)
+    rows = [row for row in rows if bool(names) == ("NAME" in row[0])]
+    for name, value in names.items():
+        rows = [[re.sub(rf"\b{name}\b", value, field) for field in row] for row in rows]
+    for path, user, group, mode in rows:
+        assert server.run("stat", "-c", "%U:%G %a", path).strip() == f"{user}:{group} {int(mode)}", path
+    return {(p, u, g, int(m)) for p, u, g, m in rows}
+
+
 def test_folders_are_as_documented(server):
     """docs/directories.md, slipway.tmpfiles and the machine say the same."""
-    rows = re.findall(r"^\| `(/(?:etc|var/lib|run)/slipway[^`]*)` \| ([a-z-]+):([a-z-]+) \| (\d+) \|", (TOP / "docs/directories.md").read_text(), re.M)
     made = re.findall(r"^d (\S+) (\d+) (\S+) (\S+)", (TOP / "share/units/slipway.tmpfiles").read_text(), re.M)
-    assert {(p, u, g, int(m)) for p, u, g, m in rows if "NAME" not in p} == {(p, u, g, int(m)) for p, m, u, g in made}
-    for path, user, group, mode in rows:
-        if "NAME" not in path:
-            assert server.run("stat", "-c", "%U:%G %a", path).strip() == f"{user}:{group} {int(mode)}", path
+    assert documented(server) == {(p, u, g, int(m)) for p, m, u, g in made}
 
 
 def test_units_are_closed_in(server):
@@ -169,6 +178,11 @@ def test_signed_push_is_served(server):
     deploy_the_sample(server)
     user = server.run("ps -o user:32= -C gunicorn,python3 | sort -u").split()
     assert "sw-guestbook" in user, user
+
+
+def test_folders_of_a_project_are_as_documented(server):
+    live = server.run("readlink /var/lib/slipway/projects/guestbook/live").strip().rsplit("/", 1)[-1]
+    assert len(documented(server, NAME="guestbook", N=live)) == 5
 
 
 def test_processes_are_units(server):
@@ -365,12 +379,11 @@ def test_apache_is_a_unit(server):
 
 def test_undo_leaves_nothing(server):
     server.run("rm", "-rf", "/srv/git", "/srv/tools", "/srv/load", "/srv/secret", "/srv/ask.py")
+    gone_checks.one_listens_on_a_port(server)
     receipt = server.slipway("setup", "--undo", "--yes")
-    for word in ("user sw-guestbook", "/var/lib/slipway", "/run/slipway", "/etc/slipway", "nginx.service runs again", "stopped and disabled"):
+    for word in ("user sw-guestbook", "user sw-ported", "/var/lib/slipway", "/run/slipway", "/etc/slipway", "nginx.service runs again", "stopped and disabled"):
         assert word in receipt, receipt
     assert look(server) == server.installed
-    assert "slipway" not in server.run("nft", "list", "tables")
-    assert server.run("ls /run/systemd/system /run | grep slipway; systemctl list-units --all --no-legend 'slipway-*' slipway.slice", expect=None).stdout.strip() == ""
-    assert server.run("pgrep -u sw-guestbook; pgrep slipway", expect=None).stdout == ""
+    gone_checks.nothing_is_left(server, units_stay=True)
     assert server.get("guestbook.localhost")[0] == 200  # the welcome page of the distribution's nginx
     assert "nothing to take away" in server.slipway("setup", "--undo", "--yes")
