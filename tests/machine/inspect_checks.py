@@ -3,6 +3,7 @@ test_server.py, which has the machine."""
 import json
 
 import planted
+from server import DAEMON
 
 CLEAN = {"validate": "pass", "audit": "INFO"}
 
@@ -42,10 +43,9 @@ def validate_finds_each_fault(server):
     is_clean(server, "validate")
     as_other = server.run("runuser", "-u", "nobody", "--", "slipway", "validate", expect=None)
     assert as_other.returncode == 1 and "root" in as_other.stderr, as_other
-    # Nobody stands at the door of a stopped daemon for long: its sockets wake it.
-    server.run("systemctl stop slipwayd.socket slipwayd-edge.socket slipwayd-http.socket slipwayd.service")
+    server.run(f"systemctl stop {DAEMON}")
     levels, code, _ = look(server, "validate")
-    server.run("systemctl start slipwayd.socket slipwayd-edge.socket slipwayd-http.socket slipwayd.service")
+    server.run(f"systemctl start {DAEMON}")
     assert {n: l for n, l in levels.items() if l != "pass"} == {9: "warn"} and code == 0, levels
     shown = server.slipway("validate")
     assert "11 of 11 checks pass" in shown, shown
