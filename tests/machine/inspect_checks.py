@@ -35,6 +35,7 @@ def plant(server, command, rows, exits):
             assert code == exits.get(level, 0), (how, code)
         finally:
             server.run(back)
+    assert server.run("systemctl --failed --no-legend") == ""
     return before
 
 
