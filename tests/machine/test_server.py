@@ -213,6 +213,10 @@ def test_audit_finds_each_fault(server):
     inspect_checks.audit_finds_each_fault(server)
 
 
+def test_audit_mails_what_is_critical(server):
+    inspect_checks.the_timer_mails_what_is_critical(server)
+
+
 def test_advice_changes_nothing(server):
     inspect_checks.advice_without_sshd(server)
 
