@@ -152,7 +152,7 @@ static bool complaint(struct str text, char *out, size_t size)
 		line = message(line);
 		(void)snprintf(both, sizeof(both), "%.*s%s%.*s", STR_ARG(line), next.n ? " " : "",
 		    STR_ARG(next));
-		log_escape(str_c(both), out, size);
+		log_escape_text(str_c(both), out, size);
 		return true;
 	}
 	return false;

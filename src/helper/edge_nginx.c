@@ -121,7 +121,7 @@ static bool complaint(struct str text, char *out, size_t size)
 	while (text.n > 0 && str_next(&text, '\n', &line)) {
 		if (!str_contains(line, STR("[emerg]")))
 			continue;
-		log_escape(complaint_text(line), out, size);
+		log_escape_text(complaint_text(line), out, size);
 		return true;
 	}
 	return false;

@@ -53,17 +53,31 @@ static void look_at_keys(struct inspect *s, const struct inspect_account *a)
 	inspect_say(s, INSPECT_HIGH, "%zu keys open user '%s' over SSH: %s", keys, a->name, path);
 }
 
+/* sshd_config(5): words between blanks of both kinds, the first perhaps before "=". */
+static bool next_word(struct str *rest, struct str *ret)
+{
+	size_t n = 0;
+	while (rest->n > 0 && strchr(" \t=\"", *rest->p))
+		*rest = str_from(*rest, 1);
+	while (n < rest->n && !strchr(" \t=\"", rest->p[n]))
+		n++;
+	*ret = str_slice(*rest, 0, n);
+	*rest = str_from(*rest, n);
+	return n > 0;
+}
+
 static void look_at_ssh_line(struct inspect *s, struct str line, const char *path)
 {
-	struct str rest = str_trim(line), word;
-	struct str pieces = rest;
-	if (!str_next(&pieces, ' ', &word))
+	struct str pieces = str_trim(line), word;
+	if (!next_word(&pieces, &word))
 		return;
 	bool allow = str_eq_nocase(word, STR("AllowUsers")),
 	     deny = str_eq_nocase(word, STR("DenyUsers"));
-	while ((allow || deny) && str_next(&pieces, ' ', &word)) {
+	while ((allow || deny) && next_word(&pieces, &word)) {
 		char name[40];
-		if (!str_copy(str_trim(word), name, sizeof(name)) || !inspect_is_ours(name))
+		size_t at = str_find(word, '@', 0); /* only from there */
+		if (!str_copy(at == SIZE_MAX ? word : str_slice(word, 0, at), name, sizeof(name)) ||
+		    !inspect_is_ours(name))
 			continue;
 		inspect_say(s, allow ? INSPECT_MEDIUM : INSPECT_INFO, "%s %s '%s' in", path,
 		    allow ? "lets" : "does not let", name);

@@ -68,8 +68,9 @@ static void check_folders(struct inspect *s)
 		struct group *g = getgrnam(f[i].group);
 		if (lstat(f[i].path, &st) != 0 || !S_ISDIR(st.st_mode))
 			inspect_say(s, FAIL, "%s is no folder: slipway setup makes it", f[i].path);
-		else if (!inspect_account_of(f[i].user, &a) || st.st_uid != a.uid || !g ||
-			 st.st_gid != g->gr_gid)
+		else if (!inspect_account_of(f[i].user, &a) || !g)
+			continue; /* whoever is not there is a finding of user or groups */
+		else if (st.st_uid != a.uid || st.st_gid != g->gr_gid)
 			inspect_say(s, FAIL,
 			    "%s belongs to %u:%u, not to %s:%s: slipway setup mends it", f[i].path,
 			    st.st_uid, st.st_gid, f[i].user, f[i].group);
@@ -105,6 +106,7 @@ static void check_helper_settings(struct inspect *s)
 	CLEANUP_BUF struct buf b;
 	uint64_t uid = 0, gid = 0;
 	struct stat st;
+	struct group *g = getgrnam("slipway"); /* whether it is the user's first is check_groups' */
 	buf_init(&b, 4096);
 	if (!inspect_read(CONF, &b) || lstat(CONF, &st) != 0) {
 		inspect_say(s, FAIL, "%s cannot be read: slipway setup makes it", CONF);
@@ -118,11 +120,12 @@ static void check_helper_settings(struct inspect *s)
 		    CONF, st.st_uid, st.st_gid, st.st_mode & 07777);
 	if (!inspect_setting(buf_view(&b), "SLIPWAY_UID", &uid) ||
 	    !inspect_setting(buf_view(&b), "SLIPWAY_GID", &gid) ||
-	    (s->has_user && (uid != s->uid || gid != s->gid)))
+	    (s->has_user && uid != s->uid) || (g && gid != g->gr_gid))
 		inspect_say(s, FAIL,
 		    "%s lets %llu:%llu command the helper, not slipway's %u:%u: slipway setup "
 		    "mends it",
-		    CONF, (unsigned long long)uid, (unsigned long long)gid, s->uid, s->gid);
+		    CONF, (unsigned long long)uid, (unsigned long long)gid, s->uid,
+		    g ? g->gr_gid : s->gid);
 	inspect_say(s, PASS, "the helper serves user %llu alone", (unsigned long long)uid);
 }
 
@@ -150,7 +153,7 @@ static void check_helper_access(struct inspect *s)
 	static const char path[] = INSPECT_RUN_DIR "/keeper.sock";
 	static const char *const sudo[] = {"/usr/bin/sudo", "-n", "-l", "-U", "slipway", NULL};
 	char out[1024];
-	int status, rc = s->has_user ? connect_as(s->uid, s->gid, path) : ENOENT;
+	int status, rc = s->has_user ? connect_as(s->uid, s->gid, path) : 0;
 	if (rc != 0)
 		inspect_say(s, FAIL, "user 'slipway' does not reach the helper at %s: %s", path,
 		    strerror(rc));
@@ -162,7 +165,7 @@ static void check_helper_access(struct inspect *s)
 		    strerror(rc));
 	if (!inspect_tool(sudo, &status, out, sizeof(out)))
 		inspect_say(s, PASS, "there is no sudo on this machine");
-	else if (!strstr(out, "not allowed to run sudo"))
+	else if (s->has_user && !strstr(out, "not allowed to run sudo"))
 		inspect_say(s, FAIL,
 		    "user 'slipway' may run commands by sudo, and needs none: visudo, and take its "
 		    "rules out");
@@ -233,6 +236,10 @@ static void check_units(struct inspect *s)
 	check_unit(s, "slipwayd-edge.socket", NULL);
 	check_unit(s, "slipwayd-http.socket", NULL);
 	check_unit(s, "slipway-audit.timer", NULL);
+	if (!inspect_is_active("slipway-audit.timer"))
+		inspect_say(s, WARN,
+		    "slipway-audit.timer does not run, so nobody looks every day: systemctl start "
+		    "slipway-audit.timer");
 }
 
 static void show_process(struct inspect *s, const struct inspect_process *p)
@@ -244,7 +251,7 @@ static void show_process(struct inspect *s, const struct inspect_process *p)
 static void check_processes(struct inspect *s)
 {
 	(void)inspect_each_process(s, show_process);
-	if (s->named == 0)
+	if (s->named == 0 && s->has_user)
 		inspect_say(s, WARN, "no process runs as 'slipway': systemctl status slipwayd");
 }
 
@@ -253,7 +260,7 @@ static void find_foreign(struct inspect *s, const char *path, const struct stat 
 	/* What projects hand in over the edge and what they print is the daemon's; the rest root's.
 	 */
 	bool root = strncmp(path, INSPECT_STATE_DIR "/helper/", 23) == 0;
-	if (st->st_uid != (root ? 0 : s->uid))
+	if (st->st_uid != (root ? 0 : s->uid) && (root || s->has_user))
 		inspect_name(s, WARN, "%s belongs to user %u, not to %s", path, st->st_uid,
 		    root ? "root" : "slipway");
 }

@@ -1,8 +1,12 @@
 """Every check of `slipway validate` and `slipway audit` against a fault planted in a machine that a sample project runs on. Part of
 test_server.py, which has the machine."""
+import email
 import json
+import re
 
 import planted
+import unit_checks
+from server import DAEMON
 
 CLEAN = {"validate": "pass", "audit": "INFO"}
 
@@ -34,6 +38,7 @@ def plant(server, command, rows, exits):
             assert code == exits.get(level, 0), (how, code)
         finally:
             server.run(back)
+    assert server.run("systemctl --failed --no-legend") == ""
     return before
 
 
@@ -42,10 +47,9 @@ def validate_finds_each_fault(server):
     is_clean(server, "validate")
     as_other = server.run("runuser", "-u", "nobody", "--", "slipway", "validate", expect=None)
     assert as_other.returncode == 1 and "root" in as_other.stderr, as_other
-    # Nobody stands at the door of a stopped daemon for long: its sockets wake it.
-    server.run("systemctl stop slipwayd.socket slipwayd-edge.socket slipwayd-http.socket slipwayd.service")
+    server.run(f"systemctl stop {DAEMON}")
     levels, code, _ = look(server, "validate")
-    server.run("systemctl start slipwayd.socket slipwayd-edge.socket slipwayd-http.socket slipwayd.service")
+    server.run(f"systemctl start {DAEMON}")
     assert {n: l for n, l in levels.items() if l != "pass"} == {9: "warn"} and code == 0, levels
     shown = server.slipway("validate")
     assert "11 of 11 checks pass" in shown, shown
@@ -53,21 +57,55 @@ def validate_finds_each_fault(server):
 
 def audit_finds_each_fault(server):
     plant(server, "audit", planted.AUDIT, planted.EXIT)
-    # as the timer does it
+    report = "ls /var/log/slipway/security-check-*.log | tail -1"
+    before = server.run(report, expect=None).stdout
+    server.run("systemctl start slipway-audit.service")
+    assert server.run(report) != before
+    assert server.run("stat -c %a /var/log/slipway /var/log/slipway/*").split()[:2] == ["700", "600"]
+
+
+SINK = """
+import asyncore, smtpd
+class Sink(smtpd.SMTPServer):
+    def process_message(self, peer, sender, to, data, **more):
+        with open("/srv/mails/" + to[0], "ab") as f:
+            f.write(data + b"\\n")
+Sink(("9.9.9.9", 25), None)
+asyncore.loop()
+"""
+POST = (  # another machine, as far as the daemon can tell: it mails to none of its own addresses
+    "mkdir /srv/mails && cat >/srv/sink.py && ip netns add post && ip link add post type veth peer name eth0 netns post && ip addr add 9.9.9.1/24 dev post && ip link set post up"
+    " && ip -n post addr add 9.9.9.9/24 dev eth0 && ip -n post link set eth0 up && echo 9.9.9.9 smtp.example.org >>/etc/hosts"
+    " && systemd-run -q --unit=sink ip netns exec post python3 -W ignore /srv/sink.py && " + planted.until("ip netns exec post ss -Hltn sport = 25 | grep -q .")
+)
+NO_POST = "systemctl stop sink; ip link del post; ip netns del post; sed -i '/smtp.example.org/d' /etc/hosts; rm -r /srv/sink.py /srv/mails"
+SOON = "[Timer]\nOnCalendar=\nOnActiveSec=1s\nAccuracySec=100ms\nRandomizedDelaySec=0\n"
+
+
+def the_timer_mails_what_is_critical(server):
+    """The timer itself, a day shorter: nothing is told of what is fine, and of what is critical the mail that arrives names it."""
+    server.run(POST, stdin=SINK)
+    server.slipway("mail", "set", "--host", "smtp.example.org", "--port", "25", "--tls", "none", "--from", "slipway@example.org")
     server.slipway("notify", "add", "admins", "mail", "--platform", "--target", "root@example.org", "--events", "server.*")
     server.run("systemctl start slipway-audit.service")
     assert server.api("notify", "deliveries", "--platform", "admins")["items"] == []
+    drop_in = "/run/systemd/system/slipway-audit.timer.d"
     server.run("chmod o+r /var/lib/slipway/keys/seal.key")
-    server.run("systemctl start slipway-audit.service", expect=1)
-    server.run("chmod o= /var/lib/slipway/keys/seal.key && systemctl reset-failed")
-    told = server.api("notify", "deliveries", "--platform", "admins")["items"]
-    assert [d["event"] for d in told] == ["server.critical"], told
-    shown = server.slipway("notify", "delivery", "--platform", "admins", str(told[0]["id"]))
-    print(shown)
+    server.run(f"mkdir {drop_in} && cat >{drop_in}/soon.conf && systemctl daemon-reload && systemctl restart slipway-audit.timer", stdin=SOON)
+    try:
+        unit_checks.until(lambda: server.run("cat /srv/mails/root@example.org", expect=None).stdout.endswith("\n"))
+        unit_checks.until(lambda: server.run("systemctl is-failed slipway-audit.service", expect=None).stdout == "failed\n")  # shows it as well
+    finally:
+        server.run(f"chmod o= /var/lib/slipway/keys/seal.key; rm -r {drop_in}; systemctl daemon-reload; systemctl restart slipway-audit.timer; systemctl reset-failed")
+    mail = email.message_from_string(server.run("cat /srv/mails/root@example.org"))
+    server.run(NO_POST)
+    words, report = mail.get_payload(decode=True).decode(), server.run("ls /var/log/slipway/security-check-*.log | tail -1").strip()
+    assert mail["Subject"] == "the server's audit found something critical" and mail["To"] == "<root@example.org>", mail
+    finding = re.search(r"^everybody may read /var/lib/slipway/keys/seal\.key .*", words, re.M)[0]
+    assert report in words and f"CRITICAL {finding}" in server.run("cat", report), words
+    assert [(d["event"], d["state"]) for d in server.api("notify", "deliveries", "--platform", "admins")["items"]] == [("server.critical", "delivered")]
     server.slipway("notify", "delete", "--platform", "admins", "--yes")
-    report = server.run("cat $(ls /var/log/slipway/security-check-*.log | tail -1)")
-    assert "CRITICAL everybody may read /var/lib/slipway/keys/seal.key" in report, report
-    assert server.run("stat -c %a /var/log/slipway /var/log/slipway/*").split()[:2] == ["700", "600"]
+    server.slipway("mail", "remove")
     assert server.run("systemctl show -P NextElapseUSecRealtime slipway-audit.timer").strip()
 
 

@@ -1,9 +1,17 @@
 """Faults for `slipway validate` and `slipway audit`, planted with the tools that an administrator (or somebody else) would use. Each row: the
 check that must notice, how bad it is, how to plant it, how to take it back. Every other check must say what it said before."""
 
+from server import DAEMON
+
 STATE = "/var/lib/slipway"
+UNITS = "/usr/local/lib/systemd/system"
+MINE = f"{STATE}/projects/guestbook"
 DROP_IN = "mkdir -p /etc/systemd/system/slipwayd.service.d && printf '[Service]\\n{}\\n' >/etc/systemd/system/slipwayd.service.d/x.conf && systemctl daemon-reload"
 NO_DROP_IN = "rm -r /etc/systemd/system/slipwayd.service.d && systemctl daemon-reload"
+
+
+def until(true):
+    return f"for i in $(seq 100); do {true} && break; sleep 0.1; done"
 
 
 def sudo_rule(rule):
@@ -12,40 +20,81 @@ def sudo_rule(rule):
 
 def used_sudo(command):
     plant, back = sudo_rule("Defaults:slipway !authenticate\\nslipway ALL=(root) NOPASSWD: /usr/bin/true")
-    seen = f"for i in $(seq 100); do journalctl -q -t sudo -o cat | grep -q '^ *slipway.*{command}' && break; sleep 0.1; done"
+    seen = until(f"journalctl -q -t sudo -o cat | grep -q '^ *slipway.*{command}'")
     return f"{plant} && runuser -u slipway -- sudo -n {command}; {back}; {seen}"
+
+
+BEGIN = f"systemctl start slipway-helper {DAEMON} && {until('[ -S /run/slipway/keeper.sock ]')}"
+
+
+def renumbered(number):
+    """As an administrator makes `slipway` another: all of its files with it."""
+    return (
+        f"systemctl stop {DAEMON} slipway-helper && was=$(id -u slipway) && usermod -u {number} slipway && find {STATE} /run/slipway -uid $was -exec chown -h slipway {{}} +"
+        f" && sed -i s/^SLIPWAY_UID=.*/SLIPWAY_UID={number}/ /etc/slipway/server.conf && {BEGIN}"
+    )
+
+
+def listens(user, port, more=""):
+    plant = f"systemd-run -q --unit=x {'--uid=' + user if user else ''} python3 -m http.server {more} {port} && {until(f'ss -Hltn sport = {port} | grep -q .')}"
+    return plant, "systemctl stop x"
 
 
 # 1 and 9 have tests of their own: they need another user, and a stopped daemon.
 VALIDATE = [
     (2, "fail", "sed -i '/^slipway:/s#/nonexistent#/srv#' /etc/passwd", "sed -i '/^slipway:/s#/srv#/nonexistent#' /etc/passwd"),
+    (2, "fail", "sed -i 's/^slipway:/gone:/' /etc/passwd", "sed -i 's/^gone:/slipway:/' /etc/passwd"),
+    (2, "fail", renumbered(1997), renumbered("$(id -g slipway)")),
     (3, "warn", DROP_IN.format("SupplementaryGroups=adm"), NO_DROP_IN),
+    (3, "fail", "usermod -g games slipway", "usermod -g slipway slipway"),
+    (3, "fail", "groupmod -n web www-data", "groupmod -n www-data web"),
     (4, "fail", f"chown nobody {STATE}/backups", f"chown slipway {STATE}/backups"),
     (4, "fail", f"mv {STATE}/spool /srv/spool", f"mv /srv/spool {STATE}/spool"),
     (5, "fail", f"chmod 755 {STATE}/keys", f"chmod 700 {STATE}/keys"),
     (5, "warn", f"chmod 755 {STATE}/backups", f"chmod 700 {STATE}/backups"),
     (5, "fail", f"chmod o+r {STATE}/owner.token", f"chmod o= {STATE}/owner.token"),
+    (5, "fail", f"install -m 644 -o sw-guestbook -g sw-guestbook /dev/null {MINE}/data/.env", f"rm {MINE}/data/.env"),
+    (6, "fail", "mv /etc/slipway/server.conf /srv", "mv /srv/server.conf /etc/slipway"),
     (6, "fail", "chmod g+w /etc/slipway/server.conf", "chmod 644 /etc/slipway/server.conf"),
     (6, "fail", "sed -i.was 's/^SLIPWAY_UID=.*/SLIPWAY_UID=1/' /etc/slipway/server.conf", "mv /etc/slipway/server.conf.was /etc/slipway/server.conf"),
+    (7, "fail", "chown root /run/slipway/keeper.sock", "chown slipway /run/slipway/keeper.sock"),
     (7, "fail", "chmod 666 /run/slipway/keeper.sock", "chmod 600 /run/slipway/keeper.sock"),
     (7, "fail", *sudo_rule("slipway ALL=(root) NOPASSWD: /usr/bin/systemctl reload nginx")),
     (8, "warn", "systemctl disable -q slipwayd-http.socket", "systemctl enable -q slipwayd-http.socket"),
     (8, "fail", DROP_IN.format("User=nobody"), NO_DROP_IN),
+    (8, "fail", "systemctl mask -q --runtime slipwayd-http.socket", "systemctl unmask -q --runtime slipwayd-http.socket"),
+    (8, "fail", f"mv {UNITS}/slipwayd-edge.socket /srv && systemctl daemon-reload", f"mv /srv/slipwayd-edge.socket {UNITS} && systemctl daemon-reload"),
+    (8, "warn", "systemctl stop slipway-audit.timer", "systemctl start slipway-audit.timer"),
+    # somebody else's web server was first; without its helper the daemon ends, so it is stopped as well
+    (8, "warn", f"systemctl stop {DAEMON} slipway-helper slipway-edge && {listens('', 80)[0]}; {BEGIN}", f"systemctl stop x {DAEMON} slipway-helper; {BEGIN}; {until('systemctl -q is-active slipway-edge')}"),
     (8, "warn", "cp -p /usr/sbin/nginx /usr/sbin/nginx.new && mv /usr/sbin/nginx.new /usr/sbin/nginx", "systemctl restart slipway-edge"),
     (10, "warn", f"install -m 600 -o nobody /dev/null {STATE}/logs/x", f"rm {STATE}/logs/x"),
+    (10, "warn", f"install -m 600 -o slipway /dev/null {STATE}/helper/x", f"rm {STATE}/helper/x"),
+    (10, "warn", f"chown nobody {MINE}/public/*", f"chown root {MINE}/public/*"),
     (11, "fail", f"install -m 4750 -o slipway -g slipway /bin/true {STATE}/logs/x", f"rm {STATE}/logs/x"),
     (11, "warn", f"install -m 602 -o slipway /dev/null {STATE}/logs/x", f"rm {STATE}/logs/x"),
     (11, "warn", "usermod -s /bin/bash slipway", "usermod -s /usr/sbin/nologin slipway"),
     (11, "warn", "echo slipway:correct-horse | chpasswd", "passwd -q -l slipway && usermod -p '!' slipway"),
+    (11, "warn", "usermod -s /bin/bash sw-guestbook", "usermod -s /usr/sbin/nologin sw-guestbook"),
+    (11, "warn", "echo sw-guestbook:correct-horse | chpasswd", "usermod -p '!' sw-guestbook"),
 ]
 
 AUDIT = [
     (1, "CRITICAL", "echo slipway:correct-horse | chpasswd", "usermod -p '!' slipway"),
     (1, "CRITICAL", "passwd -q -d slipway", "usermod -p '!' slipway"),
     (1, "HIGH", "usermod -s /bin/bash slipway", "usermod -s /usr/sbin/nologin slipway"),
+    (1, "CRITICAL", "echo sw-guestbook:correct-horse | chpasswd", "usermod -p '!' sw-guestbook"),
+    (1, "CRITICAL", "passwd -q -d sw-guestbook", "usermod -p '!' sw-guestbook"),
+    (1, "HIGH", "usermod -s /bin/bash sw-guestbook", "usermod -s /usr/sbin/nologin sw-guestbook"),
+    (1, "MEDIUM", "sed -i.was /^sw-guestbook:/d /etc/shadow", "mv /etc/shadow.was /etc/shadow"),
     (2, "HIGH", "mkdir -p /nonexistent/.ssh && echo ssh-ed25519 AAAA x >/nonexistent/.ssh/authorized_keys", "rm -r /nonexistent"),
     (2, "MEDIUM", "mkdir -p /etc/ssh/sshd_config.d && echo AllowUsers anna slipway >/etc/ssh/sshd_config.d/x.conf", "rm /etc/ssh/sshd_config.d/x.conf"),
+    (2, "HIGH", "mkdir -p /srv/home/.ssh && echo ssh-ed25519 AAAA x >/srv/home/.ssh/authorized_keys && sed -i '/^sw-guestbook:/s#/nonexistent#/srv/home#' /etc/passwd",
+     "sed -i '/^sw-guestbook:/s#/srv/home#/nonexistent#' /etc/passwd && rm -r /srv/home"),
+    *((2, "MEDIUM", f"printf '{line}\\n' >/etc/ssh/sshd_config", "rm /etc/ssh/sshd_config")
+      for line in ("AllowUsers anna sw-guestbook", "allowusers\\tanna\\tslipway", "AllowUsers slipway@192.0.2.*", 'AllowUsers="slipway"')),
     (3, "CRITICAL", *sudo_rule("slipway ALL=(root) NOPASSWD: ALL")),
+    (3, "CRITICAL", *sudo_rule("#70001 ALL=(root) /bin/ls")),
     (3, "CRITICAL", *sudo_rule("%%sw-guestbook ALL=(root) /bin/ls")),
     (3, "CRITICAL", *sudo_rule("User_Alias OPS = daemon, slipway")),
     (3, "CRITICAL", *sudo_rule("this is no rule")),
@@ -56,10 +105,17 @@ AUDIT = [
     (4, "MEDIUM", f"install -m 602 -o slipway /dev/null {STATE}/logs/x", f"rm {STATE}/logs/x"),
     (5, "HIGH", DROP_IN.format("User=root"), NO_DROP_IN),
     (5, "HIGH", f"cp /bin/sleep {STATE}/projects/x && systemd-run -q --unit=x {STATE}/projects/x 600", f"systemctl stop x; rm {STATE}/projects/x"),
-    (7, "MEDIUM", "systemd-run -q --unit=x --uid=slipway python3 -m http.server 9999 && for i in $(seq 100); do ss -Hltn sport = 9999 | grep -q . && break; sleep 0.1; done", "systemctl stop x"),
+    (7, "MEDIUM", *listens("slipway", 9999)),
+    (7, "MEDIUM", *listens("sw-guestbook", 9999)),
+    (7, "MEDIUM", *listens("sw-guestbook", 9999, "--bind ::")),
     (8, "CRITICAL", f"chmod o+r {STATE}/keys/seal.key", f"chmod o= {STATE}/keys/seal.key"),
     (8, "CRITICAL", f"chmod o+r {STATE}/slipway.db", f"chmod o= {STATE}/slipway.db"),
+    (8, "CRITICAL", f"install -m 644 -o sw-guestbook -g sw-guestbook /dev/null {MINE}/data/.env", f"rm {MINE}/data/.env"),
+    (8, "CRITICAL", f"install -m 644 -o slipway -g slipway /dev/null {STATE}/backups/x.tar.gz", f"rm {STATE}/backups/x.tar.gz"),
     (9, "LOW", "echo '0 0 * * * true' | crontab -u slipway -", "crontab -u slipway -r"),
+    (9, "LOW", "echo '0 0 * * * true' | crontab -u sw-guestbook -", "crontab -u sw-guestbook -r"),
+    (10, "CRITICAL", "groupadd -r docker && gpasswd -a sw-guestbook docker", "groupdel docker"),
+    (10, "LOW", "usermod -g games sw-guestbook", "usermod -g 70001 sw-guestbook"),
     (10, "CRITICAL", "gpasswd -a slipway sudo", "gpasswd -d slipway sudo"),
     (10, "LOW", "gpasswd -a slipway games", "gpasswd -d slipway games"),
     # last: the journal keeps it. A command that a rule allows, and one that it does not.

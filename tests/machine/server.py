@@ -13,6 +13,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SLIPWAY_BUILD", TOP / "build"))
 SCRIPT = TOP / "tests/machine/machine.sh"
+DAEMON = "slipwayd.socket slipwayd-edge.socket slipwayd-http.socket slipwayd.service"  # stopped with its sockets: they would wake it
 sys.path.insert(0, str(TOP / "tests/e2e"))
 
 
