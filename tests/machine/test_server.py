@@ -175,6 +175,10 @@ def test_processes_are_units(server):
     unit_checks.processes_are_units(server)
 
 
+def test_kinds_are_as_closed_in(server):
+    unit_checks.kinds_are_as_closed_in(server)
+
+
 def test_strangers_get_nothing_from_the_helper(server):
     unit_checks.strangers_get_nothing(server)
 
