@@ -47,10 +47,9 @@ def files(listen):
 
 
 def instances(p, name):
-    """Those that are not over, by name: each once."""
-    found = [(f"{x['name']}.{i['instance']}", i) for x in p.api("GET", f"/projects/{name}/processes")["items"] for i in x["instances"]]
-    assert len(found) == len(dict(found)), found
-    return dict(found)
+    """Those that are not over, by name: each once. What a restart gave up is forgotten a moment after its task's end."""
+    listed = lambda: [(f"{x['name']}.{i['instance']}", i) for x in p.api("GET", f"/projects/{name}/processes")["items"] for i in x["instances"]]  # noqa: E731
+    return wait_until(lambda: (found := listed()) and len(found) == len(dict(found)) and dict(found), 5)
 
 
 def pids(p, name):

@@ -2,6 +2,8 @@
 import re
 import time
 
+from server import Server
+
 STATE = "/var/lib/slipway"
 WORDS = ("status", "shell", "run -- true", "fix-permissions", "logs", "sudo-audit", "validate", "deployments", "backup", "restore")
 
@@ -82,6 +84,40 @@ def backup_is_restored(server):
     server.run(f"rm -r {STATE}/backups/manual")
 
 
+def moves_to_an_empty_machine(server):
+    """docs/backups.md: the server's own two archives and the project's on a second machine that knew nothing; no passphrase, the key moves with it."""
+    environment = lambda s: {v["key"]: v.get("value") for v in s.api("env", "list", "guestbook")["items"]}  # noqa: E731
+    data, ask = f"{STATE}/projects/guestbook/data", "stat -c '%U %a' {0}/moved; cat {0}/moved"
+    server.slipway("env", "set", "guestbook", "MOVED=as-it-was")
+    server.run(f"echo of before >{data}/moved && chown sw-guestbook: {data}/moved && chmod 600 {data}/moved")
+    want = server.run(ask.format(data)), environment(server)
+    server.slipway("backup", "guestbook", "-o", "/root/guestbook.backup")
+    state, keys = server.slipway("admin", "backup").split()
+    second = Server()
+    try:
+        second.install()
+        second.slipway("setup", "--yes", "--domain", "second.example.org")
+        state, keys, archive = (server.hand_over(path, second) for path in (state, keys, "/root/guestbook.backup"))
+        second.slipway("admin", "restore", "--state", state, "--keys", keys)
+        assert [p["name"] for p in second.api("list")["items"]] == ["guestbook"] and second.get("guestbook.localhost")[0] != 200
+        second.slipway("restore", "guestbook", "--from", archive, "--yes")
+        assert "Guestbook" in second.wait_get("guestbook.localhost")
+        assert second.run(ask.format(data)) == want[0]
+        assert environment(second) == want[1] and "MOVED" in want[1]
+        assert second.slipway("run", "guestbook", "--", "printenv", "MOVED").split() == ["as-it-was"], "it was unsealed"
+        assert "sw-guestbook" in second.run("ps -o user:32= -C gunicorn,python3 | sort -u").split()
+        assert [h["name"] for h in second.api("hooks", "list", "guestbook")["items"]] == ["guestbook-push"]
+        assert "11 of 11 checks pass" in second.slipway("validate")
+        second.reboot()
+        assert "Guestbook" in second.wait_get("guestbook.localhost")
+    finally:
+        second.close()
+    server.slipway("env", "unset", "guestbook", "MOVED")
+    server.run(f"rm -r {STATE}/backups/manual /root/guestbook.backup {data}/moved")
+    for one in server.api("backups", "list", "guestbook")["items"]:
+        server.slipway("backups", "delete", "guestbook", str(one["id"]), "--yes")
+
+
 def daemon_goes_on_after_a_backup(server):
     """Asked all the time, it answers all the time, if later."""
     asking = server.background("sh", "-c", "for i in $(seq 40); do curl -s -o /dev/null -w '%{http_code}\\n' http://127.0.0.1:8000/health; sleep 0.05; done")
@@ -92,4 +128,5 @@ def daemon_goes_on_after_a_backup(server):
     server.run(f"rm -r {STATE}/backups/manual")
 
 
-ALL = (each_is_for_root, what_is_shown, acts_as_the_daemon, logs, permissions_come_back, daemon_goes_on_after_a_backup, backup_is_restored)
+ALL = (each_is_for_root, what_is_shown, acts_as_the_daemon, logs, permissions_come_back, daemon_goes_on_after_a_backup, backup_is_restored,
+       moves_to_an_empty_machine)

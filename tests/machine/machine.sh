@@ -29,6 +29,7 @@ die() { printf 'machine.sh: %s\n' "$*" >&2; exit 1; }
 # What a server has before anybody installs Slipway on it, and what the package depends on, so that the short tests need no archive.
 BARE="systemd,systemd-sysv,dbus,libpam-systemd,ca-certificates,iproute2,procps,curl,sudo,cron,less,openssl"
 FULL="$BARE,git,openssh-client,nginx-light,nftables,apache2-bin,media-types,python3,python3-venv,python3-pip,python3-django,gunicorn"
+FULL="$FULL,nodejs,libapache2-mod-wsgi-py3"
 FULL="$FULL,libuv1,libhttp-parser2.9,libsqlite3-0,libyaml-0-2,libjansson4,libsodium23,libssl3,libseccomp2,libarchive13,libcurl4,libpq5,libsystemd0"
 
 # What projects get databases, brokers and certificates from, for provided_test.py; not in every machine, since they start with it.

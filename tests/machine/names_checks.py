@@ -3,6 +3,7 @@ sandbox; orders, renewals, what is served, and all away again. The machine has a
 provided_test.py."""
 import json
 import os
+import re
 import time
 
 import unit_checks
@@ -49,6 +50,16 @@ def served(server, name, path="/"):
     return int(status or 0), serial.strip().split("=")[1]
 
 
+def told_to_stay(server, name, path="/", trusted=True):
+    """What HTTPS tells browsers of staying with it; None where the answer says nothing of it."""
+    how = ("--cacert", "/srv/ca/root.pem") if trusted else ("-k",)
+    head = server.run("curl", "-s", "-D-", "-o", "/dev/null", *how, "--resolve", f"{name}:443:127.0.0.1", f"https://{name}{path}")
+    assert re.match(r"HTTP/2 200", head), head
+    found = re.findall(r"(?im)^strict-transport-security: (.*?)\r?$", head)
+    assert len(found) < 2, head
+    return found[0] if found else None
+
+
 def the_hook_is_roots(server):
     """Setup names none that others may change, and none without a host's name; it says what to do."""
     server.run(f"cat >{HOOK}; chmod 755 {HOOK}", stdin=PROGRAM)
@@ -65,6 +76,8 @@ def the_hook_is_roots(server):
 def one_serves_all_names_below(server):
     server.slipway("create", "page", "--path", "/srv/page")
     server.slipway("deploy", "page")
+    # by the certificate that signs itself
+    assert told_to_stay(server, HOST, "/health", trusted=False) is told_to_stay(server, "page.localhost", trusted=False) is None
     server.slipway("setup", "--yes", "--acme", AUTHORITY, "--dns-hook", HOOK)
     # the host's was tried before anybody had named this authority, and waits
     server.slipway("certs", "issue", "--platform")
@@ -73,6 +86,8 @@ def one_serves_all_names_below(server):
     for name in ("page." + HOST, HOST):
         unit_checks.until(lambda: served(server, name, "/health" if name == HOST else "/")[0] == 200)
     assert served(server, "page." + HOST)[1] == shown(server, "--wildcard")["serial"]
+    assert told_to_stay(server, HOST, "/health") == told_to_stay(server, "page." + HOST) == "max-age=31536000"
+    assert told_to_stay(server, "page.localhost", trusted=False) is None
     pids = server.run("systemctl show -P MainPID slipwayd slipway-helper")
     assert "nothing was done" in server.slipway("setup") and server.run("systemctl show -P MainPID slipwayd slipway-helper") == pids
 

@@ -47,6 +47,13 @@ def look(s):
     )
 
 
+def at_a_terminal(server, answer):
+    """`slipway setup` as somebody sits before it: one question, which this answers."""
+    done = server.run("script", "-qec", f"slipway setup --domain {DOMAIN}", "/dev/null", stdin=answer + "\n", expect=None)
+    assert done.stdout.count("Type 'yes' to do what is marked with +: ") == done.stdout.count("Type ") == 1, done
+    return done
+
+
 def test_setup_shows_asks_and_does(server):
     server.bare = look(server)
     server.run("slipway", "setup", expect=127)  # it is not there yet
@@ -56,7 +63,10 @@ def test_setup_shows_asks_and_does(server):
     assert shown.returncode == 64 and "--yes" in shown.stderr, shown
     assert re.findall(r"^  \+ (\w+(?: \w+)?)", shown.stdout, re.M) == ["user", "settings", "folders", "web server", "services"]
     assert look(server) == server.installed, "showing changed something"
-    server.slipway("setup", "--yes", "--domain", DOMAIN)
+    done = at_a_terminal(server, "no")
+    assert done.returncode == 1 and "nothing was done" in done.stdout and look(server) == server.installed, done
+    done = at_a_terminal(server, "yes")
+    assert done.returncode == 0 and "Slipway runs on this server" in done.stdout, done
     assert server.run("systemctl", "is-system-running").strip() == "running"
     assert json.loads(server.run("curl", "-sS", "-H", f"Host: {DOMAIN}", "http://127.0.0.1/health"))["status"] == "ok"
     assert json.loads(server.run("curl", "-sSk", "--resolve", f"{DOMAIN}:443:127.0.0.1", f"https://{DOMAIN}/health"))["status"] == "ok"
@@ -90,6 +100,17 @@ def test_setup_leaves_alone_who_is_not_in_its_way(server):
     server.run("systemctl stop nginx")
     server.slipway("setup", "--yes", "--http", "80")
     server.wait_get(DOMAIN, "/health")
+
+
+def test_setup_without_https(server):
+    ports = lambda: {line.split()[3].rsplit(":", 1)[1] for line in server.run("ss -Hltn").splitlines()} & {"80", "443"}  # noqa: E731
+    assert ports() == {"80", "443"}
+    server.slipway("setup", "--yes", "--https", "none")
+    unit_checks.until(lambda: ports() == {"80"})
+    server.wait_get(DOMAIN, "/health")
+    assert "nothing was done" in server.slipway("setup") and ports() == {"80"}
+    server.slipway("setup", "--yes", "--https", "443")
+    unit_checks.until(lambda: ports() == {"80", "443"})
 
 
 def test_setup_refuses_what_it_cannot_do(server):
@@ -187,6 +208,10 @@ def test_folders_of_a_project_are_as_documented(server):
 
 def test_processes_are_units(server):
     unit_checks.processes_are_units(server)
+
+
+def test_kinds_are_as_closed_in(server):
+    unit_checks.kinds_are_as_closed_in(server)
 
 
 def test_strangers_get_nothing_from_the_helper(server):

@@ -3,6 +3,10 @@ after a kill, and which limit a greedy build met. Part of test_server.py, which 
 import re
 import time
 
+from server import TOP  # noqa: F401  (first: it makes the e2e tests known)
+
+import apps
+
 # Asks as slipway-exec does (launch/supply.h); says what came back.
 ASK = """import socket, struct, sys
 op, key = int(sys.argv[1]), int(sys.argv[2], 16)
@@ -44,6 +48,42 @@ def processes_are_units(server):
     level = exposure(server, unit)
     print("exposure of", unit, level)
     assert level <= 1.5
+
+
+def put_project(server, name, files):
+    """FILES as a folder of the server."""
+    folder = f"/srv/{name}"
+    for path, text in apps.with_version(files, "v1").items():
+        server.run(f"mkdir -p $(dirname {folder}/{path}) && cat >{folder}/{path}", stdin=text)
+    return folder
+
+
+WSGI = "kind: django\nhealth: {path: /version, interval: 100ms}\nprocesses: {web: {wsgi: site1.wsgi, server: mod_wsgi}}\n"
+KINDS = {"page": {"index.html": "a page", "version": "v1"}, "node": apps.NODE, "wsgi": {**apps.DJANGO, "slipway.yaml": WSGI}}
+PROGRAMS = {"page": None, "node": "node", "wsgi": "apache2"}
+
+
+def kinds_are_as_closed_in(server):
+    """S20 of static, Node and mod_wsgi (Django with gunicorn and port programs: above and below): each answers while it is measured."""
+    for name, files in KINDS.items():
+        server.slipway("create", name, "--path", put_project(server, name, files))
+        server.slipway("deploy", name)
+        answers = lambda: server.wait_get(f"{name}.localhost", "/version") == "v1"  # noqa: B023, E731
+        assert answers()
+        users = {tuple(line.split()) for line in server.run(f"ps -o user:32=,comm= -u sw-{name}", expect=None).stdout.splitlines()}
+        units = server.run(f"systemctl list-units --plain --no-legend --state=active 'slipway-{name}.*@*' | cut -d' ' -f1").split()
+        if PROGRAMS[name] is None:  # nothing of its own runs: the edge, which is measured where it is closed in, serves its files
+            assert (users, units) == (set(), []), (users, units)
+        else:
+            assert (f"sw-{name}", PROGRAMS[name]) in users and len(units) == 2, (users, units)
+            assert server.run(f"pgrep -x {PROGRAMS[name]} -u root,www-data", expect=None).stdout == "", "a project's program is its user's alone"
+        for unit in units:
+            assert show(server, unit, "User")["User"] == f"sw-{name}"
+            level = exposure(server, unit)
+            print("exposure of", unit, level)
+            assert level <= 1.5 and answers()
+        server.slipway("destroy", name, "--yes")
+        server.run("rm", "-r", f"/srv/{name}")
 
 
 def strangers_get_nothing(server):
