@@ -155,7 +155,7 @@ supervise() { # in a mount namespace of its own
 		code=0
 		env -i PATH="$PATH" SYSTEMD_NSPAWN_TMPFS_TMP=0 systemd-nspawn --quiet --directory="$dir/root" --machine="slipway-$name" --hostname="$name" \
 			--register=no --keep-unit --kill-signal=SIGRTMIN+3 --console=read-only --link-journal=no --timezone=off --resolv-conf=off --private-network \
-			--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON --system-call-filter='bpf @keyring @sandbox' /usr/local/sbin/before-init || code=$?
+			--capability=CAP_NET_ADMIN,CAP_BPF,CAP_PERFMON --system-call-filter='bpf @keyring landlock_create_ruleset landlock_add_rule landlock_restrict_self' /usr/local/sbin/before-init || code=$?
 		echo "nspawn ended with $code"
 	done
 }

@@ -12,6 +12,7 @@ import boot_checks
 import classic_checks
 import devices_checks
 import edge_checks
+import escape_checks
 import gone_checks
 import hostile_checks
 import inspect_checks
@@ -232,6 +233,10 @@ def test_what_is_killed_comes_back(server):
 
 def test_devices_are_opened_by_grant(server):
     devices_checks.grants_open_exactly_their_nodes(server)
+
+
+def test_escape_kit(server):
+    escape_checks.escapes(server)
 
 
 @pytest.mark.parametrize("check", admin_checks.ALL, ids=lambda c: c.__name__)
