@@ -18,9 +18,15 @@
 #include <unistd.h>
 
 #define MESSAGE_MAX 4096
+#define NAME_SIZE 20
 #define AT_ONCE 16 /* messages of one instance, and sockets, looked at in a turn */
 
 /* ---- sockets ---- */
+
+static void name_of(const struct instance *in, char out[NAME_SIZE])
+{
+	(void)snprintf(out, NAME_SIZE, "%016" PRIx64, in->st.id);
+}
 
 static int path_of(
     const struct instances *t, const struct instance *in, char out[GUEST_NOTIFY_MAX], struct err *e)
@@ -32,16 +38,17 @@ static int path_of(
 		   : err_set(e, ERR_SETTINGS, "the path of the run directory is too long");
 }
 
-/* The folder is ours: in one that is the daemon's nothing of it may be another's. */
-static int open_folder(const struct instances *t, struct err *e)
+/* The folder is ours: in one that is the daemon's nothing of it may be another's, nor what is about to be given to one. */
+static int open_folder(const struct instances *t, bool make, struct err *e)
 {
 	struct stat st;
 	CLEANUP_FD int run = open(t->o.roots->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	mode_t old = umask(0);
-	bool made = mkdirat(run, ".notify", 0711) == 0 || errno == EEXIST;
+	bool made = !make || mkdirat(run, ".notify", 0711) == 0 || errno == EEXIST;
 	(void)umask(old);
 	int dir = made ? openat(run, ".notify", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
-	if (dir >= 0 && fstat(dir, &st) == 0 && st.st_uid == geteuid())
+	if (dir >= 0 && fstat(dir, &st) == 0 && st.st_uid == geteuid() &&
+	    (st.st_mode & 07777) == 0711)
 		return dir;
 	(void)err_sys(e, ERR_UNAVAILABLE, dir < 0 ? errno : EPERM, "could not make %s/notify",
 	    t->o.roots->run);
@@ -53,9 +60,9 @@ static int bind_in(
     const struct instances *t, const struct instance *in, int dir, int sock, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
-	char name[20];
+	char name[NAME_SIZE];
 	const struct tenant_roots *roots = t->o.roots;
-	(void)snprintf(name, sizeof(name), "%016" PRIx64, in->st.id);
+	name_of(in, name);
 	(void)snprintf(a.sun_path, sizeof(a.sun_path), "/proc/self/fd/%d/%s", dir, name);
 	(void)unlinkat(dir, name, 0);
 	mode_t old = umask(0177);
@@ -81,7 +88,7 @@ int instance_notice_open(struct instances *t, struct instance *in, struct err *e
 {
 	if (in->spec.ready_ms == 0 && in->spec.watchdog_ms == 0)
 		return 0;
-	CLEANUP_FD int dir = open_folder(t, e);
+	CLEANUP_FD int dir = open_folder(t, true, e);
 	if (dir < 0)
 		return -1;
 	CLEANUP_FD int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -103,12 +110,15 @@ int instance_notice_name(
 
 void instance_notice_close(struct instances *t, struct instance *in)
 {
-	char path[GUEST_NOTIFY_MAX];
+	char name[NAME_SIZE];
 	struct err ignored;
 	if (in->fd[INSTANCE_NOTIFY] < 0)
 		return;
-	if (path_of(t, in, path, &ignored) == 0)
-		(void)unlink(path);
+	/* not by its path: the daemon may have put a link in it */
+	CLEANUP_FD int dir = open_folder(t, false, &ignored);
+	name_of(in, name);
+	if (dir >= 0)
+		(void)unlinkat(dir, name, 0);
 	instance_close(in, &in->fd[INSTANCE_NOTIFY]);
 }
 

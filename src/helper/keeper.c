@@ -49,6 +49,26 @@ static int remove_stale(const struct sockaddr_un *a, struct err *e)
 	return 0;
 }
 
+/* Made as the daemon's where the folder is the daemon's: what is given away there by its path may be something else by
+ * then. Elsewhere nobody puts anything in its place. */
+static int bind_for_daemon(struct keeper *k, const struct sockaddr_un *a)
+{
+	tenant_as_daemon(&k->o.roots, true);
+	(void)umask(0177);
+	int rc = bind(k->listen, (const struct sockaddr *)a, sizeof(*a));
+	int sys = errno;
+	tenant_as_daemon(&k->o.roots, false);
+	errno = sys;
+	if (rc == 0 || errno != EACCES || !k->o.roots.root)
+		return rc;
+	mode_t old = umask(0177);
+	rc = bind(k->listen, (const struct sockaddr *)a, sizeof(*a));
+	sys = errno;
+	(void)umask(old);
+	errno = sys;
+	return rc == 0 ? lchown(a->sun_path, k->o.daemon_uid, k->o.daemon_gid) : rc;
+}
+
 static int make_socket(struct keeper *k, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
@@ -57,14 +77,9 @@ static int make_socket(struct keeper *k, struct err *e)
 	if (remove_stale(&a, e) != 0)
 		return -1;
 	k->listen = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	mode_t old = umask(0177);
-	int rc = k->listen < 0 ? -1 : bind(k->listen, (struct sockaddr *)&a, sizeof(a));
-	int sys = errno;
-	(void)umask(old);
-	if (rc != 0)
-		return err_sys(e, ERR_SETTINGS, sys, "could not make the socket '%s'", k->o.socket);
-	if (k->o.roots.root && lchown(k->o.socket, k->o.daemon_uid, k->o.daemon_gid) != 0)
-		return err_sys(e, ERR_SETTINGS, errno, "could not give the socket to the daemon");
+	if (k->listen < 0 || bind_for_daemon(k, &a) != 0)
+		return err_sys(
+		    e, ERR_SETTINGS, errno, "could not make the socket '%s'", k->o.socket);
 	if (listen(k->listen, 8) != 0)
 		return err_sys(e, ERR_SETTINGS, errno, "could not listen at '%s'", k->o.socket);
 	keep_put(KEPT, k->listen);

@@ -226,10 +226,8 @@ static int publish(struct walk *w, uint32_t number, int project, int release, in
 static int link_statics(
     struct walk *w, uint32_t number, int project, int release, const char *n, struct str statics)
 {
-	CLEANUP_FD int public = fs_open_beneath(project, "public", O_RDONLY | O_DIRECTORY, 0);
-	if (public < 0)
-		return fail(w, "open the public folder");
-	if (fs_remove_tree(public, n, w->e) != 0)
+	CLEANUP_FD int public = tenant_open_public(w->t, project, w->e);
+	if (public < 0 || fs_remove_tree(public, n, w->e) != 0)
 		return -1;
 	CLEANUP_FD int top = public_dir(w, public, n);
 	if (top < 0)
@@ -258,15 +256,19 @@ int seal_release(const struct tenant_roots *t, struct str project, uint32_t rele
 		return err_set(e, ERR_NOT_FOUND, "no project '%.*s'", STR_ARG(project));
 	if (rc < 0)
 		return -1;
-	char path[64], n[16];
-	snprintf(path, sizeof(path), "%s/releases/%u", r.project, release);
+	char n[16];
 	snprintf(n, sizeof(n), "%u", release);
 	CLEANUP_FD int projects = open(t->projects, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CLEANUP_FD int dir =
 	    fs_open_beneath(projects, r.project, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
-	CLEANUP_FD int top = fs_open_beneath(projects, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (dir < 0)
+		return err_sys(e, ERR_NOT_FOUND, errno, "could not open '%s'", r.project);
+	CLEANUP_FD int releases = tenant_open_releases(t, dir, e);
+	if (releases < 0)
+		return -1;
+	CLEANUP_FD int top = fs_open_beneath(releases, n, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
 	struct stat st;
-	if (dir < 0 || top < 0 || fstat(top, &st) != 0)
+	if (top < 0 || fstat(top, &st) != 0)
 		return err_sys(e, ERR_NOT_FOUND, errno, "could not open release %u", release);
 	struct walk w = {.t = t,
 	    .tenant = tenant_uid(t, r.number),

@@ -24,6 +24,7 @@ static struct list {
 struct stage {
 	const struct tenant_roots *t;
 	char project[NAME_PROJECT_MAX + 1];
+	gid_t gid;		      /* of the project's user */
 	int release, live, to, certs; /* directories; live: -1 when nothing is served yet */
 	unsigned added, changed, kept;
 	struct err *e;
@@ -107,6 +108,13 @@ static int check(struct err *e)
 
 /* ---- files ---- */
 
+/* As seal.h leaves it: else the daemon could have us read what is root's, by a link or in a release of its own making. */
+static bool is_sealed(const struct stage *s, const struct stat *st)
+{
+	return !s->t->root ||
+	       (st->st_uid == 0 && st->st_gid == s->gid && (st->st_mode & 0222) == 0);
+}
+
 /* A plain file of a sealed release, as long as it was when it was planned. */
 static int read_file(struct stage *s, const struct render_site_file *f, char *text)
 {
@@ -119,7 +127,7 @@ static int read_file(struct stage *s, const struct render_site_file *f, char *te
 	if (fd < 0)
 		return err_sys(s->e, errno == ENOENT ? ERR_NOT_FOUND : ERR_INVALID, errno,
 		    "could not open '%s' of the release", path);
-	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || (s->t->root && st.st_uid != 0))
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || !is_sealed(s, &st))
 		return err_set(s->e, ERR_INVALID, "'%s' of the release is no sealed file", path);
 	if (st.st_size != (off_t)f->bytes || pread(fd, text, f->bytes, 0) != (ssize_t)f->bytes)
 		return err_set(
@@ -236,17 +244,27 @@ static int open_dirs(struct stage *s, int edge)
 static int open_release(struct stage *s, struct str project, uint32_t release)
 {
 	struct users_record r;
-	char path[PATH_SIZE];
+	struct stat st;
+	char n[16];
 	int rc = users_find(s->t->users, project, &r, s->e);
 	if (rc <= 0)
 		return rc < 0 ? -1
 			      : err_set(s->e, ERR_NOT_FOUND, "no project '%.*s'", STR_ARG(project));
-	(void)snprintf(path, sizeof(path), "%s/releases/%u", r.project, release);
+	(void)snprintf(n, sizeof(n), "%u", release);
+	s->gid = tenant_gid(s->t, r.number);
 	CLEANUP_FD int projects = open(s->t->projects, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	s->release = fs_open_beneath(projects, path, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
-	return s->release >= 0
-		   ? 0
-		   : err_sys(s->e, ERR_NOT_FOUND, errno, "could not open release %u", release);
+	CLEANUP_FD int dir =
+	    fs_open_beneath(projects, r.project, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (dir < 0)
+		return err_sys(s->e, ERR_NOT_FOUND, errno, "could not open '%s'", r.project);
+	CLEANUP_FD int releases = tenant_open_releases(s->t, dir, s->e);
+	if (releases < 0)
+		return -1;
+	s->release = fs_open_beneath(releases, n, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (s->release < 0 || fstat(s->release, &st) < 0)
+		return err_sys(s->e, ERR_NOT_FOUND, errno, "could not open release %u", release);
+	return is_sealed(s, &st) ? 0
+				 : err_set(s->e, ERR_INVALID, "release %u is not sealed", release);
 }
 
 static int stage_all(struct stage *s)

@@ -194,8 +194,18 @@ struct place {
 	mode_t mode;
 };
 
-/* Makes the directory or accepts it; it must be its owner's, or ours when a crash came before the
- * change of owner. */
+/* Its owner's, or ours when a crash came before the change of owner; then it is closed still. What else is ours
+ * stands there because the daemon, whose folder this is, put it there: `releases` for `data` must not become the
+ * tenant's. */
+static bool is_place(const struct tenant_roots *t, const struct place *p, const struct stat *st)
+{
+	mode_t mode = st->st_mode & 07777;
+	if (st->st_uid != geteuid())
+		return st->st_uid == p->uid;
+	return !t->root || t->daemon_uid == 0 || mode == 0700 || (p->uid == 0 && mode == p->mode);
+}
+
+/* Makes the directory or accepts it. */
 static int ensure_dir(
     const struct tenant_roots *t, int parent, const struct place *p, struct err *e)
 {
@@ -205,8 +215,9 @@ static int ensure_dir(
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) != 0)
 		return err_sys(e, ERR_IO, errno, "could not open '%s'", p->name);
-	if (st.st_uid != p->uid && st.st_uid != geteuid())
-		return err_set(e, ERR_CONFLICT, "'%s' belongs to user %u", p->name, st.st_uid);
+	if (!is_place(t, p, &st))
+		return err_set(e, ERR_CONFLICT, "'%s' belongs to user %u, mode %o", p->name, st.st_uid,
+		    st.st_mode & 07777);
 	if (t->root && fchownat(fd, "", p->uid, p->gid, AT_EMPTY_PATH) != 0)
 		return err_sys(e, ERR_IO, errno, "could not give '%s' away", p->name);
 	char self[40];
@@ -261,12 +272,12 @@ static int ensure_tree(
 	gid_t gid = tenant_gid(t, number);
 	const struct place top = {name, daemon_uid, t->daemon_gid, 0711};
 	const struct place below[] = {
-	    {"releases", us, 0, 0711},
+	    {"releases", us, 0, TENANT_RELEASES_MODE},
 	    {"data", tenant, t->web_gid, 0710}, /* share.h says why */
 	    {"cache", tenant, gid, 0700},
 	    {"mirror", tenant, gid, 0700},
 	    {"tmp", tenant, gid, 0700},
-	    {"public", us, t->web_gid, 0750},
+	    {"public", us, t->web_gid, TENANT_PUBLIC_MODE},
 	};
 	CLEANUP_FD int projects = open_root(t->projects, e);
 	CLEANUP_FD int dir = projects < 0 ? -1 : ensure_dir(t, projects, &top, e);
@@ -498,6 +509,31 @@ static int open_project(const struct tenant_roots *t, struct str project, struct
 	return 1;
 }
 
+static int open_ours(const struct tenant_roots *t, int project, const char *name, mode_t mode, struct err *e)
+{
+	struct stat st;
+	int fd = fs_open_beneath(project, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	if (fd < 0 || fstat(fd, &st) != 0)
+		(void)err_sys(e, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, errno, "could not open '%s'", name);
+	else if (!t->root || t->daemon_uid == 0 || (st.st_uid == 0 && (st.st_mode & 07777) == mode))
+		return fd;
+	else
+		(void)err_set(e, ERR_CONFLICT, "'%s' belongs to user %u, mode %o", name, st.st_uid,
+		    st.st_mode & 07777);
+	fs_close_fd(&fd);
+	return -1;
+}
+
+int tenant_open_releases(const struct tenant_roots *t, int project, struct err *e)
+{
+	return open_ours(t, project, "releases", TENANT_RELEASES_MODE, e);
+}
+
+int tenant_open_public(const struct tenant_roots *t, int project, struct err *e)
+{
+	return open_ours(t, project, "public", TENANT_PUBLIC_MODE, e);
+}
+
 static int empty_one(void *ctx)
 {
 	return empty_dir(*(int *)ctx);
@@ -532,10 +568,9 @@ int tenant_prepare(
 	int rc = open_project(t, project, &r, &dir, e);
 	if (rc == 0)
 		return err_set(e, ERR_NOT_FOUND, "no project '%.*s'", STR_ARG(project));
-	CLEANUP_FD int releases =
-	    rc < 0 ? -1 : fs_open_beneath(dir, "releases", O_RDONLY | O_DIRECTORY, 0);
+	CLEANUP_FD int releases = rc < 0 ? -1 : tenant_open_releases(t, dir, e);
 	if (releases < 0)
-		return rc < 0 ? -1 : err_sys(e, ERR_IO, errno, "could not open the releases");
+		return -1;
 	char n[16];
 	bool sealed;
 	snprintf(n, sizeof(n), "%u", release);
@@ -555,10 +590,10 @@ int tenant_release_remove(
 	int rc = open_project(t, project, &r, &dir, e);
 	if (rc <= 0)
 		return rc;
-	CLEANUP_FD int releases = fs_open_beneath(dir, "releases", O_RDONLY | O_DIRECTORY, 0);
-	CLEANUP_FD int public = fs_open_beneath(dir, "public", O_RDONLY | O_DIRECTORY, 0);
-	if (releases < 0 || public < 0)
-		return err_sys(e, ERR_IO, errno, "could not open the releases");
+	CLEANUP_FD int releases = tenant_open_releases(t, dir, e);
+	CLEANUP_FD int public = releases < 0 ? -1 : tenant_open_public(t, dir, e);
+	if (public < 0)
+		return -1;
 	char n[16];
 	bool sealed;
 	snprintf(n, sizeof(n), "%u", release);

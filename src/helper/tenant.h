@@ -9,6 +9,7 @@
  *   PROJECTS/NAME/public   root:web group, 0750; public/N  links to the declared static files
  *   RUN/NAME               the daemon's, group web, 02750
  *
+ * The daemon can rename in NAME and in RUN: what stands under a name there is looked at before anything is done with it.
  * Without root all of it belongs to one user, with the same modes where they make sense. */
 #pragma once
 
@@ -17,6 +18,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+/* No other folder of ours in NAME has one of these: so they are told from each other. */
+#define TENANT_RELEASES_MODE 0711
+#define TENANT_PUBLIC_MODE 0750
 
 struct tenant_roots {
 	const char *projects, *run; /* absolute */
@@ -51,3 +56,7 @@ int tenant_prepare(
     const struct tenant_roots *t, struct str project, uint32_t release, struct err *e) WARN_UNUSED;
 int tenant_release_remove(
     const struct tenant_roots *t, struct str project, uint32_t release, struct err *e) WARN_UNUSED;
+/* PROJECTS/NAME/releases and public, from a descriptor of NAME. ERR_CONFLICT when it is not what tenant_ensure made:
+ * in a folder of the daemon's or the tenant's nothing is made, given away or removed with our rights. */
+int tenant_open_releases(const struct tenant_roots *t, int project, struct err *e) WARN_UNUSED;
+int tenant_open_public(const struct tenant_roots *t, int project, struct err *e) WARN_UNUSED;

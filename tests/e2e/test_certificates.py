@@ -1,6 +1,7 @@
 """Certificates of an authority (pebble, by way of the real certbot) and of a person: issued, renewed under load, revoked, kept
 when anything fails."""
 import http.client
+import http.server
 import json
 import os
 import re
@@ -73,7 +74,7 @@ def world():
     if os.environ.get("SLIPWAY_NAMESPACE") != "inside":
         pytest.skip("names for the authority need an /etc/hosts of their own")
     with open("/etc/hosts", "a") as hosts:
-        hosts.write(f"127.0.0.1 {NAME} {OTHER} gone.example.org\n")
+        hosts.write(f"127.0.0.1 {NAME} {OTHER} gone.example.org\n127.0.0.9 elsewhere.example.org\n")
     w = World()
     try:
         yield w.start()
@@ -96,6 +97,15 @@ def test_before_asking(world):
     shown = json.loads(p.cli("certs", "show", "bare", "--json").stdout)
     assert shown["origin"] == "self-signed" and shown["failures"] == 1 and "nowhere.example.org" in shown["error"] and shown["next_try_at"] is None
     assert list((p.run / ".acme/.well-known/acme-challenge").iterdir()) == []
+    # a name at which another server answers
+    p.cli("domains", "remove", "bare", "nowhere.example.org")
+    p.cli("domains", "add", "bare", "elsewhere.example.org")
+    with http.server.HTTPServer(("127.0.0.9", world.http), http.server.BaseHTTPRequestHandler) as another:
+        threading.Thread(target=another.serve_forever, daemon=True).start()
+        said = p.cli("certs", "issue", "bare", expect=1)
+        another.shutdown()
+    text = said.stdout + said.stderr
+    assert "answered by another server, 127.0.0.9 (501, not our file)" in text and "acme-challenge" in text, text
 
 
 def test_staging_first(world):

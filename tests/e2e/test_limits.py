@@ -21,9 +21,11 @@ print('no limit met')
 TIME = "import time\nprint('working', flush=True)\ntime.sleep(600)\n"
 DISK = "f = open('large', 'wb')\nfor _ in range(400):\n    f.write(bytes(1 << 20))\nprint('no limit met')\n"
 TREE = "for i in range(400):\n    open(f'file{i}', 'wb').write(bytes(1 << 16))\nprint('written')\n"
+FILES = "files = [open('/dev/null') for _ in range(400)]\nprint('no limit met')\n"
 GREEDY = {
     "memory": (MEMORY, "{memory: 512M, build: {memory: 64M}}", ["memory"]),
     "tasks": (TASKS, "{tasks: 40}", ["process", "limits.tasks"]),
+    "files": (FILES, "{files: 64}", ["limits.files"]),
     "time": (TIME, "{build: {time: 1500ms}}", ["took longer than 1.5 s", "limits.build.time"]),
     "disk": (DISK, "{disk: 16M}", ["disk", "limits.disk"]),
     "tree": (TREE, "{disk: 16M}", ["disk limit allows (16 MB for the release", "limits.disk"]),

@@ -25,6 +25,10 @@ static void known_complaints_get_advice(void **state)
 		"let it listen on $PORT or take its socket (LISTEN_FDS)"},
 	    {"django.db.utils.OperationalError: no such table: app_thing",
 		"let a release command run the migrations"},
+	    {"OSError: [Errno 24] Too many open files: '/dev/null'",
+		"it met limits.files, the limit on open files; raise it in slipway.yaml"},
+	    {"Error: EMFILE, open 'a.js'",
+		"it met limits.files, the limit on open files; raise it in slipway.yaml"},
 	    {"slipway: cannot start './server': no such file in the release",
 		"if a build makes it, say `kind: make` or `build:` in slipway.yaml"},
 	};
