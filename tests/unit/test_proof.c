@@ -58,7 +58,7 @@ static void another_server_answers(void **state)
 	    hint);
 	/* its file, a piece of it, it and more; with a status that is none of success */
 	static const char *const bodies[] = {
-	    "", "another", "token-that-only-we-kno", TOKEN "\n", "x" TOKEN};
+	    "", "another", "token-that-only-we-kno", (TOKEN "\n"), ("x" TOKEN)};
 	a.status = 200;
 	for (size_t i = 0; i < sizeof(bodies) / sizeof(*bodies); i++) {
 		a.body = str_c(bodies[i]);
