@@ -122,11 +122,12 @@ struct paths {
 
 static bool find_paths(const struct rundir_place *p, struct paths *ret)
 {
-	bool fits = true;
+	*ret = (struct paths){0};
 	for (int i = 0; i < RUNDIR_SOCKET_COUNT; i++)
-		fits = fits && rundir_socket_path(
-				   p, (enum rundir_socket)i, ret->of[i], sizeof(ret->of[i]));
-	return fits;
+		if (!rundir_socket_path(
+			p, (enum rundir_socket)i, ret->of[i], sizeof(ret->of[i])))
+			return false;
+	return true;
 }
 
 int rundir_take_place(const struct rundir_place *p, struct err *e)
