@@ -285,6 +285,27 @@ size_t instance_stop(struct work *w, instance_pick *which)
 	return count;
 }
 
+static bool is_picked_relay(const struct work *w, const struct priv_status *s)
+{
+	return s->program == PRIV_PROGRAM_RELAY && w->stop_which(w, s);
+}
+
+static void relays_stopped(struct work *w)
+{
+	work_ops_begin(w, w->stop_then);
+	(void)instance_stop(w, w->stop_which);
+	work_ops_end(w);
+}
+
+void instance_stop_drained(struct work *w, instance_pick *which, work_then_fn *then)
+{
+	w->stop_which = which;
+	w->stop_then = then;
+	work_ops_begin(w, relays_stopped);
+	(void)instance_stop(w, is_picked_relay);
+	work_ops_end(w);
+}
+
 void helper_request(struct work *w, enum priv_op op, uint32_t release, int fd)
 {
 	struct priv_request q = {.op = op, .release = release};

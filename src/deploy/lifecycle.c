@@ -144,23 +144,9 @@ static void surplus_stopped(struct work *w)
 	work_done(w);
 }
 
-static bool is_surplus_relay(const struct work *w, const struct priv_status *s)
-{
-	return is_surplus(w, s) && s->program == PRIV_PROGRAM_RELAY;
-}
-
-static void surplus_relays_stopped(struct work *w)
-{
-	work_ops_begin(w, surplus_stopped);
-	(void)instance_stop(w, is_surplus);
-	work_ops_end(w);
-}
-
 static void surplus_drained(struct work *w)
 {
-	work_ops_begin(w, surplus_relays_stopped);
-	(void)instance_stop(w, is_surplus_relay);
-	work_ops_end(w);
+	instance_stop_drained(w, is_surplus, surplus_stopped);
 }
 
 void shrink_start(struct work *w)

@@ -200,25 +200,10 @@ static void old_gone(struct work *w)
 		one_done(w);
 }
 
-static bool is_old_relay(const struct work *w, const struct priv_status *s)
-{
-	return is_old(w, s) && s->program == PRIV_PROGRAM_RELAY;
-}
-
-static void old_relay_gone(struct work *w)
-{
-	work_ops_begin(w, old_gone);
-	(void)instance_stop(w, is_old);
-	work_ops_end(w);
-}
-
-/* A relay ends after its last connection, so its program must outlive it. */
 static void drained(struct work *w)
 {
 	w->roll.step = ROLL_ENDS;
-	work_ops_begin(w, old_relay_gone);
-	(void)instance_stop(w, is_old_relay);
-	work_ops_end(w);
+	instance_stop_drained(w, is_old, old_gone);
 }
 
 static void drain_before(struct work *w, work_then_fn *then)

@@ -284,24 +284,9 @@ static void old_stopped(struct work *w)
 	prune_start(w, pruned);
 }
 
-static bool is_other_relay(const struct work *w, const struct priv_status *s)
-{
-	return is_other_release(w, s) && s->program == PRIV_PROGRAM_RELAY;
-}
-
-static void relays_stopped(struct work *w)
-{
-	work_ops_begin(w, old_stopped);
-	(void)instance_stop(w, is_other_release);
-	work_ops_end(w);
-}
-
-/* A relay ends after its last connection, so its program must outlive it. */
 static void drained(struct work *w)
 {
-	work_ops_begin(w, relays_stopped);
-	(void)instance_stop(w, is_other_relay);
-	work_ops_end(w);
+	instance_stop_drained(w, is_other_release, old_stopped);
 }
 
 void drain_phase_start(struct work *w)

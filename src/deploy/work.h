@@ -38,6 +38,7 @@
 
 struct work;
 struct keep;
+typedef bool instance_pick(const struct work *w, const struct priv_status *s);
 
 /* A restart under way (roll.c). */
 enum roll_step {
@@ -182,6 +183,8 @@ struct work {
 	unsigned health_tries;
 	bool waits_ready; /* all is well but that some program has not said yet that it is ready */
 	struct drain *drain;
+	instance_pick *stop_which; /* instance_stop_drained's */
+	work_then_fn *stop_then;
 	uint32_t ports_taken; /* by this group of starts, bit per port */
 	struct roll roll;
 
@@ -332,12 +335,14 @@ void instance_start(struct work *w, const struct plan_process *p, uint16_t i);
 /* A second one of an instance that listens, at RUNDIR_BESIDE. */
 void instance_start_beside(struct work *w, const struct plan_process *p, uint16_t i);
 bool instance_port_is_left(struct work *w);
-typedef bool instance_pick(const struct work *w, const struct priv_status *s);
 /* The first of the project's for which `which` says so; NULL. */
 const struct priv_status *instance_find_if(
     struct work *w, instance_pick *which, enum priv_program program);
 /* Stops, as operations of the group, those services of the project for which `which` says so. */
 size_t instance_stop(struct work *w, instance_pick *which);
+/* The same of those that are drained, as two groups, then `then`: a relay ends after its last connection, so its program must
+ * outlive it. */
+void instance_stop_drained(struct work *w, instance_pick *which, work_then_fn *then);
 void instance_socket_path(const struct deploy *d, struct str project, uint32_t release,
     struct str process, uint16_t instance, char out[WORK_PATH_SIZE]);
 bool instance_has_socket(const struct deploy *d, const struct priv_status *s);
