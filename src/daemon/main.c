@@ -208,7 +208,7 @@ static void on_turned_away(void *ctx, const struct http_route *route, const stru
 {
 	(void)ctx;
 	if (route->access == &hook_row)
-		hooks_turned_away(e);
+		hooks_turned_away(route, e);
 }
 
 static int keeper_open(struct daemon *d, struct err *e)

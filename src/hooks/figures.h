@@ -22,20 +22,20 @@ enum figures_failure {
 
 /* One request, from its head to its answer. */
 struct figures_span {
-	size_t series;
+	size_t endpoint, sender;
 	int64_t begun_us;
 };
 
 /* sender NULL: unknown. Its series are shown from now on, at 0 where nothing happened: an alert
  * cannot see the first rise of a series that was not there. */
 void figures_show(const struct sender *sender);
-/* classic: by the path of durhack's deployer. */
-struct figures_span figures_begin(const struct sender *sender, bool classic);
+/* endpoint: the pattern of the request's route. */
+struct figures_span figures_begin(const struct sender *sender, const char *endpoint);
 void figures_failed(const struct figures_span *s, enum figures_failure why);
 /* Each request that was refused, by its reason: slipway_hook_refusals_total. */
 void figures_refused(enum err_code why);
 /* One that was refused before anybody knew whose it is: its body was too large, too slow, broken, or had no room. */
-void figures_turned_away(const struct err *e);
+void figures_turned_away(const char *endpoint, const struct err *e);
 /* Once per span, before the answer goes: who has it may look. */
 void figures_answered(const struct figures_span *s, int status);
 

@@ -585,7 +585,7 @@ static void receive(struct reception *x)
 	struct sender_event ev = {0};
 	x->hook = hook_find(x->h, x->name);
 	x->from = source_of(x->r, &x->address);
-	x->span = figures_begin(x->hook ? x->hook->sender : NULL, x->manner == ANSWER_DEPLOYER);
+	x->span = figures_begin(x->hook ? x->hook->sender : NULL, http_pattern(x->c));
 	if (prove(x, &e) != 0) {
 		refuse_stranger(x, &e);
 		return;
@@ -606,10 +606,10 @@ static void receive(struct reception *x)
 	hook_store(x, event_choose(hook, &ev, x->r->arena));
 }
 
-void hooks_turned_away(const struct err *e)
+void hooks_turned_away(const struct http_route *route, const struct err *e)
 {
 	counter_add(COUNTER_HOOK_REFUSED, 1);
-	figures_turned_away(e);
+	figures_turned_away(route->pattern, e);
 }
 
 void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)

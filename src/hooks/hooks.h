@@ -35,7 +35,7 @@ void hooks_project_changed(struct hooks *h, int64_t project_id);
 /* The project is gone, and its hooks with it: they are unknown at once. On the loop. */
 void hooks_forget(struct hooks *h, int64_t project_id);
 /* A request to a hook, whichever, was refused before its handler heard of it. Any thread. */
-void hooks_turned_away(const struct err *e);
+void hooks_turned_away(const struct http_route *route, const struct err *e);
 /* The handler of POST /hooks/{hook}; runs on the loop. */
 void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r);
 /* The same for the hook of that name, whatever the path, and answered in that manner. */

@@ -334,6 +334,11 @@ struct http_request *http_request_of(struct http_call *c)
 	return &c->request;
 }
 
+const char *http_pattern(const struct http_call *c)
+{
+	return c->match.route->pattern;
+}
+
 int http_body_fd(const struct http_call *c)
 {
 	return c->body_fd;

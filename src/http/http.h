@@ -151,6 +151,8 @@ struct str http_decode(struct arena *a, struct str s, bool plus);
 int http_listen_passed(void);
 int http_body_fd(const struct http_call *c); /* borrowed, at offset 0; -1 without body_to_file */
 struct http_request *http_request_of(struct http_call *c);
+/* The pattern of the row that the request was routed by: one of few, whatever the path holds. */
+const char *http_pattern(const struct http_call *c);
 
 /* Answering: from any thread. `body` is copied. Extra headers are complete lines, or NULL. */
 void http_reply(struct http_call *c, int status, const char *content_type, struct str body);

@@ -1,8 +1,10 @@
 """The paths of the programs that were here before. POST /github-webhook answers as durhack's deployer did: 204; 400 without a signature, 403
 for a wrong one, however it is written, or from elsewhere; JSON errors, 405 too. /webhooks/SECRET/ answers as WebOps did, and its /test/; /webhook and /webhook/particle."""
+import collections
 import json
 import re
 import secrets
+import socket
 import uuid
 
 import pytest
@@ -25,6 +27,12 @@ def post(platform, body, headers, edge):
     if edge:
         return platform.get("slipway.localhost", "/github-webhook", "POST", body, headers)
     return platform.call("POST", "/github-webhook", body, token="", headers=headers)
+
+
+def counted(platform):
+    """webhook_requests_total by method, path, sender and status."""
+    found = re.findall(r'^webhook_requests_total\{method="(.*?)",endpoint="(.*?)",source_type="(.*?)",status_code="(.*?)"\} (\d+)$', platform.call("GET", "/metrics").body.decode(), re.M)
+    return collections.Counter({tuple(labels): int(n) for *labels, n in found})
 
 
 def said(answer, status, message):
@@ -152,6 +160,7 @@ def test_as_the_webhook_service(platform, site, edge):
     made = {n: platform.hook("site", n, sender=s) for n, s in (("webhook", "generic"), ("webhook-particle", "particle"))}
     commit = site.git("rev-parse", "main")
     body = generic.body("main", commit)
+    before = counted(platform)
     assert webops(platform, "/webhook", body, generic.request(made["webhook"], body, str(uuid.uuid4())), edge).status == 202
     assert webops(platform, "/webhook", body, generic.request("x" * 20, body), edge).status == 401
     form = particle.body("main", commit) + b"&n=%d" % edge
@@ -159,7 +168,31 @@ def test_as_the_webhook_service(platform, site, edge):
     assert webops(platform, "/webhook", form, bot, edge).status == 202
     assert webops(platform, "/webhook/particle", form + b"1", particle.request(made["webhook-particle"], form), edge).status == 202
     assert webops(platform, "/webhook/particle", form, particle.request("x" * 20, form), edge).status == 401
+    assert +(counted(platform) - before) == {
+        ("POST", "/webhook", "generic", "202"): 1,
+        ("POST", "/webhook", "generic", "401"): 1,
+        ("POST", "/webhook", "particle", "202"): 1,
+        ("POST", "/webhook/particle", "particle", "202"): 1,
+        ("POST", "/webhook/particle", "particle", "401"): 1,
+    }
     health = webops(platform, "/health", edge=edge, method="GET")
     assert (health.status, health.json) == (200, {"status": "ok"})
     for name in made:
         platform.cli("hooks", "delete", "site", name, "--yes")
+
+
+def test_figures_name_the_path(platform, site):
+    """Also of what no hook is behind, and of what never came to one: a body that is announced too large."""
+    before = counted(platform)
+    assert post(platform, b"{}", {}, False).status == 404
+    for path, method in (("/webhooks/0/", "POST"), ("/webhooks/0/test/", "GET"), ("/webhook", "POST"), ("/webhook/particle", "POST"), ("/hooks/none", "POST")):
+        assert webops(platform, path, b"{}" if method == "POST" else None, method=method).status == 404
+    with socket.create_connection(("127.0.0.1", platform.http_port)) as s:
+        s.sendall(b"POST /webhook HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99000000\r\n\r\n")
+        assert s.recv(4096).startswith(b"HTTP/1.1 413 ")
+    paths = ("/github-webhook", "/webhooks/{secret}/", "/webhook", "/webhook/particle", "/hooks/{hook}")
+    assert +(counted(platform) - before) == {
+        **{("POST", path, "unknown", "404"): 1 for path in paths},
+        ("GET", "/webhooks/{secret}/test/", "unknown", "404"): 1,
+        ("POST", "/webhook", "unknown", "413"): 1,
+    }
