@@ -36,6 +36,14 @@ struct hmac_key *hmac_key_new(struct str secret)
 	return k;
 }
 
+struct hmac_key *hmac_key_copy(const struct hmac_key *k)
+{
+	struct hmac_key *copy = mem_alloc(sizeof(*copy));
+	copy->ctx = EVP_MAC_CTX_dup(k->ctx);
+	must(copy->ctx != NULL);
+	return copy;
+}
+
 void hmac_key_free(struct hmac_key *k)
 {
 	if (!k)

@@ -9,6 +9,7 @@
 
 struct hmac_key; /* may be used by one thread at a time */
 struct hmac_key *hmac_key_new(struct str secret); /* the secret is copied and wiped at the end; never empty */
+struct hmac_key *hmac_key_copy(const struct hmac_key *k); /* for another thread; while k is not in use */
 void hmac_key_free(struct hmac_key *k);
 void hmac_sha256(struct hmac_key *k, struct str message, uint8_t out[HMAC_SHA256_BYTES]);
 /* The signature over prefix followed by message, without joining them. */

@@ -1,20 +1,12 @@
-#include "hooks/hooks.h"
+#include "hooks/hooks_parts.h"
 
 #include "base/clock.h"
-#include "base/counters.h"
 #include "base/ct.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/rand.h"
-#include "crypto/hmac.h"
-#include "github/ranges.h"
-#include "hooks/action.h"
-#include "hooks/answer.h"
 #include "hooks/classic.h"
 #include "hooks/figures.h"
-#include "hooks/policy.h"
-#include "hooks/recent.h"
-#include "hooks/sender.h"
 #include "model/hook.h"
 #include "model/place.h"
 #include "text/json.h"
@@ -32,34 +24,6 @@ enum {
 	SETTLE_MS = 1000, /* for what an earlier life left in the journal */
 };
 
-/* All hooks stand in memory, sorted by name, with their keys prepared: a delivery costs one
- * look-up, one HMAC and one unit of the store. A hook that changes is read again by itself; the
- * table is used on the loop thread only. */
-struct hook {
-	char *name, *branch; /* branch: its own or the project's; "": the remote's HEAD, or any
-				where nothing looks at one */
-	bool own_branch;
-	char *project; /* NULL: it has no classic path */
-	struct {
-		uint8_t of[HMAC_SHA256_BYTES]; /* a secret under hooks.paths */
-		int64_t until_ms;	       /* 0: always */
-	} paths[2]; /* as many as it has secrets of that form */
-	size_t path_count;
-	struct actions actions;
-	int64_t id, project_id;
-	const struct sender *sender;
-	struct sender_credential secrets[2]; /* and the one before, while it is good */
-	size_t secret_count;
-	struct policy policy;
-	int64_t paced; /* of policy.limit */
-	bool paused;
-};
-
-struct table {
-	struct hook *v;
-	size_t n;
-};
-
 /* A hook that was added, changed or removed. */
 struct change {
 	struct hooks *h;
@@ -67,19 +31,6 @@ struct change {
 	struct table found; /* one row, or none: it is gone or unusable */
 	sem_t applied;
 	atomic_int holders; /* who waits, and the loop */
-};
-
-struct hooks {
-	struct hooks_options o;
-	struct table table;
-	struct hmac_key *paths; /* of this life: what stands in an address is looked up under it */
-	struct sender_credential nobody; /* verified against for unknown names, so that they take as
-					    long */
-	struct recent *recent;
-	struct sources *sources;
-	int64_t told;		 /* of refusals that are no stranger's */
-	pthread_mutex_t looking; /* from reading a change to posting it, so that an older look never
-				    comes last */
 };
 
 static void row_fini(struct hook *row)
@@ -380,7 +331,7 @@ void hooks_project_changed(struct hooks *h, int64_t project_id)
 		hooks_changed(h, list.v[i].name);
 }
 
-static struct hook *hook_find(struct hooks *h, struct str name)
+struct hook *hook_find(struct hooks *h, struct str name)
 {
 	bool there;
 	size_t at = table_place(&h->table, name, &there);
@@ -403,224 +354,4 @@ struct hooks_found hooks_of_secret(struct hooks *h, struct str secret)
 				    str_c(x->name), str_c(x->project), x->paused};
 	}
 	return found;
-}
-
-/* A request that is being looked at; `verdict` is of its proof. */
-struct reception {
-	struct hooks *h;
-	struct http_call *c;
-	struct http_request *r;
-	struct str name;
-	struct hook *hook; /* NULL: there is none of that name */
-	struct cidr_address address;
-	const struct cidr_address *from; /* NULL: not known */
-	enum answer_manner manner;
-	enum sender_verdict verdict;
-	struct figures_span span;
-};
-
-/* A delivery on its way; lives in the request's arena. */
-struct delivery {
-	struct intake_ask ask;
-	struct http_call *c;
-	struct answer_about about;
-	struct figures_span span;
-};
-
-/* On any thread, the loop included: it is durable now, and the call gone once it is answered. */
-static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
-{
-	struct delivery *d = ask->ctx;
-	if (rc != 0)
-		answer_refused(d->c, d->about.manner, &d->span, SENDER_FITS, e, 0);
-	else
-		answer_accepted(d->c, &d->about, &d->span, &ask->got);
-}
-
-/* In the log, from whom it may be known; unless there are too many in all, which are only counted. */
-static void note_refusal(const struct reception *x, const struct err *e)
-{
-	static const struct pace told = {.per_minute = 600, .burst = 1000};
-	char from[CIDR_TEXT_SIZE] = "";
-	if (pace_take(&told, &x->h->told, clock_mono_ms()) > 0)
-		return;
-	if (x->from)
-		cidr_address_text(x->from, from);
-	log_event(LOG_WARN, "hooks", "refused", F_STR("hook", x->name), F_C("from", from),
-	    F_I64("request", (int64_t)x->r->id), F_ERR(e));
-}
-
-static void refuse(const struct reception *x, const struct err *e)
-{
-	note_refusal(x, e);
-	answer_refused(x->c, x->manner, &x->span, x->verdict, e, 0);
-}
-
-static void refuse_for(const struct reception *x, struct err *e, int64_t wait_ms)
-{
-	err_hint(e, "come again in %lld s", (long long)(wait_ms + 999) / 1000);
-	answer_refused(x->c, x->manner, &x->span, x->verdict, e, wait_ms);
-}
-
-/* Where a request comes from, or NULL: over the API's own socket. The edge says whom it has at its
- * other end, or behind proxies that it trusts, and takes that from nobody else. */
-static const struct cidr_address *source_of(const struct http_request *r, struct cidr_address *ret)
-{
-	struct str text =
-	    r->peer_address[0] ? str_c(r->peer_address) : http_header_get(r, "X-Forwarded-For");
-	return !r->unix_peer && cidr_address_parse(text, ret) ? ret : NULL;
-}
-
-/* Who fails too often hears nothing but that, and fills no log. Who proves himself is never asked:
- * others may have failed from the same address. */
-static void refuse_stranger(const struct reception *x, struct err *e)
-{
-	int64_t wait_ms = x->from ? sources_refuse(x->h->sources, x->from, clock_mono_ms()) : 0;
-	if (wait_ms > 0) {
-		err_set(e, ERR_RATE, "too many requests from this address were refused");
-		refuse_for(x, e, wait_ms);
-		return;
-	}
-	refuse(x, e);
-}
-
-static int check_content(const struct sender *s, const struct http_request *r, struct err *e)
-{
-	struct str type = http_content_type(r);
-	if (str_eq_nocase(type, STR("application/json")) ||
-	    (s->forms && str_eq_nocase(type, STR("application/x-www-form-urlencoded"))))
-		return 0;
-	err_set(e, ERR_UNSUPPORTED, "the body's type is not application/json%s",
-	    s->forms ? " or a form" : "");
-	return err_hint(e, "choose content type %s at the sender", s->content_type_hint);
-}
-
-static const char *why_ignored(
-    const struct hook *hook, const struct sender_event *ev, struct arena *a)
-{
-	if (hook->paused)
-		return "the hook is paused";
-	const char *why = actions_leave_out(
-	    &hook->actions, hook->sender, str_c(hook->branch), hook->own_branch, ev, a);
-	return why ? why : policy_leaves_out(&hook->policy, hook->sender, ev, a);
-}
-
-/* Of the branches that a delivery speaks of, the first that something follows for. */
-static const struct sender_event *event_choose(
-    const struct hook *hook, const struct sender_event *first, struct arena *a)
-{
-	for (const struct sender_event *ev = first; ev; ev = ev->next)
-		if (!why_ignored(hook, ev, a))
-			return ev;
-	return first;
-}
-
-static void hook_store(const struct reception *x, const struct sender_event *ev)
-{
-	struct err e;
-	struct http_request *r = x->r;
-	const struct hook *hook = x->hook;
-	struct delivery *d = arena_alloc(r->arena, sizeof(*d));
-	if (!d) {
-		err_set(&e, ERR_TOO_LARGE, "the delivery is too large");
-		refuse(x, &e);
-		return;
-	}
-	int64_t now = clock_wall_ms();
-	d->c = x->c;
-	d->span = x->span;
-	d->about =
-	    (struct answer_about){x->manner, why_ignored(hook, ev, r->arena), ev->ref, ev->kind};
-	d->ask.done = delivery_done;
-	d->ask.ctx = d;
-	d->ask.d = (struct queue_delivery){
-	    .hook_id = hook->id,
-	    .project_id = hook->project_id,
-	    .key = ev->key.n ? ev->key
-			     : recent_key(x->h->recent, str_c(hook->sender->name), r->path, r->body,
-				   now, r->arena),
-	    .kind = ev->kind,
-	    .ref = ev->pull && !hook->actions.own ? STR("") : ev->ref,
-	    .before = ev->before,
-	    .after = ev->after,
-	    .body = ev->json,
-	    .received_ms = now,
-	    .triggers = !d->about.note,
-	    .acts = hook->actions.own,
-	    .pull = ev->pull,
-	    .stranger = ev->stranger,
-	};
-	if (intake_accept(x->h->o.intake, &d->ask, r->arena, &e) != 0)
-		refuse(x, &e);
-}
-
-/* 0, or -1 with the reason why nobody looks further. */
-static int prove(struct reception *x, struct err *e)
-{
-	const struct hook *hook = x->hook;
-	const struct sender *sender = hook ? hook->sender : sender_at(0);
-	struct sender_proof proof = {.v = hook ? hook->secrets : &x->h->nobody,
-	    .n = hook ? hook->secret_count : 1,
-	    .now_ms = clock_wall_ms()};
-	const struct ranges *known = x->h->o.github;
-	if (hook && !policy_admits(&hook->policy, known ? ranges_list(known) : NULL, x->from)) {
-		figures_failed(&x->span, FIGURES_ADDRESS);
-		return err_set(e, ERR_FORBIDDEN, "the hook takes nothing from this address");
-	}
-	enum sender_verdict verdict = sender->verify(x->r, &proof, e);
-	if (!hook) {
-		figures_failed(&x->span, FIGURES_UNKNOWN);
-		return err_set(e, ERR_NOT_FOUND, "there is no such hook");
-	}
-	x->verdict = verdict;
-	if (verdict == SENDER_FITS)
-		return 0;
-	figures_failed(&x->span, (enum figures_failure)verdict);
-	return -1;
-}
-
-static void receive(struct reception *x)
-{
-	struct err e;
-	struct sender_event ev = {0};
-	x->hook = hook_find(x->h, x->name);
-	x->from = source_of(x->r, &x->address);
-	x->span = figures_begin(x->hook ? x->hook->sender : NULL, http_pattern(x->c));
-	if (prove(x, &e) != 0) {
-		refuse_stranger(x, &e);
-		return;
-	}
-	struct hook *hook = x->hook;
-	int64_t wait_ms = pace_take(&hook->policy.limit, &hook->paced, clock_mono_ms());
-	if (wait_ms > 0) {
-		err_set(&e, ERR_RATE, "the hook takes %lld deliveries a minute",
-		    (long long)hook->policy.limit.per_minute);
-		note_refusal(x, &e);
-		refuse_for(x, &e, wait_ms);
-		return;
-	}
-	if (check_content(hook->sender, x->r, &e) != 0 || hook->sender->read(x->r, &ev, &e) != 0) {
-		refuse(x, &e);
-		return;
-	}
-	hook_store(x, event_choose(hook, &ev, x->r->arena));
-}
-
-void hooks_turned_away(const struct http_route *route, const struct err *e)
-{
-	counter_add(COUNTER_HOOK_REFUSED, 1);
-	figures_turned_away(route->pattern, e);
-}
-
-void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)
-{
-	struct reception x = {.h = h, .c = c, .r = r, .name = http_param(c, "hook")};
-	receive(&x);
-}
-
-void hooks_receive_as(struct hooks *h, struct http_call *c, struct http_request *r, struct str name,
-    enum answer_manner manner)
-{
-	struct reception x = {.h = h, .c = c, .r = r, .name = name, .manner = manner};
-	receive(&x);
 }

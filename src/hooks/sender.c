@@ -126,6 +126,13 @@ int sender_credential_init(struct sender_credential *c, const struct sender *s, 
 	return 0;
 }
 
+struct sender_credential sender_credential_copy(const struct sender_credential *c)
+{
+	struct sender_credential copy = *c;
+	copy.key = hmac_key_copy(c->key);
+	return copy;
+}
+
 void sender_credential_fini(struct sender_credential *c)
 {
 	hmac_key_free(c->key);

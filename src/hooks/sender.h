@@ -120,4 +120,6 @@ bool sender_secret_is_public(struct str secret);
 void sender_make_secret(const struct sender *s, char out[SENDER_SECRET_SIZE]);
 int sender_credential_init(struct sender_credential *c, const struct sender *s, struct str secret,
     int64_t until_ms, struct err *e) WARN_UNUSED;
+/* For another thread; `c` is used by one at a time. */
+struct sender_credential sender_credential_copy(const struct sender_credential *c);
 void sender_credential_fini(struct sender_credential *c);

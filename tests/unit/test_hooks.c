@@ -3,6 +3,8 @@
  * for it. */
 #include "hooks_world.h"
 
+#include "hooks/figures.h"
+
 #include <sys/resource.h>
 
 /* Looking into the store. */
@@ -34,7 +36,8 @@ UNIT(look)
 	CHECK(str_copy(ev.v[0].delivery_key, found.key, sizeof found.key));
 	CHECK(model_event_body(db, a, ev.v[0].id, MODEL_EVERYTHING, &body, e) == 1 ||
 	      intake_body(hw.intake, &ev.v[0], a, &body, e) == 1);
-	CHECK(str_copy(body, found.body, sizeof found.body));
+	if (body.n < sizeof found.body)
+		CHECK(str_copy(body, found.body, sizeof found.body));
 	return 0;
 }
 
@@ -425,6 +428,132 @@ static void test_a_full_store_is_503(void **state)
 	assert_int_equal(end(NULL), 0);
 }
 
+/* Bodies that are too large to be verified on the loop. */
+
+enum { LARGE = 600000, POOL_THREADS = 2 };
+static atomic_int waiting;
+
+static void wait_on_pool(void *ctx)
+{
+	(void)ctx;
+	atomic_fetch_add(&waiting, 1);
+	pthread_mutex_lock(&hw.gate);
+	pthread_mutex_unlock(&hw.gate);
+}
+
+static void fill_pool(void *ctx)
+{
+	struct err e;
+	(void)ctx;
+	for (int i = 0; i < POOL_THREADS; i++)
+		assert_int_equal(loop_work(w.loop, wait_on_pool, NULL, NULL, &e), 0);
+}
+
+/* Until hw.gate opens nothing moves on the pool. */
+static void hold_pool(void)
+{
+	atomic_store(&waiting, 0);
+	pthread_mutex_lock(&hw.gate);
+	loop_post(w.loop, fill_pool, NULL);
+	await(&waiting, POOL_THREADS);
+}
+
+static char *large_body(void)
+{
+	char *body = mem_alloc(LARGE + 1);
+	memset(body, ' ', LARGE);
+	memcpy(body, MAIN, strlen(MAIN));
+	return body;
+}
+
+static void send_large(struct client *c, const char *hook, const char *id, const char *secret)
+{
+	char *body = large_body();
+	client_open(c);
+	send_push(c, hook, id, "push", sign(secret, body), body);
+	free(body);
+}
+
+/* Whole bodies whose answers are due. */
+static void await_due(int n)
+{
+	char want[64];
+	bool there = false;
+	(void)snprintf(want, sizeof want, "\nwebhook_active_connections %d\n", n);
+	for (int i = 0; !there && i < 20000; i++) {
+		CLEANUP_BUF struct buf b;
+		buf_init(&b, 1 << 20);
+		figures_write(&b);
+		there = str_contains(buf_view(&b), str_c(want));
+		usleep(500);
+	}
+	assert_true(there);
+}
+
+static void test_large_bodies_hold_nobody_up(void **state)
+{
+	(void)state;
+	struct client good, wrong, nobody;
+	hold_pool();
+	send_large(&good, "site", "d-1", SECRET);
+	send_large(&wrong, "site", "d-2", "wrong");
+	send_large(&nobody, "nobody", "d-3", SECRET);
+	await_due(3);
+	assert_int_equal(push_signed("site", "d-4", "ping", SECRET, "{}").status, 202);
+	assert_int_equal(push_signed("site", "d-5", "push", "wrong", MAIN).status, 401);
+	assert_int_equal(answer_for(&good, false, 50), -1);
+	assert_int_equal(answer_for(&wrong, false, 1), -1);
+	assert_int_equal(answer_for(&nobody, false, 1), -1);
+	pthread_mutex_unlock(&hw.gate);
+	assert_int_equal(answer(&good), 202);
+	assert_int_equal(answer(&wrong), 401);
+	assert_int_equal(answer(&nobody), 404);
+	client_close(&good);
+	client_close(&wrong);
+	client_close(&nobody);
+	assert_stored(2, 1);
+}
+
+UNIT(replace_hook)
+{
+	struct model_hook m;
+	CHECK(model_hook_find(db, a, STR("site"), &m, e) == 1);
+	CHECK(model_hook_remove(db, m.id, e) == 1);
+	CHECK(add_hook(db, "site", "github", "main", "its new secret", false, e) == 0);
+	CHECK(model_hook_find(db, a, STR("any"), &m, e) == 1);
+	CHECK(model_hook_remove(db, m.id, e) == 1);
+	return add_hook(db, "fresh", "github", "main", SECRET, false, e);
+}
+
+/* What was proven to a hook is nothing to another of its name; who is gone while his is looked at harms nobody. */
+static void test_large_bodies_and_changes(void **state)
+{
+	(void)state;
+	struct client old, gone, early, leaves;
+	hold_pool();
+	send_large(&old, "site", "d-1", SECRET);
+	send_large(&gone, "any", "d-1", "another secret");
+	send_large(&early, "fresh", "d-1", "nobody's secret");
+	send_large(&leaves, "gen", "d-1", SECRET);
+	await_due(4);
+	client_close(&leaves);
+	fixture_run(hw.store, replace_hook);
+	hooks_changed(hw.hooks, STR("site"));
+	hooks_changed(hw.hooks, STR("any"));
+	hooks_changed(hw.hooks, STR("fresh"));
+	pthread_mutex_unlock(&hw.gate);
+	assert_int_equal(answer(&old), 404);
+	assert_int_equal(answer(&gone), 404);
+	assert_int_equal(answer(&early), 404);
+	client_close(&old);
+	client_close(&gone);
+	client_close(&early);
+	send_large(&early, "site", "d-3", "its new secret");
+	assert_int_equal(answer(&early), 202);
+	client_close(&early);
+	assert_stored(1, 1);
+}
+
 #define HTTP_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
@@ -442,6 +571,8 @@ int main(void)
 	    HTTP_TEST(test_generic_sender),
 	    HTTP_TEST(test_a_thousand_at_once),
 	    HTTP_TEST(test_changes_are_seen),
+	    HTTP_TEST(test_large_bodies_hold_nobody_up),
+	    HTTP_TEST(test_large_bodies_and_changes),
 	    cmocka_unit_test(test_a_full_store_is_503),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);

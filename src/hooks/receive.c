@@ -1,0 +1,315 @@
+/* What comes to a hook: its proof, what it says, and on to the intake. On the loop; the proof of a
+ * large body is looked at on the pool. */
+#include "base/clock.h"
+#include "base/counters.h"
+#include "base/log.h"
+#include "github/ranges.h"
+#include "hooks/answer.h"
+#include "hooks/figures.h"
+#include "hooks/hooks_parts.h"
+
+#include <stdio.h>
+
+#define ASIDE_BYTES (256u << 10) /* a larger body would hold up everybody else: 0.2 ms */
+
+/* A request that is being looked at; `verdict` is of its proof. */
+struct reception {
+	struct hooks *h;
+	struct http_call *c;
+	struct http_request *r;
+	struct str name;
+	struct hook *hook; /* NULL: there is none of that name */
+	struct cidr_address address;
+	const struct cidr_address *from; /* NULL: not known */
+	enum answer_manner manner;
+	enum sender_verdict verdict;
+	struct figures_span span;
+};
+
+/* A delivery on its way; lives in the request's arena. */
+struct delivery {
+	struct intake_ask ask;
+	struct http_call *c;
+	struct answer_about about;
+	struct figures_span span;
+};
+
+/* On any thread, the loop included: it is durable now, and the call gone once it is answered. */
+static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
+{
+	struct delivery *d = ask->ctx;
+	if (rc != 0)
+		answer_refused(d->c, d->about.manner, &d->span, SENDER_FITS, e, 0);
+	else
+		answer_accepted(d->c, &d->about, &d->span, &ask->got);
+}
+
+/* In the log, from whom it may be known; unless there are too many in all, which are only counted. */
+static void note_refusal(const struct reception *x, const struct err *e)
+{
+	static const struct pace told = {.per_minute = 600, .burst = 1000};
+	char from[CIDR_TEXT_SIZE] = "";
+	if (pace_take(&told, &x->h->told, clock_mono_ms()) > 0)
+		return;
+	if (x->from)
+		cidr_address_text(x->from, from);
+	log_event(LOG_WARN, "hooks", "refused", F_STR("hook", x->name), F_C("from", from),
+	    F_I64("request", (int64_t)x->r->id), F_ERR(e));
+}
+
+static void refuse(const struct reception *x, const struct err *e)
+{
+	note_refusal(x, e);
+	answer_refused(x->c, x->manner, &x->span, x->verdict, e, 0);
+}
+
+static void refuse_for(const struct reception *x, struct err *e, int64_t wait_ms)
+{
+	err_hint(e, "come again in %lld s", (long long)(wait_ms + 999) / 1000);
+	answer_refused(x->c, x->manner, &x->span, x->verdict, e, wait_ms);
+}
+
+/* Where a request comes from, or NULL: over the API's own socket. The edge says whom it has at its
+ * other end, or behind proxies that it trusts, and takes that from nobody else. */
+static const struct cidr_address *source_of(const struct http_request *r, struct cidr_address *ret)
+{
+	struct str text =
+	    r->peer_address[0] ? str_c(r->peer_address) : http_header_get(r, "X-Forwarded-For");
+	return !r->unix_peer && cidr_address_parse(text, ret) ? ret : NULL;
+}
+
+/* Who fails too often hears nothing but that, and fills no log. Who proves himself is never asked:
+ * others may have failed from the same address. */
+static void refuse_stranger(const struct reception *x, struct err *e)
+{
+	int64_t wait_ms = x->from ? sources_refuse(x->h->sources, x->from, clock_mono_ms()) : 0;
+	if (wait_ms > 0) {
+		err_set(e, ERR_RATE, "too many requests from this address were refused");
+		refuse_for(x, e, wait_ms);
+		return;
+	}
+	refuse(x, e);
+}
+
+static int check_content(const struct sender *s, const struct http_request *r, struct err *e)
+{
+	struct str type = http_content_type(r);
+	if (str_eq_nocase(type, STR("application/json")) ||
+	    (s->forms && str_eq_nocase(type, STR("application/x-www-form-urlencoded"))))
+		return 0;
+	err_set(e, ERR_UNSUPPORTED, "the body's type is not application/json%s",
+	    s->forms ? " or a form" : "");
+	return err_hint(e, "choose content type %s at the sender", s->content_type_hint);
+}
+
+static const char *why_ignored(
+    const struct hook *hook, const struct sender_event *ev, struct arena *a)
+{
+	if (hook->paused)
+		return "the hook is paused";
+	const char *why = actions_leave_out(
+	    &hook->actions, hook->sender, str_c(hook->branch), hook->own_branch, ev, a);
+	return why ? why : policy_leaves_out(&hook->policy, hook->sender, ev, a);
+}
+
+/* Of the branches that a delivery speaks of, the first that something follows for. */
+static const struct sender_event *event_choose(
+    const struct hook *hook, const struct sender_event *first, struct arena *a)
+{
+	for (const struct sender_event *ev = first; ev; ev = ev->next)
+		if (!why_ignored(hook, ev, a))
+			return ev;
+	return first;
+}
+
+static void hook_store(const struct reception *x, const struct sender_event *ev)
+{
+	struct err e;
+	struct http_request *r = x->r;
+	const struct hook *hook = x->hook;
+	struct delivery *d = arena_alloc(r->arena, sizeof(*d));
+	if (!d) {
+		err_set(&e, ERR_TOO_LARGE, "the delivery is too large");
+		refuse(x, &e);
+		return;
+	}
+	int64_t now = clock_wall_ms();
+	d->c = x->c;
+	d->span = x->span;
+	d->about =
+	    (struct answer_about){x->manner, why_ignored(hook, ev, r->arena), ev->ref, ev->kind};
+	d->ask.done = delivery_done;
+	d->ask.ctx = d;
+	d->ask.d = (struct queue_delivery){
+	    .hook_id = hook->id,
+	    .project_id = hook->project_id,
+	    .key = ev->key.n ? ev->key
+			     : recent_key(x->h->recent, str_c(hook->sender->name), r->path, r->body,
+				   now, r->arena),
+	    .kind = ev->kind,
+	    .ref = ev->pull && !hook->actions.own ? STR("") : ev->ref,
+	    .before = ev->before,
+	    .after = ev->after,
+	    .body = ev->json,
+	    .received_ms = now,
+	    .triggers = !d->about.note,
+	    .acts = hook->actions.own,
+	    .pull = ev->pull,
+	    .stranger = ev->stranger,
+	};
+	if (intake_accept(x->h->o.intake, &d->ask, r->arena, &e) != 0)
+		refuse(x, &e);
+}
+
+/* -1: nobody looks further at what comes from there. */
+static int admit(struct reception *x, struct err *e)
+{
+	const struct ranges *known = x->h->o.github;
+	if (!x->hook || policy_admits(&x->hook->policy, known ? ranges_list(known) : NULL, x->from))
+		return 0;
+	figures_failed(&x->span, FIGURES_ADDRESS);
+	return err_set(e, ERR_FORBIDDEN, "the hook takes nothing from this address");
+}
+
+/* What it is verified against; unknown names take as long. */
+static struct sender_proof proof_of(const struct reception *x, const struct sender **ret_sender)
+{
+	const struct hook *hook = x->hook;
+	*ret_sender = hook ? hook->sender : sender_at(0);
+	return (struct sender_proof){.v = hook ? hook->secrets : &x->h->nobody,
+	    .n = hook ? hook->secret_count : 1,
+	    .now_ms = clock_wall_ms()};
+}
+
+/* 0, or -1: it was not believed, for the reason that e holds already where there is a hook. */
+static int believe(struct reception *x, enum sender_verdict verdict, struct err *e)
+{
+	if (!x->hook) {
+		figures_failed(&x->span, FIGURES_UNKNOWN);
+		return err_set(e, ERR_NOT_FOUND, "there is no such hook");
+	}
+	x->verdict = verdict;
+	if (verdict == SENDER_FITS)
+		return 0;
+	figures_failed(&x->span, (enum figures_failure)verdict);
+	return -1;
+}
+
+static void proven(struct reception *x, enum sender_verdict verdict, const struct err *why)
+{
+	struct err e = *why;
+	struct sender_event ev = {0};
+	if (believe(x, verdict, &e) != 0) {
+		refuse_stranger(x, &e);
+		return;
+	}
+	struct hook *hook = x->hook;
+	int64_t wait_ms = pace_take(&hook->policy.limit, &hook->paced, clock_mono_ms());
+	if (wait_ms > 0) {
+		err_set(&e, ERR_RATE, "the hook takes %lld deliveries a minute",
+		    (long long)hook->policy.limit.per_minute);
+		note_refusal(x, &e);
+		refuse_for(x, &e, wait_ms);
+		return;
+	}
+	if (check_content(hook->sender, x->r, &e) != 0 || hook->sender->read(x->r, &ev, &e) != 0) {
+		refuse(x, &e);
+		return;
+	}
+	hook_store(x, event_choose(hook, &ev, x->r->arena));
+}
+
+/* One whose proof is looked at on the pool, with keys of its own; in the request's arena. The hook
+ * may be another, or none, when it comes back. */
+struct aside {
+	struct reception x;
+	struct sender_credential keys[HOOK_SECRETS_MAX];
+	struct sender_proof proof;
+	const struct sender *sender;
+	int64_t hook_id; /* 0: there was none */
+	enum sender_verdict verdict;
+	struct err e;
+};
+
+static void aside_work(void *ctx)
+{
+	struct aside *s = ctx;
+	s->verdict = s->sender->verify(s->x.r, &s->proof, &s->e);
+}
+
+static void aside_keys_drop(struct aside *s)
+{
+	for (size_t i = 0; i < s->proof.n; i++)
+		sender_credential_fini(&s->keys[i]);
+}
+
+static void aside_done(void *ctx)
+{
+	struct aside *s = ctx;
+	struct reception *x = &s->x;
+	aside_keys_drop(s);
+	x->hook = hook_find(x->h, x->name);
+	if (x->hook && x->hook->id != s->hook_id)
+		x->hook = NULL;
+	proven(x, s->verdict, &s->e);
+}
+
+static void set_aside(const struct reception *x)
+{
+	struct err e;
+	struct aside *s = arena_alloc(x->r->arena, sizeof(*s));
+	struct str name = arena_str(x->r->arena, x->name);
+	if (!s || !name.p) {
+		err_set(&e, ERR_TOO_LARGE, "the delivery is too large");
+		refuse(x, &e);
+		return;
+	}
+	*s = (struct aside){.x = *x, .hook_id = x->hook ? x->hook->id : 0};
+	s->x.name = name;
+	s->x.from = x->from ? &s->x.address : NULL;
+	s->proof = proof_of(x, &s->sender);
+	for (size_t i = 0; i < s->proof.n; i++)
+		s->keys[i] = sender_credential_copy(&s->proof.v[i]);
+	s->proof.v = s->keys;
+	if (loop_work(x->h->o.loop, aside_work, aside_done, s, &e) == 0)
+		return;
+	aside_keys_drop(s);
+	refuse(x, &e);
+}
+
+static void receive(struct reception *x)
+{
+	struct err e = {0};
+	const struct sender *sender;
+	x->hook = hook_find(x->h, x->name);
+	x->from = source_of(x->r, &x->address);
+	x->span = figures_begin(x->hook ? x->hook->sender : NULL, http_pattern(x->c));
+	if (admit(x, &e) != 0) {
+		refuse_stranger(x, &e);
+	} else if (x->r->body.n > ASIDE_BYTES) {
+		set_aside(x);
+	} else {
+		struct sender_proof proof = proof_of(x, &sender);
+		enum sender_verdict verdict = sender->verify(x->r, &proof, &e);
+		proven(x, verdict, &e);
+	}
+}
+
+void hooks_turned_away(const struct http_route *route, const struct err *e)
+{
+	counter_add(COUNTER_HOOK_REFUSED, 1);
+	figures_turned_away(route->pattern, e);
+}
+
+void hooks_receive(struct hooks *h, struct http_call *c, struct http_request *r)
+{
+	struct reception x = {.h = h, .c = c, .r = r, .name = http_param(c, "hook")};
+	receive(&x);
+}
+
+void hooks_receive_as(struct hooks *h, struct http_call *c, struct http_request *r, struct str name,
+    enum answer_manner manner)
+{
+	struct reception x = {.h = h, .c = c, .r = r, .name = name, .manner = manner};
+	receive(&x);
+}
