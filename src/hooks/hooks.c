@@ -192,7 +192,7 @@ struct hooks *hooks_open(const struct hooks_options *o, struct err *e)
 		intake_settle(o->intake, clock_mono_ms() + SETTLE_MS);
 	h->paths = hmac_key_new(fresh_key(key));
 	ct_wipe(key, sizeof(key));
-	h->sources = sources_new();
+	h->refusals = refusals_new(o->loop);
 	if (sender_credential_init(&h->nobody, sender_at(0), STR("nobody's secret"), 0, e) != 0 ||
 	    table_read(h, &h->table, e) != 0 || recent_load(h->recent, o->store, e) != 0) {
 		hooks_close(h);
@@ -210,7 +210,7 @@ void hooks_close(struct hooks *h)
 	sender_credential_fini(&h->nobody);
 	hmac_key_free(h->paths);
 	recent_free(h->recent);
-	sources_free(h->sources);
+	refusals_free(h->refusals);
 	free(h);
 }
 

@@ -4,9 +4,9 @@
 #include "crypto/hmac.h"
 #include "hooks/action.h"
 #include "hooks/hooks.h"
-#include "hooks/pace.h"
 #include "hooks/policy.h"
 #include "hooks/recent.h"
+#include "hooks/refusals.h"
 #include "hooks/sender.h"
 
 #include <pthread.h>
@@ -48,8 +48,7 @@ struct hooks {
 	struct sender_credential nobody; /* verified against for unknown names, so that they take as
 					    long */
 	struct recent *recent;
-	struct sources *sources;
-	int64_t told;		 /* of refusals that are no stranger's */
+	struct refusals *refusals;
 	pthread_mutex_t looking; /* from reading a change to posting it, so that an older look never
 				    comes last */
 };

@@ -27,12 +27,15 @@ int64_t pace_take(const struct pace *p, int64_t *state, int64_t now_ms)
 struct source {
 	uint8_t key[KEY];
 	uint8_t size; /* of the address: 4 or 16; 0: free */
+	uint32_t unheard; /* refusals that were too many, since the last report */
 	int64_t state;
 };
 
 struct sources {
 	struct sip_key secret;	     /* so that nobody can choose who shares a set */
 	struct source (*sets)[WAYS]; /* made at the first use */
+	bool any;		     /* of them has unheard ones */
+	uint32_t forgotten;	     /* unheard ones of those that were */
 };
 
 struct sources *sources_new(void)
@@ -63,6 +66,7 @@ static struct source *source_find(struct sources *s, const struct source *like)
 		if (set[i].state < oldest->state)
 			oldest = &set[i];
 	}
+	s->forgotten += oldest->unheard;
 	*oldest = *like;
 	return oldest;
 }
@@ -71,5 +75,32 @@ int64_t sources_refuse(struct sources *s, const struct cidr_address *from, int64
 {
 	struct source like = {.size = from->size};
 	memcpy(like.key, from->bytes, from->size < KEY ? from->size : KEY);
-	return pace_take(&refusals, &source_find(s, &like)->state, now_ms);
+	struct source *of = source_find(s, &like);
+	int64_t wait_ms = pace_take(&refusals, &of->state, now_ms);
+	of->unheard += wait_ms > 0;
+	s->any |= wait_ms > 0;
+	return wait_ms;
+}
+
+static struct cidr range_of(const struct source *of)
+{
+	struct cidr r = {.base.size = of->size, .bits = of->size == 4 ? 32 : KEY * 8};
+	memcpy(r.base.bytes, of->key, of->size < KEY ? of->size : KEY);
+	return r;
+}
+
+void sources_report(struct sources *s,
+    void (*tell)(void *ctx, const struct cidr *from, uint32_t requests), void *ctx)
+{
+	for (size_t i = 0; s->any && i < SETS * WAYS; i++) {
+		struct source *of = &s->sets[i / WAYS][i % WAYS];
+		struct cidr from = range_of(of);
+		if (of->unheard > 0)
+			tell(ctx, &from, of->unheard);
+		of->unheard = 0;
+	}
+	if (s->forgotten > 0)
+		tell(ctx, NULL, s->forgotten);
+	s->forgotten = 0;
+	s->any = false;
 }

@@ -21,3 +21,7 @@ struct sources *sources_new(void);
 void sources_free(struct sources *s);
 /* Counts a refusal: 0, or when that source has too many: for how many ms still. */
 int64_t sources_refuse(struct sources *s, const struct cidr_address *from, int64_t now_ms);
+/* Each source that had too many since the last report, and how many; `from` NULL: of those that were
+ * forgotten meanwhile. */
+void sources_report(struct sources *s,
+    void (*tell)(void *ctx, const struct cidr *from, uint32_t requests), void *ctx);

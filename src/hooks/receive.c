@@ -7,6 +7,7 @@
 #include "hooks/answer.h"
 #include "hooks/figures.h"
 #include "hooks/hooks_parts.h"
+#include "hooks/pace.h"
 
 #include <stdio.h>
 
@@ -44,17 +45,9 @@ static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 		answer_accepted(d->c, &d->about, &d->span, &ask->got);
 }
 
-/* In the log, from whom it may be known; unless there are too many in all, which are only counted. */
 static void note_refusal(const struct reception *x, const struct err *e)
 {
-	static const struct pace told = {.per_minute = 600, .burst = 1000};
-	char from[CIDR_TEXT_SIZE] = "";
-	if (pace_take(&told, &x->h->told, clock_mono_ms()) > 0)
-		return;
-	if (x->from)
-		cidr_address_text(x->from, from);
-	log_event(LOG_WARN, "hooks", "refused", F_STR("hook", x->name), F_C("from", from),
-	    F_I64("request", (int64_t)x->r->id), F_ERR(e));
+	refusals_note(x->h->refusals, x->name, x->from, x->r->id, e);
 }
 
 static void refuse(const struct reception *x, const struct err *e)
@@ -78,11 +71,11 @@ static const struct cidr_address *source_of(const struct http_request *r, struct
 	return !r->unix_peer && cidr_address_parse(text, ret) ? ret : NULL;
 }
 
-/* Who fails too often hears nothing but that, and fills no log. Who proves himself is never asked:
+/* Who fails too often hears nothing but that, and has no line of the log each time. Who proves himself is never asked:
  * others may have failed from the same address. */
 static void refuse_stranger(const struct reception *x, struct err *e)
 {
-	int64_t wait_ms = x->from ? sources_refuse(x->h->sources, x->from, clock_mono_ms()) : 0;
+	int64_t wait_ms = x->from ? refusals_too_many(x->h->refusals, x->from) : 0;
 	if (wait_ms > 0) {
 		err_set(e, ERR_RATE, "too many requests from this address were refused");
 		refuse_for(x, e, wait_ms);

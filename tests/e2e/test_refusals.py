@@ -3,12 +3,13 @@ refused before anybody knew whose it is. Two more reasons: no_room in test_large
 import http.client
 import itertools
 import re
+import socket
 import unicodedata
 from urllib.parse import quote
 
 import pytest
 
-from harness import TOP, Answer
+from harness import TOP, Answer, Platform
 from senders import SENDERS
 
 GITHUB = next(s for s in SENDERS if s.label == "github")
@@ -104,3 +105,30 @@ def test_a_refusal_is_one_line_whatever_it_held(platform, secret):
     print(f"S17: {sent} refusals with {len(HOSTILE)} hostile values in the address, in headers and in bodies: {len(lines)} lines of the log")
     assert len(lines) == sent
     assert secret not in platform.log_text()
+
+
+@pytest.fixture
+def own():
+    p = Platform()
+    try:
+        yield p.start()
+    finally:
+        p.close()
+
+
+def test_who_fails_too_often_is_told_of_once(own):
+    """In one line a minute of each address, which the end of the daemon does not keep back."""
+    sent = {"127.8.0.1": 70, "127.8.0.2": 55, "127.8.0.3": 50}
+    for address, n in sent.items():
+        for _ in range(n):
+            with socket.create_connection(("127.0.0.1", own.http_port), source_address=(address, 0)) as s:
+                s.sendall(b"POST /hooks/nobody HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+                assert re.match(rb"HTTP/1.1 4(04|29) ", s.recv(4096))
+    before = own.log_text()
+    assert before.count(" hooks refused ") >= 150 and " refused_more " not in before
+    own.stop()
+    after = own.log_text()
+    told = {a: int(n) for a, n in re.findall(r" hooks refused_more from=(\S+)/32 requests=(\d+) ", after)}
+    each = {a: len(re.findall(rf" hooks refused hook=nobody from={re.escape(a)} ", after)) for a in sent}
+    assert {a: each[a] + told.get(a, 0) for a in sent} == sent, (each, told)
+    assert told["127.8.0.1"] >= 15 and set(told) <= set(sent)

@@ -225,6 +225,49 @@ static int64_t refused_from(struct sources *s, const char *text, int64_t now)
 	return sources_refuse(s, &at, now);
 }
 
+static struct buf told; /* "203.0.113.9/32 2\n…", in the order of a table */
+
+static void tell(void *ctx, const struct cidr *from, uint32_t requests)
+{
+	char text[CIDR_TEXT_SIZE] = "forgotten";
+	(void)ctx;
+	if (from)
+		cidr_text(from, text);
+	buf_printf(&told, "%s %u\n", text, requests);
+}
+
+static const char *report(struct sources *s)
+{
+	buf_clear(&told);
+	sources_report(s, tell, NULL);
+	buf_char(&told, '\0');
+	return told.p;
+}
+
+static void test_what_is_told_of_sources(void **state)
+{
+	(void)state;
+	struct sources *s = sources_new();
+	buf_init(&told, 1 << 20);
+	assert_string_equal(report(s), "");
+	for (int i = 0; i < 52; i++)
+		(void)refused_from(s, "203.0.113.9", 1000);
+	assert_string_equal(report(s), "203.0.113.9/32 2\n");
+	assert_string_equal(report(s), "");
+	for (int i = 0; i < 57; i++)
+		(void)refused_from(s, i % 2 ? "2001:db8::1" : "2001:db8::2", 1000);
+	assert_string_equal(report(s), "2001:db8::/64 7\n");
+	(void)refused_from(s, "203.0.113.9", 1000);
+	for (int i = 0; i < 200000; i++) { /* whoever is pushed out is told of all the same */
+		struct cidr_address at = {.size = 4};
+		memcpy(at.bytes, &i, 4);
+		(void)sources_refuse(s, &at, 1000000 + i);
+	}
+	assert_string_equal(report(s), "forgotten 1\n");
+	buf_fini(&told);
+	sources_free(s);
+}
+
 static void test_sources(void **state)
 {
 	(void)state;
@@ -259,6 +302,7 @@ int main(void)
 	    cmocka_unit_test(test_events_and_fields),
 	    cmocka_unit_test(test_pace),
 	    cmocka_unit_test(test_sources),
+	    cmocka_unit_test(test_what_is_told_of_sources),
 	};
 	arena_init(&a, 1 << 20);
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
