@@ -60,12 +60,20 @@ def left_beside(p, name):
     return [f.name for f in (p.run / name).glob("*/.*.sock")]
 
 
+@pytest.fixture(scope="module")
+def projects(platform, git):
+    """One of each, deployed at once: a deploy looks at a new worker for 10 s."""
+    tasks = {}
+    for listen in LISTENS:
+        name = "roll-" + listen
+        platform.create(name, git.repository(name, files(listen)).url)
+        tasks[name] = platform.api("POST", f"/projects/{name}/deploys", {})["task"]
+    assert all(platform.wait_task(task)["state"] == "done" for task in tasks.values())
+
+
 @pytest.fixture(scope="module", params=list(LISTENS))
-def project(platform, git, request):
-    name = "roll-" + request.param
-    platform.create(name, git.repository(name, files(request.param)).url)
-    platform.deploy(name)
-    return name
+def project(projects, request):
+    return f"roll-{request.param}"
 
 
 def test_no_request_is_lost(platform, project):
