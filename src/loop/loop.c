@@ -1,5 +1,5 @@
-/* One libuv loop, a queue of posted calls that any thread may add to, and a pool. Lock order: there
- * is none to keep; `post` and `pool` are never held together. */
+/* One libuv loop, a queue of posted calls that any thread may add to, and two pools. Lock order: there
+ * is none to keep; `post_lock` and a pool's are never held together. */
 #include "loop/loop.h"
 #include "base/clock.h"
 #include "base/mem.h"
@@ -26,22 +26,27 @@ struct fifo {
 	size_t count;
 };
 
+struct pool {
+	struct loop *loop;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	struct fifo waiting;
+	bool ends;
+	unsigned count;
+	pthread_t threads[POOL_THREADS_MAX];
+};
+
 struct loop {
 	uv_loop_t uv;
 	uv_async_t wake;
 	_Atomic pthread_t thread;
 	atomic_bool stopping;
-	size_t works; /* handed to the pool and not yet done; loop thread only */
+	size_t works; /* handed to a pool and not yet done; loop thread only */
 
 	pthread_mutex_t post_lock;
 	struct fifo posted;
 
-	pthread_mutex_t pool_lock;
-	pthread_cond_t pool_wake;
-	struct fifo waiting;
-	bool pool_ends;
-	unsigned pool_count;
-	pthread_t pool[POOL_THREADS_MAX];
+	struct pool pool, computing;
 };
 
 struct loop_timer {
@@ -96,15 +101,36 @@ static void fifo_drop(struct fifo *f)
 		free(it);
 }
 
-/* Signals belong to the loop thread: the pool is born with all of them blocked. */
-static void pool_start(struct loop *l, unsigned threads)
+/* Signals belong to the loop thread: a pool is born with all of them blocked. */
+static void pool_start(struct pool *p, struct loop *l, unsigned threads)
 {
 	sigset_t all, before;
+	p->loop = l;
+	must(pthread_mutex_init(&p->lock, NULL));
+	must(pthread_cond_init(&p->wake, NULL));
+	fifo_init(&p->waiting);
 	sigfillset(&all);
 	must(pthread_sigmask(SIG_SETMASK, &all, &before));
-	for (; l->pool_count < threads; l->pool_count++)
-		must(pthread_create(&l->pool[l->pool_count], NULL, pool_main, l));
+	for (; p->count < threads; p->count++)
+		must(pthread_create(&p->threads[p->count], NULL, pool_main, p));
 	must(pthread_sigmask(SIG_SETMASK, &before, NULL));
+}
+
+static void pool_end(struct pool *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->ends = true;
+	pthread_cond_broadcast(&p->wake);
+	pthread_mutex_unlock(&p->lock);
+	for (unsigned i = 0; i < p->count; i++)
+		must(pthread_join(p->threads[i], NULL));
+}
+
+static void pool_fini(struct pool *p)
+{
+	fifo_drop(&p->waiting);
+	pthread_cond_destroy(&p->wake);
+	pthread_mutex_destroy(&p->lock);
 }
 
 struct loop *loop_new(unsigned pool_threads)
@@ -117,11 +143,9 @@ struct loop *loop_new(unsigned pool_threads)
 	atomic_init(&l->thread, pthread_self());
 	atomic_init(&l->stopping, false);
 	must(pthread_mutex_init(&l->post_lock, NULL));
-	must(pthread_mutex_init(&l->pool_lock, NULL));
-	must(pthread_cond_init(&l->pool_wake, NULL));
 	fifo_init(&l->posted);
-	fifo_init(&l->waiting);
-	pool_start(l, pool_threads);
+	pool_start(&l->pool, l, pool_threads);
+	pool_start(&l->computing, l, 1);
 	return l;
 }
 
@@ -136,19 +160,14 @@ void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
-	pthread_mutex_lock(&l->pool_lock);
-	l->pool_ends = true;
-	pthread_cond_broadcast(&l->pool_wake);
-	pthread_mutex_unlock(&l->pool_lock);
-	for (unsigned i = 0; i < l->pool_count; i++)
-		must(pthread_join(l->pool[i], NULL));
+	pool_end(&l->pool);
+	pool_end(&l->computing);
 	uv_walk(&l->uv, close_left, NULL);
 	uv_run(&l->uv, UV_RUN_DEFAULT);
 	must(uv_loop_close(&l->uv));
-	fifo_drop(&l->waiting);
+	pool_fini(&l->pool);
+	pool_fini(&l->computing);
 	fifo_drop(&l->posted);
-	pthread_cond_destroy(&l->pool_wake);
-	pthread_mutex_destroy(&l->pool_lock);
 	pthread_mutex_destroy(&l->post_lock);
 	free(l);
 }
@@ -235,44 +254,54 @@ void loop_post(struct loop *l, loop_fn *fn, void *ctx)
 	post_item(l, it);
 }
 
-int loop_work(struct loop *l, loop_fn *work, loop_fn *done, void *ctx, struct err *e)
+static int work_on(struct pool *p, loop_fn *work, loop_fn *done, void *ctx, struct err *e)
 {
 	assert(work);
 	struct item *it = mem_alloc(sizeof(*it));
 	*it = (struct item){.work = work, .fn = done, .ctx = ctx};
-	pthread_mutex_lock(&l->pool_lock);
-	bool room = l->waiting.count < WORK_WAITING_MAX;
+	pthread_mutex_lock(&p->lock);
+	bool room = p->waiting.count < WORK_WAITING_MAX;
 	if (room) {
-		fifo_add(&l->waiting, it);
-		pthread_cond_signal(&l->pool_wake);
+		fifo_add(&p->waiting, it);
+		pthread_cond_signal(&p->wake);
 	}
-	pthread_mutex_unlock(&l->pool_lock);
+	pthread_mutex_unlock(&p->lock);
 	if (!room) {
 		free(it);
 		return err_set(e, ERR_UNAVAILABLE,
 		    "could not start: %u pieces of work wait already", WORK_WAITING_MAX);
 	}
-	l->works++;
-	hold(l);
+	p->loop->works++;
+	hold(p->loop);
 	return 0;
+}
+
+int loop_work(struct loop *l, loop_fn *work, loop_fn *done, void *ctx, struct err *e)
+{
+	return work_on(&l->pool, work, done, ctx, e);
+}
+
+int loop_compute(struct loop *l, loop_fn *work, loop_fn *done, void *ctx, struct err *e)
+{
+	return work_on(&l->computing, work, done, ctx, e);
 }
 
 static void *pool_main(void *arg)
 {
-	struct loop *l = arg;
-	pthread_mutex_lock(&l->pool_lock);
-	while (!l->pool_ends) {
-		struct item *it = fifo_take(&l->waiting);
+	struct pool *p = arg;
+	pthread_mutex_lock(&p->lock);
+	while (!p->ends) {
+		struct item *it = fifo_take(&p->waiting);
 		if (!it) {
-			pthread_cond_wait(&l->pool_wake, &l->pool_lock);
+			pthread_cond_wait(&p->wake, &p->lock);
 			continue;
 		}
-		pthread_mutex_unlock(&l->pool_lock);
+		pthread_mutex_unlock(&p->lock);
 		it->work(it->ctx);
-		post_item(l, it);
-		pthread_mutex_lock(&l->pool_lock);
+		post_item(p->loop, it);
+		pthread_mutex_lock(&p->lock);
 	}
-	pthread_mutex_unlock(&l->pool_lock);
+	pthread_mutex_unlock(&p->lock);
 	return NULL;
 }
 

@@ -32,6 +32,9 @@ void loop_post(struct loop *l, loop_fn *fn, void *ctx);
 /* Runs work(ctx) on a pool thread, then done(ctx) on the loop thread. -1 with ERR_UNAVAILABLE when
  * 1,024 wait already. done may be NULL. From the loop thread. */
 int loop_work(struct loop *l, loop_fn *work, loop_fn *done, void *ctx, struct err *e) WARN_UNUSED;
+/* The same for work that only computes and never waits for anything: on a thread of its own, so never behind work that
+ * does. */
+int loop_compute(struct loop *l, loop_fn *work, loop_fn *done, void *ctx, struct err *e) WARN_UNUSED;
 
 /* A one-shot timer at an absolute monotonic time in ms; fn runs once on the loop thread. */
 struct loop_timer *loop_timer_new(struct loop *l, loop_fn *fn, void *ctx);

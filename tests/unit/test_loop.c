@@ -103,6 +103,34 @@ static void pool_is_bounded_and_finished(void **state)
 	loop_free(w.l);
 }
 
+static void stop_by(void *ctx)
+{
+	struct work *w = ctx;
+	work_done(w);
+	pthread_mutex_unlock(&w->gate);
+	loop_stop(w->l);
+}
+
+static void no_work(void *ctx)
+{
+	assert_false(loop_on_thread(((struct work *)ctx)->l));
+}
+
+/* What computes only is done although all that waits has taken the pool. */
+static void computing_waits_for_nobody(void **state)
+{
+	(void)state;
+	struct work w = {.l = loop_new(2), .gate = PTHREAD_MUTEX_INITIALIZER};
+	struct err e;
+	pthread_mutex_lock(&w.gate);
+	for (int i = 0; i < 8; i++)
+		assert_int_equal(loop_work(w.l, do_work, work_done, &w, &e), 0);
+	assert_int_equal(loop_compute(w.l, no_work, stop_by, &w, &e), 0);
+	loop_run(w.l);
+	assert_int_equal(w.done, 9);
+	loop_free(w.l);
+}
+
 struct ticks {
 	struct loop *l;
 	struct loop_timer *a, *b, *c;
@@ -251,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(posts_keep_their_order),
 	    cmocka_unit_test(pool_is_bounded_and_finished),
+	    cmocka_unit_test(computing_waits_for_nobody),
 	    cmocka_unit_test(timers_fire_once_and_never_early),
 	    cmocka_unit_test(watches_see_bytes_and_the_end),
 	    cmocka_unit_test(watches_go_on_after_an_error),
