@@ -83,7 +83,6 @@ void http_call_put(struct http_call *call)
 {
 	struct http_server *s = call->server;
 	http_room_give_back(call);
-	fs_close_fd(&call->body_fd);
 	call->conn = NULL;
 	if (s->free_call_count >= FREE_CALLS_MAX) {
 		http_call_free(call);

@@ -107,8 +107,8 @@ int http_conn_write(struct http_conn *c, uv_write_t *req, struct str bytes, uv_w
 	return uv_write(req, &c->uv.stream, &b, 1, done) == 0 ? 1 : -1;
 }
 
-/* A server that sheds load must not drown in saying so: so many warnings a second, the rest is for
- * debugging. */
+/* A server that sheds load must not drown in saying so: so many warnings a second, and one line of the
+ * rest. */
 static bool may_warn(struct http_server *s)
 {
 	int64_t second = clock_mono_ms() / 1000;
@@ -116,7 +116,9 @@ static bool may_warn(struct http_server *s)
 		s->warned_second = second;
 		s->warned_count = 0;
 	}
-	return s->warned_count++ < WARNINGS_PER_SECOND;
+	bool may = s->warned_count++ < WARNINGS_PER_SECOND;
+	s->unwarned += !may;
+	return may;
 }
 
 /* Also where it leads nowhere: somebody may have forgotten the slash at its end. */
@@ -168,6 +170,14 @@ static void on_written(uv_write_t *req, int status)
 		conn_answered(c);
 }
 
+/* For a peer that does not read: what it sent is not kept so long. */
+static void answer_waits(struct http_conn *c)
+{
+	http_room_give_back(c->call);
+	buf_fini(&c->call->body);
+	conn_state(c, CONN_WRITING);
+}
+
 void http_conn_answer(struct http_conn *c)
 {
 	struct http_call *call = c->call;
@@ -177,7 +187,7 @@ void http_conn_answer(struct http_conn *c)
 	if (r == 0)
 		conn_answered(c);
 	else if (r > 0)
-		conn_state(c, CONN_WRITING);
+		answer_waits(c);
 	else
 		http_conn_close(c);
 }

@@ -2,6 +2,8 @@
  * push of 8 KB is taken whatever others hold; and where there is none left, who holds much and sends slowly gives way to who comes. */
 #include "http/server.h"
 
+#include "base/fs.h"
+
 #define SMALL_BYTES (64u << 10)
 #define SLOW_BYTES_PER_S (64u << 10)
 #define SPOOLED_BYTES_MAX (4 * LIMIT_ARCHIVE_BYTES)
@@ -79,6 +81,7 @@ void http_room_give_back(struct http_call *call)
 	struct http_server *s = call->server;
 	if (call->body_fd >= 0)
 		s->spooled_bytes -= call->body_bytes;
+	fs_close_fd(&call->body_fd);
 	s->bodies_bytes -= call->charged_bytes;
 	call->charged_bytes = 0;
 }

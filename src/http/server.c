@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/counters.h"
+#include "base/log.h"
 #include "base/mem.h"
 
 #include <assert.h>
@@ -258,10 +259,19 @@ static void close_all(struct http_server *s)
 		http_conn_close(s->conns);
 }
 
+static void tell_unwarned(struct http_server *s)
+{
+	if (s->unwarned > 0)
+		log_event(LOG_WARN, "http", "requests_more", F_I64("requests", (int64_t)s->unwarned),
+		    F_C("why", "too many were refused or failed in a second to tell of each"));
+	s->unwarned = 0;
+}
+
 static void on_tick(void *ctx)
 {
 	struct http_server *s = ctx;
 	int64_t now = clock_mono_ms();
+	tell_unwarned(s);
 	struct http_conn *next;
 	for (struct http_conn *c = s->conns; c != NULL; c = next) {
 		next = c->next;
@@ -304,6 +314,7 @@ void http_server_free(struct http_server *s)
 		(void)close(s->listeners[i].fd);
 	s->listener_count = 0;
 	close_all(s);
+	tell_unwarned(s);
 	loop_timer_free(s->timer);
 	s->timer = NULL;
 	s->freed = true;

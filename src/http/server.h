@@ -138,6 +138,7 @@ struct http_server {
 	uint64_t last_id;
 	int64_t warned_second;
 	unsigned warned_count;
+	uint64_t unwarned; /* so many had no line of the log; the next tick says so */
 	struct loop_timer *timer;
 	bool timer_on, freed, accept_paused;
 	int64_t tick_ms, drain_deadline_ms;
@@ -168,7 +169,7 @@ int http_conn_write(struct http_conn *c, uv_write_t *req, struct str bytes, uv_w
 /* room.c: 0, or -1 and why not. Announced bytes are looked at only, those that came are charged. */
 int http_room_announced(const struct http_call *call, size_t bytes, struct err *e) WARN_UNUSED;
 int http_room_take(struct http_call *call, size_t bytes, struct err *e) WARN_UNUSED;
-void http_room_give_back(struct http_call *call); /* all of its */
+void http_room_give_back(struct http_call *call); /* all of its; a spooled body is gone then */
 int http_room_none(struct err *e); /* -1 */
 
 /* peer.c */

@@ -132,3 +132,16 @@ def test_who_fails_too_often_is_told_of_once(own):
     each = {a: len(re.findall(rf" hooks refused hook=nobody from={re.escape(a)} ", after)) for a in sent}
     assert {a: each[a] + told.get(a, 0) for a in sent} == sent, (each, told)
     assert told["127.8.0.1"] >= 15 and set(told) <= set(sent)
+
+
+def test_more_than_ten_a_second_are_told_of_together(own):
+    """What the server itself refuses, by its own count of warnings."""
+    refused = b"POST /hooks/nobody HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % (LARGEST + 1)
+    for _ in range(60):
+        with socket.create_connection(("127.0.0.1", own.http_port)) as s:
+            s.sendall(refused)
+            assert s.recv(4096).startswith(b"HTTP/1.1 413 ")
+    own.stop()
+    text = own.log_text()
+    each, more = len(re.findall(r" http request .* status=413 ", text)), sum(int(n) for n in re.findall(r" http requests_more requests=(\d+) ", text))
+    assert each + more == 60 and each >= 10, (each, more)

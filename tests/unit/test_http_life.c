@@ -120,6 +120,48 @@ static void test_who_dawdles_gives_way(void **state)
 	free(body);
 }
 
+/* As much as the other end takes that does not read our answers. */
+static void say_until_full(struct client *c, struct str s)
+{
+	for (int quiet = 0; quiet < 30;) {
+		ssize_t n = send(c->fd, s.p, s.n, MSG_NOSIGNAL | MSG_DONTWAIT);
+		assert_true(n > 0 || errno == EAGAIN);
+		quiet = n > 0 ? 0 : quiet + 1;
+		if (n > 0)
+			s = str_from(s, (size_t)n);
+		else
+			usleep(10000);
+		assert_true(s.n > 0);
+	}
+}
+
+/* Who asks and does not read the answers keeps no room for bodies. */
+static void test_unread_answers_hold_no_room(void **state)
+{
+	(void)state;
+	struct http_limits l = {.bodies_bytes = 100000};
+	struct client deaf, b;
+	CLEANUP_BUF struct buf many;
+	char *body = calloc(1, 85001);
+	memset(body, 'x', 85000);
+	buf_init(&many, 64u << 20);
+	for (int i = 0; i < 300; i++) {
+		buf_c(&many, REQ("POST", "/echo", "Content-Length: 85000\r\n"));
+		buf_put(&many, body, 85000);
+	}
+	start(&l);
+	client_open(&deaf);
+	client_open(&b);
+	say_until_full(&deaf, buf_view(&many));
+	say_c(&b, REQ("POST", "/echo", "Content-Length: 85000\r\n"));
+	say_c(&b, body);
+	assert_int_equal(answer(&b), 200);
+	client_close(&deaf);
+	client_close(&b);
+	stop();
+	free(body);
+}
+
 static void test_a_body_that_stops_is_not_waited_for(void **state)
 {
 	(void)state;
@@ -401,6 +443,7 @@ int main(void)
 	    cmocka_unit_test(test_timeouts),
 	    cmocka_unit_test(test_budget),
 	    cmocka_unit_test(test_who_dawdles_gives_way),
+	    cmocka_unit_test(test_unread_answers_hold_no_room),
 	    cmocka_unit_test(test_a_body_that_stops_is_not_waited_for),
 	    cmocka_unit_test(test_crowd),
 	    cmocka_unit_test(test_unread_answers),
