@@ -103,6 +103,8 @@ static int row_open(
 	return 0;
 }
 
+static _Atomic uint64_t readings;
+
 /* One more row; a secret that does not open leaves the hook out, said once in the log. */
 static int table_add(
     const struct hooks *h, struct table *t, const struct model_hook *m, struct err *e)
@@ -118,6 +120,7 @@ static int table_add(
 	    .project_id = m->project_id,
 	    .sender = sender,
 	    .paused = m->paused,
+	    .reading = atomic_fetch_add(&readings, 1) + 1,
 	};
 	if (row_open(h, &row, m, e) != 0) {
 		row_fini(&row);

@@ -24,7 +24,7 @@ struct hook {
 	struct {
 		uint8_t of[HMAC_SHA256_BYTES]; /* a secret under hooks.paths */
 		int64_t until_ms;	       /* 0: always */
-	} paths[HOOK_SECRETS_MAX]; /* as many as it has secrets of that form */
+	} paths[HOOK_SECRETS_MAX];	       /* as many as it has secrets of that form */
 	size_t path_count;
 	struct actions actions;
 	int64_t id, project_id;
@@ -32,7 +32,8 @@ struct hook {
 	struct sender_credential secrets[HOOK_SECRETS_MAX];
 	size_t secret_count;
 	struct policy policy;
-	int64_t paced; /* of policy.limit */
+	int64_t paced;	  /* of policy.limit */
+	uint64_t reading; /* from the store: another each time, from 1 */
 	bool paused;
 };
 

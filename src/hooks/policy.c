@@ -10,6 +10,7 @@ enum {
 	ARENA_BYTES = 64 << 10,
 	BODY_COMMITS_MAX = 2048, /* GitHub lists no more */
 	STEPS_MAX = 20 << 20,
+	SKIMMED_A_STEP = 16, /* bytes of a body that are passed over in the time of one */
 };
 
 /* Reading settings. */
@@ -219,30 +220,41 @@ static bool any_glob(const struct str *globs, size_t n, struct str text, bool sl
 
 /* Bodies. */
 
-static bool fields_fit(const struct policy *p, struct str json, struct arena *a)
-{
-	for (size_t i = 0; i < p->field_count; i++) {
-		struct skim_member m;
-		struct err ignored;
-		if (skim_at(json, p->pointers[i], a, &m, &ignored) != 0 || m.type == SKIM_ABSENT ||
-		    !policy_glob(p->globs[i], m.value, false))
-			return false;
-	}
-	return true;
-}
-
-/* Comparing on the loop has an end: what is not looked at any more may be any file. */
 struct look {
 	const struct policy *p;
 	struct arena *a;
-	size_t steps;
+	size_t *steps;
 };
+
+static const char *field_misfits(struct look *l, struct str json, size_t i)
+{
+	static const char other[] = "a field does not fit";
+	struct skim_member m;
+	struct err ignored;
+	*l->steps += json.n / SKIMMED_A_STEP;
+	if (*l->steps > STEPS_MAX)
+		return "its fields are too long to be compared";
+	if (skim_at(json, l->p->pointers[i], l->a, &m, &ignored) != 0 || m.type == SKIM_ABSENT)
+		return other;
+	*l->steps += l->p->globs[i].n * m.value.n;
+	if (*l->steps > STEPS_MAX)
+		return "its fields are too long to be compared";
+	return policy_glob(l->p->globs[i], m.value, false) ? NULL : other;
+}
+
+static const char *fields_misfit(struct look *l, struct str json)
+{
+	const char *why = NULL;
+	for (size_t i = 0; i < l->p->field_count && !why; i++)
+		why = field_misfits(l, json, i);
+	return why;
+}
 
 static bool path_fits(struct look *l, struct str path)
 {
 	for (size_t i = 0; i < l->p->path_count; i++)
-		l->steps += l->p->paths[i].n * path.n;
-	return l->steps > STEPS_MAX || any_glob(l->p->paths, l->p->path_count, path, true);
+		*l->steps += l->p->paths[i].n * path.n;
+	return *l->steps > STEPS_MAX || any_glob(l->p->paths, l->p->path_count, path, true);
 }
 
 static bool files_fit(struct look *l, struct str commit, const char *member)
@@ -286,33 +298,32 @@ static bool lists_all(const struct sender_event *ev, size_t listed, struct arena
 	return true;
 }
 
-static bool paths_fit(
-    const struct policy *p, const struct sender *s, const struct sender_event *ev, struct arena *a)
+static bool paths_fit(struct look *l, const struct sender *s, const struct sender_event *ev)
 {
 	static const char *const lists[] = {"/added", "/modified", "/removed"};
 	struct skim_member commits;
 	struct err ignored;
 	struct str commit;
-	struct look l = {.p = p, .a = a};
 	size_t listed = 0;
-	if (skim_at(ev->json, str_c(s->commits_at), a, &commits, &ignored) != 0 ||
+	if (skim_at(ev->json, str_c(s->commits_at), l->a, &commits, &ignored) != 0 ||
 	    commits.type != SKIM_OTHER)
 		return true;
 	for (; listed < BODY_COMMITS_MAX && skim_each(&commits.value, &commit); listed++)
 		for (size_t i = 0; i < 3; i++)
-			if (files_fit(&l, commit, lists[i]))
+			if (files_fit(l, commit, lists[i]))
 				return true;
-	return !lists_all(ev, listed, a);
+	return !lists_all(ev, listed, l->a);
 }
 
-const char *policy_leaves_out(
-    const struct policy *p, const struct sender *s, const struct sender_event *ev, struct arena *a)
+const char *policy_leaves_out(const struct policy *p, const struct sender *s,
+    const struct sender_event *ev, size_t *steps, struct arena *a)
 {
+	struct look l = {.p = p, .a = a, .steps = steps};
 	if (p->event_count && !any_glob(p->events, p->event_count, ev->kind, false))
 		return "the hook does not take this event";
-	if (!fields_fit(p, ev->json, a))
-		return "a field does not fit";
-	if (ev->push && p->path_count && !paths_fit(p, s, ev, a))
-		return "no file that the hook is for";
-	return NULL;
+	const char *why = fields_misfit(&l, ev->json);
+	if (why)
+		return why;
+	return ev->push && p->path_count && !paths_fit(&l, s, ev) ? "no file that the hook is for"
+								  : NULL;
 }

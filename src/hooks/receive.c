@@ -1,5 +1,5 @@
 /* What comes to a hook: its proof, what it says, and on to the intake. On the loop; the proof of a
- * large body is looked at on the pool. */
+ * large body is looked at beside it. */
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
@@ -96,26 +96,32 @@ static int check_content(const struct sender *s, const struct http_request *r, s
 }
 
 static const char *why_ignored(
-    const struct hook *hook, const struct sender_event *ev, struct arena *a)
+    const struct hook *hook, const struct sender_event *ev, size_t *steps, struct arena *a)
 {
 	if (hook->paused)
 		return "the hook is paused";
 	const char *why = actions_leave_out(
 	    &hook->actions, hook->sender, str_c(hook->branch), hook->own_branch, ev, a);
-	return why ? why : policy_leaves_out(&hook->policy, hook->sender, ev, a);
+	return why ? why : policy_leaves_out(&hook->policy, hook->sender, ev, steps, a);
 }
 
-/* Of the branches that a delivery speaks of, the first that something follows for. */
-static const struct sender_event *event_choose(
-    const struct hook *hook, const struct sender_event *first, struct arena *a)
+/* Of the branches that a delivery speaks of, the first that something follows for; else the first, and
+ * why not. */
+static const struct sender_event *event_choose(const struct hook *hook,
+    const struct sender_event *first, const char **ret_why, struct arena *a)
 {
-	for (const struct sender_event *ev = first; ev; ev = ev->next)
-		if (!why_ignored(hook, ev, a))
+	size_t steps = 0;
+	for (const struct sender_event *ev = first; ev; ev = ev->next) {
+		const char *why = why_ignored(hook, ev, &steps, a);
+		if (ev == first || !why)
+			*ret_why = why;
+		if (!why)
 			return ev;
+	}
 	return first;
 }
 
-static void hook_store(const struct reception *x, const struct sender_event *ev)
+static void hook_store(const struct reception *x, const struct sender_event *first)
 {
 	struct err e;
 	struct http_request *r = x->r;
@@ -127,10 +133,11 @@ static void hook_store(const struct reception *x, const struct sender_event *ev)
 		return;
 	}
 	int64_t now = clock_wall_ms();
+	const char *why = NULL;
+	const struct sender_event *ev = event_choose(hook, first, &why, r->arena);
 	d->c = x->c;
 	d->span = x->span;
-	d->about =
-	    (struct answer_about){x->manner, why_ignored(hook, ev, r->arena), ev->ref, ev->kind};
+	d->about = (struct answer_about){x->manner, why, ev->ref, ev->kind};
 	d->ask.done = delivery_done;
 	d->ask.ctx = d;
 	d->ask.d = (struct queue_delivery){
@@ -209,17 +216,19 @@ static void proven(struct reception *x, enum sender_verdict verdict, const struc
 		refuse(x, &e);
 		return;
 	}
-	hook_store(x, event_choose(hook, &ev, x->r->arena));
+	hook_store(x, &ev);
 }
 
-/* One whose proof is looked at on the pool, with keys of its own; in the request's arena. The hook
- * may be another, or none, when it comes back. */
+static void look_at(struct reception *x);
+
+/* One whose proof is looked at beside the loop, with keys of its own; in the request's arena. The hook
+ * may be another, or none, when it comes back: then it begins again. */
 struct aside {
 	struct reception x;
 	struct sender_credential keys[HOOK_SECRETS_MAX];
 	struct sender_proof proof;
 	const struct sender *sender;
-	int64_t hook_id; /* 0: there was none */
+	uint64_t reading; /* of the hook; 0: there was none */
 	enum sender_verdict verdict;
 	struct err e;
 };
@@ -242,9 +251,10 @@ static void aside_done(void *ctx)
 	struct reception *x = &s->x;
 	aside_keys_drop(s);
 	x->hook = hook_find(x->h, x->name);
-	if (x->hook && x->hook->id != s->hook_id)
-		x->hook = NULL;
-	proven(x, s->verdict, &s->e);
+	if ((x->hook ? x->hook->reading : 0) == s->reading)
+		proven(x, s->verdict, &s->e);
+	else
+		look_at(x);
 }
 
 static void set_aside(const struct reception *x)
@@ -257,26 +267,23 @@ static void set_aside(const struct reception *x)
 		refuse(x, &e);
 		return;
 	}
-	*s = (struct aside){.x = *x, .hook_id = x->hook ? x->hook->id : 0};
+	*s = (struct aside){.x = *x, .reading = x->hook ? x->hook->reading : 0};
 	s->x.name = name;
 	s->x.from = x->from ? &s->x.address : NULL;
 	s->proof = proof_of(x, &s->sender);
 	for (size_t i = 0; i < s->proof.n; i++)
 		s->keys[i] = sender_credential_copy(&s->proof.v[i]);
 	s->proof.v = s->keys;
-	if (loop_work(x->h->o.loop, aside_work, aside_done, s, &e) == 0)
+	if (loop_compute(x->h->o.loop, aside_work, aside_done, s, &e) == 0)
 		return;
 	aside_keys_drop(s);
 	refuse(x, &e);
 }
 
-static void receive(struct reception *x)
+static void look_at(struct reception *x)
 {
 	struct err e = {0};
 	const struct sender *sender;
-	x->hook = hook_find(x->h, x->name);
-	x->from = source_of(x->r, &x->address);
-	x->span = figures_begin(x->hook ? x->hook->sender : NULL, http_pattern(x->c));
 	if (admit(x, &e) != 0) {
 		refuse_stranger(x, &e);
 	} else if (x->r->body.n > ASIDE_BYTES) {
@@ -286,6 +293,14 @@ static void receive(struct reception *x)
 		enum sender_verdict verdict = sender->verify(x->r, &proof, &e);
 		proven(x, verdict, &e);
 	}
+}
+
+static void receive(struct reception *x)
+{
+	x->hook = hook_find(x->h, x->name);
+	x->from = source_of(x->r, &x->address);
+	x->span = figures_begin(x->hook ? x->hook->sender : NULL, http_pattern(x->c));
+	look_at(x);
 }
 
 void hooks_turned_away(const struct http_route *route, const struct err *e)

@@ -430,10 +430,10 @@ static void test_a_full_store_is_503(void **state)
 
 /* Bodies that are too large to be verified on the loop. */
 
-enum { LARGE = 600000, POOL_THREADS = 2 };
+enum { LARGE = 600000 };
 static atomic_int waiting;
 
-static void wait_on_pool(void *ctx)
+static void wait_there(void *ctx)
 {
 	(void)ctx;
 	atomic_fetch_add(&waiting, 1);
@@ -441,21 +441,20 @@ static void wait_on_pool(void *ctx)
 	pthread_mutex_unlock(&hw.gate);
 }
 
-static void fill_pool(void *ctx)
+static void fill(void *ctx)
 {
 	struct err e;
 	(void)ctx;
-	for (int i = 0; i < POOL_THREADS; i++)
-		assert_int_equal(loop_work(w.loop, wait_on_pool, NULL, NULL, &e), 0);
+	assert_int_equal(loop_compute(w.loop, wait_there, NULL, NULL, &e), 0);
 }
 
-/* Until hw.gate opens nothing moves on the pool. */
-static void hold_pool(void)
+/* Until hw.gate opens nothing is computed. */
+static void hold_computing(void)
 {
 	atomic_store(&waiting, 0);
 	pthread_mutex_lock(&hw.gate);
-	loop_post(w.loop, fill_pool, NULL);
-	await(&waiting, POOL_THREADS);
+	loop_post(w.loop, fill, NULL);
+	await(&waiting, 1);
 }
 
 static char *large_body(void)
@@ -494,7 +493,7 @@ static void test_large_bodies_hold_nobody_up(void **state)
 {
 	(void)state;
 	struct client good, wrong, nobody;
-	hold_pool();
+	hold_computing();
 	send_large(&good, "site", "d-1", SECRET);
 	send_large(&wrong, "site", "d-2", "wrong");
 	send_large(&nobody, "nobody", "d-3", SECRET);
@@ -520,31 +519,42 @@ UNIT(replace_hook)
 	CHECK(model_hook_find(db, a, STR("site"), &m, e) == 1);
 	CHECK(model_hook_remove(db, m.id, e) == 1);
 	CHECK(add_hook(db, "site", "github", "main", "its new secret", false, e) == 0);
+	CHECK(model_hook_find(db, a, STR("quiet"), &m, e) == 1);
+	CLEANUP_BUF struct buf sealed;
+	char place[MODEL_PLACE_SIZE];
+	buf_init(&sealed, 4096);
+	seal(hw.seal, model_place_hook(STR("quiet"), place), STR("another one"), &sealed);
+	CHECK(model_hook_rotate(db, m.id, buf_view(&sealed), 0, e) == 1);
 	CHECK(model_hook_find(db, a, STR("any"), &m, e) == 1);
 	CHECK(model_hook_remove(db, m.id, e) == 1);
 	return add_hook(db, "fresh", "github", "main", SECRET, false, e);
 }
 
-/* What was proven to a hook is nothing to another of its name; who is gone while his is looked at harms nobody. */
+/* What was proven to a hook is nothing to another of its name, nor to itself with another secret; who is gone while his is
+ * looked at harms nobody. */
 static void test_large_bodies_and_changes(void **state)
 {
 	(void)state;
-	struct client old, gone, early, leaves;
-	hold_pool();
+	struct client old, gone, early, leaves, rotated;
+	hold_computing();
 	send_large(&old, "site", "d-1", SECRET);
 	send_large(&gone, "any", "d-1", "another secret");
 	send_large(&early, "fresh", "d-1", "nobody's secret");
 	send_large(&leaves, "gen", "d-1", SECRET);
-	await_due(4);
+	send_large(&rotated, "quiet", "d-1", SECRET);
+	await_due(5);
 	client_close(&leaves);
 	fixture_run(hw.store, replace_hook);
 	hooks_changed(hw.hooks, STR("site"));
 	hooks_changed(hw.hooks, STR("any"));
 	hooks_changed(hw.hooks, STR("fresh"));
+	hooks_changed(hw.hooks, STR("quiet"));
 	pthread_mutex_unlock(&hw.gate);
-	assert_int_equal(answer(&old), 404);
+	assert_int_equal(answer(&old), 401);
 	assert_int_equal(answer(&gone), 404);
-	assert_int_equal(answer(&early), 404);
+	assert_int_equal(answer(&early), 401);
+	assert_int_equal(answer(&rotated), 401);
+	client_close(&rotated);
 	client_close(&old);
 	client_close(&gone);
 	client_close(&early);

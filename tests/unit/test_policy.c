@@ -141,7 +141,8 @@ static const char *left_out(const char *kind, const char *before, const char *js
 	    .before = str_c(before),
 	    .json = str_c(json),
 	    .push = strcmp(kind, "push") == 0};
-	return policy_leaves_out(&p, sender_find(STR("gitlab")), &ev, &a);
+	size_t steps = 0;
+	return policy_leaves_out(&p, sender_find(STR("gitlab")), &ev, &steps, &a);
 }
 
 static void test_what_a_push_changed(void **state)
@@ -195,6 +196,32 @@ static void test_events_and_fields(void **state)
 	    left_out("push", "", "{\"project\":{\"name\":\"shops\"},\"n\":5,\"on\":true}"));
 	assert_non_null(left_out("push", "", "{\"project\":{\"name\":\"shop\"},\"on\":true}"));
 	assert_non_null(left_out("push", "", "{}"));
+	policy_fini(&p);
+}
+
+/* Everybody waits while a field is compared, so that has an end, also over all that one delivery says. */
+static void test_long_fields(void **state)
+{
+	(void)state;
+	enum { LONG = 4 << 20 };
+	char *json = malloc(LONG + 64);
+	assert_non_null(json);
+	int head = snprintf(json, 64, "{\"n\":\"y\",\"a\":\"");
+	memset(json + head, 'x', LONG);
+	memcpy(json + head + LONG, "\"}", 3);
+	struct sender_event ev = {.kind = STR("push"), .json = str_c(json)};
+	size_t steps = 0;
+	assert_int_equal(parsed("gitlab", "{\"fields\":{\"/n\":\"y\"}}"), 0);
+	assert_null(policy_leaves_out(&p, sender_find(STR("gitlab")), &ev, &steps, &a));
+	for (int i = 0; i < 1000; i++) /* a filter that costs nothing but its way there */
+		(void)policy_leaves_out(&p, sender_find(STR("gitlab")), &ev, &steps, &a);
+	assert_non_null(policy_leaves_out(&p, sender_find(STR("gitlab")), &ev, &steps, &a));
+	policy_fini(&p);
+	assert_int_equal(parsed("gitlab", "{\"fields\":{\"/a\":\"x*?*?*x\"}}"), 0);
+	steps = 0;
+	assert_string_equal(policy_leaves_out(&p, sender_find(STR("gitlab")), &ev, &steps, &a),
+	    "its fields are too long to be compared");
+	free(json);
 	policy_fini(&p);
 }
 
@@ -300,6 +327,7 @@ int main(void)
 	    cmocka_unit_test(test_globs),
 	    cmocka_unit_test(test_what_a_push_changed),
 	    cmocka_unit_test(test_events_and_fields),
+	    cmocka_unit_test(test_long_fields),
 	    cmocka_unit_test(test_pace),
 	    cmocka_unit_test(test_sources),
 	    cmocka_unit_test(test_what_is_told_of_sources),
