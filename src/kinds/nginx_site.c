@@ -4,6 +4,7 @@
 
 #include "base/crc32c.h"
 #include "base/name.h"
+#include "kinds/site_certs.h"
 #include "kinds/site_filter.h"
 #include "text/nginx.h"
 
@@ -14,6 +15,7 @@ struct taking {
 	struct kind_work *w;
 	struct manifest_sites rules;
 	struct plan_site sites[SITE_FILES_MAX], snippets[SITE_FILES_MAX];
+	struct str site_texts[SITE_FILES_MAX], snippet_texts[SITE_FILES_MAX];
 	size_t disabled, excluded, other;
 };
 
@@ -112,6 +114,7 @@ static void take_site(struct taking *k, const struct tree_entry *t, struct str f
 	if (w->failed || !fits(w))
 		return;
 	*s = (struct plan_site){.name = name, .file = file};
+	k->site_texts[w->p->site_count] = t->content;
 	w->p->site_count += read_text(w, t, s);
 }
 
@@ -129,7 +132,7 @@ static void take_snippet(struct taking *k, const struct tree_entry *t, struct st
 	if (!read_text(w, t, s))
 		return;
 	s->domains.n = 0;
-	w->p->snippet_count++;
+	k->snippet_texts[w->p->snippet_count++] = t->content;
 }
 
 static void tell(const struct taking *k)
@@ -219,6 +222,8 @@ static void plan(struct kind_work *w)
 		return;
 	w->p->sites = keep(w, k->sites, w->p->site_count);
 	w->p->snippets = keep(w, k->snippets, w->p->snippet_count);
+	if (!w->failed)
+		site_certs_check(w, k->site_texts, k->snippet_texts);
 	tell(k);
 }
 

@@ -326,12 +326,55 @@ static void test_plan_refused(void **state)
 	arena_fini(&a);
 }
 
+/* A certificate that nothing of the push makes would be missed at some later reload. */
+static void test_plan_certificates(void **state)
+{
+#define B "server { ssl_certificate live/b/fullchain.pem; }"
+#define A "server {\n ssl_certificate '/etc/letsencrypt/live/b/fullchain.pem'; }"
+	static const struct file
+	    both[] = {{"production/[a].conf", A}, {"production/[b].conf", B}, {NULL, NULL}},
+	    variable[] = {{"production/[a].conf", "ssl_certificate live/$host/x.pem;"},
+		{NULL, NULL}},
+	    unused[] = {{"production/[a].conf", "x"}, {"snippets/b.conf", A}, {NULL, NULL}},
+	    gone[] = {{"production/[a].conf", A}, {"production/[b].conf.disabled", B},
+		{NULL, NULL}},
+	    bare[] = {{"production/[a].conf", A}, {"production/[b].conf", "x"}, {NULL, NULL}},
+	    around[] = {{"production/[b].conf", B "\nssl_certificate_key live/b/../a/privkey.pem;"},
+		{NULL, NULL}},
+	    snippet[] = {{"production/[a].conf", "include snippets/1;"}, {"snippets/0", "\n\n" A},
+		{"snippets/1", "include /etc/nginx/snippets/0;"}, {NULL, NULL}},
+	    pattern[] = {
+		{"production/[a].conf", "include snippets/*;"}, {"snippets/0", A}, {NULL, NULL}};
+#undef A
+#undef B
+	const struct file *const good[] = {both, variable, unused}, *const bad[] = {gone, bare,
+									around, snippet, pattern};
+	static const char *const says[] = {"production/[a].conf:2 names the certificate of 'b'",
+	    "production/[a].conf:2 names",
+	    "production/[b].conf:2 names the certificate of 'b/../a'", "snippets/0:4 names",
+	    "snippets/0:2 names"};
+	struct arena a;
+	struct plan p;
+	struct err e;
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		assert_int_equal(plan_of(good[i], MANIFEST_KIND_NGINX_SITE, &a, &p, &e), 0);
+		arena_fini(&a);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_int_equal(plan_of(bad[i], MANIFEST_KIND_NGINX_SITE, &a, &p, &e), -1);
+		assert_non_null(strstr(e.msg, says[i]));
+		arena_fini(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_filter),
 	    cmocka_unit_test(test_filter_more), cmocka_unit_test(test_settings),
 	    cmocka_unit_test(test_names), cmocka_unit_test(test_read),
 	    cmocka_unit_test(test_read_limits), cmocka_unit_test(test_render),
-	    cmocka_unit_test(test_plan), cmocka_unit_test(test_plan_refused)};
+	    cmocka_unit_test(test_plan), cmocka_unit_test(test_plan_refused),
+	    cmocka_unit_test(test_plan_certificates)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
