@@ -368,15 +368,23 @@ def test_stop_start_and_a_new_daemon(p, edge):
 
 
 def test_a_site_that_keeps_nginx_from_starting(p, edge):
-    """Something beyond the platform changes: the others are served all the same."""
+    """Something beyond the platform changes: the others are served all the same, and its certificate waits for it."""
     extra = p.dir / "beyond.conf"
     extra.write_text("# fine\n")
-    push(p, edge, {path("d.example.org"): f"include {extra};\n"})
+    push(p, edge, {path("d.example.org"): site(p, "d.example.org", "D") + f"include {extra};\n"})
+    pair = p.state / "edge/certs/sites/web/d.example.org/pair.pem"
+    had = pair.stat().st_ino
+    assert sorted(f.name for f in pair.parent.iterdir()) == ["cert.pem", "chain.pem", "fullchain.pem", "pair.pem", "privkey.pem"]
     assert p.stop() == 0
     extra.unlink()
     p.start()
     wait_until(lambda: p.edge_listens() and p.get("ok.example.org").status == 200)
     assert p.get("slipway.localhost", "/health").status == 200
+    push(p, edge, {"README.md": "again", path("e.example.org"): site(p, "e.example.org", "E")}, expect="failed")
+    assert pair.stat().st_ino == had and not (pair.parent.parent / "e.example.org").exists()
+    extra.write_text("# fine\n")
+    push(p, edge, {path("e.example.org"): None})
+    assert https(p, "d.example.org") == (200, "D") and pair.stat().st_ino == had
     push(p, edge, {path("d.example.org"): None})
     assert https(p, "a.example.org") == (200, "A1")
 
