@@ -62,6 +62,7 @@ static void job_done(struct edge *g, unsigned slot, const struct err *e)
 {
 	struct edge_job *j = &g->jobs[slot];
 	uint64_t seq = j->seq;
+	j->failed = e != NULL;
 	edge_files_settle(g, slot);
 	for (unsigned i = 0; i < 3 && j->pair; i++)
 		fs_close_fd(&j->in[i]);

@@ -104,8 +104,9 @@ int edge_sites_set(struct edge *g, uint64_t seq, struct str project, struct err 
 /* PRIV_SITE_CERT_SET, once helper/sites.h has it judged: it takes the place of that before, and all is reloaded; when
  * nginx refuses, that before stays. */
 int edge_site_cert_set(struct edge *g, uint64_t seq, struct str project, struct str site, struct err *e) WARN_UNUSED;
-/* What was staged is not wanted: it goes, with certificates of sites that are not served. */
-void edge_sites_drop(struct edge *g, const char *project);
+/* What was staged is not wanted: it goes, with certificates of sites that are not served; when it failed, with those alone that
+ * were made for it: a site that was set aside comes back to its own. */
+void edge_sites_drop(struct edge *g, const char *project, bool failed);
 /* Whether what is staged for this project is still in use: then nothing may be staged anew. */
 bool edge_sites_wait(const struct edge *g, const char *project);
 

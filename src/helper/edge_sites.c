@@ -231,8 +231,20 @@ static bool is_kept(int project, const char *site)
 	return false;
 }
 
+/* A certificate that is kept was made for what serves now. */
+static bool goes(int project, int certs, const char *site, bool failed)
+{
+	char made[NAME_SITE_MAX + sizeof(EDGE_SITE_MADE) + 1];
+	(void)snprintf(made, sizeof(made), "%.*s/" EDGE_SITE_MADE, NAME_SITE_MAX, site);
+	if (project < 0 || !is_kept(project, site))
+		return !failed || faccessat(certs, made, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	if (!failed)
+		(void)unlinkat(certs, made, 0);
+	return false;
+}
+
 /* Certificates of sites that are gone, or never came. */
-static void prune(struct edge *g, const char *project)
+static void prune(struct edge *g, const char *project, bool failed)
 {
 	struct err ignored;
 	CLEANUP_FD int now = fs_open_beneath(g->sites, project, O_PATH | O_DIRECTORY, 0);
@@ -240,17 +252,17 @@ static void prune(struct edge *g, const char *project)
 	struct dir d CLEANUP_DIR;
 	dir_open(&d, certs);
 	for (const struct dirent64 *at; (at = dir_next(&d));)
-		if (now < 0 || !is_kept(now, at->d_name))
+		if (goes(now, certs, at->d_name, failed))
 			(void)!fs_remove_tree(certs, at->d_name, &ignored);
 }
 
-void edge_sites_drop(struct edge *g, const char *project)
+void edge_sites_drop(struct edge *g, const char *project, bool failed)
 {
 	struct err ignored;
 	if (g->sites < 0)
 		return;
 	(void)!fs_remove_tree(g->staged, project, &ignored);
-	prune(g, project);
+	prune(g, project, failed);
 }
 
 void edge_sites_settle(struct edge *g, const struct edge_job *j)
@@ -261,7 +273,7 @@ void edge_sites_settle(struct edge *g, const struct edge_job *j)
 	}
 	if (g->tester == 0)
 		forget_whole(g);
-	edge_sites_drop(g, j->project);
+	edge_sites_drop(g, j->project, j->failed);
 }
 
 void edge_sites_forget(struct edge *g, const char *project)

@@ -36,6 +36,7 @@ struct edge_job {
 	bool remove;
 	bool sites;	   /* of an nginx-site project, in staged/NAME; or, with a name, that */
 	char site[NAME_SITE_MAX + 1]; /* one's certificate, certs/sites/NAME/SITE/next.pem */
+	bool failed;	   /* it is over, and nothing of it stays */
 	bool alone;	   /* its batch was refused: once more, by itself */
 	bool had_previous; /* undo/NAME.conf holds what was there */
 	bool needs_self;   /* job.N.names says for which names; not installed before it is made */
@@ -212,6 +213,8 @@ void edge_own_put_back(struct edge *g, const struct edge_job *j);
 bool edge_own_set_aside(struct edge *g, const char *line); /* as edge_files_set_aside */
 
 /* edge_sites.c: sites of nginx-site projects */
+/* In a folder of certs/sites/NAME: it was made for what is staged. */
+#define EDGE_SITE_MADE "made"
 int edge_sites_prepare(struct edge *g, struct err *e) WARN_UNUSED;
 bool edge_sites_installed(struct edge *g, const char *project);
 /* What is staged into the whole configuration, to be tested; in the place of what is served; out

@@ -373,7 +373,7 @@ static void worked(struct keeper *k, uint64_t token, const struct worker_result 
 		rc = edge_site_cert_set(k->edge, token, str_c(j->project), str_c(j->site), &e);
 	if (rc != 1) {
 		if (j->op == PRIV_SITES_SET)
-			edge_sites_drop(k->edge, j->project);
+			edge_sites_drop(k->edge, j->project, rc < 0);
 		settle(k, token, result->value, rc == 0 ? NULL : &e);
 		return;
 	}

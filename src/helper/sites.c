@@ -197,6 +197,17 @@ static int make_links(int dir, struct err *e)
 	return 0;
 }
 
+/* One that was not there says so, until it serves. */
+static int open_cert(struct stage *s, const char *name)
+{
+	bool there = faccessat(s->certs, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	int dir = fs_dir(s->certs, name, 0700, s->e);
+	CLEANUP_FD int made =
+	    dir < 0 || there ? -1
+			     : openat(dir, EDGE_SITE_MADE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	return dir;
+}
+
 static int stage_cert(struct stage *s, const struct render_site_file *f)
 {
 	char name[SITE_FILE_MAX];
@@ -208,7 +219,7 @@ static int stage_cert(struct stage *s, const struct render_site_file *f)
 		return err_set(s->e, ERR_INVALID, "a site's name is too long");
 	if (names.n == 0)
 		names = name_domain(site, &ignored) == 0 ? site : STR("site.invalid");
-	CLEANUP_FD int dir = fs_dir(s->certs, name, 0700, s->e);
+	CLEANUP_FD int dir = open_cert(s, name);
 	if (dir < 0 || edge_cert_make_self(s->t->cert, dir, "pair.pem", names, s->e) < 0)
 		return -1;
 	return make_links(dir, s->e);

@@ -4,6 +4,7 @@
 
 #include "base/crc32c.h"
 #include "base/name.h"
+#include "kinds/site_certs.h"
 #include "kinds/site_filter.h"
 #include "text/nginx.h"
 
@@ -14,6 +15,7 @@ struct taking {
 	struct kind_work *w;
 	struct manifest_sites rules;
 	struct plan_site sites[SITE_FILES_MAX], snippets[SITE_FILES_MAX];
+	struct str site_texts[SITE_FILES_MAX], snippet_texts[SITE_FILES_MAX];
 	size_t disabled, excluded, other;
 };
 
@@ -112,6 +114,7 @@ static void take_site(struct taking *k, const struct tree_entry *t, struct str f
 	if (w->failed || !fits(w))
 		return;
 	*s = (struct plan_site){.name = name, .file = file};
+	k->site_texts[w->p->site_count] = t->content;
 	w->p->site_count += read_text(w, t, s);
 }
 
@@ -129,7 +132,7 @@ static void take_snippet(struct taking *k, const struct tree_entry *t, struct st
 	if (!read_text(w, t, s))
 		return;
 	s->domains.n = 0;
-	w->p->snippet_count++;
+	k->snippet_texts[w->p->snippet_count++] = t->content;
 }
 
 static void tell(const struct taking *k)
@@ -195,6 +198,36 @@ static void *keep(struct kind_work *w, const struct plan_site *list, size_t coun
 	return p;
 }
 
+static bool has_folder(const struct tree *t, struct str folder)
+{
+	for (size_t i = 0; i < t->count; i++) {
+		struct str path = t->entries[i].path;
+		if (str_starts(path, folder) &&
+		    (path.n == folder.n ? t->entries[i].directory : path.p[folder.n] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* A folder that is not seen would be one without sites, and all that are served would go. */
+static void check_folder(struct kind_work *w)
+{
+	struct str folder = w->p->sites_folder, rest = folder, part;
+	unsigned depth = 1; /* of its files */
+	while (str_next(&rest, '/', &part))
+		depth++;
+	if (depth > TREE_LISTED_DEPTH)
+		kind_fail(w, ERR_INVALID,
+		    "move it up, or name another: slipway sites PROJECT --folder",
+		    "the folder of sites '%.*s' is more than %u folders deep", STR_ARG(folder),
+		    TREE_LISTED_DEPTH - 1);
+	else if (!has_folder(w->in->tree, folder))
+		kind_fail(w, ERR_INVALID,
+		    "name another: slipway sites PROJECT --folder; to serve no site: slipway stop "
+		    "PROJECT",
+		    "there is no folder of sites '%.*s'", STR_ARG(folder));
+}
+
 static void plan(struct kind_work *w)
 {
 	struct taking *k = arena_alloc(w->a, sizeof(*k));
@@ -206,6 +239,7 @@ static void plan(struct kind_work *w)
 	w->p->certificates = !k->rules.no_certificates;
 	w->p->sites_folder = kind_path(w, k->rules.folder);
 	w->p->snippets_folder = kind_path(w, STR(SNIPPETS));
+	check_folder(w);
 	for (size_t i = 0; i < w->in->tree->count && !w->failed; i++) {
 		const struct tree_entry *t = &w->in->tree->entries[i];
 		struct str site = name_in(t, w->p->sites_folder),
@@ -219,6 +253,8 @@ static void plan(struct kind_work *w)
 		return;
 	w->p->sites = keep(w, k->sites, w->p->site_count);
 	w->p->snippets = keep(w, k->snippets, w->p->snippet_count);
+	if (!w->failed)
+		site_certs_check(w, k->site_texts, k->snippet_texts);
 	tell(k);
 }
 

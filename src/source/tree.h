@@ -5,7 +5,7 @@
  *   "F " path-length " " content-length " " size "\n" path content "\n"     a file of interest, content capped (-1: not read)
  *   "D " path-length "\n" path "\n"                                        a directory
  *   "E " files " " bytes "\n"                                              the end: totals; anything after it is an error
- * Only names down to depth 3 are listed, at most 4,096, lock files always; the contents of known small files only (manifest, Procfile,
+ * Only names down to TREE_LISTED_DEPTH are listed, at most 4,096, lock files always; the contents of known small files only (manifest, Procfile,
  * requirements, package.json, pyproject.toml, runtime.txt, app.json, .env.example, manage.py, settings, wsgi, sites and snippets of nginx). */
 #pragma once
 
@@ -14,6 +14,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#define TREE_LISTED_DEPTH 3u /* of "a/b/c" */
 
 struct tree_entry {
 	struct str path;    /* relative, '/'-separated */

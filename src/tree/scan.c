@@ -2,6 +2,7 @@
 #include "base/fs.h"
 #include "base/name.h"
 #include "base/site.h"
+#include "source/tree.h"
 #include "tree/say.h"
 
 #include <dirent.h>
@@ -14,7 +15,6 @@
 #include <unistd.h>
 
 #define DEPTH_MAX 64u
-#define LISTED_DEPTH 3u
 #define LISTED_MAX 3840u /* names of no special interest; with the next line at most 4,096 */
 #define INTEREST_MAX 256u
 #define CONTENT_MAX_BYTES (64u << 10)
@@ -136,7 +136,7 @@ static void list_directory(struct scan *s)
 static bool listable(const struct scan *s, unsigned depth)
 {
 	struct err ignored;
-	return depth <= LISTED_DEPTH && s->n <= 1024 &&
+	return depth <= TREE_LISTED_DEPTH && s->n <= 1024 &&
 	       name_subpath((struct str){s->path, s->n}, &ignored) == 0;
 }
 

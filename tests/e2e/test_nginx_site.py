@@ -148,7 +148,8 @@ BAD = {
     "a brace too few": (lambda p: {path("b.example.org"): "server {\n  listen 127.0.0.1:%d;\n" % p.edge_port}, r"production/\[b\.example\.org\]\.nginxconf:3\b"),
     "a brace too many": (lambda p: {path("b.example.org"): "}\nload_module x.so;\n"}, r'unexpected "}" in production/\[b\.example\.org\]\.nginxconf:1\b'),
     "a module": (lambda p: {path("c.example.org"): "load_module modules/x.so;\n"}, r'"load_module" directive is not allowed here in production/\[c\.example\.org\]\.nginxconf:1\b'),
-    "somebody else's certificate": (lambda p: {path("c.example.org"): site(p, "c.example.org", "C").replace("live/c.", "live/z.")}, r"/etc/letsencrypt/live/z\.example\.org/fullchain\.pem.*No such file"),
+    "somebody else's certificate": (lambda p: {path("c.example.org"): site(p, "c.example.org", "C").replace("live/c.", "live/z.")}, r"production/\[c\.example\.org\]\.nginxconf:9 names the certificate of 'z\.example\.org'"),
+    "one of a site that goes": (lambda p: {path("a.example.org"): site(p, "a.example.org", "A2").replace("live/a.", "live/b."), path("b.example.org"): None}, r"production/\[a\.example\.org\]\.nginxconf:9 names the certificate of 'b\.example\.org'"),
     "the default server": (lambda p: {path("c.example.org"): f"server {{ listen 127.0.0.1:{p.edge_port} default_server; }}\n"}, r"duplicate default server .* in production/\[c\.example\.org\]\.nginxconf:1\b"),
     "a name of another's": (lambda p: {path("c.example.org"): site(p, "c.example.org", "C", names="c.example.org taken.example.org")}, r"site c\.example\.org: domain 'taken\.example\.org' belongs to another project"),
     "an address that is taken": (lambda p: {path("c.example.org"): f"server {{ listen 127.0.0.1:{p.http_port}; }}\n"}, r"bind\(\) to 127\.0\.0\.1:\d+ failed"),
@@ -367,15 +368,23 @@ def test_stop_start_and_a_new_daemon(p, edge):
 
 
 def test_a_site_that_keeps_nginx_from_starting(p, edge):
-    """Something beyond the platform changes: the others are served all the same."""
+    """Something beyond the platform changes: the others are served all the same, and its certificate waits for it."""
     extra = p.dir / "beyond.conf"
     extra.write_text("# fine\n")
-    push(p, edge, {path("d.example.org"): f"include {extra};\n"})
+    push(p, edge, {path("d.example.org"): site(p, "d.example.org", "D") + f"include {extra};\n"})
+    pair = p.state / "edge/certs/sites/web/d.example.org/pair.pem"
+    had = pair.stat().st_ino
+    assert sorted(f.name for f in pair.parent.iterdir()) == ["cert.pem", "chain.pem", "fullchain.pem", "pair.pem", "privkey.pem"]
     assert p.stop() == 0
     extra.unlink()
     p.start()
     wait_until(lambda: p.edge_listens() and p.get("ok.example.org").status == 200)
     assert p.get("slipway.localhost", "/health").status == 200
+    push(p, edge, {"README.md": "again", path("e.example.org"): site(p, "e.example.org", "E")}, expect="failed")
+    assert pair.stat().st_ino == had and not (pair.parent.parent / "e.example.org").exists()
+    extra.write_text("# fine\n")
+    push(p, edge, {path("e.example.org"): None})
+    assert https(p, "d.example.org") == (200, "D") and pair.stat().st_ino == had
     push(p, edge, {path("d.example.org"): None})
     assert https(p, "a.example.org") == (200, "A1")
 

@@ -270,9 +270,9 @@ int edge_site_cert_set(
 	(void)g, (void)seq, (void)project, (void)site;
 	return later(e);
 }
-void edge_sites_drop(struct edge *g, const char *project)
+void edge_sites_drop(struct edge *g, const char *project, bool failed)
 {
-	(void)g, (void)project;
+	(void)g, (void)project, (void)failed;
 }
 bool edge_sites_wait(const struct edge *g, const char *project)
 {

@@ -244,7 +244,7 @@ static void test_render(void **state)
 
 #define FILES_MAX 8
 struct file {
-	const char *path, *content; /* content NULL: not read */
+	const char *path, *content; /* content NULL: not read; path "NAME/": a folder */
 };
 
 static int plan_of(const struct file *files, enum manifest_kind kind, struct arena *a,
@@ -254,8 +254,11 @@ static int plan_of(const struct file *files, enum manifest_kind kind, struct are
 	struct tree t = {.entries = entries};
 	for (; files[t.count].path; t.count++) {
 		struct str content = str_c(files[t.count].content);
-		entries[t.count] = (struct tree_entry){str_c(files[t.count].path), false,
-		    files[t.count].content != NULL, content, content.n};
+		struct str path = str_c(files[t.count].path);
+		bool folder = str_ends(path, STR("/"));
+		path.n -= folder;
+		entries[t.count] = (struct tree_entry){
+		    path, folder, files[t.count].content != NULL, content, content.n};
 	}
 	const struct kinds_input in = {.tree = &t, .project = STR("web"), .kind = kind};
 	*e = (struct err){0};
@@ -326,12 +329,93 @@ static void test_plan_refused(void **state)
 	arena_fini(&a);
 }
 
+/* Where nothing is looked at there may be sites. */
+static void test_plan_folder(void **state)
+{
+	static const struct file two[] = {{"eu/production/[a].conf", "x"},
+	    {"slipway.yaml", "sites: {folder: eu/production}"}, {NULL, NULL}},
+				 none[] = {{"eu/production/[a].conf", "x"}, {NULL, NULL}},
+				 like[] = {{"production", "x"}, {"production2/[a].conf", "x"},
+				     {NULL, NULL}},
+				 empty[] = {{"production/", NULL}, {NULL, NULL}},
+				 deep[] = {{"sites/eu/production/", NULL},
+				     {"slipway.yaml", "sites: {folder: sites/eu/production}"},
+				     {NULL, NULL}},
+				 root[] = {{"infra/nginx/", NULL},
+				     {"infra/nginx/production/", NULL},
+				     {"slipway.yaml", "root: infra/nginx"}, {NULL, NULL}};
+	struct arena a;
+	struct plan p;
+	struct err e;
+	(void)state;
+	assert_int_equal(plan_of(two, MANIFEST_KIND_NGINX_SITE, &a, &p, &e), 0);
+	assert_int_equal(p.site_count, 1);
+	arena_fini(&a);
+	assert_int_equal(plan_of(empty, MANIFEST_KIND_NGINX_SITE, &a, &p, &e), 0);
+	arena_fini(&a);
+	assert_int_equal(plan_of(none, MANIFEST_KIND_NGINX_SITE, &a, &p, &e), -1);
+	assert_string_equal(e.msg, "there is no folder of sites 'production'");
+	arena_fini(&a);
+	assert_int_equal(plan_of(like, MANIFEST_KIND_NGINX_SITE, &a, &p, &e), -1);
+	arena_fini(&a);
+	assert_int_equal(plan_of(deep, MANIFEST_KIND_NGINX_SITE, &a, &p, &e), -1);
+	assert_string_equal(
+	    e.msg, "the folder of sites 'sites/eu/production' is more than 2 folders deep");
+	arena_fini(&a);
+	assert_int_equal(plan_of(root, MANIFEST_KIND_NGINX_SITE, &a, &p, &e), -1);
+	assert_non_null(strstr(e.msg, "'infra/nginx/production' is more than 2 folders deep"));
+	arena_fini(&a);
+}
+
+/* A certificate that nothing of the push makes would be missed at some later reload. */
+static void test_plan_certificates(void **state)
+{
+#define B "server { ssl_certificate live/b/fullchain.pem; }"
+#define A "server {\n ssl_certificate '/etc/letsencrypt/live/b/fullchain.pem'; }"
+	static const struct file
+	    both[] = {{"production/[a].conf", A}, {"production/[b].conf", B}, {NULL, NULL}},
+	    variable[] = {{"production/[a].conf", "ssl_certificate live/$host/x.pem;"},
+		{NULL, NULL}},
+	    unused[] = {{"production/[a].conf", "x"}, {"snippets/b.conf", A}, {NULL, NULL}},
+	    gone[] = {{"production/[a].conf", A}, {"production/[b].conf.disabled", B},
+		{NULL, NULL}},
+	    bare[] = {{"production/[a].conf", A}, {"production/[b].conf", "x"}, {NULL, NULL}},
+	    around[] = {{"production/[b].conf", B "\nssl_certificate_key live/b/../a/privkey.pem;"},
+		{NULL, NULL}},
+	    snippet[] = {{"production/[a].conf", "include snippets/1;"}, {"snippets/0", "\n\n" A},
+		{"snippets/1", "include /etc/nginx/snippets/0;"}, {NULL, NULL}},
+	    pattern[] = {
+		{"production/[a].conf", "include snippets/*;"}, {"snippets/0", A}, {NULL, NULL}};
+#undef A
+#undef B
+	const struct file *const good[] = {both, variable, unused}, *const bad[] = {gone, bare,
+									around, snippet, pattern};
+	static const char *const says[] = {"production/[a].conf:2 names the certificate of 'b'",
+	    "production/[a].conf:2 names",
+	    "production/[b].conf:2 names the certificate of 'b/../a'", "snippets/0:4 names",
+	    "snippets/0:2 names"};
+	struct arena a;
+	struct plan p;
+	struct err e;
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		assert_int_equal(plan_of(good[i], MANIFEST_KIND_NGINX_SITE, &a, &p, &e), 0);
+		arena_fini(&a);
+	}
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		assert_int_equal(plan_of(bad[i], MANIFEST_KIND_NGINX_SITE, &a, &p, &e), -1);
+		assert_non_null(strstr(e.msg, says[i]));
+		arena_fini(&a);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_filter),
 	    cmocka_unit_test(test_filter_more), cmocka_unit_test(test_settings),
 	    cmocka_unit_test(test_names), cmocka_unit_test(test_read),
 	    cmocka_unit_test(test_read_limits), cmocka_unit_test(test_render),
-	    cmocka_unit_test(test_plan), cmocka_unit_test(test_plan_refused)};
+	    cmocka_unit_test(test_plan), cmocka_unit_test(test_plan_refused),
+	    cmocka_unit_test(test_plan_certificates), cmocka_unit_test(test_plan_folder)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
