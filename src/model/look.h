@@ -15,7 +15,9 @@ int model_look_missed(struct store_db *db, int64_t now_ms, struct err *e) WARN_U
 
 struct model_look {
 	int64_t project_id;
-	struct str ref;	 /* may be empty */
+	struct str own_ref;	/* the project's branch; may be empty */
+	const struct str *refs; /* its hooks', at most 64; own_ref when there are none */
+	size_t ref_count;
 	bool worthwhile; /* not stopped, from git, and no deploy of it waits or runs */
 };
 struct model_looks {

@@ -83,6 +83,21 @@ def test_a_rollback_stays_where_no_branch_is_named(platform, git):
     assert platform.get("nameless.localhost").body == b"v1"
 
 
+def test_a_look_goes_for_the_branch_of_the_hook(platform, git):
+    repo = git.repository("staged", {PAGE: "main"})
+    repo.git("checkout", "-q", "-b", "release")
+    commit = repo.commit({PAGE: "r1"}, branch="release")
+    platform.create("staged", repo.url)
+    secret = platform.hook("staged", "staged", branch="release")
+    assert push(platform, "staged", secret, commit, "release")["state"] == "done"
+    assert away_and_looked(platform, "staged")["result"].get("up_to_date")
+    assert platform.get("staged.localhost").body == b"r1"
+    platform.kill()
+    repo.commit({PAGE: "r2"}, branch="release")
+    platform.start()
+    wait_until(lambda: platform.get("staged.localhost").body == b"r2", 30)
+
+
 def test_a_branch_is_looked_at_by_the_clock(platform, git):
     repo = git.repository("clocked", {PAGE: "v1"})
     shown = platform.cli("create", "clocked", "--git", repo.url, "--branch", "main", "--poll", "10s")

@@ -383,8 +383,7 @@ int main(void)
 	    cmocka_unit_test(test_claiming), cmocka_unit_test(test_superseding),
 	    cmocka_unit_test(test_fencing), cmocka_unit_test(test_retrying),
 	    cmocka_unit_test(test_cancelling_and_listing), cmocka_unit_test(test_steps),
-	    cmocka_unit_test(test_heads_of_the_remote),
-	    cmocka_unit_test(test_two_running)};
+	    cmocka_unit_test(test_heads_of_the_remote), cmocka_unit_test(test_two_running)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
