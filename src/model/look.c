@@ -67,16 +67,21 @@ static int refs_of(struct store_db *db, struct arena *a, struct model_look *l, s
 	return 0;
 }
 
+/* A deploy that runs may have fetched before what is looked for came; one that waits has not. */
 static int move_on(struct store_db *db, int64_t project_id, int64_t now_ms, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "UPDATE project SET look_due_ms = CASE WHEN poll_ms > 0 THEN $now + poll_ms ELSE 0 END"
-	    " WHERE id = $id",
+	    "UPDATE project SET look_due_ms = CASE"
+	    " WHEN (poll_ms = 0 OR poll_ms > $again) AND EXISTS (SELECT 1 FROM task t"
+	    " WHERE t.project_id = project.id AND t.kind = 'deploy' AND t.state = 'running')"
+	    " THEN $next WHEN poll_ms > 0 THEN $now + poll_ms ELSE 0 END WHERE id = $id",
 	    e);
 
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$now", now_ms);
+	store_bind_i64(q, "$again", MODEL_LOOK_AGAIN_MS);
+	store_bind_i64(q, "$next", now_ms + MODEL_LOOK_AGAIN_MS);
 	store_bind_i64(q, "$id", project_id);
 	return store_exec(q, e);
 }

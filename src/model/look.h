@@ -24,7 +24,9 @@ struct model_looks {
 	struct model_look *v;
 	size_t n;
 };
-/* What is due, the longest first, at most `limit`; each is due again after its time, or no more. */
+/* What is due, the longest first, at most `limit`; each is due again after its time, or no more.
+ * While a deploy of it runs it is due again after MODEL_LOOK_AGAIN_MS. */
+#define MODEL_LOOK_AGAIN_MS 30000
 int model_look_take(struct store_db *db, struct arena *a, int64_t now_ms, uint32_t limit,
     struct model_looks *ret, struct err *e) WARN_UNUSED;
 /* When the first is due: 1/0/-1. */

@@ -219,6 +219,51 @@ static void a_branch_is_looked_at_by_the_clock(void **state)
 	in_unit(*state, clockwork);
 }
 
+static int under_way(struct world *w, struct store_db *db, struct err *e)
+{
+	struct model_task t[1];
+	size_t n;
+	bool dead;
+	int64_t shop = project(db, "shop", GIT | HOOK | SEEN), due;
+	if (model_look_missed(db, 1000, e) < 0)
+		return -1;
+	assert_int_equal(look(db, 1000), 1);
+	assert_int_equal(queue_unit_claim(db, &w->a, LIFE, 1000, 1, t, 1, &n, e), 0);
+	assert_int_equal(n, 1);
+	/* it may have fetched before what came while we were away */
+	if (model_look_missed(db, 2000, e) < 0)
+		return -1;
+	assert_int_equal(look(db, 2000), 0);
+	assert_int_equal(model_look_next(db, &due, e), 1);
+	assert_int_equal(due, 2000 + MODEL_LOOK_AGAIN_MS);
+	assert_int_equal(look(db, due), 0);
+	struct queue_ending f = {.lease = {t[0].id, t[0].lease_counter, LIFE},
+	    .how = QUEUE_DONE,
+	    .result_json = STR("{}"),
+	    .error_json = STR("{}"),
+	    .now_ms = due + 1};
+	assert_int_equal(queue_unit_finish(db, &f, &dead, e), 1);
+	assert_int_equal(look(db, due + MODEL_LOOK_AGAIN_MS), 1);
+	assert_int_equal(model_look_next(db, &due, e), 0);
+	/* sooner where its time comes sooner, and not only at a time far off */
+	assert_int_equal(queue_unit_claim(db, &w->a, LIFE, 9 * MINUTE, 1, t, 1, &n, e), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(model_look_every(db, shop, MODEL_LOOK_AGAIN_MS / 2, 1, e), 1);
+	assert_int_equal(look(db, 1), 0);
+	assert_int_equal(model_look_next(db, &due, e), 1);
+	assert_int_equal(due, 1 + MODEL_LOOK_AGAIN_MS / 2);
+	assert_int_equal(model_look_every(db, shop, 99 * MINUTE, 1, e), 1);
+	assert_int_equal(look(db, 1), 0);
+	assert_int_equal(model_look_next(db, &due, e), 1);
+	assert_int_equal(due, 1 + MODEL_LOOK_AGAIN_MS);
+	return 0;
+}
+
+static void a_deploy_under_way_puts_the_look_off(void **state)
+{
+	in_unit(*state, under_way);
+}
+
 static int64_t hook(struct store_db *db, int64_t project_id, const char *name, const char *branch)
 {
 	struct err e = {0};
@@ -326,6 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(after_having_been_away_hooked_projects_are_looked_at),
 	    T(a_branch_is_looked_at_by_the_clock),
+	    T(a_deploy_under_way_puts_the_look_off),
 	    T(a_look_goes_for_the_branches_of_the_hooks),
 	    T(a_few_at_a_time),
 	    T(what_is_old_is_taken_away),
