@@ -187,6 +187,13 @@ int facts_input(struct work *w, struct err *e)
 	return read_argv(w, o, e);
 }
 
+int facts_head_ref(const struct work *w, struct store_db *db, struct str *ret, struct err *e)
+{
+	int rc = model_branch_head_remote(db, w->task.id, e);
+	*ret = rc == 1 ? STR("") : w->release.ref;
+	return rc < 0 ? -1 : 0;
+}
+
 /* --- progress --- */
 
 void facts_progress_write(const struct work *w, const struct deploy_state *st, struct buf *out)

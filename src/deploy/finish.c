@@ -74,7 +74,11 @@ static int head_settle(struct work *w, struct store_db *db, struct err *e)
 		return 0;
 	struct model_branch_head h = {
 	    .commit = w->release.commit, .ok = true, .task_id = w->task.id};
-	return model_branch_head_set(db, w->project.id, w->release.ref, &h, e) < 0 ? -1 : 0;
+	struct str ref;
+	return facts_head_ref(w, db, &ref, e) != 0 ||
+		       model_branch_head_set(db, w->project.id, ref, &h, e) < 0
+		   ? -1
+		   : 0;
 }
 
 static int end_unit(struct work *w, struct store_db *db, struct err *e)

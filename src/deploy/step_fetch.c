@@ -92,6 +92,7 @@ static int source_fill(struct work *w, struct store_db *db, struct err *e)
 static int begin_unit(struct work *w, struct store_db *db, struct err *e)
 {
 	struct model_branch_head head;
+	struct str head_ref;
 	int64_t env_version;
 	if (facts_load(w, db, e) != 0 ||
 	    model_env_version(db, w->project.id, &env_version, e) < 0 || source_fill(w, db, e) != 0)
@@ -109,7 +110,9 @@ static int begin_unit(struct work *w, struct store_db *db, struct err *e)
 	if (model_env_list(db, &w->a, w->project.id, env_version, MODEL_EVERYTHING, &w->envs, e) <
 	    0)
 		return -1;
-	int rc = model_branch_head_get(db, &w->a, w->project.id, branch_of(w), &head, e);
+	if (facts_head_ref(w, db, &head_ref, e) != 0)
+		return -1;
+	int rc = model_branch_head_get(db, &w->a, w->project.id, head_ref, &head, e);
 	bool rebuild = w->st.flow == DEPLOY_FLOW_CHECK || w->in.force || w->in.plan_only ||
 		       w->in.archive.n > 0 || w->project.live == 0;
 	bool seen = rc == 1 && (w->in.look || (head.ok && !rebuild));
@@ -322,8 +325,10 @@ static int remember_fetch(struct work *w, struct store_db *db, struct err *e)
 		return model_task_set_head(db, &l, w->release.commit, e) < 0 ? -1 : 0;
 	struct model_branch_head head = {
 	    .commit = w->release.commit, .ok = false, .task_id = w->task.id};
-	return model_task_set_head(db, &l, w->release.commit, e) < 0 ||
-		       model_branch_head_set(db, w->project.id, w->release.ref, &head, e) < 0
+	struct str head_ref;
+	return facts_head_ref(w, db, &head_ref, e) != 0 ||
+		       model_task_set_head(db, &l, w->release.commit, e) < 0 ||
+		       model_branch_head_set(db, w->project.id, head_ref, &head, e) < 0
 		   ? -1
 		   : 0;
 }

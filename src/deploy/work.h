@@ -262,6 +262,9 @@ void work_tick(void *work);
 /* facts.c: what the store knows of the task's project. In a unit. */
 int facts_load(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 int facts_input(struct work *w, struct err *e) WARN_UNUSED;
+/* Under which the head of what the release was fetched from is kept. */
+int facts_head_ref(
+    const struct work *w, struct store_db *db, struct str *ret, struct err *e) WARN_UNUSED;
 int64_t facts_count(const struct work *w, struct str process); /* wanted instances */
 /* The progress column: the machine's state and what the end's message needs. */
 void facts_progress_write(const struct work *w, const struct deploy_state *st, struct buf *out);

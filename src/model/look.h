@@ -15,14 +15,18 @@ int model_look_missed(struct store_db *db, int64_t now_ms, struct err *e) WARN_U
 
 struct model_look {
 	int64_t project_id;
-	struct str ref;	 /* may be empty */
+	struct str own_ref;	/* the project's branch; may be empty */
+	const struct str *refs; /* its hooks', at most 64; own_ref when there are none */
+	size_t ref_count;
 	bool worthwhile; /* not stopped, from git, and no deploy of it waits or runs */
 };
 struct model_looks {
 	struct model_look *v;
 	size_t n;
 };
-/* What is due, the longest first, at most `limit`; each is due again after its time, or no more. */
+/* What is due, the longest first, at most `limit`; each is due again after its time, or no more.
+ * While a deploy of it runs it is due again after MODEL_LOOK_AGAIN_MS. */
+#define MODEL_LOOK_AGAIN_MS 30000
 int model_look_take(struct store_db *db, struct arena *a, int64_t now_ms, uint32_t limit,
     struct model_looks *ret, struct err *e) WARN_UNUSED;
 /* When the first is due: 1/0/-1. */

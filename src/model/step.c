@@ -118,6 +118,25 @@ static void fill_head(struct row *r, void *ret)
 	    .commit = row_str(r, 0), .ok = row_bool(r, 1), .task_id = row_i64(r, 2)};
 }
 
+int model_branch_head_remote(struct store_db *db, int64_t task_id, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT 1 FROM task t JOIN project p ON p.id = t.project_id WHERE t.id = $task"
+	    " AND t.from_push = 1 AND p.source_ref = ''"
+	    " AND (EXISTS (SELECT 1 FROM event v JOIN hook h ON h.id = v.hook_id"
+	    " WHERE v.task_id = t.id AND h.branch = '')"
+	    " OR EXISTS (SELECT 1 FROM event_action x JOIN event v ON v.id = x.event_id"
+	    " JOIN hook h ON h.id = v.hook_id"
+	    " WHERE x.task_id = t.id AND x.state = 'running' AND h.branch = ''))",
+	    e);
+	int64_t one;
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$task", task_id);
+	return row_number(q, &one, e);
+}
+
 int model_branch_head_get(struct store_db *db, struct arena *a, int64_t project_id, struct str ref,
     struct model_branch_head *ret, struct err *e)
 {

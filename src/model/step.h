@@ -44,6 +44,9 @@ struct model_branch_head {
 	bool ok;
 	int64_t task_id;
 };
+/* Is it HEAD's that the task goes for, whatever name the push gave it? So it is when a hook without
+ * a branch took the push for a project without one. 1/0/-1. */
+int model_branch_head_remote(struct store_db *db, int64_t task_id, struct err *e) WARN_UNUSED;
 int model_branch_head_get(struct store_db *db, struct arena *a, int64_t project_id, struct str ref,
     struct model_branch_head *ret, struct err *e) WARN_UNUSED;
 int model_branch_head_set(struct store_db *db, int64_t project_id, struct str ref,

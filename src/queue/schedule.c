@@ -13,7 +13,7 @@
 #define IDLE_MS LIMIT_POLL_MIN_MS /* a project may have been given its time just now */
 #define PRUNE_EVERY_MS 3600000
 #define PRUNED_AT_ONCE 1000u
-#define LOOK_ARENA_BYTES (64u << 10)
+#define LOOK_ARENA_BYTES (256u << 10)
 #define LOOK_INPUT STR("{\"look\":true}")
 
 struct schedule {
@@ -40,20 +40,29 @@ int schedule_unit_begin(struct store_db *db, int64_t now_ms, bool *ret_missed, s
 	return model_look_ended_set(db, 0, e);
 }
 
-static int look(struct store_db *db, const struct model_look *l, int64_t now_ms, struct err *e)
+static int look(
+    struct store_db *db, int64_t project_id, struct str ref, int64_t now_ms, struct err *e)
 {
-	const struct model_task t = {.project_id = l->project_id,
+	const struct model_task t = {.project_id = project_id,
 	    .kind = MODEL_TASK_DEPLOY,
-	    .ref = l->ref,
+	    .ref = ref,
 	    .input = LOOK_INPUT,
 	    .attempts_max = QUEUE_PUSH_ATTEMPTS,
 	    .due_ms = now_ms,
 	    .created_ms = now_ms,
 	    .requested_by = STR("schedule")};
 	struct model_task_added added;
+	return model_task_add(db, &t, &added, e);
+}
+
+static int look_at(struct store_db *db, const struct model_look *l, int64_t now_ms, struct err *e)
+{
 	if (model_look_forget(db, l->project_id, LOOK_INPUT, e) < 0)
 		return -1;
-	return model_task_add(db, &t, &added, e);
+	for (size_t i = 0; i < l->ref_count; i++)
+		if (look(db, l->project_id, l->refs[i], now_ms, e) < 0)
+			return -1;
+	return 0;
 }
 
 int schedule_unit_look(struct store_db *db, int64_t now_ms, size_t *ret_count, struct err *e)
@@ -67,7 +76,7 @@ int schedule_unit_look(struct store_db *db, int64_t now_ms, size_t *ret_count, s
 	for (size_t i = 0; i < due.n; i++) {
 		if (!due.v[i].worthwhile)
 			continue;
-		if (look(db, &due.v[i], now_ms, e) < 0)
+		if (look_at(db, &due.v[i], now_ms, e) < 0)
 			return -1;
 		(*ret_count)++;
 	}

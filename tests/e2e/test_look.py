@@ -1,4 +1,6 @@
 """What was pushed while the daemon was away is found, and a branch is looked at by the clock where no hook can reach us."""
+import json
+
 from harness import wait_until
 
 PAGE = "index.html"
@@ -18,6 +20,28 @@ def away(platform):
     platform.start()
 
 
+def away_and_looked(platform, project):
+    """What the look of that start said."""
+    seen = platform.api("GET", f"/projects/{project}/tasks")["items"][0]["id"]
+    away(platform)
+    look = wait_until(lambda: next((t for t in looks(platform, project) if t["id"] > seen and t["state"] not in ("waiting", "running")), None), 30)
+    return platform.api("GET", f"/tasks/{look['id']}")
+
+
+def push(platform, project, secret, commit, branch="main"):
+    """As GitHub tells it, which says what the repository's own branch is; the task that it made has ended."""
+    body = {"ref": "refs/heads/" + branch, "before": "0" * 40, "after": commit, "deleted": False, "repository": {"default_branch": "main"}}
+    answer = platform.push(project, secret, commit, raw=json.dumps(body).encode())
+    assert answer.status == 202, answer
+    task = wait_until(lambda: next((t for t in platform.api("GET", f"/projects/{project}/tasks")["items"] if t["requested_by"] == "hook"), None), 30)
+    return platform.wait_task(task["id"])
+
+
+def roll_back(platform, project):
+    first = platform.api("GET", f"/projects/{project}/releases")["items"][-1]["number"]
+    platform.wait_task(platform.api("POST", f"/projects/{project}/rollback", {"release": first})["task"])
+
+
 def test_what_came_while_we_were_away_is_found(platform, git):
     repo = git.repository("absent", {PAGE: "v1"})
     platform.create("absent", repo.url)
@@ -31,8 +55,7 @@ def test_what_came_while_we_were_away_is_found(platform, git):
     assert "was_away" in platform.log_text()
 
     # a rollback stays, however often we were away; what failed is not tried again by a look
-    release = platform.api("GET", "/projects/absent/releases")["items"][-1]["number"]
-    platform.wait_task(platform.api("POST", "/projects/absent/rollback", {"release": release})["task"])
+    roll_back(platform, "absent")
     before = len(looks(platform, "absent"))
     away(platform)
     wait_until(lambda: len([t for t in looks(platform, "absent") if t["state"] == "done"]) == before + 1, 30)
@@ -44,6 +67,35 @@ def test_what_came_while_we_were_away_is_found(platform, git):
     last = wait_until(lambda: next((t for t in looks(platform, "absent") if t["id"] > seen and t["state"] != "waiting" and t["state"] != "running"), None), 30)
     assert last["state"] == "done" and platform.api("GET", f"/tasks/{last['id']}")["result"]["up_to_date"]
     assert platform.get("absent.localhost").body == b"v1"
+
+
+def test_a_rollback_stays_where_no_branch_is_named(platform, git):
+    repo = git.repository("nameless", {PAGE: "v1"})
+    platform.create("nameless", repo.url, branch="")
+    secret = platform.hook("nameless", "nameless")
+    platform.deploy("nameless")
+    commit = repo.commit({PAGE: "v2"})
+    assert push(platform, "nameless", secret, commit)["state"] == "done"
+    assert platform.get("nameless.localhost").body == b"v2"
+    roll_back(platform, "nameless")
+    assert platform.get("nameless.localhost").body == b"v1"
+    assert away_and_looked(platform, "nameless")["result"].get("up_to_date")
+    assert platform.get("nameless.localhost").body == b"v1"
+
+
+def test_a_look_goes_for_the_branch_of_the_hook(platform, git):
+    repo = git.repository("staged", {PAGE: "main"})
+    repo.git("checkout", "-q", "-b", "release")
+    commit = repo.commit({PAGE: "r1"}, branch="release")
+    platform.create("staged", repo.url)
+    secret = platform.hook("staged", "staged", branch="release")
+    assert push(platform, "staged", secret, commit, "release")["state"] == "done"
+    assert away_and_looked(platform, "staged")["result"].get("up_to_date")
+    assert platform.get("staged.localhost").body == b"r1"
+    platform.kill()
+    repo.commit({PAGE: "r2"}, branch="release")
+    platform.start()
+    wait_until(lambda: platform.get("staged.localhost").body == b"r2", 30)
 
 
 def test_a_branch_is_looked_at_by_the_clock(platform, git):

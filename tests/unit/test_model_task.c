@@ -1,7 +1,9 @@
 /* rooms: base crypto text store model */
 #include "model/task.h"
 
+#include "model/action.h"
 #include "model/event.h"
+#include "model/hook.h"
 #include "model/step.h"
 #include "model_fixture.h"
 
@@ -309,6 +311,57 @@ UNIT(steps)
 }
 TEST_OF(steps)
 
+static int64_t told(struct store_db *db, int64_t hook, const char *key, int64_t task, struct err *e)
+{
+	struct model_event ev = {.hook_id = hook,
+	    .delivery_key = str_c(key),
+	    .received_ms = 5,
+	    .kind = STR("push"),
+	    .ref = STR("main"),
+	    .outcome = MODEL_OUTCOME_WAITING};
+	int64_t id;
+
+	return model_event_add(db, &ev, &id, e) <= 0 ||
+		       (task > 0 && model_event_set(db, id, MODEL_OUTCOME_WAITING, task, e) < 0)
+		   ? -1
+		   : id;
+}
+
+/* A project without a branch: which pushes are of the remote's HEAD. */
+UNIT(heads_of_the_remote)
+{
+	struct model_task_added x, y;
+	int64_t p = fixture_project(db, "shop", e), plain = fixture_hook(db, "plain", p, e), own,
+		acting, event;
+	struct model_hook h = {
+	    .name = STR("own"), .project_id = p, .sender = STR("github"), .branch = STR("main")};
+	struct model_project_change c = {.source_ref = STR("main")};
+
+	CHECK(model_hook_add(db, &h, &own, e) == 0);
+	h.name = STR("acting");
+	h.branch = STR("");
+	h.actions = STR("[{\"type\":\"deploy\"}]");
+	CHECK(model_hook_add(db, &h, &acting, e) == 0);
+	CHECK(add(db, p, MODEL_TASK_DEPLOY, "main", false, &x, e) > 0);
+	CHECK(model_branch_head_remote(db, x.id, e) == 0);
+	CHECK(add(db, p, MODEL_TASK_DEPLOY, "main", true, &x, e) > 0);
+	CHECK(told(db, own, "1", x.id, e) > 0 && model_branch_head_remote(db, x.id, e) == 0);
+	CHECK(told(db, plain, "2", x.id, e) > 0 && model_branch_head_remote(db, x.id, e) == 1);
+	CHECK(add(db, p, MODEL_TASK_DEPLOY, "other", true, &y, e) > 0);
+	event = told(db, acting, "3", 0, e);
+	CHECK(event > 0 &&
+	      model_action_open(db, event, (struct model_action_of){.branch = true}, e) == 1);
+	CHECK(model_branch_head_remote(db, y.id, e) == 0);
+	struct model_actions acts;
+	CHECK(model_action_ready(db, a, 9, &acts, e) == 0 && acts.n == 1 &&
+	      model_action_begun(db, &acts.v[0], y.id, e) >= 0);
+	CHECK(model_branch_head_remote(db, y.id, e) == 1);
+	CHECK(model_project_update(db, p, 0, &c, e) == 1);
+	CHECK(model_branch_head_remote(db, x.id, e) == 0);
+	return 0;
+}
+TEST_OF(heads_of_the_remote)
+
 /* The index itself, whoever writes. */
 UNIT(two_running)
 {
@@ -330,7 +383,7 @@ int main(void)
 	    cmocka_unit_test(test_claiming), cmocka_unit_test(test_superseding),
 	    cmocka_unit_test(test_fencing), cmocka_unit_test(test_retrying),
 	    cmocka_unit_test(test_cancelling_and_listing), cmocka_unit_test(test_steps),
-	    cmocka_unit_test(test_two_running)};
+	    cmocka_unit_test(test_heads_of_the_remote), cmocka_unit_test(test_two_running)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

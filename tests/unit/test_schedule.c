@@ -219,6 +219,105 @@ static void a_branch_is_looked_at_by_the_clock(void **state)
 	in_unit(*state, clockwork);
 }
 
+static int under_way(struct world *w, struct store_db *db, struct err *e)
+{
+	struct model_task t[1];
+	size_t n;
+	bool dead;
+	int64_t shop = project(db, "shop", GIT | HOOK | SEEN), due;
+	if (model_look_missed(db, 1000, e) < 0)
+		return -1;
+	assert_int_equal(look(db, 1000), 1);
+	assert_int_equal(queue_unit_claim(db, &w->a, LIFE, 1000, 1, t, 1, &n, e), 0);
+	assert_int_equal(n, 1);
+	/* it may have fetched before what came while we were away */
+	if (model_look_missed(db, 2000, e) < 0)
+		return -1;
+	assert_int_equal(look(db, 2000), 0);
+	assert_int_equal(model_look_next(db, &due, e), 1);
+	assert_int_equal(due, 2000 + MODEL_LOOK_AGAIN_MS);
+	assert_int_equal(look(db, due), 0);
+	struct queue_ending f = {.lease = {t[0].id, t[0].lease_counter, LIFE},
+	    .how = QUEUE_DONE,
+	    .result_json = STR("{}"),
+	    .error_json = STR("{}"),
+	    .now_ms = due + 1};
+	assert_int_equal(queue_unit_finish(db, &f, &dead, e), 1);
+	assert_int_equal(look(db, due + MODEL_LOOK_AGAIN_MS), 1);
+	assert_int_equal(model_look_next(db, &due, e), 0);
+	/* sooner where its time comes sooner, and not only at a time far off */
+	assert_int_equal(queue_unit_claim(db, &w->a, LIFE, 9 * MINUTE, 1, t, 1, &n, e), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(model_look_every(db, shop, MODEL_LOOK_AGAIN_MS / 2, 1, e), 1);
+	assert_int_equal(look(db, 1), 0);
+	assert_int_equal(model_look_next(db, &due, e), 1);
+	assert_int_equal(due, 1 + MODEL_LOOK_AGAIN_MS / 2);
+	assert_int_equal(model_look_every(db, shop, 99 * MINUTE, 1, e), 1);
+	assert_int_equal(look(db, 1), 0);
+	assert_int_equal(model_look_next(db, &due, e), 1);
+	assert_int_equal(due, 1 + MODEL_LOOK_AGAIN_MS);
+	return 0;
+}
+
+static void a_deploy_under_way_puts_the_look_off(void **state)
+{
+	in_unit(*state, under_way);
+}
+
+static int64_t hook(struct store_db *db, int64_t project_id, const char *name, const char *branch)
+{
+	struct err e = {0};
+	int64_t id;
+	struct model_hook h = {.name = str_c(name),
+	    .project_id = project_id,
+	    .sender = STR("github"),
+	    .secret = STR("sealed"),
+	    .branch = str_c(branch),
+	    .created_ms = 1};
+	if (model_hook_add(db, &h, &id, &e) < 0)
+		fail_msg("%s", e.msg);
+	return id;
+}
+
+static bool looked(struct world *w, struct store_db *db, int64_t project_id, int64_t now_ms,
+    const char *ref, const char *another)
+{
+	assert_int_equal(model_look_every(db, project_id, MINUTE, now_ms, &(struct err){0}), 1);
+	assert_int_equal(look(db, now_ms), 1);
+	struct model_tasks t = tasks(w, db, project_id);
+	size_t n = another ? 2 : 1;
+	bool right = t.n == n && str_eq_c(t.v[n - 1].ref, ref) &&
+		     (!another || str_eq_c(t.v[0].ref, another));
+	while (run(w, db, now_ms, QUEUE_UP_TO_DATE, "") > 0)
+		;
+	return right;
+}
+
+static int branches(struct world *w, struct store_db *db, struct err *e)
+{
+	struct model_branch_head head = {.commit = STR("1111111111111111111111111111111111111111")};
+	int64_t shop = project(db, "shop", GIT | SEEN), first, second;
+	assert_true(looked(w, db, shop, 1000, "main", NULL));
+	/* a hook's own branch, once it was fetched */
+	first = hook(db, shop, "first", "release");
+	assert_true(looked(w, db, shop, 2000, "main", NULL));
+	assert_int_equal(model_branch_head_set(db, shop, STR("release"), &head, e), 0);
+	assert_true(looked(w, db, shop, 3000, "release", NULL));
+	/* beside the project's, and each once */
+	second = hook(db, shop, "second", "");
+	(void)hook(db, shop, "third", "main");
+	assert_true(looked(w, db, shop, 4000, "main", "release"));
+	assert_int_equal(model_hook_set_paused(db, first, true, e), 1);
+	assert_int_equal(model_hook_remove(db, second, e), 1);
+	assert_true(looked(w, db, shop, 5000, "main", NULL));
+	return 0;
+}
+
+static void a_look_goes_for_the_branches_of_the_hooks(void **state)
+{
+	in_unit(*state, branches);
+}
+
 static int few(struct world *w, struct store_db *db, struct err *e)
 {
 	char name[16];
@@ -272,6 +371,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    T(after_having_been_away_hooked_projects_are_looked_at),
 	    T(a_branch_is_looked_at_by_the_clock),
+	    T(a_deploy_under_way_puts_the_look_off),
+	    T(a_look_goes_for_the_branches_of_the_hooks),
 	    T(a_few_at_a_time),
 	    T(what_is_old_is_taken_away),
 	};
