@@ -4,6 +4,7 @@
 #include "api/routes.h"
 #include "api/view.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "model/action.h"
 #include "model/event.h"
@@ -113,7 +114,7 @@ static int replay_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	int64_t task = 0;
 	if (event_find(c, db, &ev, e) < 0)
 		return -1;
-	int again = model_action_restart(db, ev.id, e);
+	int again = model_action_restart(db, ev.id, clock_wall_ms(), e);
 	if (again < 0)
 		return -1;
 	if (again > 0) {

@@ -46,6 +46,7 @@ struct run {
 	    found[CATCHUP_FOUND_MAX]; /* the newest first; later, those claimed */
 	size_t count, left;	      /* left: not asked for yet, from the front */
 	bool more;		      /* there were more than that */
+	bool searched;		      /* for the hook, by its address */
 	unsigned failed;	      /* asked for, and refused */
 	enum github_verdict verdict;
 	int64_t wait_ms;
@@ -135,7 +136,18 @@ static void find_hook(struct run *r)
 	(void)snprintf(path, sizeof(path), "/repos/%.*s/hooks?per_page=%u",
 	    STR_ARG(r->row.repository), GITHUB_PAGE);
 	r->phase = PHASE_FIND;
+	r->searched = true;
 	send_request(r, path, OUTBOUND_GET);
+}
+
+/* No hook has this number any more; it may have been made again, at the same address. */
+static void find_again(struct run *r)
+{
+	r->cursor = STR("");
+	r->count = 0;
+	r->pages = 0;
+	r->more = false;
+	find_hook(r);
 }
 
 /* The oldest of what is left. */
@@ -308,6 +320,7 @@ static void hook_found(struct run *r, const struct outbound_answer *a)
 {
 	char url[512];
 	(void)snprintf(url, sizeof(url), "%s/hooks/%.*s", r->c->o.public_url, STR_ARG(r->row.hook));
+	int64_t gone = r->row.remote_id; /* 0: none was known */
 	int found = github_hook_find(a->body, str_c(url), &r->row.remote_id, &r->why);
 	if (found == 0) {
 		(void)err_set(&r->why, ERR_NOT_FOUND, "no hook of %.*s sends to %s",
@@ -315,7 +328,7 @@ static void hook_found(struct run *r, const struct outbound_answer *a)
 		err_hint(&r->why, "enter the address there, or say the number of another hook with "
 				  "--github-hook");
 	}
-	if (found <= 0)
+	if (found <= 0 || r->row.remote_id == gone) /* then `why` is still that of the list */
 		fail(r, GITHUB_NEVER);
 	else
 		list_page(r);
@@ -382,6 +395,11 @@ static void asked(struct run *r, const struct outbound_answer *a)
 	}
 }
 
+static bool is_gone(const struct outbound_answer *a)
+{
+	return a->outcome == OUTBOUND_ANSWERED && a->status == 404;
+}
+
 static void on_answer(void *ctx, const struct outbound_answer *a)
 {
 	struct run *r = ctx;
@@ -389,6 +407,8 @@ static void on_answer(void *ctx, const struct outbound_answer *a)
 	r->verdict = github_judge(a, clock_wall_ms(), &r->wait_ms, &r->why);
 	if (r->phase == PHASE_ASK)
 		asked(r, a);
+	else if (r->phase == PHASE_LIST && is_gone(a) && !r->searched)
+		find_again(r);
 	else if (r->verdict != GITHUB_OK)
 		end(r);
 	else if (r->phase == PHASE_FIND)

@@ -332,7 +332,7 @@ int model_action_open(
 	return set_outcome(db, event_id, there.n > 0 ? "failed" : "ignored", e);
 }
 
-int model_action_restart(struct store_db *db, int64_t event_id, struct err *e)
+int model_action_restart(struct store_db *db, int64_t event_id, int64_t now_ms, struct err *e)
 {
 	CLEANUP_ARENA struct arena a;
 	struct model_actions there;
@@ -345,11 +345,14 @@ int model_action_restart(struct store_db *db, int64_t event_id, struct err *e)
 	for (size_t i = 0; i < there.n; i++)
 		if (there.v[i].state == MODEL_ACTION_RUNNING)
 			return err_set(e, ERR_CONFLICT, "the event's actions are under way");
-	struct store_stmt *q = store_prepare(
-	    db, "UPDATE event SET outcome = 'waiting', attempt = attempt + 1 WHERE id = $event", e);
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE event SET outcome = 'waiting', attempt = attempt + 1, received_ms = $now"
+	    " WHERE id = $event",
+	    e);
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$event", event_id);
+	store_bind_i64(q, "$now", now_ms);
 	if (store_exec(q, e) < 0)
 		return -1;
 	return open_again(db, event_id, &there, true, e) < 0 ? -1 : 1;

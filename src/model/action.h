@@ -61,8 +61,9 @@ struct model_action_of {
 int model_action_open(
     struct store_db *db, int64_t event_id, struct model_action_of of, struct err *e) WARN_UNUSED;
 /* A person wants all of it once more: 1, 0: the event has no actions of its own. The event waits,
- * as a further attempt. */
-int model_action_restart(struct store_db *db, int64_t event_id, struct err *e) WARN_UNUSED;
+ * as a further attempt that came now: only a rollback or stop asked for later is kept to. */
+int model_action_restart(
+    struct store_db *db, int64_t event_id, int64_t now_ms, struct err *e) WARN_UNUSED;
 int model_action_list(struct store_db *db, struct arena *a, int64_t event_id,
     struct model_actions *ret, struct err *e) WARN_UNUSED;
 /* Waiting, oldest first. */

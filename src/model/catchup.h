@@ -14,7 +14,7 @@ struct model_catchup {
 	bool paused;	       /* the hook is */
 	struct str api;	       /* "https://api.github.com", no '/' behind */
 	struct str repository; /* "anna/shop" */
-	int64_t remote_id;     /* the hook's number there; 0: found by its address */
+	int64_t remote_id;     /* the hook's number there; 0, or gone: found by its address */
 	struct str token;      /* sealed; only from model_catchup_due */
 	int64_t gap;	       /* counts */
 	int64_t due_ms;	       /* when it is asked (again); 0: nothing is to be done */

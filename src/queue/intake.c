@@ -165,15 +165,21 @@ static void on_turn(void *ctx)
 
 /* Draining: all on the store's writer thread, one batch at a time. */
 
-static void batch_end(struct intake *in, int64_t pause_us)
+/* Afterwards all of it may be gone: intake_close waits for nothing else. */
+static void draining_end(struct intake *in)
 {
-	atomic_store(&in->rest_until_us, clock_mono_us() + pause_us);
 	pthread_mutex_lock(&in->lock);
+	if (!atomic_load(&in->closing))
+		journal_wake(in->journal, atomic_load(&in->rest_until_us));
 	atomic_store(&in->draining, false);
 	pthread_cond_broadcast(&in->rested);
 	pthread_mutex_unlock(&in->lock);
-	if (!atomic_load(&in->closing))
-		journal_wake(in->journal, atomic_load(&in->rest_until_us));
+}
+
+static void batch_end(struct intake *in, int64_t pause_us)
+{
+	atomic_store(&in->rest_until_us, clock_mono_us() + pause_us);
+	draining_end(in);
 }
 
 static bool stands_back(const struct journal_level *l)
@@ -253,6 +259,10 @@ static void drain(void *ctx)
 	}
 	if (atomic_exchange(&in->draining, true))
 		return;
+	if (atomic_load(&in->closing)) { /* and did not see `draining` */
+		draining_end(in);
+		return;
+	}
 	in->batch.n = 0;
 	if (store_submit(in->o.store, batch_unit, batch_done, in, &e) != 0)
 		batch_done(in, -1, &e);

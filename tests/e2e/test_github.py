@@ -140,6 +140,25 @@ def test_its_allowance_is_kept_to(near, hub, git):
     assert asked[3]["at"] >= reset and asked[3]["at"] - asked[2]["at"] >= 0.9
 
 
+def test_a_hook_that_was_made_again_is_found(near, hub, git):
+    """Deleted at GitHub and made again, at the same address: it has another number; once it is nowhere, that is said."""
+    there = hub()
+    number = made(near, there, "anew", git.repository("anew", {PAGE: "v1"}))
+    assert state(near, "anew")["hook_id"] == number
+    near.kill()
+    there.hooks[0]["id"] = number + 1
+    assert there.send(push("1" * 40), guid="anew") == 502
+    near.start()
+    ended = state(near, "anew", lambda s: s["state"] != "due" and s["asked"])
+    assert (ended["state"], ended["error"], ended["hook_id"], ended["asked"]) == ("idle", None, number + 1, 1), ended
+    wait_until(lambda: [e["delivery"] for e in events(near, "anew")] == ["anew"], 30)
+    there.hooks[0]["id"] = number + 2
+    there.hooks[0]["config"]["url"] += "-elsewhere"
+    before = len(there.seen)
+    assert "no hook of anna/shop sends to" in near.cli("hooks", "catch-up", "anew", "anew", expect=1).stdout
+    assert [s["path"].split("?")[0].split("/shop/")[1] for s in there.seen[before:]] == [f"hooks/{number + 1}/deliveries", "hooks"]
+
+
 def test_it_asks_us_to_wait(near, hub, git):
     there = hub()
     there.answers["/deliveries"] = [(403, {"Retry-After": "2"}, {"message": "You have exceeded a secondary rate limit"})]

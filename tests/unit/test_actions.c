@@ -196,7 +196,7 @@ UNIT(one_after_the_other)
 	CHECK(an_event(db, hook, "d-1", e) == event);
 	CHECK(model_action_open(db, event, push_of, e) == 0);
 	STANDS("done done failed failed");
-	CHECK(model_action_restart(db, event, e) == 1);
+	CHECK(model_action_restart(db, event, 6, e) == 1);
 	STANDS("waiting later later waiting");
 	struct model_tasks t;
 	CHECK(model_task_list(db, a, (struct model_task_filter){0},
@@ -228,6 +228,11 @@ UNIT(what_fails_stops_the_rest)
 	struct model_task_added added;
 	CHECK(model_task_add(db, &back, &added, e) == 0 && advance(db, e) == 0);
 	STANDS("done skipped superseded");
+	/* but a person who wants all of it once more has decided later */
+	CHECK(end_task(db, a, MODEL_TASK_DONE, e) == 0);
+	CHECK(model_action_restart(db, event, 8, e) == 1 && advance(db, e) == 0);
+	CHECK(end_task(db, a, MODEL_TASK_DONE, e) == 0 && advance(db, e) == 0);
+	STANDS("done running waiting");
 	return 0;
 }
 TEST_OF(what_fails_stops_the_rest)
