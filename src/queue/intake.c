@@ -169,10 +169,10 @@ static void on_turn(void *ctx)
 static void draining_end(struct intake *in)
 {
 	pthread_mutex_lock(&in->lock);
+	atomic_store(&in->draining, false); /* before the wake, whose drain would leave it at that */
+	pthread_cond_broadcast(&in->rested);
 	if (!atomic_load(&in->closing))
 		journal_wake(in->journal, atomic_load(&in->rest_until_us));
-	atomic_store(&in->draining, false);
-	pthread_cond_broadcast(&in->rested);
 	pthread_mutex_unlock(&in->lock);
 }
 

@@ -241,12 +241,11 @@ static bool is_pending(struct journal *j, struct journal_entry *en)
 	return true;
 }
 
-static void undrained_less(struct journal *j, uint64_t bytes, uint32_t count)
+/* Never below nothing, whatever a reader may bring: that would be too much for ever. */
+void journal_undrained_less(struct journal *j, uint64_t bytes, uint32_t count)
 {
-	pthread_mutex_lock(&j->lock);
-	j->undrained_bytes -= bytes;
-	j->undrained_count -= count;
-	pthread_mutex_unlock(&j->lock);
+	j->undrained_bytes -= bytes < j->undrained_bytes ? bytes : j->undrained_bytes;
+	j->undrained_count -= count < j->undrained_count ? count : j->undrained_count;
 }
 
 static bool is_kept(const struct journal_entry *en, const struct err *e)
@@ -265,8 +264,11 @@ static void answer(
 		bytes += is_kept(en, e) ? 0 : en->length;
 		count += !is_kept(en, e);
 	}
-	if (count > 0)
-		undrained_less(j, bytes, count);
+	if (count > 0) {
+		pthread_mutex_lock(&j->lock);
+		journal_undrained_less(j, bytes, count);
+		pthread_mutex_unlock(&j->lock);
+	}
 	while (first != end) {
 		struct journal_entry *en = first;
 		first = en->next;
@@ -299,10 +301,14 @@ static int sync_group(struct journal *j, struct err *e)
 	return 0;
 }
 
-/* What was not written is not known either; the rest of this segment may hold halves of it and is
- * left alone. */
-static void give_up(struct journal *j, struct journal_entry *first, struct journal_entry *end)
+/* What was not written is not known either; the rest of this segment may hold halves of it, or some
+ * of it whole, and is left alone. `before`: the last sequence before this group. */
+static void give_up(
+    struct journal *j, struct journal_entry *first, struct journal_entry *end, uint64_t before)
 {
+	pthread_mutex_lock(&j->lock);
+	refused_add(&j->refused, before + 1, j->pen.sequence);
+	pthread_mutex_unlock(&j->lock);
 	pthread_mutex_lock(&j->keys_lock);
 	for (struct journal_entry *en = first; en != end; en = en->next)
 		if (en->verdict != JOURNAL_REPEAT)
@@ -326,6 +332,7 @@ static struct journal_entry *write_group(struct journal *j, struct journal_entry
 		return NULL;
 	}
 	p->group_at = p->at;
+	uint64_t before = p->sequence;
 	for (; en && rc == 0; en = en->next) {
 		if (en->verdict == JOURNAL_REPEAT || is_pending(j, en))
 			continue;
@@ -336,7 +343,7 @@ static struct journal_entry *write_group(struct journal *j, struct journal_entry
 	if (rc == 0)
 		rc = sync_group(j, &e);
 	if (rc < 0)
-		give_up(j, first, en);
+		give_up(j, first, en, before);
 	else
 		lately_put(j->lately, p->head.number, first, en);
 	answer(j, first, en, rc < 0 ? &e : NULL);
@@ -592,6 +599,7 @@ static void journal_drop(struct journal *j)
 		(void)io_get()->close(j->dir);
 	free(j->pen.group);
 	pending_free(j->keys);
+	refused_fini(&j->refused);
 	lately_free(j->lately);
 	pthread_cond_destroy(&j->work);
 	pthread_cond_destroy(&j->make);

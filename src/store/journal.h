@@ -19,8 +19,10 @@
  * Failure. A failing write or fdatasync ends the process with 75: nothing of that group was
  * acknowledged, and what an fdatasync could not do is not asked of it twice. A full disk is an
  * error of the entries at hand, which is got over; their numbers are not used again, nor the rest
- * of that segment. On opening, whatever passes its checksum is delivered, behind a damaged place
- * too; a damaged place is never written over, said in the log, and delivers nothing. */
+ * of that segment. What of such a group is on the disk whole is not read in this life; the next may
+ * deliver it, like anything whole, and its sender's retry folds by its key. On opening, whatever
+ * passes its checksum is delivered, behind a damaged place too; a damaged place is never written
+ * over, said in the log, and delivers nothing. */
 #pragma once
 
 #include "base/arena.h"

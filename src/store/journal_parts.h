@@ -3,6 +3,7 @@
 
 #include "store/lately.h"
 #include "store/pending.h"
+#include "store/refused.h"
 #include "store/segment.h"
 
 #include <pthread.h>
@@ -39,6 +40,7 @@ struct journal {
 	int64_t wake_us;
 	uint64_t undrained_bytes; /* waiting, durable; until drained */
 	uint32_t undrained_count;
+	struct refused refused; /* answered as failed, though some of it may be on the disk */
 	int64_t last_us;
 	struct journal_place durable; /* the end of what is */
 	enum making making;
@@ -54,6 +56,8 @@ struct journal {
 	struct lately *lately;
 };
 
+/* So much less waits. The lock is held. */
+void journal_undrained_less(struct journal *j, uint64_t bytes, uint32_t count);
 /* Finds what stands behind the mark, durably. *ret_at: where writing may go on, or segment 0: in a
  * new one; *ret_last: the highest segment there is. */
 int journal_recover(

@@ -97,7 +97,7 @@ void journal_reader_free(struct journal_reader *r)
 	free(r);
 }
 
-int journal_read(struct journal_reader *r, struct journal_record *ret, struct err *e)
+static int read_next(struct journal_reader *r, struct journal_record *ret, struct err *e)
 {
 	if (lately_get(r->j->lately, r->w.sequence + 1, r->text, ret)) {
 		walk_seek(&r->w, ret->next, ret->sequence);
@@ -109,6 +109,23 @@ int journal_read(struct journal_reader *r, struct journal_record *ret, struct er
 	int rc = walk_next(&r->w, ret, e);
 	if (rc > 0)
 		ret->hash = sip_128(&r->j->sip, ret->key);
+	return rc;
+}
+
+static bool is_refused(struct journal *j, uint64_t sequence)
+{
+	pthread_mutex_lock(&j->lock);
+	bool is = refused_has(&j->refused, sequence);
+	pthread_mutex_unlock(&j->lock);
+	return is;
+}
+
+int journal_read(struct journal_reader *r, struct journal_record *ret, struct err *e)
+{
+	int rc;
+	do
+		rc = read_next(r, ret, e);
+	while (rc > 0 && is_refused(r->j, ret->sequence));
 	return rc;
 }
 
@@ -127,10 +144,11 @@ void journal_drained(struct journal *j, const struct journal_record *r, size_t n
 	}
 	pthread_mutex_unlock(&j->keys_lock);
 	pthread_mutex_lock(&j->lock);
-	j->undrained_bytes -= bytes;
-	j->undrained_count -= (uint32_t)n;
-	if (n > 0)
+	journal_undrained_less(j, bytes, (uint32_t)n);
+	if (n > 0) {
 		j->drained_segment = r[n - 1].next.segment;
+		refused_forget(&j->refused, r[n - 1].sequence);
+	}
 	pthread_mutex_unlock(&j->lock);
 }
 

@@ -5,6 +5,7 @@
 #include "store/journal.h"
 #include "store/pending.h"
 #include "store/record.h"
+#include "store/refused.h"
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -340,56 +341,64 @@ static void test_power_cuts(void **state)
 
 /* --- failing calls --- */
 
-enum fault { WRITE_EIO, WRITE_FULL, WRITE_SHORT, SYNC_EIO, RENAME_EIO, OPEN_EMFILE, FAULTS };
-static const char *const fault_names[FAULTS] = {
-    "write: EIO", "write: ENOSPC", "write: short", "sync: EIO", "rename: EIO", "open: EMFILE"};
+enum fault {
+	WRITE_EIO,
+	WRITE_FULL,
+	WRITE_SHORT,
+	WRITE_TORN,
+	SYNC_EIO,
+	RENAME_EIO,
+	OPEN_EMFILE,
+	FAULTS
+};
+static const char *const fault_names[FAULTS] = {"write: EIO", "write: ENOSPC", "write: short",
+    "write: short, then ENOSPC", "sync: EIO", "rename: EIO", "open: EMFILE"};
 static struct {
 	enum fault kind;
 	atomic_int left;
 } arm;
 
-static bool trips(enum fault a, enum fault b, enum fault c)
+static bool trips(enum fault a, enum fault b)
 {
-	return (arm.kind == a || arm.kind == b || arm.kind == c) &&
-	       atomic_fetch_sub(&arm.left, 1) == 1;
+	return (arm.kind == a || arm.kind == b) && atomic_fetch_sub(&arm.left, 1) == 1;
 }
 
 static ssize_t bad_pwrite(int fd, const void *p, size_t n, off_t at)
 {
-	if (!trips(WRITE_EIO, WRITE_FULL, WRITE_SHORT))
+	static atomic_bool torn;
+	if (atomic_exchange(&torn, false))
+		return errno = ENOSPC, -1;
+	if (trips(WRITE_EIO, WRITE_FULL))
+		return errno = arm.kind == WRITE_FULL ? ENOSPC : EIO, -1;
+	if (!trips(WRITE_SHORT, WRITE_TORN))
 		return pwrite(fd, p, n, at);
-	if (arm.kind == WRITE_SHORT)
-		return pwrite(fd, p, n > 4096 ? n / 2 & ~4095ul : n, at);
-	errno = arm.kind == WRITE_FULL ? ENOSPC : EIO;
-	return -1;
+	atomic_store(&torn, arm.kind == WRITE_TORN);
+	return pwrite(fd, p, n > 4096 ? n / 2 & ~4095ul : n, at);
 }
 
 static int bad_fsync(int fd)
 {
-	return trips(SYNC_EIO, FAULTS, FAULTS) ? (errno = EIO, -1) : fsync(fd);
+	return trips(SYNC_EIO, FAULTS) ? (errno = EIO, -1) : fsync(fd);
 }
 
 static int bad_fdatasync(int fd)
 {
-	return trips(SYNC_EIO, FAULTS, FAULTS) ? (errno = EIO, -1) : fdatasync(fd);
+	return trips(SYNC_EIO, FAULTS) ? (errno = EIO, -1) : fdatasync(fd);
 }
 
 static int bad_rename(int a, const char *from, int b, const char *to)
 {
-	return trips(RENAME_EIO, FAULTS, FAULTS) ? (errno = EIO, -1) : renameat(a, from, b, to);
+	return trips(RENAME_EIO, FAULTS) ? (errno = EIO, -1) : renameat(a, from, b, to);
 }
 
 static int bad_open(int at, const char *name, int flags, mode_t mode)
 {
-	return trips(OPEN_EMFILE, FAULTS, FAULTS) ? (errno = EMFILE, -1)
-						  : openat(at, name, flags, mode);
+	return trips(OPEN_EMFILE, FAULTS) ? (errno = EMFILE, -1) : openat(at, name, flags, mode);
 }
 
-static void fault_life(void *ctx)
+static void faulty(void)
 {
-	struct err e = {0};
 	static struct io io;
-	(void)ctx;
 	io = io_real;
 	io.pwrite = bad_pwrite;
 	io.fsync = bad_fsync;
@@ -397,6 +406,13 @@ static void fault_life(void *ctx)
 	io.renameat = bad_rename;
 	io.openat = bad_open;
 	io_set(&io);
+}
+
+static void fault_life(void *ctx)
+{
+	struct err e = {0};
+	(void)ctx;
+	faulty();
 	struct journal *j = open_at(&nothing, &e);
 	if (!j)
 		_exit(e.code == ERR_IO || e.code == ERR_NO_SPACE ? 1 : 9);
@@ -444,6 +460,8 @@ static void test_faults(void **state)
 			assert_true(ended > 2);
 	}
 }
+
+#include "journal_full.h"
 
 /* --- kill -9 --- */
 
@@ -567,6 +585,8 @@ int main(void)
 	    cmocka_unit_test(test_lost_tail),
 	    cmocka_unit_test(test_power_cuts),
 	    cmocka_unit_test(test_faults),
+	    cmocka_unit_test(test_full_in_between),
+	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_kills),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
