@@ -46,6 +46,7 @@ try {
 	bool unsendable; /* never, or pointless: `record` says it */
 	struct model_delivery_try record;
 	struct verdict verdict;
+	bool untold; /* the store could not take it */
 };
 
 /* Of a channel: what is under way. */
@@ -71,7 +72,8 @@ struct notify {
 	struct lane *lanes;
 	unsigned in_flight;
 	bool looking, again, closing;
-	struct try *asked; /* of outbound/, not answered yet */
+	struct try *asked;  /* of outbound/, not answered yet */
+	struct try *untold; /* answered, and the store could not take it: it is told again, nothing is sent again */
 	atomic_uint
 	    held; /* whoever may still call back, and the owner: freed when nobody is left */
 	atomic_bool kicked;
@@ -177,6 +179,12 @@ static void recorded(void *ctx)
 {
 	struct try *t = ctx;
 	struct notify *n = t->n;
+	if (t->untold && !n->closing) {
+		t->next = n->untold;
+		n->untold = t;
+		loop_timer_at(n->timer, clock_mono_ms() + AGAIN_MS);
+		return;
+	}
 	if (!n->closing) {
 		lane_leave(n, t);
 		look_start(n);
@@ -188,15 +196,22 @@ static void recorded(void *ctx)
 static void on_recorded(void *ctx, int rc, const struct err *e)
 {
 	struct try *t = ctx;
+	t->untold = rc != 0;
 	if (rc != 0)
 		log_event(LOG_ERROR, "notify", "not_recorded", F_I64("delivery", t->delivery.id),
 		    F_ERR(e));
 	loop_post(t->n->o.loop, recorded, t);
 }
 
-static void record(struct try *t)
+static void tell_store(struct try *t)
 {
 	struct err e;
+	if (store_submit(t->n->o.store, record_unit, on_recorded, t, &e) != 0)
+		on_recorded(t, -1, &e);
+}
+
+static void record(struct try *t)
+{
 	struct notify *n = t->n;
 	if (t->record.state == MODEL_DELIVERY_DELIVERED)
 		atomic_fetch_add(&n->taken[t->channel.type], 1);
@@ -207,8 +222,7 @@ static void record(struct try *t)
 	    F_STR("event", t->delivery.event), F_I64("try", t->delivery.attempts + 1),
 	    F_I64("status", t->record.status),
 	    F_C("state", model_delivery_state_name(t->record.state)), F_C("error", t->verdict.why));
-	if (store_submit(n->o.store, record_unit, on_recorded, t, &e) != 0)
-		on_recorded(t, -1, &e);
+	tell_store(t);
 }
 
 static void ask(struct try *t);
@@ -375,6 +389,9 @@ static void prepare(struct look *k, struct store_db *db, struct try *t)
 static int take(struct look *k, struct store_db *db, const struct model_delivery *d,
     const struct model_channel *c, struct err *e)
 {
+	int outdated = model_delivery_outdated(db, d, e);
+	if (outdated < 0)
+		return -1;
 	struct try *t = mem_alloc(sizeof(*t));
 	*t = (struct try){.n = k->n,
 	    .next = k->found,
@@ -390,14 +407,13 @@ static int take(struct look *k, struct store_db *db, const struct model_delivery
 	t->delivery.series = arena_str(&t->a, d->series);
 	t->channel.name = arena_str(&t->a, c->name);
 	t->channel.target = arena_str(&t->a, c->target);
-	int outdated = model_delivery_outdated(db, d, e);
 	if (outdated > 0)
 		give_up(t, "a newer state is told instead", MODEL_DELIVERY_SUPERSEDED);
-	else if (outdated == 0)
+	else
 		prepare(k, db, t);
 	if (k->room)
 		k->room--;
-	return outdated < 0 ? -1 : 0;
+	return 0;
 }
 
 /* What one channel has that may go now; the soonest of the rest goes into next_due_ms. */
@@ -483,7 +499,7 @@ static void look_done(void *ctx)
 			send_one(n, t);
 	}
 	if (!n->closing) {
-		int64_t wait = k->failed	? AGAIN_MS
+		int64_t wait = k->failed || n->untold ? AGAIN_MS
 			       : k->next_due_ms ? k->next_due_ms - clock_wall_ms()
 						: FAR_MS;
 		/* A clock that was set back must not make anybody wait for its old time. */
@@ -547,7 +563,15 @@ static void look_start(struct notify *n)
 
 static void on_timer(void *ctx)
 {
-	look_start(ctx);
+	struct notify *n = ctx;
+	struct try *untold = n->untold;
+	n->untold = NULL;
+	while (untold) {
+		struct try *t = untold;
+		untold = t->next;
+		tell_store(t);
+	}
+	look_start(n);
 }
 
 static void on_kick(void *ctx)
@@ -591,6 +615,18 @@ struct notify *notify_new(const struct notify_options *o)
 	return n;
 }
 
+static unsigned tries_free(struct try *first)
+{
+	unsigned count = 0;
+	while (first) {
+		struct try *t = first;
+		first = t->next;
+		try_free(t);
+		count++;
+	}
+	return count;
+}
+
 void notify_free(struct notify *n)
 {
 	if (!n)
@@ -598,11 +634,6 @@ void notify_free(struct notify *n)
 	n->closing = true;
 	loop_timer_free(n->timer);
 	unsigned shares = 1; /* the owner's */
-	while (n->asked) {
-		struct try *t = n->asked;
-		n->asked = t->next;
-		try_free(t);
-		shares++;
-	}
+	shares += tries_free(n->asked) + tries_free(n->untold);
 	release(n, shares);
 }
