@@ -73,7 +73,6 @@ static curl_socket_t on_open_socket(void *ctx, curlsocktype purpose, struct curl
 		cidr_address_text(&at, j->blocked_address);
 		return CURL_SOCKET_BAD;
 	}
-	j->opened = true;
 	return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
 }
 
@@ -234,7 +233,7 @@ struct job *job_new(
 
 static enum outbound_outcome outcome_of(const struct job *j, CURLcode rc, long status)
 {
-	if (j->blocked && !j->opened && rc != CURLE_OK)
+	if (j->blocked && rc != CURLE_OK)
 		return OUTBOUND_BLOCKED;
 	switch ((int)rc) {
 	case CURLE_OK:

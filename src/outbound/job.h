@@ -15,8 +15,7 @@ struct job {
 	struct buf url, body, answer, link, headers_kept;
 	size_t sent;
 	struct curl_slist *headers, *to;
-	bool opened;			      /* an address was asked */
-	const char *blocked;		      /* why another was not */
+	const char *blocked;		      /* why an address was not asked */
 	char blocked_address[CIDR_TEXT_SIZE]; /* which */
 	char error[CURL_ERROR_SIZE];
 };
