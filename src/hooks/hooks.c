@@ -1,3 +1,4 @@
+/* The table of hooks: read at start, and again row by row where one changes. */
 #include "hooks/hooks_parts.h"
 
 #include "base/clock.h"

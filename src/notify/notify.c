@@ -26,7 +26,7 @@
 
 enum {
 	READ_WAIT_MS = 5000,
-	AGAIN_MS = 5000, /* after a look that failed */
+	AGAIN_MS = 5000, /* after a look that failed, or what the store could not take */
 	FAR_MS = 3600000,
 	PRUNED_AT_ONCE = 500,
 	ARENA_BYTES = 4 << 20,
