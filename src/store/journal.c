@@ -69,8 +69,10 @@ static void *maker_main(void *arg)
 		}
 		/* Nobody waits yet: it is tried again when somebody does. */
 		j->making = rc == 0 ? MAKE_READY : j->make_waited ? MAKE_FAILED : MAKE_NOTHING;
-		j->make_err = e;
-		j->make_failed_us = clock_mono_us();
+		if (rc != 0) {
+			j->make_err = e;
+			j->make_failed_us = clock_mono_us();
+		}
 		pthread_cond_broadcast(&j->made);
 	}
 	pthread_mutex_unlock(&j->lock);
