@@ -215,6 +215,42 @@ static void test_forget(void **state)
 	journal_close(j);
 }
 
+static bool is_there(unsigned segment)
+{
+	char file[128];
+	struct stat st;
+	(void)snprintf(file, sizeof(file), "%s/%08u", path, segment);
+	return stat(file, &st) == 0;
+}
+
+/* However fast the one before was filled: who waited for the third would hold up everybody. */
+static void test_made_ahead(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	struct one o;
+	sem_t told;
+	uint64_t at = 0;
+	fresh("ahead");
+	sem_init(&told, 0, 0);
+	struct journal *j = open_at(&nothing, &e);
+	for (unsigned n = 1, segment = 1; segment < 2 || at < 160u << 10; n++) {
+		if (n % 13 == 0)
+			continue; /* those are large */
+		assert_int_equal(append(j, &o, n, &told, &e), 0);
+		sem_wait(&told);
+		assert_int_equal(o.rc, 0);
+		segment += o.en.at_bytes < at;
+		at = o.en.at_bytes;
+	}
+	for (int i = 0; i < 400 && !is_there(3); i++)
+		usleep(5000);
+	assert_true(is_there(3));
+	assert_false(is_there(4));
+	journal_close(j);
+	sem_destroy(&told);
+}
+
 #include "journal_alone.h"
 
 /* --- damaged files --- */
@@ -576,6 +612,7 @@ int main(void)
 	    cmocka_unit_test(test_lately),
 	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_forget),
+	    cmocka_unit_test(test_made_ahead),
 	    cmocka_unit_test(test_alone),
 	    cmocka_unit_test(test_alone_and_asked),
 	    cmocka_unit_test(test_alone_on_a_slow_disk),
