@@ -229,6 +229,7 @@ static void delivery_json(
 	json_open_object(w, NULL);
 	json_put_i64(w, "id", d->id);
 	json_put_str(w, "channel", d->channel);
+	api_put_text(w, "recipient", d->recipient);
 	json_put_str(w, "event", d->event);
 	json_put_str(w, "state", str_c(model_delivery_state_name(d->state)));
 	json_put_i64(w, "tries", d->attempts);

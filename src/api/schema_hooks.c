@@ -161,6 +161,7 @@ static const struct api_field delivery_try[] = {
 static const struct api_field delivery[] = {
     NUMBER("id", REQ, ""),
     TEXT("channel", REQ, ""),
+    TEXT("recipient", REQ | NUL, "of a mail: each address has a delivery of its own"),
     TEXT("event", REQ, ""),
     TEXT("state", REQ, "waiting, delivered, failed or superseded"),
     NUMBER("tries", REQ, ""),

@@ -212,6 +212,7 @@ static int show_delivery(struct cli *c, const json_t *d)
 	}
 	out_pair("delivery", cli_num(c, d, "id"));
 	out_pair("event", cli_text(c, d, "event"));
+	out_pair("to", cli_text(c, d, "recipient"));
 	out_pair("state", cli_text(c, d, "state"));
 	out_pair("tries", cli_num(c, d, "tries"));
 	out_pair("error", cli_text(c, d, "error"));
@@ -227,8 +228,8 @@ static int show_delivery(struct cli *c, const json_t *d)
 
 static void delivery_row(struct cli *c, struct out_table *t, const json_t *d)
 {
-	const char *row[] = {cli_num(c, d, "id"), cli_text(c, d, "event"), cli_text(c, d, "state"),
-	    cli_num(c, d, "tries"), cli_num(c, d, "status"),
+	const char *row[] = {cli_num(c, d, "id"), cli_text(c, d, "event"), cli_text(c, d, "recipient"),
+	    cli_text(c, d, "state"), cli_num(c, d, "tries"), cli_num(c, d, "status"),
 	    out_cut(&c->a, cli_text(c, d, "error"), 60), cli_ago(c, d, "created_at")};
 	out_table_row(t, row);
 }
@@ -236,7 +237,7 @@ static void delivery_row(struct cli *c, struct out_table *t, const json_t *d)
 int cmd_notify_deliveries(struct cli *c)
 {
 	static const char *const heads[] = {
-	    ">DELIVERY", "EVENT", "STATE", ">TRIES", ">STATUS", "ERROR", "MADE"};
+	    ">DELIVERY", "EVENT", "TO", "STATE", ">TRIES", ">STATUS", "ERROR", "MADE"};
 	struct err e = {0};
 	size_t limit;
 	CLEANUP_JSON json_t *all = NULL;
@@ -246,7 +247,7 @@ int cmd_notify_deliveries(struct cli *c)
 	return cli_is_empty(
 		   c, all, "it was told nothing yet. Try it: slipway notify test NAME CHANNEL")
 		   ? 0
-		   : cli_table(c, all, 7, heads, delivery_row);
+		   : cli_table(c, all, 8, heads, delivery_row);
 }
 
 static int delivery(struct cli *c, const char *method, size_t things, const char *tail)

@@ -15,15 +15,17 @@ int model_delivery_add(
     struct store_db *db, const struct model_delivery *d, int64_t *ret_id, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "INSERT INTO delivery(channel_id, key, event, series, message, state, due_ms, "
-	    "created_ms)"
-	    " VALUES ($channel, $key, $event, $series, $message, 'waiting', $due, $now)"
+	    "INSERT INTO delivery(channel_id, key, recipient, event, series, message, state, "
+	    "due_ms, created_ms)"
+	    " VALUES ($channel, $key, $recipient, $event, $series, $message, 'waiting', $due, "
+	    "$now)"
 	    " ON CONFLICT DO NOTHING RETURNING id",
 	    e);
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$channel", d->channel_id);
 	store_bind_text(q, "$key", d->key);
+	row_bind_text(q, "$recipient", d->recipient);
 	store_bind_text(q, "$event", d->event);
 	row_bind_text(q, "$series", d->series);
 	store_bind_text(q, "$message", d->message);
@@ -35,7 +37,8 @@ int model_delivery_add(
 #define DELIVERY_COLUMNS                                                                           \
 	"SELECT d.id, d.channel_id, c.name, d.key, d.event, d.series, d.message, d.state, "        \
 	"d.attempts,"                                                                              \
-	" d.due_ms, d.created_ms, d.ended_ms, d.last_status, d.last_error"                         \
+	" d.due_ms, d.created_ms, d.ended_ms, d.last_status, d.last_error, "    \
+	"d.recipient"                         \
 	" FROM delivery d JOIN channel c ON c.id = d.channel_id WHERE "
 
 static void fill_delivery(struct row *r, void *ret)
@@ -56,6 +59,7 @@ static void fill_delivery(struct row *r, void *ret)
 	    .ended_ms = row_i64(r, 11),
 	    .last_status = row_i64(r, 12),
 	    .last_error = row_str(r, 13),
+	    .recipient = row_str(r, 14),
 	};
 }
 
@@ -266,5 +270,18 @@ int model_delivery_prune(
 		return -1;
 	store_bind_i64(q, "$before", ended_before_ms);
 	store_bind_i64(q, "$limit", limit);
+	return store_exec(q, e) < 0 ? -1 : (int)store_changes(db);
+}
+
+int model_delivery_set_back(struct store_db *db, int64_t now_ms, int64_t far_ms, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE delivery SET due_ms = $now WHERE state = 'waiting' AND due_ms > $now"
+	    " AND (due_ms > $far OR (attempts = 0 AND created_ms > $now))",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$now", now_ms);
+	store_bind_i64(q, "$far", far_ms);
 	return store_exec(q, e);
 }

@@ -17,7 +17,8 @@ const char *model_delivery_state_name(enum model_delivery_state s);
 struct model_delivery {
 	int64_t id, channel_id;
 	struct str channel; /* its name, when read */
-	struct str key; /* unique per channel: the same news is told once; also the message's id */
+	struct str key; /* unique per channel and recipient: the same news is told once */
+	struct str recipient; /* whom of a mail channel's; empty: all that the channel names */
 	struct str event; /* "deploy.failed" */
 	struct str
 	    series; /* newer ones of the same series make older ones pointless; empty: none */
@@ -32,7 +33,7 @@ struct model_deliveries {
 	bool more;
 };
 
-/* Uses channel_id, key, event, series, message, due_ms, created_ms. 1: new, 0: that key is known.
+/* Uses channel_id, key, recipient, event, series, message, due_ms, created_ms. 1: new, 0: that key is known.
  */
 int model_delivery_add(struct store_db *db, const struct model_delivery *d, int64_t *ret_id,
     struct err *e) WARN_UNUSED;
@@ -86,6 +87,10 @@ int model_delivery_try_list(struct store_db *db, struct arena *a, int64_t delive
 /* To be sent again, from the first try on, under the same key. 1/0/-1. */
 int model_delivery_replay(
     struct store_db *db, int64_t id, int64_t now_ms, struct err *e) WARN_UNUSED;
-/* Ended ones before a time go, at most `limit`. */
+/* A clock that was set back makes nobody wait for its old time: what was made after `now_ms` and never
+ * tried is due, and what is due after `far_ms`. */
+int model_delivery_set_back(
+    struct store_db *db, int64_t now_ms, int64_t far_ms, struct err *e) WARN_UNUSED;
+/* Ended ones before a time go, at most `limit`: how many did, or -1. */
 int model_delivery_prune(
     struct store_db *db, int64_t ended_before_ms, uint32_t limit, struct err *e) WARN_UNUSED;

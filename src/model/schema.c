@@ -302,10 +302,16 @@ static const char schema_16[] =
     " project_id @i64 NOT NULL REFERENCES project(id), device TEXT NOT NULL, granted_by TEXT NOT NULL,"
     " granted_ms @i64 NOT NULL, PRIMARY KEY (project_id, device)) @strict;\n";
 
+/* A mail channel's addresses have a delivery each: one that refuses says nothing about the others. */
+static const char schema_17[] =
+    "ALTER TABLE delivery ADD COLUMN recipient TEXT NOT NULL DEFAULT '';\n"
+    "DROP INDEX delivery_key;\n"
+    "CREATE UNIQUE INDEX delivery_key ON delivery(channel_id, key, recipient);\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,
     schema_7, schema_8, schema_9, schema_10, schema_11, schema_12, schema_13, schema_14,
-    schema_15, schema_16};
+    schema_15, schema_16, schema_17};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

@@ -15,6 +15,7 @@
 #include "model/delivery.h"
 #include "model/place.h"
 #include "notify/deployment.h"
+#include "notify/lanes.h"
 #include "notify/shape.h"
 #include "notify/verdict.h"
 
@@ -28,7 +29,11 @@ enum {
 	READ_WAIT_MS = 5000,
 	AGAIN_MS = 5000, /* after a look that failed, or what the store could not take */
 	FAR_MS = 3600000,
+	WAIT_MS = 300000, /* while something waits: the clock may be set back */
 	PRUNED_AT_ONCE = 500,
+	DUE_AT_ONCE = 16, /* of a channel: more than may go, as some may be of one series */
+	CLOCK_STEP_MS = 2000,
+	DUE_MOST_MS = 8 * 86400000, /* no schedule waits longer */
 	ARENA_BYTES = 4 << 20,
 };
 
@@ -46,38 +51,30 @@ try {
 	bool unsendable; /* never, or pointless: `record` says it */
 	struct model_delivery_try record;
 	struct verdict verdict;
-	bool untold; /* the store could not take it */
-};
-
-/* Of a channel: what is under way. */
-struct lane {
-	struct lane *next;
-	int64_t channel_id;
-	unsigned busy;
-	int64_t ids[NOTIFY_LANES];
+	enum lanes_end end;
+	bool untold;   /* the store could not take it */
 };
 
 struct look {
 	struct notify *n;
 	struct try *found;
 	int64_t next_due_ms; /* wall clock; 0: nothing waits */
-	bool failed, prune;
-	struct lane *busy; /* a copy of what is under way */
-	unsigned room;
+	bool failed;
+	struct lanes *lanes; /* a copy, with what it has found */
 };
 
 struct notify {
 	struct notify_options o;
 	struct loop_timer *timer;
-	struct lane *lanes;
-	unsigned in_flight;
+	struct lanes *lanes;
 	bool looking, again, closing;
 	struct try *asked;  /* of outbound/, not answered yet */
 	struct try *untold; /* answered, and the store could not take it: it is told again, nothing is sent again */
 	atomic_uint
 	    held; /* whoever may still call back, and the owner: freed when nobody is left */
 	atomic_bool kicked;
-	int64_t pruned_mono_ms;
+	int64_t tidy_mono_ms, clock_ms; /* when next; the wall clock less the monotonic one */
+	int pruned;
 	atomic_ullong taken[MODEL_CHANNEL_TYPE_COUNT],
 	    refused[MODEL_CHANNEL_TYPE_COUNT]; /* tries */
 };
@@ -94,59 +91,8 @@ static void release(struct notify *n, unsigned shares)
 {
 	if (atomic_fetch_sub(&n->held, shares) > shares)
 		return;
-	for (struct lane *l = n->lanes; l;) {
-		struct lane *next = l->next;
-		free(l);
-		l = next;
-	}
+	lanes_free(n->lanes);
 	free(n);
-}
-
-/* --- lanes --- */
-
-static struct lane *lane_of(struct notify *n, int64_t channel_id)
-{
-	for (struct lane *l = n->lanes; l; l = l->next)
-		if (l->channel_id == channel_id)
-			return l;
-	struct lane *l = mem_alloc(sizeof(*l));
-	*l = (struct lane){.next = n->lanes, .channel_id = channel_id};
-	n->lanes = l;
-	return l;
-}
-
-static void lane_leave(struct notify *n, const struct try *t)
-{
-	struct lane *l = lane_of(n, t->channel.id);
-	for (unsigned i = 0; i < l->busy; i++)
-		if (l->ids[i] == t->delivery.id) {
-			l->ids[i] = l->ids[--l->busy];
-			break;
-		}
-	n->in_flight--;
-	if (l->busy)
-		return;
-	for (struct lane **at = &n->lanes; *at; at = &(*at)->next)
-		if (*at == l) {
-			*at = l->next;
-			free(l);
-			return;
-		}
-}
-
-static const struct lane *lane_find(const struct lane *list, int64_t channel_id)
-{
-	while (list && list->channel_id != channel_id)
-		list = list->next;
-	return list;
-}
-
-static bool lane_has(const struct lane *l, int64_t id)
-{
-	for (unsigned i = 0; l && i < l->busy; i++)
-		if (l->ids[i] == id)
-			return true;
-	return false;
 }
 
 /* --- recording --- */
@@ -186,7 +132,7 @@ static void recorded(void *ctx)
 		return;
 	}
 	if (!n->closing) {
-		lane_leave(n, t);
+		lanes_leave(n->lanes, t->channel.id, t->delivery.id, t->end);
 		look_start(n);
 	}
 	try_free(t);
@@ -262,6 +208,7 @@ static void on_answer(void *ctx, const struct outbound_answer *given)
 	    .attempts = t->delivery.attempts,
 	    .at_ms = clock_wall_ms()};
 	verdict_give(&v, a, &t->verdict);
+	t->end = a->outcome == OUTBOUND_ANSWERED ? LANES_ANSWERED : LANES_SILENT;
 	t->record.ms = a->ms;
 	t->record.status = a->status;
 	t->record.at_ms = v.at_ms;
@@ -284,9 +231,7 @@ static void ask(struct try *t)
 
 static void send_one(struct notify *n, struct try *t)
 {
-	struct lane *l = lane_of(n, t->channel.id);
-	l->ids[l->busy++] = t->delivery.id;
-	n->in_flight++;
+	lanes_enter(n->lanes, t->channel.id, t->delivery.id, t->delivery.series);
 	atomic_fetch_add(&n->held, 1);
 	if (t->unsendable) {
 		record(t);
@@ -367,6 +312,7 @@ static void prepare(struct look *k, struct store_db *db, struct try *t)
 		return;
 	}
 	struct shape s = {.channel = &t->channel,
+	    .recipient = t->delivery.recipient,
 	    .message = &m,
 	    .stored = t->delivery.message,
 	    .id = message_id(t),
@@ -375,7 +321,7 @@ static void prepare(struct look *k, struct store_db *db, struct try *t)
 	s.secret =
 	    opened(k, &t->a, model_place_channel(t->channel.project_id, t->channel.name, place),
 		t->channel.secret, &e, &rc);
-	if (s.mail)
+	if (s.mail && t->channel.type == MODEL_CHANNEL_MAIL)
 		s.mail_password = opened(k, &t->a, model_place_mail(place), mail.password, &e, &rc);
 	if (rc == 0)
 		rc = event_body(k, db, t, &m, &s.event, &e);
@@ -405,14 +351,14 @@ static int take(struct look *k, struct store_db *db, const struct model_delivery
 	t->delivery.event = arena_str(&t->a, d->event);
 	t->delivery.key = arena_str(&t->a, d->key);
 	t->delivery.series = arena_str(&t->a, d->series);
+	t->delivery.recipient = arena_str(&t->a, d->recipient);
 	t->channel.name = arena_str(&t->a, c->name);
 	t->channel.target = arena_str(&t->a, c->target);
 	if (outdated > 0)
 		give_up(t, "a newer state is told instead", MODEL_DELIVERY_SUPERSEDED);
 	else
 		prepare(k, db, t);
-	if (k->room)
-		k->room--;
+	lanes_enter(k->lanes, c->id, d->id, t->delivery.series);
 	return 0;
 }
 
@@ -420,8 +366,6 @@ static int take(struct look *k, struct store_db *db, const struct model_delivery
 static int look_lane(struct look *k, struct store_db *db, struct arena *a,
     const struct model_delivery_lane *lane, int64_t now_ms, struct err *e)
 {
-	const struct lane *busy = lane_find(k->busy, lane->channel_id);
-	unsigned taken = busy ? busy->busy : 0;
 	struct model_deliveries due;
 	struct model_channel c;
 	if (lane->due_ms > now_ms) {
@@ -429,20 +373,18 @@ static int look_lane(struct look *k, struct store_db *db, struct arena *a,
 			k->next_due_ms = lane->due_ms;
 		return 0;
 	}
-	if (taken >= NOTIFY_LANES || !k->room)
+	if (!lanes_room(k->lanes, lane->channel_id))
 		return 0; /* the end of a try looks again */
 	int rc = model_channel_open(db, a, lane->channel_id, &c, e);
 	if (rc <= 0 || c.paused || c.disabled.n)
 		return rc < 0 ? -1 : 0;
-	if (model_delivery_due(db, a, lane->channel_id, now_ms, NOTIFY_LANES + taken, &due, e) < 0)
+	unsigned most = DUE_AT_ONCE + lanes_count(k->lanes, c.id);
+	if (model_delivery_due(db, a, c.id, now_ms, most, &due, e) < 0)
 		return -1;
-	for (size_t i = 0; i < due.n && taken < NOTIFY_LANES && k->room; i++) {
-		if (lane_has(busy, due.v[i].id))
-			continue;
-		if (take(k, db, &due.v[i], &c, e) < 0)
+	for (size_t i = 0; i < due.n && lanes_room(k->lanes, c.id); i++)
+		if (!lanes_busy(k->lanes, c.id, due.v[i].id, due.v[i].series) &&
+		    take(k, db, &due.v[i], &c, e) < 0)
 			return -1;
-		taken++;
-	}
 	return 0;
 }
 
@@ -477,11 +419,7 @@ static void look_work(void *ctx)
 
 static void look_free(struct look *k)
 {
-	while (k->busy) {
-		struct lane *l = k->busy;
-		k->busy = l->next;
-		free(l);
-	}
+	lanes_free(k->lanes);
 	free(k);
 }
 
@@ -502,10 +440,10 @@ static void look_done(void *ctx)
 		int64_t wait = k->failed || n->untold ? AGAIN_MS
 			       : k->next_due_ms ? k->next_due_ms - clock_wall_ms()
 						: FAR_MS;
-		/* A clock that was set back must not make anybody wait for its old time. */
+		int64_t most = k->next_due_ms ? WAIT_MS : FAR_MS;
 		loop_timer_at(n->timer, clock_mono_ms() + (wait < 0	      ? 0
-							      : wait > FAR_MS ? FAR_MS
-									      : wait));
+							      : wait > most ? most
+									    : wait));
 		if (n->again)
 			look_start(n);
 	}
@@ -513,44 +451,63 @@ static void look_done(void *ctx)
 	release(n, 1);
 }
 
-static int prune_unit(void *ctx, struct store_db *db, struct err *e)
+/* --- what nobody asks for --- */
+
+static int tidy_unit(void *ctx, struct store_db *db, struct err *e)
 {
-	(void)ctx;
-	return model_delivery_prune(db, clock_wall_ms() - NOTIFY_KEPT_MS, PRUNED_AT_ONCE, e);
+	struct notify *n = ctx;
+	int64_t now_ms = clock_wall_ms();
+	if (model_delivery_set_back(db, now_ms, now_ms + DUE_MOST_MS, e) < 0)
+		return -1;
+	n->pruned = model_delivery_prune(db, now_ms - NOTIFY_KEPT_MS, PRUNED_AT_ONCE, e);
+	return n->pruned < 0 ? -1 : 0;
 }
 
-static void pruned(void *ctx, int rc, const struct err *e)
+static void tidied(void *ctx)
 {
-	(void)ctx;
-	if (rc != 0)
-		log_event(LOG_WARN, "notify", "cannot_prune", F_ERR(e));
+	struct notify *n = ctx;
+	if (!n->closing) {
+		if (n->pruned == PRUNED_AT_ONCE)
+			n->tidy_mono_ms = 0;
+		look_start(n);
+	}
+	release(n, 1);
 }
 
-static void prune(struct notify *n)
+static void on_tidied(void *ctx, int rc, const struct err *e)
+{
+	struct notify *n = ctx;
+	if (rc != 0) {
+		n->pruned = 0;
+		log_event(LOG_WARN, "notify", "cannot_tidy", F_ERR(e));
+	}
+	loop_post(n->o.loop, tidied, n);
+}
+
+/* By the hour, until nothing old is left; and when the clock was set back. */
+static void tidy(struct notify *n)
 {
 	struct err e;
-	if (clock_mono_ms() < n->pruned_mono_ms + FAR_MS)
+	int64_t mono_ms = clock_mono_ms(), clock_ms = clock_wall_ms() - mono_ms;
+	bool set_back = clock_ms < n->clock_ms - CLOCK_STEP_MS;
+	n->clock_ms = clock_ms;
+	if (!set_back && mono_ms < n->tidy_mono_ms)
 		return;
-	n->pruned_mono_ms = clock_mono_ms();
-	if (store_submit(n->o.store, prune_unit, pruned, NULL, &e) != 0)
-		pruned(NULL, -1, &e);
+	n->tidy_mono_ms = mono_ms + FAR_MS;
+	atomic_fetch_add(&n->held, 1);
+	if (store_submit(n->o.store, tidy_unit, on_tidied, n, &e) != 0)
+		on_tidied(n, -1, &e);
 }
 
 static void look_start(struct notify *n)
 {
 	struct err e;
 	n->again = n->looking;
-	if (n->looking || n->in_flight >= NOTIFY_IN_FLIGHT)
+	if (n->looking || lanes_full(n->lanes))
 		return;
 	struct look *k = mem_alloc(sizeof(*k));
-	*k = (struct look){.n = n, .room = NOTIFY_IN_FLIGHT - n->in_flight};
-	for (const struct lane *l = n->lanes; l; l = l->next) {
-		struct lane *copy = mem_alloc(sizeof(*copy));
-		*copy = *l;
-		copy->next = k->busy;
-		k->busy = copy;
-	}
-	prune(n);
+	*k = (struct look){.n = n, .lanes = lanes_copy(n->lanes)};
+	tidy(n);
 	n->looking = true;
 	atomic_fetch_add(&n->held, 1);
 	if (loop_work(n->o.loop, look_work, look_done, k, &e) == 0)
@@ -609,7 +566,7 @@ struct notify *notify_new(const struct notify_options *o)
 	struct notify *n = mem_alloc(sizeof(*n));
 	n->o = *o;
 	n->timer = loop_timer_new(o->loop, on_timer, n);
-	n->pruned_mono_ms = clock_mono_ms();
+	n->lanes = lanes_new();
 	atomic_store(&n->held, 1);
 	loop_timer_at(n->timer, clock_mono_ms());
 	return n;

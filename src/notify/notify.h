@@ -2,7 +2,7 @@
  * what caused it; a dispatcher sends each through outbound/ until it was taken or its schedule is
  * over. At least once, always under the same id.
  *
- * One dead receiver delays nobody: each channel has lanes of its own. After a crash what was under
+ * Dead receivers delay nobody: each channel has lanes of its own (notify/lanes.h). After a crash what was under
  * way is sent again. */
 #pragma once
 
@@ -41,8 +41,6 @@ extern const struct notify_schedule notify_schedule_default;
 /* "0s,5s,5m,…"; ERR_SETTINGS. */
 int notify_schedule_parse(struct str s, struct notify_schedule *ret, struct err *e) WARN_UNUSED;
 
-#define NOTIFY_LANES 4u			 /* tries of one channel under way */
-#define NOTIFY_IN_FLIGHT 32u		 /* of all */
 #define NOTIFY_KEPT_MS (30LL * 86400000) /* ended deliveries are kept so long */
 
 struct notify;

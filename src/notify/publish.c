@@ -34,18 +34,32 @@ static bool hears(const struct notify_news *n, const struct model_channel *c)
 	return c->id != n->not_channel && message_wanted(c->events, n->event);
 }
 
-static int add(struct store_db *db, const struct notify_news *n, const struct model_channel *c,
-    struct str key, struct str series, struct str message, struct err *e)
+static int add_one(struct store_db *db, const struct notify_news *n, const struct model_channel *c,
+    struct str recipient, struct str key, struct str series, struct str message, struct err *e)
 {
 	int64_t id = 0;
 	const struct model_delivery d = {.channel_id = c->id,
 	    .key = key,
+	    .recipient = recipient,
 	    .event = n->event,
 	    .series = series,
 	    .message = message,
 	    .due_ms = n->now_ms,
 	    .created_ms = n->now_ms};
 	return model_delivery_add(db, &d, &id, e) < 0 ? -1 : 0;
+}
+
+/* Each of a mail channel's addresses by itself. */
+static int add(struct store_db *db, const struct notify_news *n, const struct model_channel *c,
+    struct str key, struct str series, struct str message, struct err *e)
+{
+	struct str to = c->target, one;
+	if (c->type != MODEL_CHANNEL_MAIL)
+		return add_one(db, n, c, STR(""), key, series, message, e);
+	while (str_next(&to, ' ', &one) == 1)
+		if (add_one(db, n, c, one, key, series, message, e) < 0)
+			return -1;
+	return 0;
 }
 
 /* Beside the commit's status, with a series of its own: the news of one task. */

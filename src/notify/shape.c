@@ -390,9 +390,14 @@ static void date(int64_t wall_ms, struct buf *out)
 	    months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
 }
 
+static struct str recipients(const struct shape *s)
+{
+	return s->recipient.n ? s->recipient : s->channel->target;
+}
+
 static void letter(const struct shape *s, struct buf *out)
 {
-	struct str to = s->channel->target, one,
+	struct str to = recipients(s), one,
 		   domain = str_from(s->mail->sender, str_find(s->mail->sender, '@', 0) + 1);
 	struct buf text CLEANUP_BUF;
 	buf_init(&text, BODY_MAX);
@@ -418,7 +423,7 @@ static int mail(const struct shape *s, struct arena *a, struct outbound_request 
 	    [MODEL_MAIL_STARTTLS] = OUTBOUND_TLS_STARTTLS,
 	    [MODEL_MAIL_IMPLICIT] = OUTBOUND_TLS_IMPLICIT,
 	    [MODEL_MAIL_PLAIN] = OUTBOUND_TLS_NONE};
-	struct str to = s->channel->target, one;
+	struct str to = recipients(s), one;
 	struct buf whole CLEANUP_BUF;
 	buf_init(&whole, BODY_MAX);
 	if (!s->mail) {

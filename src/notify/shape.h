@@ -7,6 +7,7 @@
 
 struct shape {
 	const struct model_channel *channel;  /* its secret is not looked at */
+	struct str recipient; /* of a mail; empty: all of the channel's target */
 	struct str secret;		      /* in clear; may be empty */
 	const struct model_mail_server *mail; /* NULL: there is none */
 	struct str mail_password;	      /* in clear */

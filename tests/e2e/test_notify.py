@@ -86,7 +86,13 @@ def mail_server(open_folder):
 
     class Box:
         def __init__(self):
-            self.mails, self.refuse = [], None
+            self.mails, self.refuse, self.unknown = [], None, set()
+
+        async def handle_RCPT(self, server, session, envelope, address, options):
+            if address in self.unknown:
+                return "550 no such user"
+            envelope.rcpt_tos.append(address)
+            return "250 taken"
 
         async def handle_DATA(self, server, session, envelope):
             if self.refuse:
@@ -157,15 +163,16 @@ def test_a_deploy_is_told_everywhere(told, git, receiver, mail_server):
     channel(told, None, "all", "webhook", target=platform.url, events="project.* deploy.failed")
     channel(told, "news", "team", "mail", target="anna@example.org bo@example.org", events="deploy.succeeded deploy.failed")
     told.deploy("news")
-    for name, count in (("web", 2), ("chat", 1), ("state", 2), ("team", 1)):
+    for name, count in (("web", 2), ("chat", 1), ("state", 2), ("team", 2)):
         assert all(d["state"] == "delivered" for d in ended(told, "news", name, count)), (name, deliveries(told, "news", name))
     assert [json.loads(b)["type"] for _, _, _, _, b, _ in web.seen] == ["deploy.started", "deploy.succeeded"]
     assert all(signed(secret, h, b) and not signed(secret, h, b + b" ") for _, _, _, h, b, _ in web.seen)
     assert "release 1 is live" in json.loads(chat.seen[0][4])["text"]
     states = [(json.loads(b)["state"], path.rsplit("/", 1)[1], h["Authorization"]) for _, _, path, h, b, _ in hub.seen]
     assert states == [("pending", repo.git("rev-parse", "HEAD"), "Bearer ghp_token"), ("success", repo.git("rev-parse", "HEAD"), "Bearer ghp_token")]
+    assert sorted(to[0] for _, to, _, _ in mail_server.mails) == ["anna@example.org", "bo@example.org"]  # each its own
     sender, to, text, tls = mail_server.mails[-1]
-    assert (sender, to, tls) == ("slipway@example.org", ["anna@example.org", "bo@example.org"], True)
+    assert (sender, len(to), tls) == ("slipway@example.org", 1, True) and f"To: <{to[0]}>" in text
     assert "Subject: news: release 1 is live" in text
     assert "http://news.localhost" in base64.b64decode(text.split("\r\n\r\n", 1)[1]).decode()
     # A failure, with the program's last words.
@@ -242,6 +249,22 @@ def test_what_a_mail_server_refuses(told, mail_server, git):
     told.api("PUT", "/mail-server", {"host": "localhost", "port": mail_server.port, "from": "slipway@example.org", "user": "slipway", "password": "wrong"})
     told.api("POST", "/projects/refused/channels/team/test", {})
     assert "535" in ended(told, "refused", "team", 3)[0]["error"]
+
+
+def test_one_address_that_is_refused(told, mail_server, git):
+    """The others have their mail, once; the one has failed, by name."""
+    told.create("several", git.repository("several", {"index.html": "1"}).url)
+    told.api("PUT", "/mail-server", {"host": "localhost", "port": mail_server.port, "from": "slipway@example.org", "user": "slipway", "password": "s3cret"})
+    channel(told, "several", "team", "mail", target="anna@example.org gone@example.org ben@example.org")
+    mail_server.unknown, before = {"gone@example.org"}, len(mail_server.mails)
+    told.api("POST", "/projects/several/channels/team/test", {})
+    done = {d["recipient"]: d for d in ended(told, "several", "team", 3)}
+    assert {to: d["state"] for to, d in done.items()} == {"anna@example.org": "delivered", "gone@example.org": "failed", "ben@example.org": "delivered"}
+    assert done["gone@example.org"]["status"] == 550 and done["gone@example.org"]["tries"] == 1
+    came = mail_server.mails[before:]
+    assert sorted(to for _, recipients, _, _ in came for to in recipients) == ["anna@example.org", "ben@example.org"]
+    assert all("gone@" not in text for _, _, text, _ in came)
+    assert "gone@example.org" in told.cli("notify", "deliveries", "several", "team").stdout
 
 
 def test_a_mail_server_without_starttls_hears_nothing(told, mail_server, git):
@@ -382,6 +405,56 @@ def test_half_fail_and_one_is_dead(told, receiver, git):
     assert states == {"delivered": count}
     assert len(taken) == count
     assert tries > count * 1.5  # the receiver did fail
+
+
+def test_states_of_a_commit_come_in_turn(told, receiver, git):
+    """A receiver that takes its time for `pending` hears `success` behind it, not beside it."""
+    under_way, most = collections.Counter(), collections.Counter()
+    lock = threading.Lock()
+
+    def answer(request, body):
+        context = json.loads(body)["context"]
+        with lock:
+            under_way[context] += 1
+            most[context] = max(most[context], under_way[context])
+        time.sleep(1.5)
+        with lock:
+            under_way[context] -= 1
+        return 201
+
+    r = receiver(answer)
+    repository = git.repository("turns", {"index.html": "1"})
+    told.create("turns", repository.url)
+    channel(told, "turns", "quick", "webhook", target=receiver().url, events="test")
+    channel(told, "turns", "state", "github", target=r.url.replace("/in", "/repos/o/turns"), secret="t0ken")
+    for _ in range(2):  # it has earned more than one place by the second
+        told.deploy("turns")
+        done = ended(told, "turns", "state", 2)
+        repository.commit({"index.html": str(time.time())})
+    states = [json.loads(s[4])["state"] for s in r.seen]
+    assert max(most.values()) == 1 and states[-1] == "success", (most, states)
+    assert {d["state"] for d in done} <= {"delivered", "superseded"}
+
+
+def test_many_that_hang(told, receiver, git):
+    """Each has one place; who answers is not held up by forty of them."""
+    quick, dead = receiver(), receiver(lambda r, b: time.sleep(30) or 200)
+    for project in ("hang", "hang2"):  # a project has 32 channels at most
+        told.create(project, git.repository(project, {"index.html": "1"}).url)
+    channel(told, "hang", "quick", "webhook", target=quick.url, events="test")
+    told.api("POST", "/projects/hang/channels/quick/test", {})
+    wait_until(lambda: quick.seen, 10)
+    for n in range(40):
+        channel(told, ("hang", "hang2")[n % 2], f"dead{n}", "webhook", target=dead.url, events="test")
+        for _ in range(4):
+            told.api("POST", f"/projects/{('hang', 'hang2')[n % 2]}/channels/dead{n}/test", {})
+    begun = time.monotonic()
+    for n in range(20):
+        told.api("POST", "/projects/hang/channels/quick/test", {})
+    wait_until(lambda: len(quick.seen) == 21, 10)
+    assert time.monotonic() - begun < 8
+    for n in range(40):
+        told.api("DELETE", f"/projects/{('hang', 'hang2')[n % 2]}/channels/dead{n}")
 
 
 def test_names_limits_and_rights(told, git):

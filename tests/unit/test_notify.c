@@ -585,10 +585,45 @@ static void deployments(struct store_db *db, const int64_t ids[CHANNELS], struct
 	assert_int_equal(id, 77);
 }
 
+/* Each address by itself, once. */
+static void addresses(struct store_db *db, const int64_t ids[CHANNELS], struct err *e)
+{
+	const struct notify_news n = {.event = STR("deploy.failed"), .key = STR("task/5/end"), .now_ms = 800};
+	assert_int_equal(
+	    model_channel_update(db, ids[FAILURES], STR("a@x.org b@x.org"), STR_NONE, STR_NONE, e), 1);
+	size_t before = listed(db, ids[FAILURES], e);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(notify_unit_publish(db, &n, e), 0);
+	assert_int_equal(listed(db, ids[FAILURES], e), before + 2);
+	struct model_deliveries list = due(db, ids[FAILURES], 800, e);
+	assert_true(str_eq_c(list.v[list.n - 2].recipient, "a@x.org"));
+	assert_true(str_eq_c(list.v[list.n - 1].recipient, "b@x.org"));
+}
+
+/* What was made in a future that is none is due; what waits for its next try goes on waiting, unless no schedule waits so long. */
+static void set_back(struct store_db *db, const int64_t ids[CHANNELS], struct err *e)
+{
+	struct model_deliveries list = due(db, ids[FAILURES], 800, e);
+	size_t all = list.n;
+	struct model_delivery_try t = {.delivery_id = list.v[all - 1].id,
+	    .at_ms = 800,
+	    .error = STR("no"),
+	    .state = MODEL_DELIVERY_WAITING,
+	    .due_ms = 2000};
+	assert_int_equal(model_delivery_tried(db, &t, e), 1);
+	assert_int_equal(due(db, ids[FAILURES], 300, e).n, all - 2);
+	assert_int_equal(model_delivery_set_back(db, 300, 5000, e), 0);
+	assert_int_equal(due(db, ids[FAILURES], 300, e).n, all - 1);
+	assert_int_equal(model_delivery_set_back(db, 300, 1999, e), 0);
+	assert_int_equal(due(db, ids[FAILURES], 300, e).n, all);
+}
+
 static void receivers_go(struct store_db *db, const int64_t ids[CHANNELS], struct err *e)
 {
 	assert_int_equal(model_channel_disable(db, ids[STATE], STR("gone"), 500, e), 1);
 	assert_int_equal(due(db, ids[STATE], 1000, e).n, 0);
+	assert_int_equal(model_delivery_prune(db, 501, 1, e), 1);
+	assert_true(model_delivery_prune(db, 501, 10, e) > 0);
 	assert_int_equal(model_delivery_prune(db, 501, 10, e), 0);
 	assert_int_equal(listed(db, ids[STATE], e), 0);
 	assert_int_equal(model_channel_remove(db, ids[ALL], e), 1);
@@ -604,6 +639,8 @@ static int publish_unit(void *ctx, struct store_db *db, struct err *e)
 	who_was_told(db, ids, e);
 	tries(db, ids, e);
 	deployments(db, ids, e);
+	addresses(db, ids, e);
+	set_back(db, ids, e);
 	receivers_go(db, ids, e);
 	return 0;
 }
