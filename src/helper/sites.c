@@ -202,9 +202,11 @@ static int open_cert(struct stage *s, const char *name)
 {
 	bool there = faccessat(s->certs, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	int dir = fs_dir(s->certs, name, 0700, s->e);
-	CLEANUP_FD int made =
-	    dir < 0 || there ? -1
-			     : openat(dir, EDGE_SITE_MADE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (dir >= 0 && !there) {
+		int made = openat(dir, EDGE_SITE_MADE, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+		if (made >= 0)
+			(void)close(made);
+	}
 	return dir;
 }
 
