@@ -20,12 +20,14 @@
 #define IDLE_US 20000	     /* nothing came for so long: draining need not stand back */
 #define PAUSE_FACTOR 2	     /* of a batch's own time, while something comes */
 #define PAUSE_LEAST_US 50000 /* the same: few large commits beside the journal's own syncs */
+#define PAUSE_MOST_US 1000000 /* a push that comes last waits for it */
 #define BEHIND                                                                                     \
 	(2 * DRAIN_BATCH_MAX) /* so many may wait meanwhile: the journal has them in memory */
 #define RETRY_US 500000	      /* after a batch that could not be applied */
 #define KEEP_MS (90ll * 24 * 3600 * 1000)
-#define SWEEP_MS (3600ll * 1000)
-#define SWEEP_EVENTS 2000u
+#define SWEEP_MS (3600ll * 1000) /* between two that leave nothing to do */
+#define SWEEP_LOOK_MS 5000
+#define SWEEP_EVENTS 4000u
 
 struct intake {
 	struct intake_options o;
@@ -37,7 +39,10 @@ struct intake {
 	int64_t began_us;
 	atomic_bool draining, closing, ready;
 	_Atomic int64_t rest_until_us; /* no batch begins before */
+	atomic_bool failed;	       /* the last batch: it rests whatever waits */
 	bool sweeping;		       /* under lock */
+	atomic_bool more;	       /* the last sweep left some */
+	int64_t swept_mono_ms;
 	struct loop_timer *sweep_timer;
 	struct loop_turn *turn;
 	atomic_uint queued;	  /* and the journal not told yet */
@@ -165,6 +170,14 @@ static void on_turn(void *ctx)
 
 /* Draining: all on the store's writer thread, one batch at a time. */
 
+/* When the rest is over, or nothing comes any more. */
+static void wake_to_drain(struct intake *in)
+{
+	int64_t rest_us = atomic_load(&in->rest_until_us), look_us = clock_mono_us() + IDLE_US;
+	bool look = !atomic_load(&in->failed) && look_us < rest_us;
+	journal_wake(in->journal, look ? look_us : rest_us);
+}
+
 /* Afterwards all of it may be gone: intake_close waits for nothing else. */
 static void draining_end(struct intake *in)
 {
@@ -172,7 +185,7 @@ static void draining_end(struct intake *in)
 	atomic_store(&in->draining, false); /* before the wake, whose drain would leave it at that */
 	pthread_cond_broadcast(&in->rested);
 	if (!atomic_load(&in->closing))
-		journal_wake(in->journal, atomic_load(&in->rest_until_us));
+		wake_to_drain(in);
 	pthread_mutex_unlock(&in->lock);
 }
 
@@ -221,6 +234,9 @@ static void batch_done(void *ctx, int rc, const struct err *e)
 	int64_t pause_us = took_us * PAUSE_FACTOR;
 	if (pause_us < PAUSE_LEAST_US)
 		pause_us = PAUSE_LEAST_US;
+	if (pause_us > PAUSE_MOST_US)
+		pause_us = PAUSE_MOST_US;
+	atomic_store(&in->failed, rc != 0);
 	batch_end(in, rc != 0 ? RETRY_US : stands_back(&l) ? pause_us : 0);
 }
 
@@ -249,12 +265,14 @@ static void drain(void *ctx)
 {
 	struct intake *in = ctx;
 	struct err e;
-	if (!atomic_load(&in->ready) || atomic_load(&in->closing) ||
-	    journal_level(in->journal).count == 0)
+	if (!atomic_load(&in->ready) || atomic_load(&in->closing))
+		return;
+	struct journal_level l = journal_level(in->journal);
+	if (l.count == 0)
 		return;
 	int64_t rest_us = atomic_load(&in->rest_until_us);
-	if (clock_mono_us() < rest_us) {
-		journal_wake(in->journal, rest_us);
+	if (clock_mono_us() < rest_us && (atomic_load(&in->failed) || stands_back(&l))) {
+		wake_to_drain(in);
 		return;
 	}
 	if (atomic_exchange(&in->draining, true))
@@ -270,30 +288,27 @@ static void drain(void *ctx)
 
 /* Ages: what is older than 90 days leaves the store, and then its segments the disk. */
 
+struct sweep {
+	struct intake *in;
+	struct model_journal before;
+	int64_t gone;
+};
+
 static int sweep_unit(void *ctx, struct store_db *db, struct err *e)
 {
-	struct model_journal *m = ctx, now;
-	int64_t gone, oldest;
-	if (model_event_prune(db, clock_wall_ms() - KEEP_MS, SWEEP_EVENTS, &gone, e) < 0 ||
+	struct sweep *s = ctx;
+	struct model_journal now;
+	int64_t oldest;
+	if (model_event_prune(db, clock_wall_ms() - KEEP_MS, SWEEP_EVENTS, &s->gone, e) < 0 ||
 	    model_event_oldest_segment(db, &oldest, e) < 0 || model_journal_get(db, &now, e) < 0)
 		return -1;
-	*m = now;
+	s->before = now;
 	if (oldest == 0 || oldest > now.segment)
 		oldest = now.segment;
 	if (oldest <= now.oldest || now.segment == 0)
 		return 0;
 	now.oldest = oldest;
 	return model_journal_set(db, &now, e);
-}
-
-struct sweep {
-	struct intake *in;
-	struct model_journal before;
-};
-
-static int sweep_run(void *ctx, struct store_db *db, struct err *e)
-{
-	return sweep_unit(&((struct sweep *)ctx)->before, db, e);
 }
 
 static int sweep_after(void *ctx, struct store_db *db, struct err *e)
@@ -307,11 +322,12 @@ static void sweep(struct sweep *s)
 {
 	struct model_journal after;
 	struct err e;
-	if (store_write(s->in->o.store, sweep_run, s, &e) < 0 ||
+	if (store_write(s->in->o.store, sweep_unit, s, &e) < 0 ||
 	    store_write(s->in->o.store, sweep_after, &after, &e) < 0) {
 		log_event(LOG_WARN, "intake", "sweep_failed", F_ERR(&e));
 		return;
 	}
+	atomic_store(&s->in->more, s->gone >= SWEEP_EVENTS);
 	journal_forget(s->in->journal, (uint32_t)(s->before.oldest ? s->before.oldest : 1),
 	    (uint32_t)after.oldest);
 }
@@ -330,7 +346,11 @@ static void on_sweep(void *ctx)
 {
 	struct intake *in = ctx;
 	struct err e;
-	loop_timer_at(in->sweep_timer, clock_mono_ms() + SWEEP_MS);
+	int64_t now_ms = clock_mono_ms();
+	loop_timer_at(in->sweep_timer, now_ms + SWEEP_LOOK_MS);
+	if (!atomic_exchange(&in->more, false) && now_ms < in->swept_mono_ms + SWEEP_MS)
+		return;
+	in->swept_mono_ms = now_ms;
 	pthread_mutex_lock(&in->lock);
 	bool go = !in->sweeping;
 	in->sweeping = true;
@@ -391,6 +411,7 @@ struct intake *intake_open(const struct intake_options *o, struct err *e)
 	if (o->journal && o->loop) {
 		in->turn = loop_turn_new(o->loop, on_turn, in);
 		in->sweep_timer = loop_timer_new(o->loop, on_sweep, in);
+		in->swept_mono_ms = clock_mono_ms() - SWEEP_MS; /* the first after a minute */
 		loop_timer_at(in->sweep_timer, clock_mono_ms() + 60000);
 	}
 	return in;

@@ -30,6 +30,8 @@
 #define TURN_US 100		/* of the thread that writes: all that it answers wait for it */
 #define LONE_LEAST 8		/* so many came one at a time: the next one probably, too */
 #define LONE_SYNC_US 500	/* slower than this the caller does not wait itself */
+#define LONE_BYTES (64u << 10)	/* nor for writing more */
+#define STALL_US 5000		/* one so slow says enough */
 #define SYNCS_KEPT 8		/* the mean is over about so many */
 #define EXIT_TEMPFAIL 75
 
@@ -292,6 +294,8 @@ static int sync_group(struct journal *j, struct err *e)
 	}
 	int64_t took_us = clock_mono_us() - began_us;
 	/* One that is slow says little of the next, several do. */
+	if (took_us > STALL_US)
+		p->sync_us = 2 * LONE_SYNC_US;
 	if (took_us > 2 * LONE_SYNC_US)
 		took_us = 2 * LONE_SYNC_US;
 	p->sync_us += (took_us - p->sync_us) / SYNCS_KEPT;
@@ -479,7 +483,7 @@ static bool is_lone(struct journal *j)
 	bool one = !j->writing && j->first && !j->first->next;
 	bool often = j->lone >= LONE_LEAST;
 	j->lone = !one ? 0 : often ? j->lone : j->lone + 1;
-	return one && often && p->sync_us < LONE_SYNC_US &&
+	return one && often && p->sync_us < LONE_SYNC_US && j->first->length <= LONE_BYTES &&
 	       p->at + j->first->length <= p->head.size_bytes;
 }
 

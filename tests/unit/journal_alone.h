@@ -118,6 +118,40 @@ static void test_alone_and_asked(void **state)
 	assert_int_equal(check_all(60, NULL), 60);
 }
 
+/* Large ones are the journal's thread's, as are those behind a disk that stood still once. */
+static void test_alone_and_long(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	struct one o;
+	sem_t told;
+	fresh("long");
+	here = true;
+	steady(true);
+	sem_init(&told, 0, 0);
+	struct journal *j = open_at(&nothing, &e);
+	(void)one_by_one(j, 1, 12);
+	for (unsigned n = 14; n < 16; n++) {
+		while (journal_level(j).busy)
+			sched_yield();
+		told_later(&o, n, &told);
+		o.en.body = (struct str){bodies, n % 2 ? 60000 : 70000};
+		assert_int_equal(journal_append(j, &o.en, &e), 0);
+		journal_go_here(j);
+		sem_wait(&told);
+		assert_int_equal(by_us(&o), n % 2);
+	}
+	atomic_store(&sync_costs_us, 300000);
+	assert_int_equal(one_by_one(j, 20, 26), 1);
+	atomic_store(&sync_costs_us, 50);
+	(void)one_by_one(j, 27, 36);
+	assert_in_range(one_by_one(j, 40, 50), 9, 10);
+	here = false;
+	journal_close(j);
+	steady(false);
+	sem_destroy(&told);
+}
+
 static void slow_life(void *ctx)
 {
 	struct err e = {0};

@@ -296,6 +296,32 @@ static void test_a_batch_is_applied_once(void **state)
 	intake_close(looking);
 }
 
+/* A commit of 1.2 s is no reason to rest for 2.4 when nothing comes any more. */
+static void test_a_slow_commit_is_no_long_rest(void **state)
+{
+	(void)state;
+	struct err e;
+	sem_init(&hold, 0, 0);
+	sem_init(&held, 0, 0);
+	struct intake *in = open_intake(0);
+	assert_int_equal(store_submit(store, wait_held, NULL, NULL, &e), 0);
+	sem_wait(&held);
+	send_all(in, 0, 10, 1000);
+	usleep(100000); /* its batch is queued, and so is what holds up their commit */
+	assert_int_equal(store_submit(store, wait_held, NULL, NULL, &e), 0);
+	sem_post(&hold);
+	sem_wait(&held);
+	usleep(1200000);
+	send_all(in, 10, 20, 1000);
+	sem_post(&hold);
+	int64_t released_ms = clock_mono_ms();
+	intake_settle(in, clock_mono_ms() + 30000);
+	fixture_run(store, count);
+	assert_int_equal(events, 20);
+	assert_in_range(clock_mono_ms() - released_ms, 0, 900);
+	intake_close(in);
+}
+
 /* A hook of that number that is another project's: what was sent to it is nobody's. */
 static void test_a_hook_of_another_is_left_alone(void **state)
 {
@@ -477,6 +503,7 @@ int main(void)
 	    WITH(test_which_keys_are_known),
 	    WITH(test_a_repeat_of_what_is_stored),
 	    WITH(test_a_batch_is_applied_once),
+	    WITH(test_a_slow_commit_is_no_long_rest),
 	    WITH(test_a_hook_of_another_is_left_alone),
 	    WITH(test_a_rollback_supersedes_what_waits),
 	    WITH(test_a_full_journal_refuses),

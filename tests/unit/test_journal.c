@@ -615,6 +615,7 @@ int main(void)
 	    cmocka_unit_test(test_made_ahead),
 	    cmocka_unit_test(test_alone),
 	    cmocka_unit_test(test_alone_and_asked),
+	    cmocka_unit_test(test_alone_and_long),
 	    cmocka_unit_test(test_alone_on_a_slow_disk),
 	    cmocka_unit_test(test_alone_with_others),
 	    cmocka_unit_test(test_alone_behind_a_large_one),
