@@ -212,6 +212,7 @@ void hooks_close(struct hooks *h)
 	table_free(&h->table);
 	pthread_mutex_destroy(&h->looking);
 	sender_credential_fini(&h->nobody);
+	hooks_paths_fini(&h->by_secret);
 	hmac_key_free(h->paths);
 	recent_free(h->recent);
 	refusals_free(h->refusals);
@@ -266,6 +267,7 @@ void hooks_forget(struct hooks *h, int64_t project_id)
 			t->v[kept++] = t->v[i];
 	}
 	t->n = kept;
+	h->by_secret.current = false;
 }
 
 static int change_read(struct change *c, struct err *e)
@@ -288,6 +290,7 @@ static void change_apply(void *ctx)
 {
 	struct change *c = ctx;
 	table_apply(&c->h->table, c);
+	c->h->by_secret.current = false;
 	sem_post(&c->applied);
 	change_release(c);
 }
@@ -349,13 +352,16 @@ struct hooks_found hooks_of_secret(struct hooks *h, struct str secret)
 	struct hooks_found found = {0};
 	int64_t now = clock_wall_ms();
 	hmac_sha256(h->paths, secret, path);
-	for (size_t i = 0; i < h->table.n; i++) {
-		const struct hook *x = &h->table.v[i];
-		for (size_t k = 0; k < x->path_count; k++)
-			if (memcmp(x->paths[k].of, path, sizeof(path)) == 0 &&
-			    (x->paths[k].until_ms == 0 || now < x->paths[k].until_ms))
-				found = (struct hooks_found){
-				    str_c(x->name), str_c(x->project), x->paused};
+	if (!h->by_secret.current)
+		hooks_paths_make(&h->by_secret, &h->table);
+	const struct hooks_paths *p = &h->by_secret;
+	for (size_t at = hooks_paths_find(p, path);
+	    at < p->n && memcmp(p->v[at].of, path, sizeof(path)) == 0; at++) {
+		const struct hook *x = &h->table.v[p->v[at].hook];
+		int64_t until_ms = x->paths[p->v[at].secret].until_ms;
+		if (until_ms == 0 || now < until_ms)
+			found =
+			    (struct hooks_found){str_c(x->name), str_c(x->project), x->paused};
 	}
 	return found;
 }

@@ -4,6 +4,7 @@
 #include "crypto/hmac.h"
 #include "hooks/action.h"
 #include "hooks/hooks.h"
+#include "hooks/paths.h"
 #include "hooks/policy.h"
 #include "hooks/recent.h"
 #include "hooks/refusals.h"
@@ -46,6 +47,7 @@ struct hooks {
 	struct hooks_options o;
 	struct table table;
 	struct hmac_key *paths; /* of this life: what stands in an address is looked up under it */
+	struct hooks_paths by_secret;
 	struct sender_credential nobody; /* verified against for unknown names, so that they take as
 					    long */
 	struct recent *recent;
