@@ -1,4 +1,4 @@
-/* rooms: base loop text crypto store model launch github queue http hooks */
+/* rooms: base loop crypto text store model http queue hooks */
 /* Which hook a secret in an address means: the same as by walking all of them. */
 #include "hooks/hooks_parts.h"
 
