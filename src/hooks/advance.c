@@ -1,6 +1,7 @@
 #include "hooks/advance.h"
 #include "hooks/alert.h"
 
+#include "base/clock.h"
 #include "model/action.h"
 #include "model/channel.h"
 #include "model/delivery.h"
@@ -14,6 +15,7 @@
 
 enum {
 	AT_ONCE = 100,
+	TURN_MS = 20, /* bodies are read inside the unit, and everybody else waits for it */
 	ARENA_BYTES = 64 << 20,
 	EXCERPT_BYTES = 4000, /* of a body, in a message */
 	SHORT_COMMIT = 7,
@@ -30,6 +32,7 @@ struct begin {
 	struct model_event ev;
 	int64_t now_ms;
 	bool told;
+	bool body_lost; /* it could not be read: this event's trouble alone */
 	char key[64];
 };
 
@@ -165,13 +168,24 @@ static int publish(struct begin *b, const struct told *t, int64_t only, struct e
 	return notify_unit_publish(b->db, &n, e);
 }
 
+/* Errors of the journal's files are told apart from the store's. */
+static int body_read(struct begin *b, struct str *ret, struct err *e)
+{
+	*ret = STR("");
+	if (model_event_body(b->db, &b->a, b->ev.id, MODEL_EVERYTHING, ret, e) < 0)
+		return -1;
+	if (intake_body(b->in, &b->ev, &b->a, ret, e) >= 0)
+		return 0;
+	b->body_lost = true;
+	return err_prefix(e, "the event's body");
+}
+
 static int begin_notify(struct begin *b, struct err *e)
 {
 	struct told t = {0};
-	struct model_event again;
 	struct str body;
 	const json_t *names = json_object_get(b->spec, "channels");
-	if (advance_body(b->in, b->db, b->ev.id, &b->a, &again, &body, e) < 0)
+	if (body_read(b, &body, e) != 0)
 		return -1;
 	about(b, &t);
 	if (alert_is(b->ev.kind))
@@ -235,11 +249,12 @@ static int begin_kind(struct begin *b, struct err *e)
 	return b->spec ? begins[b->x->kind](b, e) : -1;
 }
 
-/* What can never be done as things are: the action has failed. Anything else is the store's. */
-static bool is_its_own(enum err_code code)
+/* What can never be done as things are: the action has failed. Anything else is the store's. An
+ * action that met a bad sector and counted as the store's would hold up every project's work. */
+static bool is_its_own(const struct begin *b, enum err_code code)
 {
-	return code == ERR_NOT_FOUND || code == ERR_INVALID || code == ERR_TOO_LARGE ||
-	       code == ERR_SETTINGS;
+	return b->body_lost || code == ERR_NOT_FOUND || code == ERR_INVALID ||
+	       code == ERR_TOO_LARGE || code == ERR_SETTINGS;
 }
 
 /* 1 begun or ended, 0 there is no room in the queue for it, -1. */
@@ -255,10 +270,10 @@ static int begin_one(struct intake *in, struct store_db *db, const struct model_
 	arena_fini(&b.a);
 	if (rc == 0)
 		return 1;
+	if (is_its_own(&b, why.code))
+		return model_action_end(db, x, MODEL_ACTION_FAILED, why.msg, e) < 0 ? -1 : 1;
 	if (why.code == ERR_UNAVAILABLE)
 		return 0;
-	if (is_its_own(why.code))
-		return model_action_end(db, x, MODEL_ACTION_FAILED, why.msg, e) < 0 ? -1 : 1;
 	*e = why;
 	return -1;
 }
@@ -280,6 +295,7 @@ int advance_unit(struct intake *in, struct store_db *db, int64_t now_ms, bool *r
 {
 	CLEANUP_ARENA struct arena a;
 	struct model_actions l;
+	int64_t until_ms = clock_mono_ms() + TURN_MS;
 	arena_init(&a, ARENA_BYTES);
 	if (model_action_ended(db, &a, AT_ONCE, &l, e) < 0)
 		return -1;
@@ -290,9 +306,10 @@ int advance_unit(struct intake *in, struct store_db *db, int64_t now_ms, bool *r
 	if (model_action_ready(db, &a, AT_ONCE, &l, e) < 0)
 		return -1;
 	int rc = 1;
-	for (size_t i = 0; rc > 0 && i < l.n; i++)
+	for (size_t i = 0; rc > 0 && i < l.n && (i == 0 || clock_mono_ms() < until_ms); i++)
 		rc = begin_one(in, db, &l.v[i], now_ms, ret_told, e);
-	/* What was begun and is over already has made the next one of its event wait. */
+	/* What was begun and is over already has made the next one of its event wait; or the time
+	 * was up. */
 	*ret_more = *ret_more || (rc > 0 && l.n > 0);
 	return rc < 0 ? -1 : 0;
 }

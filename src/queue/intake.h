@@ -47,7 +47,8 @@ int intake_accept(
     struct intake *in, struct intake_ask *ask, struct arena *a, struct err *e) WARN_UNUSED;
 
 /* The body of an event that was read from the store, when the journal has it, in the arena: 1; 0:
- * it has not; -1. From pool threads. */
+ * it has not; -1. It reads the disk, all of the body: from any thread but the loop, also from the
+ * store's writer inside a unit, where everybody else waits for it. */
 int intake_body(struct intake *in, const struct model_event *ev, struct arena *a, struct str *ret,
     struct err *e) WARN_UNUSED;
 /* Waits until everything accepted before is in the store, or until that monotonic time. */

@@ -3,10 +3,19 @@
  * stand in the store until the event has its outcome. */
 #include "model_fixture.h"
 
+#include "base/clock.h"
+#include "base/crc32c.h"
+#include "base/fs.h"
 #include "hooks/action.h"
 #include "hooks/advance.h"
 #include "model/event.h"
 #include "model/task.h"
+#include "queue/intake.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define HEAD "1111111111111111111111111111111111111111"
 
@@ -160,11 +169,13 @@ static int end_task(struct store_db *db, struct arena *a, enum model_task_state 
 	return 0;
 }
 
+static struct intake *in; /* NULL but where bodies are read */
+
 static int advance(struct store_db *db, struct err *e)
 {
 	bool more = true, told = false;
 	for (int i = 0; more && i < 10; i++)
-		CHECK(advance_unit(NULL, db, 20, &more, &told, e) == 0);
+		CHECK(advance_unit(in, db, 20, &more, &told, e) == 0);
 	return 0;
 }
 
@@ -263,6 +274,143 @@ UNIT(what_fits)
 }
 TEST_OF(what_fits)
 
+/* Bodies. */
+
+enum { NO_FILE = 901, IS_NEWER = 902, IS_GONE = 903 };
+
+/* An event whose body is said to be in that segment; a notify waits for it. */
+static int64_t told_of(
+    struct store_db *db, int64_t hook, const char *key, int64_t segment, struct err *e)
+{
+	int64_t id = an_event(db, hook, key, e);
+	struct store_stmt *q = store_prepare(
+	    db, "UPDATE event SET body_segment = $segment, body_at = 8192 WHERE id = $id", e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$segment", segment);
+	store_bind_i64(q, "$id", id);
+	return store_exec(q, e) < 0 || model_action_open(db, id, push_of, e) != 1 ? -1 : id;
+}
+
+/* 1: the first action of the event has failed, and says so with that word. */
+static int failed_saying(
+    struct store_db *db, struct arena *a, int64_t event, const char *word, struct err *e)
+{
+	struct model_actions l;
+	if (model_action_list(db, a, event, &l, e) < 0)
+		return -1;
+	return l.v[0].state == MODEL_ACTION_FAILED && str_contains(l.v[0].detail, str_c(word));
+}
+
+UNIT(lost_bodies)
+{
+	int64_t p = fixture_project(db, "shop", e),
+		hook = the_hook(db, p, "[{\"type\":\"notify\"}]", e),
+		broken = told_of(db, hook, "d-1", NO_FILE, e),
+		newer = told_of(db, hook, "d-2", IS_NEWER, e),
+		gone = told_of(db, hook, "d-3", IS_GONE, e);
+	char said[160];
+	CHECK(broken > 0 && newer > 0 && gone > 0);
+	int64_t event = told_of(db, hook, "d-4", 0, e);
+	CHECK(event > 0 && advance(db, e) == 0);
+	STANDS("done served"); /* whatever stood before it */
+	CHECK(failed_saying(db, a, broken, "the event's body: could not open", e) == 1);
+	CHECK(failed_saying(db, a, newer, "version 2", e) == 1);
+	event = newer;
+	STANDS("failed failed");
+	event = gone; /* as after 90 days: there is nothing to be said of the body */
+	STANDS("done served");
+	/* without a journal (a store that was moved to another server) */
+	struct intake *was = in;
+	in = NULL;
+	event = told_of(db, hook, "d-5", NO_FILE, e);
+	int rc = event > 0 ? advance(db, e) : -1;
+	in = was;
+	CHECK(rc == 0 && failed_saying(db, a, event, "is not open", e) == 1);
+	return 0;
+}
+
+/* A segment of a version that is not known. */
+static void write_newer(const char *path)
+{
+	static uint8_t block[8192] = "SLIPJRN1\2";
+	uint32_t crc = crc32c(0, (struct str){(char *)block, 32});
+	for (size_t copy = 0; copy < 8192; copy += 4096) {
+		memcpy(block + copy, block, 32);
+		for (unsigned i = 0; i < 4; i++)
+			block[copy + 32 + i] = (uint8_t)(crc >> (8 * i));
+	}
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	assert_true(fd >= 0 && write(fd, block, sizeof(block)) == (ssize_t)sizeof(block));
+	close(fd);
+}
+
+static void a_body_that_cannot_be_read_fails_alone(void **state)
+{
+	char dir[64] = "/tmp/slipway-actions-XXXXXX", path[96];
+	struct err e = {0};
+	struct store *s = fixture_open();
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	in = intake_open(&(struct intake_options){.store = s, .journal = dir}, &e);
+	if (!in)
+		fail_msg("%s", e.msg);
+	(void)snprintf(path, sizeof(path), "%s/%08u", dir, NO_FILE);
+	assert_int_equal(mkdir(path, 0700), 0);
+	(void)snprintf(path, sizeof(path), "%s/%08u", dir, IS_NEWER);
+	write_newer(path);
+	fixture_run(s, lost_bodies);
+	intake_close(in);
+	in = NULL;
+	store_close(s);
+	int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(fs_remove_tree(tmp, strrchr(dir, '/') + 1, NULL), 0);
+	close(tmp);
+}
+
+enum { ALERTS = 10, ALERT_BYTES = 3 << 20 };
+
+/* A body that takes some milliseconds to be read through, on any machine. */
+static struct str long_body(void)
+{
+	char *p = malloc(ALERT_BYTES);
+	size_t n = 0;
+	p[n++] = '[';
+	while (n < ALERT_BYTES - 8) {
+		memcpy(p + n, "[1],", 4);
+		n += 4;
+	}
+	memcpy(p + n, "[1]]", 4);
+	return (struct str){p, n + 4};
+}
+
+UNIT(much_is_told_in_turns)
+{
+	bool more = true, told;
+	int turns = 0;
+	int64_t p = fixture_project(db, "shop", e),
+		hook = the_hook(db, p, "[{\"type\":\"notify\"}]", e);
+	struct model_event ev = {
+	    .hook_id = hook, .kind = STR("alert.firing"), .outcome = MODEL_OUTCOME_WAITING};
+	ev.body = long_body();
+	for (int64_t i = 0, id; i < ALERTS; i++) {
+		ev.delivery_key = str_c(arena_printf(a, "d-%d", (int)i));
+		CHECK(model_event_add(db, &ev, &id, e) == 1);
+		CHECK(model_action_open(db, id, (struct model_action_of){0}, e) == 1);
+	}
+	free((void *)(uintptr_t)ev.body.p);
+	struct model_actions l;
+	for (size_t left = ALERTS; more; left = l.n) {
+		CHECK(turns++ <= ALERTS && advance_unit(NULL, db, 20, &more, &told, e) == 0);
+		CHECK(model_action_ready(db, a, ALERTS, &l, e) == 0);
+		CHECK(l.n < left || l.n == 0); /* each goes on, however long one takes */
+		CHECK(l.n == 0 || more);
+	}
+	CHECK(l.n == 0 && turns > 2); /* others' units come in between */
+	return 0;
+}
+TEST_OF(much_is_told_in_turns)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -271,6 +419,8 @@ int main(void)
 	    cmocka_unit_test(test_one_after_the_other),
 	    cmocka_unit_test(test_what_fails_stops_the_rest),
 	    cmocka_unit_test(test_what_fits),
+	    cmocka_unit_test(a_body_that_cannot_be_read_fails_alone),
+	    cmocka_unit_test(test_much_is_told_in_turns),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
