@@ -303,6 +303,8 @@ int advance_unit(struct intake *in, struct store_db *db, int64_t now_ms, bool *r
 	for (size_t i = 0; i < l.n; i++)
 		if (end_one(db, &l.v[i], e) < 0)
 			return -1;
+	if (!*ret_more && model_action_none_ended(db, e) < 0)
+		return -1;
 	if (model_action_ready(db, &a, AT_ONCE, &l, e) < 0)
 		return -1;
 	int rc = 1;

@@ -43,6 +43,11 @@ int model_action_kind_parse(struct str s, enum model_action_kind *ret, struct er
 #define ACTION_TASK                                                                                \
 	"CASE WHEN t.state = 'done' THEN 1 ELSE 0 END,"                                            \
 	" CASE WHEN t.state = 'superseded' THEN 1 ELSE 0 END"
+/* CROSS JOIN keeps SQLite to this order: the tasks that ended are few, the actions that run many. */
+#define ACTION_ENDED                                                                               \
+	" FROM task t CROSS JOIN event_action a CROSS JOIN event e WHERE t.has_actions = 1 AND"    \
+	" t.state NOT IN ('waiting', 'running') AND a.task_id = t.id AND a.state = 'running' AND"  \
+	" e.id = a.event_id LIMIT $limit"
 #define ACTION_FROM " FROM event_action a JOIN event e ON e.id = a.event_id "
 
 static void fill(struct row *r, void *ret)
@@ -103,16 +108,32 @@ int model_action_ready(
 int model_action_ended(
     struct store_db *db, struct arena *a, uint32_t limit, struct model_actions *ret, struct err *e)
 {
-	struct store_stmt *q = store_prepare(db,
-	    ACTION_COLUMNS ACTION_TASK ACTION_FROM
-	    "LEFT JOIN task t ON t.id = a.task_id WHERE a.state = 'running' AND (t.id IS NULL OR"
-	    " t.state NOT IN ('waiting', 'running')) LIMIT $limit",
-	    e);
+	struct store_stmt *q = store_prepare(db, ACTION_COLUMNS ACTION_TASK ACTION_ENDED, e);
 
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$limit", limit);
 	return list(q, a, limit, ret, e);
+}
+
+int model_action_none_ended(struct store_db *db, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE task SET has_actions = 0 WHERE has_actions = 1 AND state NOT IN ('waiting',"
+	    " 'running')",
+	    e);
+
+	return q ? store_exec(q, e) : -1;
+}
+
+int model_action_recover(struct store_db *db, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE task SET has_actions = 1 WHERE has_actions = 0 AND id IN"
+	    " (SELECT task_id FROM event_action WHERE state = 'running')",
+	    e);
+
+	return q ? store_exec(q, e) : -1;
 }
 
 /* Changing. */
@@ -182,7 +203,14 @@ int model_action_begun(
 	struct model_action begun = *x;
 
 	begun.task_id = task_id;
-	return set_state(db, &begun, MODEL_ACTION_RUNNING, STR(""), e);
+	if (set_state(db, &begun, MODEL_ACTION_RUNNING, STR(""), e) < 0)
+		return -1;
+	struct store_stmt *q = store_prepare(
+	    db, "UPDATE task SET has_actions = 1 WHERE id = $task AND has_actions = 0", e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$task", task_id);
+	return store_exec(q, e);
 }
 
 int model_action_end(struct store_db *db, const struct model_action *x, enum model_action_state how,

@@ -69,9 +69,14 @@ int model_action_list(struct store_db *db, struct arena *a, int64_t event_id,
 /* Waiting, oldest first. */
 int model_action_ready(struct store_db *db, struct arena *a, uint32_t limit,
     struct model_actions *ret, struct err *e) WARN_UNUSED;
-/* Running, with a task that is not any more. */
+/* Running, with a task that is not any more. Costs what has ended, however much runs. */
 int model_action_ended(struct store_db *db, struct arena *a, uint32_t limit,
     struct model_actions *ret, struct err *e) WARN_UNUSED;
+/* All that model_action_ended found is ended, and there was no more: no task that is over now is
+ * looked at again. */
+int model_action_none_ended(struct store_db *db, struct err *e) WARN_UNUSED;
+/* At start: an older version may have begun actions in between, which did not say so at the task. */
+int model_action_recover(struct store_db *db, struct err *e) WARN_UNUSED;
 /* Running under a task. */
 int model_action_begun(
     struct store_db *db, const struct model_action *x, int64_t task_id, struct err *e) WARN_UNUSED;

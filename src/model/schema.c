@@ -308,10 +308,16 @@ static const char schema_17[] =
     "DROP INDEX delivery_key;\n"
     "CREATE UNIQUE INDEX delivery_key ON delivery(channel_id, key, recipient);\n";
 
+/* Tasks that actions of events wait for, so that of those that ended the few are found which nobody
+ * looked at yet. */
+static const char schema_18[] =
+    "ALTER TABLE task ADD COLUMN has_actions @i64 NOT NULL DEFAULT 0;\n"
+    "CREATE INDEX task_actions ON task(id) WHERE has_actions = 1 AND state NOT IN ('waiting', 'running');\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,
     schema_7, schema_8, schema_9, schema_10, schema_11, schema_12, schema_13, schema_14,
-    schema_15, schema_16, schema_17};
+    schema_15, schema_16, schema_17, schema_18};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

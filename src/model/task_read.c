@@ -174,7 +174,7 @@ int model_task_prune(
 {
 	struct store_stmt *q = store_prepare(db,
 	    "DELETE FROM task WHERE id IN (SELECT id FROM task WHERE finished_ms > 0 AND "
-	    "finished_ms < $before"
+	    "finished_ms < $before AND has_actions = 0"
 	    " ORDER BY finished_ms LIMIT $limit)",
 	    e);
 

@@ -217,7 +217,8 @@ int queue_unit_recover(struct store_db *db, struct arena *a, uint64_t incarnatio
 	char owner[QUEUE_OWNER_SIZE];
 	queue_owner(incarnation, owner);
 	*ret_count = 0;
-	if (queue_unit_adopt(db, a, now_ms, ORPHANS_PER_START, e) != 0)
+	if (model_action_recover(db, e) < 0 ||
+	    queue_unit_adopt(db, a, now_ms, ORPHANS_PER_START, e) != 0)
 		return -1;
 	struct model_tasks running;
 	if (model_task_running(db, a, &running, e) < 0)

@@ -11,6 +11,7 @@
 #include "model/event.h"
 #include "model/task.h"
 #include "queue/intake.h"
+#include "queue/units.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
@@ -411,6 +412,101 @@ UNIT(much_is_told_in_turns)
 }
 TEST_OF(much_is_told_in_turns)
 
+/* Many that run. */
+
+/* Copies of the event, of its action that runs, and of its task. */
+static int many_more(struct store_db *db, int64_t like, int64_t n, struct err *e)
+{
+#define EACH "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $n)"
+	static const char *const copies[] = {EACH
+	    " INSERT INTO event(id, hook_id, project_id, delivery_key, received_ms, kind, ref,"
+	    " before_commit, after_commit, outcome) SELECT 1000 + i, hook_id, project_id,"
+	    " 'copy-' || i, received_ms, kind, ref, before_commit, after_commit, outcome"
+	    " FROM c, event WHERE id = $like",
+	    EACH
+	    " INSERT INTO task(id, project_id, kind, state, ref, head_commit, before_commit,"
+	    " from_push, priority, attempts_max, due_ms, created_ms, requested_by, input)"
+	    " SELECT 1000 + i, project_id, kind, state, ref, head_commit, before_commit,"
+	    " from_push, priority, attempts_max, due_ms, created_ms, requested_by, input"
+	    " FROM c, task WHERE id = (SELECT task_id FROM event_action WHERE event_id = $like)",
+	    EACH
+	    " INSERT INTO event_action(event_id, position, kind, spec, state, task_id, attempt)"
+	    " SELECT 1000 + i, position, kind, spec, state, 1000 + i, attempt"
+	    " FROM c, event_action WHERE event_id = $like"};
+	for (size_t i = 0; i < sizeof(copies) / sizeof(*copies); i++) {
+		struct store_stmt *q = store_prepare(db, copies[i], e);
+		if (!q)
+			return -1;
+		store_bind_i64(q, "$n", n);
+		store_bind_i64(q, "$like", like);
+		if (store_exec(q, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* The shortest of ten rounds. */
+static int64_t round_us(struct store_db *db, struct err *e)
+{
+	bool more, told;
+	int64_t best = INT64_MAX;
+	for (int i = 0; i < 10; i++) {
+		int64_t began = clock_mono_us();
+		if (advance_unit(NULL, db, 20, &more, &told, e) != 0)
+			return -1;
+		int64_t took = clock_mono_us() - began;
+		best = took < best ? took : best;
+	}
+	return best;
+}
+
+static int64_t count(struct store_db *db, const char *sql, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, sql, e);
+	int64_t n = q && store_step(q, e) == 1 ? store_col_i64(q, 0) : -1;
+	if (q)
+		store_reset(q);
+	return n;
+}
+#define RUNNING "SELECT count(*) FROM event_action WHERE state = 'running'"
+
+UNIT(what_runs_costs_nothing)
+{
+	bool more = true, told;
+	char said[160];
+	int64_t p = fixture_project(db, "shop", e),
+		hook = the_hook(db, p, "[{\"type\":\"check\"}]", e),
+		event = an_event(db, hook, "d-1", e);
+	CHECK(model_action_open(db, event, push_of, e) == 1 && advance(db, e) == 0);
+	STANDS("running waiting");
+	int64_t few_us = round_us(db, e);
+	CHECK(many_more(db, event, 20000, e) == 0);
+	CHECK(count(db, RUNNING, e) == 20001);
+	int64_t many_us = round_us(db, e);
+	print_message("a round: %d us; over 20,000 that run: %d us\n", (int)few_us, (int)many_us);
+	CHECK(few_us >= 0 && many_us >= 0 && many_us < 5 * few_us + 500);
+	/* as an older version left them: a start finds them, and each is ended, though many end */
+	CHECK(store_script(
+		  db, "UPDATE task SET state = 'done', finished_ms = 9 WHERE id > 1000", e) == 0);
+	size_t recovered;
+	CHECK(queue_unit_recover(db, a, 7, 20, NULL, 0, &recovered, e) == 0);
+	for (int i = 0; more && i < 1000; i++)
+		CHECK(advance_unit(NULL, db, 20, &more, &told, e) == 0);
+	CHECK(count(db, RUNNING, e) == 1);
+	STANDS("running waiting");
+	/* what is folded into a task ends with it as well */
+	int64_t other = an_event(db, hook, "d-2", e);
+	CHECK(model_action_open(db, other, push_of, e) == 1 && advance(db, e) == 0);
+	CHECK(count(db, RUNNING, e) == 2 && end_task(db, a, MODEL_TASK_DONE, e) == 0);
+	/* however old it is, it stays until that is done */
+	int64_t gone;
+	CHECK(model_task_prune(db, 1000, 30000, &gone, e) == 0 && gone == 20000);
+	CHECK(advance(db, e) == 0 && count(db, RUNNING, e) == 0);
+	STANDS("done served");
+	return 0;
+}
+TEST_OF(what_runs_costs_nothing)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -421,6 +517,7 @@ int main(void)
 	    cmocka_unit_test(test_what_fits),
 	    cmocka_unit_test(a_body_that_cannot_be_read_fails_alone),
 	    cmocka_unit_test(test_much_is_told_in_turns),
+	    cmocka_unit_test(test_what_runs_costs_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
