@@ -62,12 +62,28 @@ static int fold(struct store_db *db, const struct model_task *t, int64_t *ret_id
 	return row_number(q, ret_id, e);
 }
 
+/* How many numbers there are from the first that waits to the last: no more can wait than that.
+ * Counting them for each task that is added takes longer the more there are. */
+static int waiting_span(struct store_db *db, int64_t *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT coalesce((SELECT id FROM task WHERE state = 'waiting' ORDER BY id DESC LIMIT 1)"
+	    " - (SELECT id FROM task WHERE state = 'waiting' ORDER BY id LIMIT 1) + 1, 0)",
+	    e);
+
+	return q && row_number(q, ret, e) > 0 ? 0 : -1;
+}
+
 static int room_in_queue(struct store_db *db, struct err *e)
 {
-	struct store_stmt *q =
-	    store_prepare(db, "SELECT count(*) FROM task WHERE state = 'waiting'", e);
 	int64_t n;
 
+	if (waiting_span(db, &n, e) < 0)
+		return -1;
+	if (n < (int64_t)LIMIT_QUEUE_WAITING)
+		return 0;
+	struct store_stmt *q =
+	    store_prepare(db, "SELECT count(*) FROM task WHERE state = 'waiting'", e);
 	if (!q || row_number(q, &n, e) < 0)
 		return -1;
 	if (n < (int64_t)LIMIT_QUEUE_WAITING)

@@ -1,6 +1,8 @@
 /* rooms: base crypto text store model */
 #include "model/task.h"
 
+#include "base/clock.h"
+#include "base/limits.h"
 #include "model/action.h"
 #include "model/event.h"
 #include "model/hook.h"
@@ -377,13 +379,75 @@ UNIT(two_running)
 }
 TEST_OF(two_running)
 
+/* n more that wait, as copies of one, each that many numbers behind the one before. */
+static int wait_more(struct store_db *db, int64_t n, int64_t apart, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $n)"
+	    " INSERT INTO task(id, project_id, kind, state, ref, head_commit, before_commit,"
+	    " from_push, priority, attempts_max, due_ms, created_ms, requested_by, input)"
+	    " SELECT id + i * $apart, project_id, kind, state, ref, head_commit, before_commit,"
+	    " from_push, priority, attempts_max, due_ms, created_ms, requested_by, input"
+	    " FROM c, (SELECT * FROM task ORDER BY id DESC LIMIT 1) AS last",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$n", n);
+	store_bind_i64(q, "$apart", apart);
+	return store_exec(q, e);
+}
+
+/* The shortest of five times twenty. */
+static int64_t adding_us(struct store_db *db, int64_t project, struct err *e)
+{
+	struct model_task_added x;
+	int64_t best = INT64_MAX;
+
+	for (int i = 0; i < 5; i++) {
+		int64_t began = clock_mono_us();
+
+		for (int k = 0; k < 20; k++)
+			if (add(db, project, MODEL_TASK_RESTART, "", false, &x, e) < 0)
+				return -1;
+		int64_t took = clock_mono_us() - began;
+		best = took < best ? took : best;
+	}
+	return best;
+}
+
+UNIT(room)
+{
+	struct model_task_added x;
+	int64_t p = fixture_project(db, "shop", e), few_us = adding_us(db, p, e), many_us;
+
+	(void)a;
+	CHECK(few_us >= 0 && wait_more(db, 90000, 1, e) == 0);
+	many_us = adding_us(db, p, e);
+	print_message("20 tasks: %d us; behind 90,000: %d us\n", (int)few_us, (int)many_us);
+	CHECK(many_us >= 0 && many_us < 5 * few_us + 1000);
+	/* exactly so many, with gaps or without */
+	CHECK(wait_more(db, LIMIT_QUEUE_WAITING - 90200 - 1, 1, e) == 0);
+	CHECK(add(db, p, MODEL_TASK_RESTART, "", false, &x, e) > 0);
+	CHECK(add(db, p, MODEL_TASK_RESTART, "", false, &x, e) == -1 && e->code == ERR_UNAVAILABLE);
+	CHECK(store_script(db, "DELETE FROM task WHERE id BETWEEN 50 AND 1049", e) == 0);
+	CHECK(wait_more(db, 999, 1000, e) == 0);
+	CHECK(add(db, p, MODEL_TASK_RESTART, "", false, &x, e) > 0);
+	CHECK(add(db, p, MODEL_TASK_RESTART, "", false, &x, e) == -1 && e->code == ERR_UNAVAILABLE);
+	/* what ends others goes in all the same */
+	CHECK(add(db, p, MODEL_TASK_STOP, "", false, &x, e) > 0);
+	return 0;
+}
+TEST_OF(room)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_folding),
 	    cmocka_unit_test(test_claiming), cmocka_unit_test(test_superseding),
 	    cmocka_unit_test(test_fencing), cmocka_unit_test(test_retrying),
 	    cmocka_unit_test(test_cancelling_and_listing), cmocka_unit_test(test_steps),
-	    cmocka_unit_test(test_heads_of_the_remote), cmocka_unit_test(test_two_running)};
+	    cmocka_unit_test(test_heads_of_the_remote), cmocka_unit_test(test_two_running),
+	    cmocka_unit_test(test_room)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
