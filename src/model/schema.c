@@ -309,10 +309,16 @@ static const char schema_17[] =
     "CREATE UNIQUE INDEX delivery_key ON delivery(channel_id, key, recipient);\n";
 
 /* Tasks that actions of events wait for, so that of those that ended the few are found which nobody
- * looked at yet. */
+ * looked at yet. And what is claimed next, and when, is read off an index: those of before do not
+ * begin with the state, so that SQLite took task_state instead and sorted all that wait. */
 static const char schema_18[] =
     "ALTER TABLE task ADD COLUMN has_actions @i64 NOT NULL DEFAULT 0;\n"
-    "CREATE INDEX task_actions ON task(id) WHERE has_actions = 1 AND state NOT IN ('waiting', 'running');\n";
+    "CREATE INDEX task_actions ON task(id) WHERE has_actions = 1 AND state NOT IN ('waiting', 'running');\n"
+    "DROP INDEX task_next;\n"
+    "CREATE INDEX task_next ON task(state, priority DESC, id, project_id, due_ms)"
+    " WHERE state = 'waiting';\n"
+    "DROP INDEX task_due;\n"
+    "CREATE INDEX task_due ON task(state, due_ms) WHERE state = 'waiting';\n";
 
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,

@@ -193,8 +193,7 @@ int model_task_claim(struct store_db *db, struct arena *a, struct str owner, int
 	    " lease_counter = lease_counter + 1, current_step = '', progress = '',"
 	    " started_ms = $now WHERE id = (SELECT w.id FROM task w WHERE w.state = 'waiting' AND "
 	    "w.due_ms <= $now"
-	    " AND NOT EXISTS (SELECT 1 FROM task r WHERE r.project_id = w.project_id AND r.state = "
-	    "'running')"
+	    " AND w.project_id NOT IN (SELECT project_id FROM task WHERE state = 'running')"
 	    " ORDER BY w.priority DESC, w.id LIMIT 1)"
 	    " AND (SELECT count(*) FROM task WHERE state = 'running') < $max RETURNING id",
 	    e);

@@ -398,6 +398,53 @@ static int wait_more(struct store_db *db, int64_t n, int64_t apart, struct err *
 	return store_exec(q, e);
 }
 
+/* The shortest of five times that one is claimed and ended. */
+static int64_t claiming_us(struct store_db *db, struct arena *a, struct err *e)
+{
+	struct model_task r;
+	int64_t best = INT64_MAX, due;
+
+	for (int i = 0; i < 5; i++) {
+		int64_t began = clock_mono_us();
+
+		if (model_task_claim(db, a, me, 10, 9, &r, e) != 1 ||
+		    model_task_next_due(db, &due, e) != 1)
+			return -1;
+		int64_t took = clock_mono_us() - began;
+		best = took < best ? took : best;
+		struct model_lease l = model_task_lease(&r);
+		if (model_task_finish(db, &l, MODEL_TASK_DONE, MODEL_OUTCOME_SERVED, STR("{}"),
+			STR("{}"), 11, e) != 1)
+			return -1;
+	}
+	return best;
+}
+
+UNIT(claiming_of_many)
+{
+	struct model_task_added x;
+	struct model_task r;
+	int64_t p = fixture_project(db, "shop", e);
+
+	for (int i = 0; i < 20; i++)
+		CHECK(add(db, p, MODEL_TASK_RESTART, "", false, &x, e) > 0);
+	int64_t few_us = claiming_us(db, a, e);
+	CHECK(few_us >= 0 && wait_more(db, 90000, 1, e) == 0);
+	int64_t many_us = claiming_us(db, a, e);
+	print_message("a claim: %d us; of 90,000: %d us\n", (int)few_us, (int)many_us);
+	CHECK(many_us >= 0 && many_us < 5 * few_us + 1000);
+	/* one of another project, behind all that wait for the one that runs */
+	int64_t other = fixture_project(db, "other", e);
+	CHECK(add(db, other, MODEL_TASK_RESTART, "", false, &x, e) > 0);
+	CHECK(model_task_claim(db, a, me, 10, 9, &r, e) == 1 && r.project_id == p);
+	CHECK(model_task_claim(db, a, me, 10, 9, &r, e) == 1 && r.id == x.id);
+	int64_t began = clock_mono_us();
+	CHECK(model_task_claim(db, a, me, 10, 9, &r, e) == 0);
+	print_message("none of 90,000: %d us\n", (int)(clock_mono_us() - began));
+	return 0;
+}
+TEST_OF(claiming_of_many)
+
 /* The shortest of five times twenty. */
 static int64_t adding_us(struct store_db *db, int64_t project, struct err *e)
 {
@@ -447,7 +494,7 @@ int main(void)
 	    cmocka_unit_test(test_fencing), cmocka_unit_test(test_retrying),
 	    cmocka_unit_test(test_cancelling_and_listing), cmocka_unit_test(test_steps),
 	    cmocka_unit_test(test_heads_of_the_remote), cmocka_unit_test(test_two_running),
-	    cmocka_unit_test(test_room)};
+	    cmocka_unit_test(test_room), cmocka_unit_test(test_claiming_of_many)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
