@@ -12,7 +12,6 @@
 #define AGAIN_MS 1000		  /* more are due: the next few */
 #define IDLE_MS LIMIT_POLL_MIN_MS /* a project may have been given its time just now */
 #define PRUNE_EVERY_MS 3600000
-#define PRUNED_AT_ONCE 1000u
 #define LOOK_ARENA_BYTES (256u << 10)
 #define LOOK_INPUT STR("{\"look\":true}")
 
@@ -20,10 +19,8 @@ struct schedule {
 	struct schedule_options o;
 	struct loop_timer *timer;
 	bool closing, under_way;
-	/* of the round that is under way */
-	size_t count;
-	int64_t due_ms, pruned_ms;
-	int rc;
+	struct schedule_round round; /* the unit's while one is under way */
+	int rc;			     /* of it */
 	struct err e;
 };
 
@@ -83,29 +80,47 @@ int schedule_unit_look(struct store_db *db, int64_t now_ms, size_t *ret_count, s
 	return 0;
 }
 
-int schedule_unit_prune(struct store_db *db, int64_t now_ms, struct err *e)
+int schedule_unit_prune(struct store_db *db, int64_t now_ms, bool *ret_more, struct err *e)
 {
 	int64_t gone, before = now_ms - SCHEDULE_KEPT_MS;
-	return model_task_prune(db, before, PRUNED_AT_ONCE, &gone, e) < 0
-		   ? -1
-		   : model_project_purge(db, before, e);
+	if (model_task_prune(db, before, SCHEDULE_PRUNED_AT_ONCE, &gone, e) < 0)
+		return -1;
+	*ret_more = gone >= (int64_t)SCHEDULE_PRUNED_AT_ONCE;
+	return model_project_purge(db, before, e);
+}
+
+int schedule_unit_round(struct store_db *db, struct schedule_round *r, struct err *e)
+{
+	r->more_is_old = false;
+	if (schedule_unit_look(db, r->now_ms, &r->looks, e) < 0)
+		return -1;
+	r->pruned = r->now_ms < r->pruned_ms || r->now_ms - r->pruned_ms > PRUNE_EVERY_MS;
+	if (r->pruned && schedule_unit_prune(db, r->now_ms, &r->more_is_old, e) < 0)
+		return -1;
+	int rc = model_look_next(db, &r->due_ms, e);
+	if (rc == 0)
+		r->due_ms = 0;
+	return rc < 0 ? -1 : 0;
+}
+
+int64_t schedule_round_over(struct schedule_round *r, int rc, int64_t now_ms)
+{
+	int64_t wait = IDLE_MS, due_in = r->due_ms - now_ms;
+	/* Not before: what was rolled back is still there, and so are those beyond the first few. */
+	if (rc == 0 && r->pruned && !r->more_is_old)
+		r->pruned_ms = r->now_ms;
+	if (rc == 0 && r->more_is_old)
+		return AGAIN_MS;
+	if (rc == 0 && r->due_ms > 0 && due_in < wait)
+		wait = due_in > AGAIN_MS ? due_in : AGAIN_MS;
+	return wait;
 }
 
 static int round_unit(void *ctx, struct store_db *db, struct err *e)
 {
 	struct schedule *s = ctx;
-	int64_t now = clock_wall_ms();
-	if (schedule_unit_look(db, now, &s->count, e) < 0)
-		return -1;
-	bool prune = now < s->pruned_ms || now - s->pruned_ms > PRUNE_EVERY_MS;
-	if (prune && schedule_unit_prune(db, now, e) < 0)
-		return -1;
-	if (prune)
-		s->pruned_ms = now;
-	int rc = model_look_next(db, &s->due_ms, e);
-	if (rc == 0)
-		s->due_ms = 0;
-	return rc < 0 ? -1 : 0;
+	s->round.now_ms = clock_wall_ms();
+	return schedule_unit_round(db, &s->round, e);
 }
 
 static void round_back(void *ctx)
@@ -118,11 +133,9 @@ static void round_back(void *ctx)
 	}
 	if (s->rc != 0)
 		log_event(LOG_WARN, "queue", "schedule_failed", F_ERR(&s->e));
-	else if (s->count > 0)
+	else if (s->round.looks > 0)
 		queue_kick(s->o.queue);
-	int64_t wait = IDLE_MS, due_in = s->due_ms - clock_wall_ms();
-	if (s->rc == 0 && s->due_ms > 0 && due_in < wait)
-		wait = due_in > AGAIN_MS ? due_in : AGAIN_MS;
+	int64_t wait = schedule_round_over(&s->round, s->rc, clock_wall_ms());
 	loop_timer_at(s->timer, clock_mono_ms() + wait);
 }
 

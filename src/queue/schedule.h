@@ -31,5 +31,20 @@ int schedule_unit_begin(
 /* Tasks for at most SCHEDULE_AT_ONCE looks that are due. */
 int schedule_unit_look(
     struct store_db *db, int64_t now_ms, size_t *ret_count, struct err *e) WARN_UNUSED;
-/* Deletes ended tasks and what is left of removed projects, older than SCHEDULE_KEPT_MS. */
-int schedule_unit_prune(struct store_db *db, int64_t now_ms, struct err *e) WARN_UNUSED;
+#define SCHEDULE_PRUNED_AT_ONCE 1000u
+/* Deletes at most so many ended tasks, and what is left of removed projects, older than
+ * SCHEDULE_KEPT_MS. *ret_more: there may be more. */
+int schedule_unit_prune(
+    struct store_db *db, int64_t now_ms, bool *ret_more, struct err *e) WARN_UNUSED;
+
+/* What the clock asks for at one time. pruned_ms is carried on from one round to the next: when all
+ * that was old was last seen gone, 0: never; so that is looked for once an hour. */
+struct schedule_round {
+	int64_t now_ms, pruned_ms;
+	size_t looks;	/* tasks that were made */
+	int64_t due_ms; /* of the next look; 0: none */
+	bool pruned, more_is_old;
+};
+int schedule_unit_round(struct store_db *db, struct schedule_round *r, struct err *e) WARN_UNUSED;
+/* Once it is known whether the round was kept (rc 0): how long until the next, in ms. */
+int64_t schedule_round_over(struct schedule_round *r, int rc, int64_t now_ms);

@@ -347,9 +347,11 @@ static int ages(struct world *w, struct store_db *db, struct err *e)
 	assert_int_equal(look(db, MINUTE), 1);
 	assert_int_equal(run(w, db, MINUTE, QUEUE_FAILED, ""), 1);
 	assert_int_equal(model_project_remove(db, gone, MINUTE, e), 1);
-	assert_int_equal(schedule_unit_prune(db, MINUTE + SCHEDULE_KEPT_MS, e), 0);
+	bool more = true;
+	assert_int_equal(schedule_unit_prune(db, MINUTE + SCHEDULE_KEPT_MS, &more, e), 0);
+	assert_false(more);
 	assert_int_equal(tasks(w, db, shop).n, 1);
-	assert_int_equal(schedule_unit_prune(db, MINUTE + 1 + SCHEDULE_KEPT_MS, e), 0);
+	assert_int_equal(schedule_unit_prune(db, MINUTE + 1 + SCHEDULE_KEPT_MS, &more, e), 0);
 	assert_int_equal(tasks(w, db, shop).n, 0);
 	struct store_stmt *q = store_prepare(db, "SELECT count(*) FROM project", e);
 	assert_int_equal(store_step(q, e), 1);
@@ -364,6 +366,88 @@ static void what_is_old_is_taken_away(void **state)
 	in_unit(*state, ages);
 }
 
+/* A round and its end; what there is of tasks afterwards. */
+static int64_t round_of(struct store_db *db, struct schedule_round *r, int rc, int64_t *ret_wait_ms)
+{
+	struct err e = {0};
+	if (schedule_unit_round(db, r, &e) != 0)
+		fail_msg("%s", e.msg);
+	*ret_wait_ms = schedule_round_over(r, rc, r->now_ms);
+	struct store_stmt *q = store_prepare(db, "SELECT count(*) FROM task", &e);
+	assert_int_equal(store_step(q, &e), 1);
+	int64_t left = store_col_i64(q, 0);
+	store_reset(q);
+	return left;
+}
+
+/* So many that ended as the one that there is. */
+static int ended_alike(struct store_db *db, int64_t n, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "WITH RECURSIVE c(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM c WHERE i < $n)"
+	    " INSERT INTO task(project_id, kind, state, ref, head_commit, before_commit, from_push,"
+	    " priority, attempts_max, due_ms, created_ms, finished_ms, requested_by, input)"
+	    " SELECT project_id, kind, state, ref, head_commit, before_commit, from_push, priority,"
+	    " attempts_max, due_ms, created_ms, finished_ms, requested_by, input"
+	    " FROM c, (SELECT * FROM task LIMIT 1) AS one",
+	    e);
+	store_bind_i64(q, "$n", n);
+	return store_exec(q, e);
+}
+
+static int many_ages(struct world *w, struct store_db *db, struct err *e)
+{
+	int64_t shop = project(db, "shop", GIT), wait;
+	struct schedule_round r = {.now_ms = MINUTE + 1 + SCHEDULE_KEPT_MS};
+	assert_int_equal(model_look_every(db, shop, MINUTE, 1, e), 1);
+	assert_int_equal(look(db, MINUTE), 1);
+	assert_int_equal(run(w, db, MINUTE, QUEUE_FAILED, ""), 1);
+	assert_int_equal(model_look_every(db, shop, 0, 1, e), 1);
+	assert_int_equal(ended_alike(db, 2 * SCHEDULE_PRUNED_AT_ONCE, e), 0);
+	assert_int_equal(round_of(db, &r, 0, &wait), SCHEDULE_PRUNED_AT_ONCE + 1);
+	assert_true(wait <= 1000); /* soon, not in an hour */
+	r.now_ms += wait;
+	assert_int_equal(round_of(db, &r, 0, &wait), 1);
+	assert_true(wait <= 1000);
+	r.now_ms += wait;
+	assert_int_equal(round_of(db, &r, 0, &wait), 0);
+	assert_true(wait > 1000);
+	return 0;
+}
+
+static void many_that_are_old_go_one_after_the_other(void **state)
+{
+	in_unit(*state, many_ages);
+}
+
+static int not_kept(struct world *w, struct store_db *db, struct err *e)
+{
+	int64_t wait, first = MINUTE + 1 + SCHEDULE_KEPT_MS;
+	struct schedule_round r = {.now_ms = first};
+	(void)w;
+	(void)e;
+	(void)round_of(db, &r, -1, &wait); /* its unit was rolled back */
+	r.now_ms += wait;
+	(void)round_of(db, &r, 0, &wait);
+	assert_true(r.pruned && r.pruned_ms == r.now_ms);
+	int64_t kept = r.now_ms;
+	r.now_ms += wait;
+	(void)round_of(db, &r, 0, &wait);
+	assert_true(!r.pruned && r.pruned_ms == kept);
+	r.now_ms = kept + 61 * MINUTE;
+	(void)round_of(db, &r, 0, &wait);
+	assert_true(r.pruned);
+	r.now_ms = first; /* the clock was set back */
+	(void)round_of(db, &r, 0, &wait);
+	assert_true(r.pruned && r.pruned_ms == first);
+	return 0;
+}
+
+static void what_was_rolled_back_is_done_again_soon(void **state)
+{
+	in_unit(*state, not_kept);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -375,6 +459,8 @@ int main(void)
 	    T(a_look_goes_for_the_branches_of_the_hooks),
 	    T(a_few_at_a_time),
 	    T(what_is_old_is_taken_away),
+	    T(many_that_are_old_go_one_after_the_other),
+	    T(what_was_rolled_back_is_done_again_soon),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
