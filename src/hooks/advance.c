@@ -296,6 +296,7 @@ int advance_unit(struct intake *in, struct store_db *db, int64_t now_ms, bool *r
 	CLEANUP_ARENA struct arena a;
 	struct model_actions l;
 	int64_t until_ms = clock_mono_ms() + TURN_MS;
+	*ret_told = false;
 	arena_init(&a, ARENA_BYTES);
 	if (model_action_ended(db, &a, AT_ONCE, &l, e) < 0)
 		return -1;
