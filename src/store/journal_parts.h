@@ -62,3 +62,10 @@ void journal_undrained_less(struct journal *j, uint64_t bytes, uint32_t count);
  * new one; *ret_last: the highest segment there is. */
 int journal_recover(
     struct journal *j, struct journal_place *ret_at, uint32_t *ret_last, struct err *e) WARN_UNUSED;
+
+/* The maker's thread, until maker_ends; its argument is the journal. */
+void *journal_maker_main(void *arg);
+/* Asks for the next segment while nobody waits for it. */
+void journal_make_ahead(struct journal *j);
+/* Waits for the segment of that number, with room for `least` bytes of records. ERR_NO_SPACE: the disk is full. */
+int journal_made_wait(struct journal *j, uint32_t number, uint64_t least, struct err *e) WARN_UNUSED;
