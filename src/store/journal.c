@@ -475,7 +475,7 @@ static int pen_open(struct journal *j, struct err *e)
 		at = (struct journal_place){last + 1, SEGMENT_RECORDS_AT};
 		if (at.segment < j->mark.next.segment + 1)
 			at.segment = j->mark.next.segment + 1;
-		if (segment_make(j->dir, at.segment, j->o.segment_least_bytes, e) < 0)
+		if (segment_make(j->dir, at.segment, j->o.segment_least_bytes, 0, e) < 0)
 			return -1;
 	}
 	if (pen_enter(j, at.segment, e) < 0)

@@ -5,7 +5,21 @@
 #include "base/log.h"
 
 #define FILLED_FAST_US 20000000 /* a segment that lasted less is followed by a larger one */
-#define MAKE_AGAIN_US 200000	/* after a full disk */
+#define MAKE_AGAIN_US 200000	/* after a full disk, for who waits */
+#define AHEAD_AGAIN_US 5000000	/* the same while nobody does */
+
+/* One that is larger than it must be, or that nobody waits for yet, takes at most half of what is free: the store and whoever shares
+ * the disk need room, too. One that must be leaves them a little. */
+static int make(
+    struct journal *j, uint32_t number, uint64_t bytes, uint64_t least, bool waited, struct err *e)
+{
+	if (bytes > least) {
+		int rc = segment_make(j->dir, number, bytes, bytes, e);
+		if (rc == 0 || e->code != ERR_NO_SPACE)
+			return rc;
+	}
+	return segment_make(j->dir, number, least, waited ? least / 4 : least, e);
+}
 
 void *journal_maker_main(void *arg)
 {
@@ -15,22 +29,26 @@ void *journal_maker_main(void *arg)
 	pthread_mutex_lock(&j->lock);
 	while (!j->maker_ends) {
 		uint32_t number = j->make_number, gone = j->forget_from;
-		uint64_t bytes = j->make_bytes;
-		bool make = j->making == MAKE_WANTED, forget = gone < j->forget_below;
-		if (!make && !forget) {
+		uint64_t bytes = j->make_bytes, least = j->make_least_bytes;
+		bool wanted = j->making == MAKE_WANTED, forget = gone < j->forget_below;
+		bool waited = j->make_waited;
+		if (!wanted && !forget) {
 			pthread_cond_wait(&j->make, &j->lock);
 			continue;
 		}
 		pthread_mutex_unlock(&j->lock);
-		int rc = make ? segment_make(j->dir, number, bytes, &e)
-			      : segment_remove(j->dir, gone, &e);
+		int rc = wanted ? make(j, number, bytes, least, waited, &e)
+				: segment_remove(j->dir, gone, &e);
 		pthread_mutex_lock(&j->lock);
-		if (!make) {
+		if (!wanted) {
 			if (rc != 0)
 				log_event(LOG_WARN, "journal", "segment_left", F_ERR(&e));
 			j->forget_from++;
 			continue;
 		}
+		/* Who waits by now may have some of what was to stay free. */
+		if (rc != 0 && j->make_waited && !waited)
+			continue;
 		/* Nobody waits yet: it is tried again when somebody does. */
 		j->making = rc == 0 ? MAKE_READY : j->make_waited ? MAKE_FAILED : MAKE_NOTHING;
 		if (rc != 0) {
@@ -43,31 +61,34 @@ void *journal_maker_main(void *arg)
 	return NULL;
 }
 
-static uint64_t next_size(const struct journal *j, uint64_t least)
+static uint64_t next_size(const struct journal *j)
 {
 	uint64_t n = j->pen.head.size_bytes;
 	if (clock_mono_us() - (int64_t)j->pen.opened_us < FILLED_FAST_US)
 		n *= 4;
-	if (n > j->o.segment_most_bytes)
-		n = j->o.segment_most_bytes;
-	least = record_round(least + SEGMENT_RECORDS_AT, RECORD_BLOCK_BYTES);
-	return n < least ? least : n;
+	return n > j->o.segment_most_bytes ? j->o.segment_most_bytes : n;
 }
 
-/* Asks the maker for the next segment; the lock is held. */
-static void make_ask(struct journal *j, uint32_t number, uint64_t bytes)
+/* Asks the maker for the next segment, with room for `least` bytes of records; the lock is held. */
+static void make_ask(struct journal *j, uint32_t number, uint64_t least)
 {
+	uint64_t bytes = next_size(j);
+	least = record_round(least + SEGMENT_RECORDS_AT, RECORD_BLOCK_BYTES);
+	if (least < j->o.segment_least_bytes)
+		least = j->o.segment_least_bytes;
 	j->making = MAKE_WANTED;
 	j->make_number = number;
-	j->make_bytes = bytes;
+	j->make_least_bytes = least;
+	j->make_bytes = bytes < least ? least : bytes;
 	pthread_cond_signal(&j->make);
 }
 
 void journal_make_ahead(struct journal *j)
 {
 	pthread_mutex_lock(&j->lock);
-	if (j->making == MAKE_NOTHING && clock_mono_us() - j->make_failed_us > MAKE_AGAIN_US)
-		make_ask(j, j->pen.head.number + 1, next_size(j, 0));
+	bool again = !j->make_failed_us || clock_mono_us() - j->make_failed_us > AHEAD_AGAIN_US;
+	if (j->making == MAKE_NOTHING && again)
+		make_ask(j, j->pen.head.number + 1, 0);
 	pthread_mutex_unlock(&j->lock);
 }
 
@@ -79,7 +100,7 @@ int journal_made_wait(struct journal *j, uint32_t number, uint64_t least, struct
 	if (j->making == MAKE_FAILED && clock_mono_us() - j->make_failed_us < MAKE_AGAIN_US) {
 		rc = -1;
 	} else if (j->making == MAKE_NOTHING || j->making == MAKE_FAILED) {
-		make_ask(j, number, next_size(j, least));
+		make_ask(j, number, least);
 	}
 	while (rc == 0 && j->making == MAKE_WANTED) {
 		j->make_waited = true;

@@ -45,7 +45,7 @@ struct journal {
 	struct journal_place durable; /* the end of what is */
 	enum making making;
 	uint32_t make_number;
-	uint64_t make_bytes;
+	uint64_t make_bytes, make_least_bytes; /* as large as it should be, and must be */
 	bool make_waited;
 	int64_t make_failed_us;
 	struct err make_err;
@@ -68,4 +68,5 @@ void *journal_maker_main(void *arg);
 /* Asks for the next segment while nobody waits for it. */
 void journal_make_ahead(struct journal *j);
 /* Waits for the segment of that number, with room for `least` bytes of records. ERR_NO_SPACE: the disk is full. */
-int journal_made_wait(struct journal *j, uint32_t number, uint64_t least, struct err *e) WARN_UNUSED;
+int journal_made_wait(
+    struct journal *j, uint32_t number, uint64_t least, struct err *e) WARN_UNUSED;

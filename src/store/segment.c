@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ZEROS_BYTES (256u << 10) /* so that a sync of the journal's never waits long behind them   \
+#define ZEROS_BYTES                                                                                \
+	(256u << 10) /* so that a sync of the journal's never waits long behind them   \
 				  */
 
 void segment_name(uint32_t number, char out[SEGMENT_NAME_SIZE])
@@ -130,16 +131,26 @@ static int make(int dir, const char *temporary, const char *name, const struct s
 	return rc == 0 ? publish(dir, temporary, name) : -1;
 }
 
-int segment_make(int dir, uint32_t number, uint64_t size_bytes, struct err *e)
+/* Looked at before, because who fills the disk to see whether there is room takes it from all others meanwhile. Where nobody can
+ * say, the writing will. */
+static bool has_room(int dir, uint64_t bytes)
+{
+	struct statvfs fs;
+	return io_get()->fstatvfs(dir, &fs) != 0 || fs.f_frsize == 0 ||
+	       fs.f_bavail >= (bytes + fs.f_frsize - 1) / fs.f_frsize;
+}
+
+int segment_make(int dir, uint32_t number, uint64_t size_bytes, uint64_t spare_bytes, struct err *e)
 {
 	char name[SEGMENT_NAME_SIZE], temporary[SEGMENT_NAME_SIZE + 4];
 	struct segment_head h = {.number = number, .size_bytes = size_bytes};
 	rand_bytes(&h.salt, sizeof(h.salt));
 	segment_name(number, name);
 	(void)snprintf(temporary, sizeof(temporary), "%s.new", name);
-	if (make(dir, temporary, name, &h) == 0)
+	bool room = has_room(dir, size_bytes + spare_bytes);
+	if (room && make(dir, temporary, name, &h) == 0)
 		return 0;
-	int sys = errno;
+	int sys = room ? errno : ENOSPC;
 	/* A file that could not be synced is never used. */
 	(void)io_get()->unlinkat(dir, temporary, 0);
 	(void)io_get()->unlinkat(dir, name, 0);

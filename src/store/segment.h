@@ -11,8 +11,10 @@ void segment_name(uint32_t number, char out[SEGMENT_NAME_SIZE]);
 /* The descriptor, without the page cache where the file system lets us; *ret is its first block. -1
  * with e; e->code ERR_NOT_FOUND: there is none of that number. */
 int segment_open(int dir, uint32_t number, struct segment_head *ret, struct err *e);
-/* Makes it, durable with all its zeros, unless it is there. ERR_NO_SPACE when the disk is full. */
-int segment_make(int dir, uint32_t number, uint64_t size_bytes, struct err *e) WARN_UNUSED;
+/* Makes it, durable with all its zeros, unless it is there. ERR_NO_SPACE when the disk is full, or would have less than
+ * spare_bytes left: then nothing was written. */
+int segment_make(
+    int dir, uint32_t number, uint64_t size_bytes, uint64_t spare_bytes, struct err *e) WARN_UNUSED;
 int segment_remove(int dir, uint32_t number, struct err *e) WARN_UNUSED; /* absent is fine */
 
 /* A walk over records in order, by one thread. */

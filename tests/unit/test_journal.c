@@ -498,6 +498,7 @@ static void test_faults(void **state)
 }
 
 #include "journal_full.h"
+#include "journal_room.h"
 
 /* --- kill -9 --- */
 
@@ -624,6 +625,8 @@ int main(void)
 	    cmocka_unit_test(test_faults),
 	    cmocka_unit_test(test_full_in_between),
 	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_little_room),
+	    cmocka_unit_test(test_room_that_nobody_tells),
 	    cmocka_unit_test(test_kills),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
