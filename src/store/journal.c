@@ -566,7 +566,10 @@ struct journal *journal_open(const struct journal_options *o, const struct journ
 			err_sys(
 			    e, ERR_IO, errno, "could not open the journal's folder '%s'", o->path);
 	}
-	if (j->dir < 0 || pen_open(j, e) < 0 || threads_start(j, e) < 0) {
+	bool open = j->dir >= 0 && pen_open(j, e) == 0;
+	if (open)
+		journal_forget_left(j);
+	if (!open || threads_start(j, e) < 0) {
 		journal_drop(j);
 		return NULL;
 	}

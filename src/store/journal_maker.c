@@ -114,3 +114,15 @@ int journal_made_wait(struct journal *j, uint32_t number, uint64_t least, struct
 	pthread_mutex_unlock(&j->lock);
 	return rc;
 }
+
+/* The journal may have ended before it came to them, or could not remove them. What is missing in between costs the maker a call. */
+void journal_forget_left(struct journal *j)
+{
+	uint32_t below = j->mark.oldest, lowest = segment_lowest(j->dir);
+	if (below > j->drained_segment)
+		below = j->drained_segment;
+	if (lowest == 0 || lowest >= below)
+		return;
+	j->forget_from = lowest;
+	j->forget_below = below;
+}

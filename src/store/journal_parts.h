@@ -49,6 +49,7 @@ struct journal {
 	bool make_waited;
 	int64_t make_failed_us;
 	struct err make_err;
+	uint64_t out_count; /* were read and are on their way into the store */
 	uint32_t forget_from, forget_below, drained_segment;
 
 	pthread_mutex_t keys_lock;
@@ -70,3 +71,5 @@ void journal_make_ahead(struct journal *j);
 /* Waits for the segment of that number, with room for `least` bytes of records. ERR_NO_SPACE: the disk is full. */
 int journal_made_wait(
     struct journal *j, uint32_t number, uint64_t least, struct err *e) WARN_UNUSED;
+/* Has removed what a life before was to remove and did not. Before the threads run. */
+void journal_forget_left(struct journal *j);
