@@ -61,6 +61,7 @@ const struct io io_real = {
     .close = close,
     .renameat = renameat,
     .unlinkat = unlinkat,
+    .fstatvfs = fstatvfs,
 };
 
 static const struct io *current = &io_real;

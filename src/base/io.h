@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 
 struct io {
@@ -20,6 +21,7 @@ struct io {
 	int (*close)(int fd);
 	int (*renameat)(int from_dir, const char *from, int to_dir, const char *to);
 	int (*unlinkat)(int dir, const char *name, int flags);
+	int (*fstatvfs)(int fd, struct statvfs *ret);
 };
 
 extern const struct io io_real;

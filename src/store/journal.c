@@ -1,4 +1,4 @@
-/* The journal's two threads, its group commit, and finding again what was written. */
+/* The journal's thread that writes, its group commit, opening and closing. */
 #include "store/journal.h"
 
 #include "base/clock.h"
@@ -25,8 +25,6 @@
 #define SEGMENT_MOST (64ull << 20)
 #define GROUP_BYTES (1u << 20) /* written at once; larger entries go in several */
 #define GROUP_ENTRIES 1024u
-#define FILLED_FAST_US 20000000 /* a segment that lasted less is followed by a larger one */
-#define MAKE_AGAIN_US 200000	/* after a full disk */
 #define TURN_US 100		/* of the thread that writes: all that it answers wait for it */
 #define LONE_LEAST 8		/* so many came one at a time: the next one probably, too */
 #define LONE_SYNC_US 500	/* slower than this the caller does not wait itself */
@@ -45,70 +43,6 @@ static _Noreturn void die(const char *what, const struct err *e)
 
 /* Segments. */
 
-static void *maker_main(void *arg)
-{
-	struct journal *j = arg;
-	struct err e = {0};
-	(void)pthread_setname_np(pthread_self(), "journal-maker");
-	pthread_mutex_lock(&j->lock);
-	while (!j->maker_ends) {
-		uint32_t number = j->make_number, gone = j->forget_from;
-		uint64_t bytes = j->make_bytes;
-		bool make = j->making == MAKE_WANTED, forget = gone < j->forget_below;
-		if (!make && !forget) {
-			pthread_cond_wait(&j->make, &j->lock);
-			continue;
-		}
-		pthread_mutex_unlock(&j->lock);
-		int rc = make ? segment_make(j->dir, number, bytes, &e)
-			      : segment_remove(j->dir, gone, &e);
-		pthread_mutex_lock(&j->lock);
-		if (!make) {
-			if (rc != 0)
-				log_event(LOG_WARN, "journal", "segment_left", F_ERR(&e));
-			j->forget_from++;
-			continue;
-		}
-		/* Nobody waits yet: it is tried again when somebody does. */
-		j->making = rc == 0 ? MAKE_READY : j->make_waited ? MAKE_FAILED : MAKE_NOTHING;
-		if (rc != 0) {
-			j->make_err = e;
-			j->make_failed_us = clock_mono_us();
-		}
-		pthread_cond_broadcast(&j->made);
-	}
-	pthread_mutex_unlock(&j->lock);
-	return NULL;
-}
-
-static uint64_t next_size(const struct journal *j, uint64_t least)
-{
-	uint64_t n = j->pen.head.size_bytes;
-	if (clock_mono_us() - (int64_t)j->pen.opened_us < FILLED_FAST_US)
-		n *= 4;
-	if (n > j->o.segment_most_bytes)
-		n = j->o.segment_most_bytes;
-	least = record_round(least + SEGMENT_RECORDS_AT, RECORD_BLOCK_BYTES);
-	return n < least ? least : n;
-}
-
-/* Asks the maker for the next segment; the lock is held. */
-static void make_ask(struct journal *j, uint32_t number, uint64_t bytes)
-{
-	j->making = MAKE_WANTED;
-	j->make_number = number;
-	j->make_bytes = bytes;
-	pthread_cond_signal(&j->make);
-}
-
-static void make_ahead(struct journal *j)
-{
-	pthread_mutex_lock(&j->lock);
-	if (j->making == MAKE_NOTHING && clock_mono_us() - j->make_failed_us > MAKE_AGAIN_US)
-		make_ask(j, j->pen.head.number + 1, next_size(j, 0));
-	pthread_mutex_unlock(&j->lock);
-}
-
 static int pen_enter(struct journal *j, uint32_t number, struct err *e)
 {
 	struct pen *p = &j->pen;
@@ -125,35 +59,12 @@ static int pen_enter(struct journal *j, uint32_t number, struct err *e)
 	return 0;
 }
 
-/* Waits for the segment that the maker makes, which a full disk may prevent. */
-static int made_wait(struct journal *j, uint32_t number, uint64_t least, struct err *e)
-{
-	int rc = 0;
-	pthread_mutex_lock(&j->lock);
-	if (j->making == MAKE_FAILED && clock_mono_us() - j->make_failed_us < MAKE_AGAIN_US) {
-		rc = -1;
-	} else if (j->making == MAKE_NOTHING || j->making == MAKE_FAILED) {
-		make_ask(j, number, next_size(j, least));
-	}
-	while (rc == 0 && j->making == MAKE_WANTED) {
-		j->make_waited = true;
-		pthread_cond_wait(&j->made, &j->lock);
-		j->make_waited = false;
-	}
-	if (rc == 0 && j->making == MAKE_READY)
-		j->making = MAKE_NOTHING;
-	else
-		rc = -1, *e = j->make_err;
-	pthread_mutex_unlock(&j->lock);
-	return rc;
-}
-
 /* The next segment, with room for one entry of that length. */
 static int rotate(struct journal *j, uint32_t length, struct err *e)
 {
 	uint32_t number = j->pen.head.number + 1;
 	for (;; number++) {
-		if (made_wait(j, number, length, e) < 0)
+		if (journal_made_wait(j, number, length, e) < 0)
 			return -1;
 		if (pen_enter(j, number, e) < 0)
 			die("journal_segment_lost", e);
@@ -354,7 +265,7 @@ static struct journal_entry *write_group(struct journal *j, struct journal_entry
 		lately_put(j->lately, p->head.number, first, en);
 	answer(j, first, en, rc < 0 ? &e : NULL);
 	if (p->at > p->head.size_bytes / 4)
-		make_ahead(j);
+		journal_make_ahead(j);
 	return en;
 }
 
@@ -568,7 +479,7 @@ static int pen_open(struct journal *j, struct err *e)
 		at = (struct journal_place){last + 1, SEGMENT_RECORDS_AT};
 		if (at.segment < j->mark.next.segment + 1)
 			at.segment = j->mark.next.segment + 1;
-		if (segment_make(j->dir, at.segment, j->o.segment_least_bytes, e) < 0)
+		if (segment_make(j->dir, at.segment, j->o.segment_least_bytes, 0, e) < 0)
 			return -1;
 	}
 	if (pen_enter(j, at.segment, e) < 0)
@@ -585,7 +496,7 @@ static int pen_open(struct journal *j, struct err *e)
 
 static int threads_start(struct journal *j, struct err *e)
 {
-	int rc = pthread_create(&j->maker, NULL, maker_main, j);
+	int rc = pthread_create(&j->maker, NULL, journal_maker_main, j);
 	if (rc == 0 && (rc = pthread_create(&j->thread, NULL, journal_main, j)) != 0) {
 		pthread_mutex_lock(&j->lock);
 		j->maker_ends = true;
@@ -659,7 +570,10 @@ struct journal *journal_open(const struct journal_options *o, const struct journ
 			err_sys(
 			    e, ERR_IO, errno, "could not open the journal's folder '%s'", o->path);
 	}
-	if (j->dir < 0 || pen_open(j, e) < 0 || threads_start(j, e) < 0) {
+	bool open = j->dir >= 0 && pen_open(j, e) == 0;
+	if (open)
+		journal_forget_left(j);
+	if (!open || threads_start(j, e) < 0) {
 		journal_drop(j);
 		return NULL;
 	}

@@ -84,7 +84,8 @@ struct journal_options {
 };
 
 /* Opens or makes the directory, finds the entries behind the mark, makes them durable. Sequences go
- * on above the last one and above sequence_least. Starts the threads. Blocks. NULL on error. */
+ * on above the last one and above sequence_least. Starts the threads. What is left of segments below
+ * the mark's oldest is removed in the background. Blocks. NULL on error. */
 struct journal *journal_open(const struct journal_options *o, const struct journal_mark *mark,
     uint64_t sequence_least, struct err *e);
 /* Writes what waits, answers it, ends the threads. What is not drained stays for the next opening.
@@ -140,5 +141,6 @@ void journal_drained(struct journal *j, const struct journal_record *r, size_t n
 int journal_body(struct journal *j, struct journal_place p, struct arena *a, struct str *ret,
     struct err *e) WARN_UNUSED;
 /* Removes the segments from `oldest` up to, not including, `below`, in the background; never one
- * that is not wholly drained. */
+ * that is not wholly drained. What the journal does not come to, or cannot remove, is left to the
+ * next opening with a mark whose oldest is above it. */
 void journal_forget(struct journal *j, uint32_t oldest, uint32_t below);

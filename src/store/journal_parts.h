@@ -45,10 +45,11 @@ struct journal {
 	struct journal_place durable; /* the end of what is */
 	enum making making;
 	uint32_t make_number;
-	uint64_t make_bytes;
+	uint64_t make_bytes, make_least_bytes; /* as large as it should be, and must be */
 	bool make_waited;
 	int64_t make_failed_us;
 	struct err make_err;
+	uint64_t out_count; /* were read and are on their way into the store */
 	uint32_t forget_from, forget_below, drained_segment;
 
 	pthread_mutex_t keys_lock;
@@ -62,3 +63,13 @@ void journal_undrained_less(struct journal *j, uint64_t bytes, uint32_t count);
  * new one; *ret_last: the highest segment there is. */
 int journal_recover(
     struct journal *j, struct journal_place *ret_at, uint32_t *ret_last, struct err *e) WARN_UNUSED;
+
+/* The maker's thread, until maker_ends; its argument is the journal. */
+void *journal_maker_main(void *arg);
+/* Asks for the next segment while nobody waits for it. */
+void journal_make_ahead(struct journal *j);
+/* Waits for the segment of that number, with room for `least` bytes of records. ERR_NO_SPACE: the disk is full. */
+int journal_made_wait(
+    struct journal *j, uint32_t number, uint64_t least, struct err *e) WARN_UNUSED;
+/* Has removed what a life before was to remove and did not. Before the threads run. */
+void journal_forget_left(struct journal *j);

@@ -79,13 +79,32 @@ struct journal_reader {
 	struct journal *j;
 	struct walk w;
 	char text[LATELY_TEXT_BYTES];
+	struct journal_place hurt; /* damage before the record at hand; segment 0: none */
+	uint64_t hurt_bytes;
 };
+
+static void on_hurt(void *ctx, struct journal_place p, uint64_t bytes)
+{
+	struct journal_reader *r = ctx;
+	r->hurt = p;
+	r->hurt_bytes = bytes;
+}
+
+static void out_add(struct journal *j, uint64_t n)
+{
+	pthread_mutex_lock(&j->lock);
+	j->out_count = n ? j->out_count + n : 0;
+	pthread_mutex_unlock(&j->lock);
+}
 
 struct journal_reader *journal_reader_new(struct journal *j)
 {
 	struct journal_reader *r = mem_alloc(sizeof(*r));
 	r->j = j;
 	walk_init(&r->w, j->dir, j->mark.next, j->mark.sequence);
+	r->w.on_damage = on_hurt;
+	r->w.ctx = r;
+	out_add(j, 0);
 	return r;
 }
 
@@ -120,18 +139,64 @@ static bool is_refused(struct journal *j, uint64_t sequence)
 	return is;
 }
 
+/* What lies between this record and the one before it was found on opening, or is a torn end, or was refused; but where a number is
+ * missing that was none of these, it was durable. */
+static void tell_hurt(struct journal_reader *r, uint64_t before, uint64_t sequence)
+{
+	bool lost = false;
+	for (uint64_t n = before + 1; r->hurt.segment && !lost && n < sequence; n++)
+		lost = !is_refused(r->j, n);
+	if (lost)
+		on_damage(NULL, r->hurt, r->hurt_bytes);
+	r->hurt = (struct journal_place){0};
+}
+
+/* At the end of all that is durable, with nothing being written and nothing on its way into the store, what counts as waiting cannot
+ * be read any more: nobody is to wait for it, and its senders may try again. */
+static void count_lost_off(struct journal_reader *r)
+{
+	struct journal *j = r->j;
+	uint32_t lost = 0;
+	pthread_mutex_lock(&j->lock);
+	if (walk_at_end(&r->w) && r->w.end.segment == j->durable.segment &&
+	    r->w.end.at_bytes == j->durable.at_bytes && !j->first && !j->writing &&
+	    j->out_count == 0)
+		lost = j->undrained_count;
+	if (lost > 0) {
+		j->undrained_count = 0;
+		j->undrained_bytes = 0;
+		pthread_mutex_lock(&j->keys_lock);
+		pending_free(j->keys);
+		j->keys = pending_new();
+		pthread_mutex_unlock(&j->keys_lock);
+	}
+	pthread_mutex_unlock(&j->lock);
+	if (lost > 0)
+		log_event(LOG_ERROR, "journal", "lost", F_I64("entries", lost),
+		    F_I64("segment", r->w.damage.segment), F_I64("at", r->w.damage.at_bytes),
+		    F_C("action", "they cannot be read any more; the file is kept"));
+}
+
 int journal_read(struct journal_reader *r, struct journal_record *ret, struct err *e)
 {
 	int rc;
-	do
+	do {
+		uint64_t before = r->w.sequence;
 		rc = read_next(r, ret, e);
-	while (rc > 0 && is_refused(r->j, ret->sequence));
+		if (rc > 0)
+			tell_hurt(r, before, ret->sequence);
+	} while (rc > 0 && is_refused(r->j, ret->sequence));
+	if (rc > 0)
+		out_add(r->j, 1);
+	else if (rc == 0)
+		count_lost_off(r);
 	return rc;
 }
 
 void journal_reader_seek(struct journal_reader *r, struct journal_place to, uint64_t sequence)
 {
 	walk_seek(&r->w, to, sequence);
+	out_add(r->j, 0);
 }
 
 void journal_drained(struct journal *j, const struct journal_record *r, size_t n)
@@ -145,6 +210,7 @@ void journal_drained(struct journal *j, const struct journal_record *r, size_t n
 	pthread_mutex_unlock(&j->keys_lock);
 	pthread_mutex_lock(&j->lock);
 	journal_undrained_less(j, bytes, (uint32_t)n);
+	j->out_count -= n < j->out_count ? n : j->out_count;
 	if (n > 0) {
 		j->drained_segment = r[n - 1].next.segment;
 		refused_forget(&j->refused, r[n - 1].sequence);

@@ -1,7 +1,9 @@
 #include "store/segment.h"
 
+#include "base/dir.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/rand.h"
 
 #include <errno.h>
@@ -10,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ZEROS_BYTES (256u << 10) /* so that a sync of the journal's never waits long behind them   \
+#define ZEROS_BYTES                                                                                \
+	(256u << 10) /* so that a sync of the journal's never waits long behind them   \
 				  */
 
 void segment_name(uint32_t number, char out[SEGMENT_NAME_SIZE])
@@ -51,6 +54,22 @@ static ssize_t read_at(int fd, void *p, size_t n, uint64_t at)
 	return (ssize_t)got;
 }
 
+/* Both blocks; one that the disk cannot read is left as zeros, and the other one is its copy. */
+static ssize_t read_heads(int fd, char *blocks)
+{
+	ssize_t n = read_at(fd, blocks, SEGMENT_RECORDS_AT, 0);
+	if (n >= 0 || errno != EIO)
+		return n;
+	memset(blocks, 0, SEGMENT_RECORDS_AT);
+	for (uint64_t at = 0; at < SEGMENT_RECORDS_AT; at += RECORD_BLOCK_BYTES)
+		if (read_at(fd, blocks + at, RECORD_BLOCK_BYTES, at) < 0) {
+			if (errno != EIO)
+				return -1;
+			memset(blocks + at, 0, RECORD_BLOCK_BYTES);
+		}
+	return SEGMENT_RECORDS_AT;
+}
+
 int segment_open(int dir, uint32_t number, struct segment_head *ret, struct err *e)
 {
 	char name[SEGMENT_NAME_SIZE];
@@ -61,7 +80,7 @@ int segment_open(int dir, uint32_t number, struct segment_head *ret, struct err 
 			   ? err_set(e, ERR_NOT_FOUND, "the journal has no segment %s", name)
 			   : err_sys(e, ERR_IO, errno, "could not open segment %s", name);
 	char *blocks = aligned(SEGMENT_RECORDS_AT);
-	ssize_t n = read_at(fd, blocks, SEGMENT_RECORDS_AT, 0);
+	ssize_t n = read_heads(fd, blocks);
 	int rc = n < 0 ? err_sys(e, ERR_IO, errno, "could not read segment %s", name)
 		 : n < (ssize_t)SEGMENT_RECORDS_AT
 		     ? err_set(e, ERR_INVALID, "segment %s is cut short", name)
@@ -130,16 +149,26 @@ static int make(int dir, const char *temporary, const char *name, const struct s
 	return rc == 0 ? publish(dir, temporary, name) : -1;
 }
 
-int segment_make(int dir, uint32_t number, uint64_t size_bytes, struct err *e)
+/* Looked at before, because who fills the disk to see whether there is room takes it from all others meanwhile. Where nobody can
+ * say, the writing will. */
+static bool has_room(int dir, uint64_t bytes)
+{
+	struct statvfs fs;
+	return io_get()->fstatvfs(dir, &fs) != 0 || fs.f_frsize == 0 ||
+	       fs.f_bavail >= (bytes + fs.f_frsize - 1) / fs.f_frsize;
+}
+
+int segment_make(int dir, uint32_t number, uint64_t size_bytes, uint64_t spare_bytes, struct err *e)
 {
 	char name[SEGMENT_NAME_SIZE], temporary[SEGMENT_NAME_SIZE + 4];
 	struct segment_head h = {.number = number, .size_bytes = size_bytes};
 	rand_bytes(&h.salt, sizeof(h.salt));
 	segment_name(number, name);
 	(void)snprintf(temporary, sizeof(temporary), "%s.new", name);
-	if (make(dir, temporary, name, &h) == 0)
+	bool room = has_room(dir, size_bytes + spare_bytes);
+	if (room && make(dir, temporary, name, &h) == 0)
 		return 0;
-	int sys = errno;
+	int sys = room ? errno : ENOSPC;
 	/* A file that could not be synced is never used. */
 	(void)io_get()->unlinkat(dir, temporary, 0);
 	(void)io_get()->unlinkat(dir, name, 0);
@@ -154,4 +183,30 @@ int segment_remove(int dir, uint32_t number, struct err *e)
 	if (io_get()->unlinkat(dir, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	return err_sys(e, ERR_IO, errno, "could not remove segment %s of the journal", name);
+}
+
+/* 0: it is not the name of a segment. */
+static uint32_t number_of(const char *name)
+{
+	char same[SEGMENT_NAME_SIZE];
+	uint64_t n;
+	if (!num_u64(str_c(name + strspn(name, "0")), 1, UINT32_MAX, &n))
+		return 0;
+	segment_name((uint32_t)n, same);
+	return strcmp(name, same) == 0 ? (uint32_t)n : 0;
+}
+
+uint32_t segment_lowest(int dir)
+{
+	struct dir d;
+	const struct dirent64 *entry;
+	uint32_t lowest = 0;
+	dir_open(&d, dir);
+	while ((entry = dir_next(&d))) {
+		uint32_t n = number_of(entry->d_name);
+		if (n && (!lowest || n < lowest))
+			lowest = n;
+	}
+	dir_close(&d);
+	return lowest;
 }

@@ -28,6 +28,7 @@ static void segment_close(struct walk *w)
 		(void)io_get()->close(w->fd);
 	w->fd = -1;
 	w->window_bytes = 0;
+	w->bad_at = 0;
 }
 
 void walk_fini(struct walk *w)
@@ -46,42 +47,74 @@ void walk_seek(struct walk *w, struct journal_place to, uint64_t sequence)
 	if (to.segment != w->at.segment)
 		segment_close(w);
 	w->at = to;
+	w->bad_at = 0;
 	w->sequence = sequence;
 	w->damage = (struct journal_place){0};
 	w->damage_bytes = 0;
+}
+
+/* Reads the window from `from` on: less than `want` where the file ends, or where reading fails with *ret_sys. What cannot be read
+ * at once is read block by block, up to the one that cannot. */
+static size_t read_window(struct walk *w, uint64_t from, size_t want, int *ret_sys)
+{
+	size_t got = 0, most = want;
+	*ret_sys = 0;
+	while (got < want && got % RECORD_BLOCK_BYTES == 0) {
+		size_t n = want - got < most ? want - got : most;
+		ssize_t r = io_get()->pread(w->fd, w->window + got, n, (off_t)(from + got));
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r < 0 && errno == EIO && n > RECORD_BLOCK_BYTES) {
+			most = RECORD_BLOCK_BYTES;
+			continue;
+		}
+		if (r < 0)
+			*ret_sys = errno;
+		if (r <= 0)
+			break;
+		got += (size_t)r;
+	}
+	return got;
+}
+
+/* Why the window does not hold what it should. */
+static const char *missing(struct walk *w, uint64_t from, size_t got, int sys, struct err *e)
+{
+	uint64_t end = from + (got & ~(size_t)(RECORD_BLOCK_BYTES - 1));
+	if (sys == EIO) {
+		w->unreadable = true;
+		w->bad_at = end;
+	} else if (sys == 0) {
+		w->cut = true;
+		w->head.size_bytes = end;
+	}
+	if (sys != 0)
+		err_sys(e, ERR_IO, sys, "could not read segment %u of the journal at %llu",
+		    w->at.segment, (unsigned long long)end);
+	return NULL;
 }
 
 /* At least n bytes from `at`, or NULL; n is at most WINDOW_BYTES less a block, and they lie in the
  * file. */
 static const char *look(struct walk *w, uint64_t at, size_t n, struct err *e)
 {
+	if (w->bad_at && at < w->bad_at + RECORD_BLOCK_BYTES && at + n > w->bad_at)
+		return missing(w, w->bad_at, 0, EIO, e);
 	if (at < w->window_at || at + n > w->window_at + w->window_bytes) {
 		uint64_t from = at - at % RECORD_BLOCK_BYTES, left = w->head.size_bytes - from;
 		size_t want = left < WINDOW_BYTES ? (size_t)left : WINDOW_BYTES;
+		int sys;
 		/* Nothing behind the end is durable, or even ours to read while it is written. */
 		if (w->end.segment == w->at.segment && from + want > w->end.at_bytes &&
 		    w->end.at_bytes >= at + n)
 			want = (size_t)(w->end.at_bytes - from);
 		want = (size_t)record_round(want, RECORD_BLOCK_BYTES); /* O_DIRECT */
-		ssize_t got;
 		w->window_bytes = 0;
-		do
-			got = io_get()->pread(w->fd, w->window, want, (off_t)from);
-		while (got < 0 && errno == EINTR);
-		if (got >= 0 && (uint64_t)got < at - from + n) {
-			w->cut = true;
-			w->head.size_bytes =
-			    from + ((uint64_t)got & ~(uint64_t)(RECORD_BLOCK_BYTES - 1));
-			return NULL;
-		}
-		if (got < 0) {
-			err_sys(e, ERR_IO, errno,
-			    "could not read segment %u of the journal at %llu", w->at.segment,
-			    (unsigned long long)from);
-			return NULL;
-		}
+		size_t got = read_window(w, from, want, &sys);
+		if (got < at - from + n)
+			return missing(w, from, got, sys, e);
 		w->window_at = from;
-		w->window_bytes = (uint64_t)got;
+		w->window_bytes = got;
 	}
 	return w->window + (at - w->window_at);
 }
@@ -169,6 +202,17 @@ static int pass_over(struct walk *w, struct err *e)
 	return 0;
 }
 
+/* What could be here reaches into a block that cannot be read: past that block, or what stands before it. */
+static int pass_unreadable(struct walk *w, struct err *e)
+{
+	uint64_t left = RECORD_BLOCK_BYTES - w->at.at_bytes % RECORD_BLOCK_BYTES;
+	if (w->at.at_bytes + left <= w->bad_at)
+		return pass_over(w, e);
+	note_damage(w, left);
+	w->at.at_bytes += left;
+	return 0;
+}
+
 /* 1: w->fd is the segment of w->at; 0: there is none. */
 static int enter(struct walk *w, struct err *e)
 {
@@ -190,7 +234,7 @@ static int enter(struct walk *w, struct err *e)
 	return -1;
 }
 
-static bool at_end(const struct walk *w)
+bool walk_at_end(const struct walk *w)
 {
 	return w->end.segment && (w->at.segment > w->end.segment ||
 				     (w->at.segment == w->end.segment &&
@@ -201,7 +245,8 @@ int walk_next(struct walk *w, struct journal_record *ret, struct err *e)
 {
 	struct record_head h;
 	for (;;) {
-		int rc = at_end(w) ? 0 : enter(w, e);
+		w->unreadable = false;
+		int rc = walk_at_end(w) ? 0 : enter(w, e);
 		if (rc <= 0)
 			return rc;
 		if (w->at.at_bytes + RECORD_HEAD_BYTES > w->head.size_bytes) {
@@ -214,7 +259,9 @@ int walk_next(struct walk *w, struct journal_record *ret, struct err *e)
 			rc = fill(w, &h, ret, e);
 		else if (rc == 0)
 			rc = pass_over(w, e);
-		if (rc > 0 || (rc < 0 && !w->cut))
+		if (rc < 0 && w->unreadable)
+			rc = pass_unreadable(w, e);
+		if (rc > 0 || (rc < 0 && !w->cut && !w->unreadable))
 			return rc;
 		if (w->cut) {
 			note_damage(w, 1);
@@ -234,7 +281,7 @@ int walk_body(struct walk *w, struct arena *a, struct str *ret, struct err *e)
 		return 0;
 	rc = record_here(w, &h, e);
 	if (rc <= 0)
-		return w->cut ? 0 : rc;
+		return w->cut || w->unreadable ? 0 : rc;
 	uint64_t at = w->at.at_bytes + RECORD_HEAD_BYTES + h.key_bytes + h.meta_bytes;
 	size_t n = (size_t)(w->at.at_bytes + h.length - at), done = 0;
 	char *to = arena_alloc(a, n + 1);
@@ -244,7 +291,7 @@ int walk_body(struct walk *w, struct arena *a, struct str *ret, struct err *e)
 		size_t piece = n - done < WINDOW_BYTES / 2 ? n - done : WINDOW_BYTES / 2;
 		const char *p = look(w, at + done, piece, e);
 		if (!p)
-			return -1;
+			return w->cut || w->unreadable ? 0 : -1;
 		memcpy(to + done, p, piece);
 		done += piece;
 	}

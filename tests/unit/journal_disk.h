@@ -155,7 +155,9 @@ static int disk_unlink(int at, const char *name, int flags)
 	int i = disk_find(name);
 	if (i < 0)
 		return disk_end(-1, ENOENT);
-	disk->files[i].name[0] = '\0';
+	/* two cuts may have left two of one name */
+	for (; i >= 0; i = disk_find(name))
+		disk->files[i].name[0] = '\0';
 	return disk_end(0, 0);
 }
 

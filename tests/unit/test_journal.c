@@ -223,6 +223,49 @@ static bool is_there(unsigned segment)
 	return stat(file, &st) == 0;
 }
 
+static bool is_gone(unsigned segment)
+{
+	for (int i = 0; i < 400 && is_there(segment); i++)
+		usleep(5000);
+	return !is_there(segment);
+}
+
+/* A life that ended before it had removed what it was to, or could not, leaves that to the next. */
+static void test_forget_what_was_left(void **state)
+{
+	(void)state;
+	struct err e = {0};
+	struct journal_record rec = {0};
+	char file[128];
+	fresh("left");
+	struct journal *j = open_at(&nothing, &e);
+	assert_int_equal(write_some(j, 0, 200), 0);
+	struct journal_reader *r = journal_reader_new(j);
+	while (rec.place.segment < 6 && journal_read(r, &rec, &e) == 1)
+		journal_drained(j, &rec, 1);
+	journal_reader_free(r);
+	journal_close(j);
+	(void)snprintf(file, sizeof(file), "%s/%08u", path, 3);
+	assert_int_equal(unlink(file), 0); /* this one was removed */
+	struct journal_mark mark = {.next = rec.next, .sequence = rec.sequence, .oldest = 5};
+	j = open_at(&mark, &e);
+	assert_true(is_gone(1) && is_gone(2) && is_gone(4));
+	usleep(50000);
+	assert_true(is_there(5) && is_there(6));
+	journal_close(j);
+	mark.oldest = 1000; /* whatever a mark says: what is not drained stays */
+	j = open_at(&mark, &e);
+	assert_true(is_gone(5));
+	usleep(50000);
+	assert_true(is_there(6));
+	journal_forget(j, 1000, 2000);
+	journal_close(j);
+	j = open_at(&mark, &e);
+	assert_non_null(j);
+	assert_true(is_there(6));
+	journal_close(j);
+}
+
 /* However fast the one before was filled: who waited for the third would hold up everybody. */
 static void test_made_ahead(void **state)
 {
@@ -322,6 +365,7 @@ static void test_lost_tail(void **state)
 	assert_int_equal(check_all(30, lost), 10);
 }
 
+#include "journal_unread.h"
 #include "journal_disk.h"
 
 struct span {
@@ -498,6 +542,7 @@ static void test_faults(void **state)
 }
 
 #include "journal_full.h"
+#include "journal_room.h"
 
 /* --- kill -9 --- */
 
@@ -612,6 +657,7 @@ int main(void)
 	    cmocka_unit_test(test_lately),
 	    cmocka_unit_test(test_full),
 	    cmocka_unit_test(test_forget),
+	    cmocka_unit_test(test_forget_what_was_left),
 	    cmocka_unit_test(test_made_ahead),
 	    cmocka_unit_test(test_alone),
 	    cmocka_unit_test(test_alone_and_asked),
@@ -621,10 +667,14 @@ int main(void)
 	    cmocka_unit_test(test_alone_behind_a_large_one),
 	    cmocka_unit_test(test_bit_flips),
 	    cmocka_unit_test(test_lost_tail),
+	    cmocka_unit_test(test_unreadable),
+	    cmocka_unit_test(test_unreadable_later),
 	    cmocka_unit_test(test_power_cuts),
 	    cmocka_unit_test(test_faults),
 	    cmocka_unit_test(test_full_in_between),
 	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_little_room),
+	    cmocka_unit_test(test_room_that_nobody_tells),
 	    cmocka_unit_test(test_kills),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
