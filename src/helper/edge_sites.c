@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/site.h"
+#include "render/sites.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -231,12 +232,37 @@ static bool is_kept(int project, const char *site)
 	return false;
 }
 
-/* A certificate that is kept was made for what serves now. */
-static bool goes(int project, int certs, const char *site, bool failed)
+/* In doubt, yes. */
+static bool names(int folder, const char *file, const char *project, const char *site)
+{
+	static char text[RENDER_SITE_TEXT_MAX];
+	CLEANUP_FD int fd = fs_open_beneath(folder, file, O_RDONLY | O_NOFOLLOW, 0);
+	ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text), 0);
+	return n < 0 || render_site_names((struct str){text, (size_t)n}, project, str_c(site));
+}
+
+/* By a text of the project's that a push could not have: an older release, or one that includes in a roundabout way. Without
+ * the certificate no reload of the edge would succeed any more. */
+static bool is_named(int top, const char *project, const char *site)
+{
+	static const char *const folders[] = {"enabled", "closed", "snippets"};
+	bool found = false;
+	for (size_t i = 0; !found && i < sizeof(folders) / sizeof(*folders); i++) {
+		CLEANUP_FD int folder = fs_open_beneath(top, folders[i], O_RDONLY | O_DIRECTORY, 0);
+		struct dir d CLEANUP_DIR;
+		dir_open(&d, folder);
+		for (const struct dirent64 *at; !found && (at = dir_next(&d));)
+			found = names(folder, at->d_name, project, site);
+	}
+	return found;
+}
+
+/* A certificate that is kept was made for what serves now, or is named by it. */
+static bool goes(int top, int certs, const char *project, const char *site, bool failed)
 {
 	char made[NAME_SITE_MAX + sizeof(EDGE_SITE_MADE) + 1];
 	(void)snprintf(made, sizeof(made), "%.*s/" EDGE_SITE_MADE, NAME_SITE_MAX, site);
-	if (project < 0 || !is_kept(project, site))
+	if (top < 0 || (!is_kept(top, site) && !is_named(top, project, site)))
 		return !failed || faccessat(certs, made, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 	if (!failed)
 		(void)unlinkat(certs, made, 0);
@@ -252,7 +278,7 @@ static void prune(struct edge *g, const char *project, bool failed)
 	struct dir d CLEANUP_DIR;
 	dir_open(&d, certs);
 	for (const struct dirent64 *at; (at = dir_next(&d));)
-		if (goes(now, certs, at->d_name, failed))
+		if (goes(now, certs, project, at->d_name, failed))
 			(void)!fs_remove_tree(certs, at->d_name, &ignored);
 }
 

@@ -162,6 +162,12 @@ static int stage_file(struct stage *s, const struct render_site_file *f)
 	    f->edit_count, s->project, out, sizeof(out), s->e);
 	if (n < 0)
 		return err_prefix(s->e, "'%s'", f->name);
+	/* Another project's may go without this one being asked. An older release may do what no push may any more;
+	 * stopped it serves nothing. */
+	if (!list.head.closed &&
+	    render_site_names((struct str){out, (size_t)n}, s->project, STR("..")))
+		return err_set(s->e, ERR_INVALID,
+		    "'%s' names a certificate beside the folders of its project's sites", f->name);
 	(void)snprintf(path, sizeof(path), "%s/%s", folder_of(f), f->name);
 	int same = compare(s, path, out, (size_t)n);
 	if (same == 1 && linkat(s->live, path, s->to, path, 0) == 0) {

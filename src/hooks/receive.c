@@ -31,6 +31,7 @@ struct reception {
 struct delivery {
 	struct intake_ask ask;
 	struct http_call *c;
+	struct store *store;
 	struct answer_about about;
 	struct figures_span span;
 };
@@ -39,6 +40,8 @@ struct delivery {
 static void delivery_done(struct intake_ask *ask, int rc, const struct err *e)
 {
 	struct delivery *d = ask->ctx;
+	if (rc == 0 && ask->got.repeated) /* before the answer: the key goes with it */
+		recent_keep(d->store, ask->d.key, ask->d.received_ms);
 	if (rc != 0)
 		answer_refused(d->c, d->about.manner, &d->span, SENDER_FITS, e, 0);
 	else
@@ -136,6 +139,7 @@ static void hook_store(const struct reception *x, const struct sender_event *fir
 	const char *why = NULL;
 	const struct sender_event *ev = event_choose(hook, first, &why, r->arena);
 	d->c = x->c;
+	d->store = x->h->o.store;
 	d->span = x->span;
 	d->about = (struct answer_about){x->manner, why, ev->ref, ev->kind};
 	d->ask.done = delivery_done;

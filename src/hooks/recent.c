@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/hex.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
 #include "crypto/hash.h"
@@ -103,4 +104,37 @@ int recent_load(struct recent *r, struct store *store, struct err *e)
 		recent_remember(r, keys.v[i].key, keys.v[i].at_ms);
 	store_read_end(store, db);
 	return rc;
+}
+
+struct keeping {
+	int64_t seen_ms;
+	size_t n;
+	char key[PREFIX + HEX + 24];
+};
+
+static int keep_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	const struct keeping *k = ctx;
+	return model_hook_key_seen(
+	    db, (struct str){k->key, k->n}, k->seen_ms, k->seen_ms - RECENT_MS, e);
+}
+
+static void kept(void *ctx, int rc, const struct err *e)
+{
+	if (rc != 0)
+		log_event(LOG_WARN, "hooks", "repeat_not_noted", F_ERR(e));
+	free(ctx);
+}
+
+void recent_keep(struct store *store, struct str key, int64_t seen_ms)
+{
+	struct err e;
+	if (!str_starts(key, STR("body-")) || key.n > sizeof(((struct keeping *)0)->key))
+		return;
+	struct keeping *k = mem_alloc(sizeof(*k));
+	k->seen_ms = seen_ms;
+	k->n = key.n;
+	memcpy(k->key, key.p, key.n);
+	if (store_submit(store, keep_unit, kept, k, &e) != 0)
+		kept(k, -1, &e);
 }

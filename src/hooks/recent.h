@@ -20,5 +20,8 @@ struct str recent_key(struct recent *r, struct str sender, struct str path, stru
     int64_t now_ms, struct arena *a);
 /* Keys that were given in an earlier life are still good: those that the store knows. Blocks. */
 int recent_load(struct recent *r, struct store *store, struct err *e) WARN_UNUSED;
+/* A repeat: nothing of it is stored but this, so that the next life knows when it came. Does nothing for a key that was not made
+ * of a body. From any thread; never blocks; not durable on return. */
+void recent_keep(struct store *store, struct str key, int64_t seen_ms);
 /* A key that was given in an earlier life, last seen then. Anything else is passed over. */
 void recent_remember(struct recent *r, struct str key, int64_t seen_ms);

@@ -10,6 +10,10 @@
 
 #define FOLDER "production"
 #define SNIPPETS "snippets"
+#define MANY_HINT                                                                                  \
+	"read are sites, snippets, manifests, Makefiles, Python's settings and the like: let "     \
+	"several "                                                                                 \
+	"sites share a file, or keep what is not for nginx in another repository"
 
 struct taking {
 	struct kind_work *w;
@@ -46,13 +50,23 @@ static void take_domains(struct kind_work *w, const struct nginx_file *f, struct
 			s->domains.v[s->domains.n++] = f->names[i];
 }
 
+static void refuse_unread(struct kind_work *w, const struct tree_entry *t)
+{
+	if (t->size > SITE_BYTES_MAX)
+		kind_fail(w, ERR_TOO_LARGE, "split it, or let several sites share snippets",
+		    "'%.*s' is larger than %u bytes", STR_ARG(t->path), SITE_BYTES_MAX);
+	else
+		kind_fail(w, ERR_TOO_LARGE, MANY_HINT,
+		    "'%.*s' is no file that can be read, or beyond the %u files that are read of a "
+		    "repository",
+		    STR_ARG(t->path), TREE_READ_MAX);
+}
+
 static bool read_text(struct kind_work *w, const struct tree_entry *t, struct plan_site *s)
 {
 	struct nginx_file f;
 	if (!t->has_content) {
-		kind_fail(w, ERR_TOO_LARGE, "split it, or let several sites share snippets",
-		    "'%.*s' is larger than %u bytes, or there are more than %u sites and snippets",
-		    STR_ARG(t->path), SITE_BYTES_MAX, SITE_FILES_MAX);
+		refuse_unread(w, t);
 		return false;
 	}
 	if (nginx_read(t->content, w->a, &f, w->e) < 0) {
@@ -228,6 +242,16 @@ static void check_folder(struct kind_work *w)
 		    "there is no folder of sites '%.*s'", STR_ARG(folder));
 }
 
+/* What is not told of could be a site, which would go, or the rules. */
+static void check_whole(struct kind_work *w)
+{
+	if (w->in->tree->dropped)
+		kind_fail(w, ERR_TOO_LARGE, MANY_HINT,
+		    "the repository is too large for sites: it has more than %u files that are "
+		    "read, and %u other names",
+		    TREE_READ_MAX, TREE_LISTED_MAX);
+}
+
 static void plan(struct kind_work *w)
 {
 	struct taking *k = arena_alloc(w->a, sizeof(*k));
@@ -239,7 +263,9 @@ static void plan(struct kind_work *w)
 	w->p->certificates = !k->rules.no_certificates;
 	w->p->sites_folder = kind_path(w, k->rules.folder);
 	w->p->snippets_folder = kind_path(w, STR(SNIPPETS));
-	check_folder(w);
+	check_whole(w);
+	if (!w->failed)
+		check_folder(w);
 	for (size_t i = 0; i < w->in->tree->count && !w->failed; i++) {
 		const struct tree_entry *t = &w->in->tree->entries[i];
 		struct str site = name_in(t, w->p->sites_folder),

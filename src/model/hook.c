@@ -225,10 +225,12 @@ int model_hook_keys_since(struct store_db *db, struct arena *a, int64_t since_ms
     struct model_hook_keys *ret, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "SELECT delivery_key, received_ms FROM (SELECT delivery_key, received_ms FROM event"
+	    "SELECT delivery_key, at_ms FROM (SELECT delivery_key, received_ms AS at_ms FROM"
+	    " (SELECT delivery_key, received_ms FROM event"
 	    " WHERE received_ms > $since ORDER BY received_ms DESC LIMIT " HOOK_KEYS_AMONG
-	    ") AS late"
-	    " WHERE delivery_key LIKE 'body-%' ORDER BY received_ms DESC",
+	    ") AS late WHERE delivery_key LIKE 'body-%'"
+	    " UNION ALL SELECT delivery_key, seen_ms FROM body_seen WHERE seen_ms > $since"
+	    ") AS seen ORDER BY at_ms DESC",
 	    e);
 	struct row_list l;
 
@@ -239,4 +241,26 @@ int model_hook_keys_since(struct store_db *db, struct arena *a, int64_t since_ms
 		return -1;
 	ROW_LIST_INTO(ret, l);
 	return 0;
+}
+
+int model_hook_key_seen(
+    struct store_db *db, struct str key, int64_t seen_ms, int64_t before_ms, struct err *e)
+{
+	struct store_stmt *q =
+	    store_prepare(db, "DELETE FROM body_seen WHERE seen_ms <= $before", e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$before", before_ms);
+	if (store_exec(q, e) < 0)
+		return -1;
+	q = store_prepare(db,
+	    "INSERT INTO body_seen(delivery_key, seen_ms) VALUES ($key, $seen)"
+	    " ON CONFLICT (delivery_key) DO UPDATE SET seen_ms = $seen",
+	    e);
+	if (!q)
+		return -1;
+	store_bind_text(q, "$key", key);
+	store_bind_i64(q, "$seen", seen_ms);
+	return store_exec(q, e);
 }

@@ -54,8 +54,8 @@ int model_hook_remove(
  * memory. */
 int model_hook_all(struct store_db *db, struct arena *a, struct model_page page,
     struct model_hooks *ret, struct err *e) WARN_UNUSED;
-/* Delivery keys that were made of bodies ("body-…") and arrived since: newest first, at most
- * 16,384, out of the newest 65,536 events. */
+/* Delivery keys that were made of bodies ("body-…") and arrived since, the first time or again: newest first, at most
+ * 16,384, out of the newest 65,536 events and what model_hook_key_seen noted. */
 struct model_hook_key {
 	struct str key;
 	int64_t at_ms;
@@ -66,3 +66,6 @@ struct model_hook_keys {
 };
 int model_hook_keys_since(struct store_db *db, struct arena *a, int64_t since_ms,
     struct model_hook_keys *ret, struct err *e) WARN_UNUSED;
+/* A key made of a body came again then; what was seen last at `before_ms` or earlier is forgotten. */
+int model_hook_key_seen(struct store_db *db, struct str key, int64_t seen_ms, int64_t before_ms,
+    struct err *e) WARN_UNUSED;

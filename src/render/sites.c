@@ -1,5 +1,6 @@
 #include "render/sites.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* What stands there instead, before and behind the project's name; from the folder of nginx.conf. */
@@ -65,4 +66,30 @@ long render_site(struct str text, const struct site_edit *edits, size_t edit_cou
 		return err_set(e, ERR_TOO_LARGE, "it is longer than %zu bytes", size);
 	out[c.n] = '\0';
 	return (long)c.n;
+}
+
+static bool has_part(struct str path, struct str part)
+{
+	struct str one;
+	while (str_next(&path, '/', &one))
+		if (str_eq(one, part))
+			return true;
+	return false;
+}
+
+bool render_site_names(struct str text, const char *project, struct str part)
+{
+	char mark[NAME_PROJECT_MAX + 16];
+	int n = snprintf(mark, sizeof(mark), "%s%.*s%s", words[SITE_LIVE].before, NAME_PROJECT_MAX,
+	    project, words[SITE_LIVE].behind);
+	const char *at;
+	while (text.n > 0 && (at = memmem(text.p, text.n, mark, (size_t)n))) {
+		text = str_from(text, (size_t)(at - text.p) + (size_t)n);
+		size_t end = 0;
+		while (end < text.n && !strchr(" \t\r\n;{\"'", text.p[end]))
+			end++;
+		if (has_part(str_slice(text, 0, end), part))
+			return true;
+	}
+	return false;
 }

@@ -26,7 +26,8 @@ struct render_site_file {
 	uint32_t snippet, certified;  /* certified: a certificate is named in it */
 	uint32_t bytes;		      /* of the file, as it was read when it was planned */
 	uint32_t first_edit, edit_count;
-	uint32_t domains_at, domains_n; /* of its certificate: one blank between; none: the site's own name */
+	uint32_t domains_at,
+	    domains_n; /* of its certificate: one blank between; none: the site's own name */
 };
 
 /* A site's certificate from outside: struct render_site_cert, chain, key, in one sealed memory file. */
@@ -39,5 +40,7 @@ struct render_site_cert {
 };
 
 /* Each place must hold what it says, else ERR_CONFLICT: the file is not the one that was read. The length, or -1. */
-long render_site(struct str text, const struct site_edit *edits, size_t edit_count, const char *project, char *out, size_t size,
-    struct err *e) WARN_UNUSED;
+long render_site(struct str text, const struct site_edit *edits, size_t edit_count,
+    const char *project, char *out, size_t size, struct err *e) WARN_UNUSED;
+/* Does such a text name a path of the project's certificates of which `part` is a part: a site's name, or ".."? */
+bool render_site_names(struct str text, const char *project, struct str part);

@@ -76,7 +76,8 @@ static int read_directory(struct str line, struct str *rest, struct tree_entry *
 static int read_end(struct str line, struct tree *ret, struct err *e)
 {
 	struct str files = STR_NONE, bytes = STR_NONE;
-	if (!str_next(&line, ' ', &files) || !str_next(&line, ' ', &bytes) || line.p ||
+	if (!str_next(&line, ' ', &files) || !str_next(&line, ' ', &bytes) ||
+	    (line.p && !num_u64(line, 1, SIZE_LIMIT, &ret->dropped)) ||
 	    !num_u64(files, 0, SIZE_LIMIT, &ret->files) ||
 	    !num_u64(bytes, 0, SIZE_LIMIT, &ret->bytes))
 		return broken("the totals", e);

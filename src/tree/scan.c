@@ -15,8 +15,6 @@
 #include <unistd.h>
 
 #define DEPTH_MAX 64u
-#define LISTED_MAX 3840u /* names of no special interest; with the next line at most 4,096 */
-#define INTEREST_MAX 256u
 #define CONTENT_MAX_BYTES (64u << 10)
 #define MANIFEST_MAX_BYTES (256u << 10)
 #define PATH_MAX_BYTES 4096u
@@ -24,7 +22,7 @@
 struct scan {
 	int top;
 	uint64_t files, bytes, files_max, bytes_max;
-	size_t listed, interesting;
+	size_t listed, interesting, dropped;
 	char path[PATH_MAX_BYTES];
 	size_t n; /* of path */
 	struct buf *report;
@@ -105,9 +103,12 @@ static void list_file(struct scan *s, const char *name, uint64_t size)
 {
 	struct str path = {s->path, s->n};
 	bool lock = in_list(name, locks, sizeof(locks) / sizeof(*locks));
-	bool wanted = (lock || interesting(path, name)) && s->interesting < INTEREST_MAX;
-	if (!wanted && s->listed >= LISTED_MAX)
+	bool of_interest = lock || interesting(path, name);
+	bool wanted = of_interest && s->interesting < TREE_READ_MAX;
+	if (!wanted && s->listed >= TREE_LISTED_MAX) {
+		s->dropped += of_interest;
 		return;
+	}
 	struct buf content CLEANUP_BUF;
 	bool manifest = strcmp(name, "slipway.yaml") == 0;
 	buf_init(&content, (manifest ? MANIFEST_MAX_BYTES : CONTENT_MAX_BYTES) + 16384);
@@ -126,7 +127,7 @@ static void list_file(struct scan *s, const char *name, uint64_t size)
 
 static void list_directory(struct scan *s)
 {
-	if (s->listed >= LISTED_MAX)
+	if (s->listed >= TREE_LISTED_MAX)
 		return;
 	s->listed++;
 	buf_printf(s->report, "D %zu\n%s\n", s->n, s->path);
@@ -253,7 +254,9 @@ int scan_tree(int dir, uint64_t files_max, uint64_t bytes_max, struct buf *repor
 	    .top = dir, .files_max = files_max, .bytes_max = bytes_max, .report = report, .e = e};
 	if (scan_directory(&s, dir, 1, true))
 		return -1;
-	buf_printf(
-	    report, "E %llu %llu\n", (unsigned long long)s.files, (unsigned long long)s.bytes);
+	buf_printf(report, "E %llu %llu", (unsigned long long)s.files, (unsigned long long)s.bytes);
+	if (s.dropped)
+		buf_printf(report, " %zu", s.dropped);
+	buf_char(report, '\n');
 	return 0;
 }

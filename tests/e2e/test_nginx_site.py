@@ -209,6 +209,30 @@ def test_rollback(p, edge):
     push(p, edge, {})
 
 
+def test_older_release_that_names_what_it_does_not_bring(p, edge):
+    """No push may; one that includes in a roundabout way does, as releases of before did. What is served can be loaded again, always."""
+    a, b = site(p, "a.example.org", "A3"), (edge.work / path("b.example.org")).read_text()
+    borrowed = re.sub(r"ssl_certificate .*\n.*", "include snippets/../snippets/b.conf;", a)
+    lines = "\n".join(f"ssl_certificate{key} /etc/letsencrypt/live/b.example.org/{pem}.pem;" for key, pem in (("", "fullchain"), ("_key", "privkey")))
+    certs, old = p.state / "edge/certs/sites/web", (edge.work / path("a.example.org")).read_text()
+
+    push(p, edge, {path("a.example.org"): borrowed, "snippets/b.conf": lines, path("b.example.org"): None})
+    live = p.api("GET", "/projects/web")["live"]
+    assert (certs / "b.example.org").exists()
+    push(p, edge, {"snippets/free.conf": "# reloads\n"})
+    assert https(p, "a.example.org") == (200, "A3")
+    push(p, edge, {path("a.example.org"): old, "snippets/b.conf": None})
+    assert sorted(f.name for f in certs.iterdir()) == ["a.example.org"]
+    push(p, edge, {path("b.example.org"): b})
+    p.cli("rollback", "web", live)
+    assert sorted(f.name for f in certs.iterdir()) == sorted(SITES)
+    p.cli("stop", "web")
+    p.cli("start", "web")
+    assert https(p, "a.example.org") == (200, "A3") and p.get("b.example.org").status == 404
+    push(p, edge, {path("a.example.org"): old, path("b.example.org"): b, "snippets/free.conf": None})
+    assert sorted(f.name for f in certs.iterdir()) == sorted(SITES)
+
+
 def test_rules(p, edge):
     """In slipway.yaml; the project's own setting wins."""
     rules = "kind: nginx-site\nsites:\n  rules:\n    - include: '*'\n    - exclude: [a.example.org]\n"

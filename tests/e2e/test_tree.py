@@ -556,6 +556,22 @@ def test_scan_reads_what_tells_a_kind(project, repo):
     assert again.returncode == 0 and again.stdout == b"E 0 0\n"
 
 
+def test_scan_says_what_it_drops(project, tmp_path):
+    """Of files of interest; that other names are beyond its list is nobody's loss."""
+    many = tmp_path / "many"
+    many.mkdir()
+    for i in range(4000):
+        (many / f"name-{i}").touch()
+    assert project.run("copy-path", "--path", str(many)).stdout.endswith(b"\nE 4000 0\n")
+    for i in range(4100):
+        (many / f"[{i}.example.org].conf").touch()
+    said = project.run("copy-path", "--path", str(many)).stdout
+    told = said.count(b"\nF ") + said.startswith(b"F ")
+    assert told == 4096 and said.rsplit(b"\n", 2)[1].startswith(b"E 8100 0 "), said[-100:]
+    sites = said.count(b".example.org].conf\n")
+    assert said.endswith(b" %d\n" % (4100 - sites)), (sites, said[-100:])
+
+
 # --- Python environments -----------------------------------------------------------------------------------------------------------
 
 

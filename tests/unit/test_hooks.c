@@ -4,6 +4,7 @@
 #include "hooks_world.h"
 
 #include "hooks/figures.h"
+#include "hooks/recent.h"
 
 #include <sys/resource.h>
 
@@ -304,6 +305,68 @@ static void test_generic_sender(void **state)
 	assert_int_equal(push_signed("gen", "d", "push", SECRET, MAIN).status, 401);
 }
 
+static int64_t age_event_ms, age_repeat_ms;
+
+/* As if the newest event, and what was noted of repeats, had come so long ago. */
+UNIT(make_older)
+{
+	int64_t now = clock_wall_ms();
+	struct store_stmt *q = store_prepare(db, "UPDATE event SET received_ms = $at", e);
+	(void)a;
+	CHECK(q != NULL);
+	store_bind_i64(q, "$at", now - age_event_ms);
+	CHECK(store_exec(q, e) == 0);
+	q = store_prepare(db, "UPDATE body_seen SET seen_ms = $at", e);
+	CHECK(q != NULL);
+	store_bind_i64(q, "$at", now - age_repeat_ms);
+	CHECK(store_exec(q, e) == 0);
+	return 0;
+}
+
+static atomic_bool opened_again;
+
+static void open_again(void *ctx)
+{
+	struct err e;
+	(void)ctx;
+	hooks_close(hw.hooks);
+	hw.hooks = hooks_open(
+	    &(struct hooks_options){
+		.loop = w.loop, .store = hw.store, .intake = hw.intake, .seal = hw.seal},
+	    &e);
+	atomic_store(&opened_again, true);
+}
+
+/* What the next life makes of a body whose first and last time were so long ago. */
+static struct said after_restart(int64_t first_ms, int64_t last_ms)
+{
+	intake_settle(hw.intake, clock_mono_ms() + 30000);
+	age_event_ms = first_ms;
+	age_repeat_ms = last_ms;
+	fixture_run(hw.store, make_older);
+	atomic_store(&opened_again, false);
+	loop_post(w.loop, open_again, NULL);
+	while (!atomic_load(&opened_again))
+		usleep(1000);
+	assert_non_null(hw.hooks);
+	return generic("", "{\"ref\":\"refs/heads/main\",\"n\":2}");
+}
+
+static void test_repeats_outlive_a_restart(void **state)
+{
+	(void)state;
+	struct said first = generic("", "{\"ref\":\"refs/heads/main\",\"n\":2}");
+	assert_int_equal(first.status, 202);
+	/* only the first time is known */
+	assert_int_equal(after_restart(RECENT_MS - 5000, 0).event, first.event);
+	/* the delivery before was a repeat: it counts, as it did before the restart */
+	struct said again = after_restart(3 * RECENT_MS, RECENT_MS - 5000);
+	assert_true(again.status == 200 && again.event == first.event);
+	again = after_restart(3 * RECENT_MS, RECENT_MS);
+	assert_int_equal(again.status, 202);
+	assert_int_not_equal(again.event, first.event);
+}
+
 static void limit_descriptors(void)
 {
 	struct rlimit l;
@@ -579,6 +642,7 @@ int main(void)
 	    HTTP_TEST(test_several_branches_at_once),
 	    HTTP_TEST(test_repeat_of_a_failure_is_a_new_attempt),
 	    HTTP_TEST(test_generic_sender),
+	    HTTP_TEST(test_repeats_outlive_a_restart),
 	    HTTP_TEST(test_a_thousand_at_once),
 	    HTTP_TEST(test_changes_are_seen),
 	    HTTP_TEST(test_large_bodies_hold_nobody_up),

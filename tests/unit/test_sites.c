@@ -240,12 +240,32 @@ static void test_render(void **state)
 	assert_int_equal(e.code, ERR_TOO_LARGE);
 }
 
+static void test_names_certificates(void **state)
+{
+	static const struct {
+		const char *text, *part;
+		bool names;
+	} rows[] = {{"ssl_certificate certs/sites/web/b/fullchain.pem;", "b", true},
+	    {"x \"certs/sites/web/b/x.pem\"; y certs/sites/web/c/x.pem;", "c", true},
+	    {"certs/sites/web/b/../c/x.pem", "c", true}, {"certs/sites/web/../other/c", "..", true},
+	    {"certs/sites/web/bb/x.pem;", "b", false}, {"certs/sites/other/b/x.pem;", "b", false},
+	    {"certs/sites/web/a/x.pem; root /b/;", "b", false}, {"certs/sites/web", "b", false},
+	    {"certs/sites/web/..b/x", "..", false}, {"", "b", false}};
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		if (render_site_names(str_c(rows[i].text), "web", str_c(rows[i].part)) !=
+		    rows[i].names)
+			fail_msg("%s: %s", rows[i].text, rows[i].part);
+}
+
 /* ---- the plan ---- */
 
 #define FILES_MAX 8
 struct file {
 	const char *path, *content; /* content NULL: not read; path "NAME/": a folder */
 };
+
+static uint64_t dropped; /* of the next plan's tree */
 
 static int plan_of(const struct file *files, enum manifest_kind kind, struct arena *a,
     struct plan *p, struct err *e)
@@ -260,6 +280,7 @@ static int plan_of(const struct file *files, enum manifest_kind kind, struct are
 		entries[t.count] = (struct tree_entry){
 		    path, folder, files[t.count].content != NULL, content, content.n};
 	}
+	t.dropped = dropped;
 	const struct kinds_input in = {.tree = &t, .project = STR("web"), .kind = kind};
 	*e = (struct err){0};
 	arena_init(a, 4u << 20);
@@ -367,6 +388,27 @@ static void test_plan_folder(void **state)
 	arena_fini(&a);
 }
 
+/* What is not among the names, or not read, is no site that went. */
+static void test_plan_whole(void **state)
+{
+	static const struct file some[] = {{"production/[a].conf", "x"}, {NULL, NULL}},
+				 unread[] = {{"production/[a].conf", NULL}, {NULL, NULL}};
+	struct arena a;
+	struct plan p;
+	struct err e;
+	(void)state;
+	dropped = 1;
+	assert_int_equal(plan_of(some, MANIFEST_KIND_NGINX_SITE, &a, &p, &e), -1);
+	dropped = 0;
+	assert_int_equal(e.code, ERR_TOO_LARGE);
+	assert_non_null(strstr(e.msg, "more than 256 files that are read, and 3840 other names"));
+	assert_non_null(strstr(e.hint, "another repository"));
+	arena_fini(&a);
+	assert_int_equal(plan_of(unread, MANIFEST_KIND_NGINX_SITE, &a, &p, &e), -1);
+	assert_non_null(strstr(e.msg, "beyond the 256 files that are read"));
+	arena_fini(&a);
+}
+
 /* A certificate that nothing of the push makes would be missed at some later reload. */
 static void test_plan_certificates(void **state)
 {
@@ -416,6 +458,7 @@ int main(void)
 	    cmocka_unit_test(test_names), cmocka_unit_test(test_read),
 	    cmocka_unit_test(test_read_limits), cmocka_unit_test(test_render),
 	    cmocka_unit_test(test_plan), cmocka_unit_test(test_plan_refused),
-	    cmocka_unit_test(test_plan_certificates), cmocka_unit_test(test_plan_folder)};
+	    cmocka_unit_test(test_plan_certificates), cmocka_unit_test(test_plan_folder),
+	    cmocka_unit_test(test_plan_whole), cmocka_unit_test(test_names_certificates)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,18 +35,22 @@ static void reads_records(void **state)
 	assert_false(tree_find(&t, STR("index.html"))->has_content);
 	assert_null(tree_find(&t, STR("cs")));
 	assert_null(tree_find(&t, STR("")));
+	assert_int_equal(t.dropped, 0);
+	struct arena b CLEANUP_ARENA;
+	assert_int_equal(try(STR("E 7 99 3\n"), &b, &t, &e), 0);
+	assert_int_equal(t.dropped, 3);
 }
 
 static void refuses_what_is_broken(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "E 1\n", "E 1 2\nE 1 2\n", "E 1 2", "X 1\n",
-	    "F 1 1 1\na\nE 1 1\n", "F 1 -2 1\na\nE 0 0\n", "F 3 -1 1\n../\nE 0 0\n",
-	    "F 2 -1 1\n..\nE 0 0\n", "F 2 -1 1\n/a\nE 0 0\n", "F 0 -1 1\n\nE 0 0\n",
-	    "F 9999999999999999999999 -1 1\na\nE 0 0\n", "F 1 99999999999 1\na\nE 0 0\n",
-	    "F 1 -1 1\na\nF 1 -1 1\na\nE 0 0\n", "D 1\nb\nF 1 -1 1\nb\nE 0 0\n",
-	    "F 1 -1\na\nE 0 0\n", "F 1 -1 1 1\na\nE 0 0\n", "D 5\nab\nE 0 0\n",
-	    "F 1 -1 1\nab\nE 0 0\n", "F 1 -1 1\na\n", "\n"};
+	static const char *const bad[] = {"", "E 1\n", "E 1 2\nE 1 2\n", "E 1 2 0\n", "E 1 2 \n",
+	    "E 1 2 3 4\n", "E 1 2", "X 1\n", "F 1 1 1\na\nE 1 1\n", "F 1 -2 1\na\nE 0 0\n",
+	    "F 3 -1 1\n../\nE 0 0\n", "F 2 -1 1\n..\nE 0 0\n", "F 2 -1 1\n/a\nE 0 0\n",
+	    "F 0 -1 1\n\nE 0 0\n", "F 9999999999999999999999 -1 1\na\nE 0 0\n",
+	    "F 1 99999999999 1\na\nE 0 0\n", "F 1 -1 1\na\nF 1 -1 1\na\nE 0 0\n",
+	    "D 1\nb\nF 1 -1 1\nb\nE 0 0\n", "F 1 -1\na\nE 0 0\n", "F 1 -1 1 1\na\nE 0 0\n",
+	    "D 5\nab\nE 0 0\n", "F 1 -1 1\nab\nE 0 0\n", "F 1 -1 1\na\n", "\n"};
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		struct arena a CLEANUP_ARENA;
 		struct tree t;
