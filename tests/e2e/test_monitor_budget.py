@@ -17,7 +17,7 @@ MESSAGES = {"poll", "accept4", "getsockopt", "setsockopt", "socketpair", "recv",
 LOG_AND_END = {"clock_gettime", "gmtime_r", "write", "_exit"}
 BEFORE = {"prctl", "capset", "geteuid", "tzset", "fwrite", "fputs", "stdout", "stderr"}  # before its filter is there
 # base/io.c's table of what files are reached by: linked with the clock, never called, and behind the filter the end of whoever does.
-TABLE = {"openat64", "read", "pwrite64", "fdatasync", "fsync", "renameat", "unlinkat", "getrandom", "syscall"}
+TABLE = {"openat64", "read", "pwrite64", "fdatasync", "fsync", "renameat", "unlinkat", "fstatvfs64", "getrandom", "syscall"}
 NEVER = re.compile(r"malloc|calloc|realloc|free|getenv|setlocale|dlopen|exec|fork|system|popen|socket$|connect|bind")
 
 
