@@ -9,6 +9,7 @@ import http.client
 import http.server
 import json
 import os
+import random
 import re
 import pwd
 import shutil
@@ -29,9 +30,16 @@ EDGE_SERVER = os.environ.get("SLIPWAY_EDGE_SERVER", "nginx")  # the same tests a
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Of those that no outgoing connection is given, as it may be needed again after a restart."""
+    above = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10000, above) if above > 12000 else 0
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return s.getsockname()[1]
 
 
 def wait_until(what, seconds=30, every=0.02):
