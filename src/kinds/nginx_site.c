@@ -12,8 +12,7 @@
 #define SNIPPETS "snippets"
 #define MANY_HINT                                                                                  \
 	"read are sites, snippets, manifests, Makefiles, Python's settings and the like: let "     \
-	"several "                                                                                 \
-	"sites share a file, or keep what is not for nginx in another repository"
+	"several sites share a file, or keep what is not for nginx in another repository"
 
 struct taking {
 	struct kind_work *w;

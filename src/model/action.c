@@ -116,24 +116,26 @@ int model_action_ended(
 	return list(q, a, limit, ret, e);
 }
 
+static int mark_tasks(struct store_db *db, const char *sql, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, sql, e);
+	return q ? store_exec(q, e) : -1;
+}
+
 int model_action_none_ended(struct store_db *db, struct err *e)
 {
-	struct store_stmt *q = store_prepare(db,
+	return mark_tasks(db,
 	    "UPDATE task SET has_actions = 0 WHERE has_actions = 1 AND state NOT IN ('waiting',"
 	    " 'running')",
 	    e);
-
-	return q ? store_exec(q, e) : -1;
 }
 
 int model_action_recover(struct store_db *db, struct err *e)
 {
-	struct store_stmt *q = store_prepare(db,
+	return mark_tasks(db,
 	    "UPDATE task SET has_actions = 1 WHERE has_actions = 0 AND id IN"
 	    " (SELECT task_id FROM event_action WHERE state = 'running')",
 	    e);
-
-	return q ? store_exec(q, e) : -1;
 }
 
 /* Changing. */

@@ -52,7 +52,7 @@ try {
 	struct model_delivery_try record;
 	struct verdict verdict;
 	enum lanes_end end;
-	bool untold;   /* the store could not take it */
+	bool untold; /* the store could not take it */
 };
 
 struct look {

@@ -27,6 +27,7 @@
 #define KEEP_MS (90ll * 24 * 3600 * 1000)
 #define SWEEP_MS (3600ll * 1000) /* between two that leave nothing to do */
 #define SWEEP_LOOK_MS 5000
+#define SWEEP_FIRST 12 /* so many looks after opening */
 #define SWEEP_EVENTS 4000u
 
 struct intake {
@@ -316,8 +317,8 @@ static int sweep_after(void *ctx, struct store_db *db, struct err *e)
 	return model_journal_get(db, ctx, e) < 0 ? -1 : 0;
 }
 
-/* On a thread of the pool. The old mark's `oldest` is where removing begins, so a crash in between
- * leaves a file at most until the next sweep that moves on. */
+/* On a thread of the pool. The old mark's `oldest` is where removing begins; what a crash in between
+ * leaves goes when the journal is opened again. */
 static void sweep(struct sweep *s)
 {
 	struct model_journal after;
@@ -347,7 +348,7 @@ static void on_sweep(void *ctx)
 	struct intake *in = ctx;
 	struct err e;
 	int64_t now_ms = clock_mono_ms();
-	loop_timer_at(in->sweep_timer, now_ms + SWEEP_LOOK_MS);
+	loop_timer_at(in->sweep_timer, now_ms + in->o.sweep_look_ms);
 	if (!atomic_exchange(&in->more, false) && now_ms < in->swept_mono_ms + SWEEP_MS)
 		return;
 	in->swept_mono_ms = now_ms;
@@ -401,6 +402,8 @@ struct intake *intake_open(const struct intake_options *o, struct err *e)
 {
 	struct intake *in = mem_alloc(sizeof(*in));
 	in->o = *o;
+	if (!in->o.sweep_look_ms)
+		in->o.sweep_look_ms = SWEEP_LOOK_MS;
 	pthread_mutex_init(&in->lock, NULL);
 	pthread_cond_init(&in->rested, NULL);
 	drain_init(&in->batch);
@@ -411,8 +414,9 @@ struct intake *intake_open(const struct intake_options *o, struct err *e)
 	if (o->journal && o->loop) {
 		in->turn = loop_turn_new(o->loop, on_turn, in);
 		in->sweep_timer = loop_timer_new(o->loop, on_sweep, in);
-		in->swept_mono_ms = clock_mono_ms() - SWEEP_MS; /* the first after a minute */
-		loop_timer_at(in->sweep_timer, clock_mono_ms() + 60000);
+		in->swept_mono_ms = clock_mono_ms() - SWEEP_MS;
+		loop_timer_at(
+		    in->sweep_timer, clock_mono_ms() + SWEEP_FIRST * in->o.sweep_look_ms);
 	}
 	return in;
 }

@@ -23,6 +23,7 @@ struct intake_options {
 	const char *journal; /* the journal's folder; NULL: none */
 	struct journal_options
 	    limits; /* what is not 0 holds instead of the journal's own; for tests */
+	int64_t sweep_look_ms; /* how often it is asked whether something is old; 0: 5 s */
 };
 /* Finds again what the journal holds; blocks. NULL on error. */
 struct intake *intake_open(const struct intake_options *o, struct err *e);

@@ -26,8 +26,7 @@ struct render_site_file {
 	uint32_t snippet, certified;  /* certified: a certificate is named in it */
 	uint32_t bytes;		      /* of the file, as it was read when it was planned */
 	uint32_t first_edit, edit_count;
-	uint32_t domains_at,
-	    domains_n; /* of its certificate: one blank between; none: the site's own name */
+	uint32_t domains_at, domains_n; /* of its certificate: one blank between; none: the site's own name */
 };
 
 /* A site's certificate from outside: struct render_site_cert, chain, key, in one sealed memory file. */

@@ -17,8 +17,7 @@
 
 #define TREE_LISTED_DEPTH 3u  /* of "a/b/c" */
 #define TREE_LISTED_MAX 3840u /* names of no special interest; with the next line at most 4,096 */
-#define TREE_READ_MAX                                                                              \
-	256u /* files of interest whose contents are told; those beyond count as names */
+#define TREE_READ_MAX 256u    /* files of interest whose contents are told; those beyond count as names */
 
 struct tree_entry {
 	struct str path; /* relative, '/'-separated */

@@ -12,9 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ZEROS_BYTES                                                                                \
-	(256u << 10) /* so that a sync of the journal's never waits long behind them   \
-				  */
+/* So that a sync of the journal's never waits long behind them. */
+#define ZEROS_BYTES (256u << 10)
 
 void segment_name(uint32_t number, char out[SEGMENT_NAME_SIZE])
 {

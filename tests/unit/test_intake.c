@@ -237,6 +237,18 @@ static int wait_held(void *ctx, struct store_db *db, struct err *e)
 	return 0;
 }
 
+/* With a store that stands still until `hold` is posted. */
+static struct intake *open_held(void)
+{
+	struct err e;
+	sem_init(&hold, 0, 0);
+	sem_init(&held, 0, 0);
+	struct intake *in = open_intake(0);
+	assert_int_equal(store_submit(store, wait_held, NULL, NULL, &e), 0);
+	sem_wait(&held);
+	return in;
+}
+
 UNIT(end_tasks)
 {
 	(void)a;
@@ -275,12 +287,7 @@ static void test_a_batch_is_applied_once(void **state)
 {
 	(void)state;
 	enum { SENT = 400 };
-	struct err e;
-	sem_init(&hold, 0, 0);
-	sem_init(&held, 0, 0);
-	struct intake *in = open_intake(0);
-	assert_int_equal(store_submit(store, wait_held, NULL, NULL, &e), 0);
-	sem_wait(&held);
+	struct intake *in = open_held();
 	send_all(in, 0, SENT, 1000);
 	sem_post(&hold);
 	intake_settle(in, clock_mono_ms() + 30000);
@@ -301,11 +308,7 @@ static void test_a_slow_commit_is_no_long_rest(void **state)
 {
 	(void)state;
 	struct err e;
-	sem_init(&hold, 0, 0);
-	sem_init(&held, 0, 0);
-	struct intake *in = open_intake(0);
-	assert_int_equal(store_submit(store, wait_held, NULL, NULL, &e), 0);
-	sem_wait(&held);
+	struct intake *in = open_held();
 	send_all(in, 0, 10, 1000);
 	usleep(100000); /* its batch is queued, and so is what holds up their commit */
 	assert_int_equal(store_submit(store, wait_held, NULL, NULL, &e), 0);
@@ -320,6 +323,66 @@ static void test_a_slow_commit_is_no_long_rest(void **state)
 	assert_int_equal(events, 20);
 	assert_in_range(clock_mono_ms() - released_ms, 0, 900);
 	intake_close(in);
+}
+
+enum { OLD = 9000, YOUNG = 5 };
+
+UNIT(make_old)
+{
+	(void)a;
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO event(hook_id, project_id, delivery_key, received_ms, kind, ref,"
+	    " before_commit, after_commit, outcome) WITH RECURSIVE c(n) AS"
+	    " (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < $all) SELECT $hook, $project,"
+	    " 'old-' || n, CASE WHEN n <= $old THEN n ELSE $now END, 'push', 'main', '', '',"
+	    " 'uptodate' FROM c",
+	    e);
+	CHECK(q);
+	store_bind_i64(q, "$all", OLD + YOUNG);
+	store_bind_i64(q, "$old", OLD);
+	store_bind_i64(q, "$hook", hook);
+	store_bind_i64(q, "$project", project);
+	store_bind_i64(q, "$now", clock_wall_ms());
+	return store_exec(q, e);
+}
+
+static struct {
+	struct loop *loop;
+	struct loop_timer *timer;
+	unsigned looks;
+} sweeping;
+
+static void end_when_swept(void *ctx)
+{
+	(void)ctx;
+	fixture_run(store, count);
+	if (events <= YOUNG || ++sweeping.looks > 500)
+		loop_stop(sweeping.loop);
+	else
+		loop_timer_at(sweeping.timer, clock_mono_ms() + 20);
+}
+
+/* More than go at once: until nothing old is left, not one lot an hour. */
+static void test_what_is_old_goes(void **state)
+{
+	(void)state;
+	struct err e;
+	fixture_run(store, make_old);
+	sweeping.loop = loop_new(1);
+	sweeping.timer = loop_timer_new(sweeping.loop, end_when_swept, NULL);
+	sweeping.looks = 0;
+	struct intake *in = intake_open(&(struct intake_options){.store = store,
+					    .loop = sweeping.loop,
+					    .journal = journal_path,
+					    .sweep_look_ms = 10},
+	    &e);
+	assert_non_null(in);
+	loop_timer_at(sweeping.timer, clock_mono_ms());
+	loop_run(sweeping.loop);
+	assert_int_equal(events, YOUNG);
+	intake_close(in);
+	loop_timer_free(sweeping.timer);
+	loop_free(sweeping.loop);
 }
 
 /* A hook of that number that is another project's: what was sent to it is nobody's. */
@@ -504,6 +567,7 @@ int main(void)
 	    WITH(test_a_repeat_of_what_is_stored),
 	    WITH(test_a_batch_is_applied_once),
 	    WITH(test_a_slow_commit_is_no_long_rest),
+	    WITH(test_what_is_old_goes),
 	    WITH(test_a_hook_of_another_is_left_alone),
 	    WITH(test_a_rollback_supersedes_what_waits),
 	    WITH(test_a_full_journal_refuses),
