@@ -24,6 +24,7 @@ struct reception {
 	const struct cidr_address *from; /* NULL: not known */
 	enum answer_manner manner;
 	enum sender_verdict verdict;
+	const uint8_t *hash; /* of recent_hash; NULL: not yet known */
 	struct figures_span span;
 };
 
@@ -124,6 +125,24 @@ static const struct sender_event *event_choose(const struct hook *hook,
 	return first;
 }
 
+static void hash_of(
+    const struct http_request *r, const struct sender *sender, uint8_t ret[HASH_SHA256_BYTES])
+{
+	recent_hash(str_c(sender->name), r->path, r->body, ret);
+}
+
+/* The id that the sender gave it, or what takes its place. */
+static struct str key_of(
+    const struct reception *x, const struct sender_event *ev, int64_t now_ms)
+{
+	uint8_t hash[HASH_SHA256_BYTES];
+	if (ev->key.n)
+		return ev->key;
+	if (!x->hash)
+		hash_of(x->r, x->hook->sender, hash);
+	return recent_key(x->h->recent, x->hash ? x->hash : hash, now_ms, x->r->arena);
+}
+
 static void hook_store(const struct reception *x, const struct sender_event *first)
 {
 	struct err e;
@@ -147,9 +166,7 @@ static void hook_store(const struct reception *x, const struct sender_event *fir
 	d->ask.d = (struct queue_delivery){
 	    .hook_id = hook->id,
 	    .project_id = hook->project_id,
-	    .key = ev->key.n ? ev->key
-			     : recent_key(x->h->recent, str_c(hook->sender->name), r->path, r->body,
-				   now, r->arena),
+	    .key = key_of(x, ev, now),
 	    .kind = ev->kind,
 	    .ref = ev->pull && !hook->actions.own ? STR("") : ev->ref,
 	    .before = ev->before,
@@ -234,6 +251,7 @@ struct aside {
 	const struct sender *sender;
 	uint64_t reading; /* of the hook; 0: there was none */
 	enum sender_verdict verdict;
+	uint8_t hash[HASH_SHA256_BYTES]; /* of what was proven: it may have no id */
 	struct err e;
 };
 
@@ -241,6 +259,8 @@ static void aside_work(void *ctx)
 {
 	struct aside *s = ctx;
 	s->verdict = s->sender->verify(s->x.r, &s->proof, &s->e);
+	if (s->verdict == SENDER_FITS)
+		hash_of(s->x.r, s->sender, s->hash);
 }
 
 static void aside_keys_drop(struct aside *s)
@@ -255,10 +275,12 @@ static void aside_done(void *ctx)
 	struct reception *x = &s->x;
 	aside_keys_drop(s);
 	x->hook = hook_find(x->h, x->name);
-	if ((x->hook ? x->hook->reading : 0) == s->reading)
-		proven(x, s->verdict, &s->e);
-	else
+	if ((x->hook ? x->hook->reading : 0) != s->reading) {
 		look_at(x);
+		return;
+	}
+	x->hash = s->hash;
+	proven(x, s->verdict, &s->e);
 }
 
 static void set_aside(const struct reception *x)

@@ -5,7 +5,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/num.h"
-#include "crypto/hash.h"
 #include "model/hook.h"
 
 #include <stdlib.h>
@@ -61,20 +60,24 @@ static void entry_see(
 	n->seen_ms = now_ms;
 }
 
-struct str recent_key(struct recent *r, struct str sender, struct str path, struct str body,
-    int64_t now_ms, struct arena *a)
+void recent_hash(
+    struct str sender, struct str path, struct str body, uint8_t ret[HASH_SHA256_BYTES])
 {
-	uint8_t hash[HASH_SHA256_BYTES];
-	char hex[HEX + 1];
 	const struct str parts[] = {sender, {"", 1}, path, {"", 1}, body};
 	struct hash *h = hash_new();
 	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		hash_update(h, parts[i]);
-	hash_finish(h, hash);
+	hash_finish(h, ret);
 	hash_free(h);
+}
+
+struct str recent_key(
+    struct recent *r, const uint8_t hash[HASH_SHA256_BYTES], int64_t now_ms, struct arena *a)
+{
+	char hex[HEX + 1];
 	struct entry *n = entry_find(r, hash);
 	entry_see(n, hash, now_ms, now_ms);
-	hex_encode(hash, sizeof(hash), hex);
+	hex_encode(hash, HASH_SHA256_BYTES, hex);
 	return str_c(arena_printf(a, "body-%s-%lld", hex, (long long)n->first_ms));
 }
 

@@ -576,6 +576,21 @@ static void test_large_bodies_hold_nobody_up(void **state)
 	assert_stored(2, 1);
 }
 
+/* Their hashes, too, are made beside the loop. */
+static void test_large_bodies_without_an_id(void **state)
+{
+	(void)state;
+	char *body = large_body();
+	struct said first = generic("", body);
+	assert_int_equal(first.status, 202);
+	struct said again = generic("", body);
+	assert_true(again.status == 200 && again.event == first.event);
+	body[LARGE - 1] = '\n';
+	struct said other = generic("", body);
+	assert_true(other.status == 202 && other.event != first.event);
+	free(body);
+}
+
 UNIT(replace_hook)
 {
 	struct model_hook m;
@@ -646,6 +661,7 @@ int main(void)
 	    HTTP_TEST(test_a_thousand_at_once),
 	    HTTP_TEST(test_changes_are_seen),
 	    HTTP_TEST(test_large_bodies_hold_nobody_up),
+	    HTTP_TEST(test_large_bodies_without_an_id),
 	    HTTP_TEST(test_large_bodies_and_changes),
 	    cmocka_unit_test(test_a_full_store_is_503),
 	};
