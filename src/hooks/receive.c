@@ -132,8 +132,7 @@ static void hash_of(
 }
 
 /* The id that the sender gave it, or what takes its place. */
-static struct str key_of(
-    const struct reception *x, const struct sender_event *ev, int64_t now_ms)
+static struct str key_of(const struct reception *x, const struct sender_event *ev, int64_t now_ms)
 {
 	uint8_t hash[HASH_SHA256_BYTES];
 	if (ev->key.n)

@@ -6,7 +6,6 @@
 #include "http/server.h"
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -99,25 +98,6 @@ void http_call_put(struct http_call *call)
 
 /* Bodies. */
 
-static int spool_open(const char *dir, struct err *e)
-{
-	if (dir == NULL)
-		return err_set(e, ERR_UNAVAILABLE, "there is no folder for uploads");
-	int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL))
-		return fd >= 0 ? fd
-			       : err_sys(e, ERR_IO, errno, "could not open a file for the body");
-	/* A file system without O_TMPFILE. */
-	CLEANUP_BUF struct buf path;
-	buf_init(&path, 4096);
-	buf_printf(&path, "%s/body.XXXXXX", dir);
-	fd = mkostemp(path.p, O_CLOEXEC);
-	if (fd < 0)
-		return err_sys(e, ERR_IO, errno, "could not open a file for the body");
-	(void)unlink(path.p);
-	return fd;
-}
-
 static int too_large(const struct http_call *call, struct err *e)
 {
 	size_t max = call->match.route->body_max;
@@ -137,8 +117,8 @@ int http_call_body_begin(struct http_call *call, struct err *e)
 	if (http_room_announced(call, announced, e) != 0)
 		return -1;
 	if (route->body_to_file) {
-		call->body_fd = spool_open(call->server->o.spool_dir, e);
-		return call->body_fd < 0 ? -1 : 0;
+		call->body.max = HTTP_BUFFERED_BYTES; /* until it is written */
+		return http_spool_open(call, e);
 	}
 	call->body.max = route->body_max;
 	if (announced > 0)
@@ -154,8 +134,6 @@ int http_call_body(struct http_call *call, const char *p, size_t n, struct err *
 	if (http_room_take(call, n, e) != 0)
 		return -1;
 	call->body_bytes += n;
-	if (call->body_fd >= 0)
-		return fs_write_all(call->body_fd, p, n, e);
 	buf_put(&call->body, p, n);
 	return 0;
 }

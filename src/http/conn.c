@@ -12,8 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define BUFFERED_MAX                                                                               \
-	(2 * HTTP_SCRATCH_BYTES) /* in c->in, before reading pauses; one more scratch may come */
+#define BUFFERED_MAX (HTTP_BUFFERED_BYTES - HTTP_SCRATCH_BYTES) /* in c->in: reading pauses */
 #define LINGER_MS 2000
 #define WARNINGS_PER_SECOND 10
 #define BODY_RATE 1024 /* bytes per second, in each span as long as the grace */
@@ -226,7 +225,7 @@ static void tell_refused(struct http_conn *c, const struct err *e)
 		o->on_refused(o->ctx, c->call->match.route, e);
 }
 
-static void refuse_err(struct http_conn *c, const struct err *e)
+void http_conn_refuse(struct http_conn *c, const struct err *e)
 {
 	tell_refused(c, e);
 	if (e->code == ERR_UNAVAILABLE)
@@ -299,13 +298,13 @@ static void request_fill(struct http_conn *c, struct http_call *call, enum http_
 	call->keep_alive = call->head.keep_alive;
 }
 
-/* A body is announced: is it wanted, and is there room? */
+/* Is it wanted, and is there room? */
 static void body_begin(struct http_conn *c, bool more_here)
 {
 	struct http_call *call = c->call;
 	struct err e;
 	if (http_call_body_begin(call, &e) < 0) {
-		refuse_err(c, &e);
+		http_conn_refuse(c, &e);
 		return;
 	}
 	if (call->head.expect_continue && !more_here) {
@@ -322,11 +321,25 @@ static void body_begin(struct http_conn *c, bool more_here)
 	conn_state(c, CONN_BODY);
 }
 
+void http_conn_body_begin(struct http_conn *c)
+{
+	body_begin(c, c->in.n > 0);
+	conn_resume(c);
+}
+
 static void run(struct http_conn *c)
 {
 	conn_state(c, CONN_CALL);
 	c->call_out = true;
 	http_call_run(c->call);
+}
+
+void http_conn_body_taken(struct http_conn *c, bool last)
+{
+	if (last)
+		run(c);
+	else
+		conn_resume(c);
 }
 
 /* The n bytes of a whole head; more_here: something follows them already. */
@@ -356,10 +369,12 @@ static void conn_head(struct http_conn *c, const char *p, size_t n, bool more_he
 		return;
 	}
 	call->request.access = call->match.route->access;
-	if (call->head.chunked || call->head.content_length > 0)
-		body_begin(c, more_here);
-	else
+	if (!call->head.chunked && call->head.content_length == 0)
 		run(c);
+	else if (call->match.route->body_to_file)
+		http_spool_admit(call);
+	else
+		body_begin(c, more_here);
 }
 
 /* How many bytes of p were used: 0 when the head is not complete. */
@@ -408,14 +423,16 @@ static size_t take_body(struct http_conn *c, const char *p, size_t n)
 	struct body_visit v = {.call = call, .e.code = ERR_NONE};
 	if (r != HTTP_SCAN_BAD && http_wire_body(&call->wire, p, used, on_body, &v, &done) == 0 &&
 	    done == last) {
-		if (done) {
+		if (call->body_fd >= 0) {
+			http_spool_write(call, done);
+		} else if (done) {
 			call->request.body = buf_view(&call->body);
 			run(c);
 		}
 		return used;
 	}
 	if (v.e.code != ERR_NONE)
-		refuse_err(c, &v.e);
+		http_conn_refuse(c, &v.e);
 	else {
 		(void)err_set(&v.e, ERR_INVALID, "%s", why);
 		tell_refused(c, &v.e);
@@ -468,7 +485,7 @@ static void conn_unpause(struct http_conn *c)
 /* Goes on with what is buffered, after an answer. */
 static void conn_resume(struct http_conn *c)
 {
-	if (c->in.n > 0 && c->state == CONN_HEAD) {
+	if (c->in.n > 0 && (c->state == CONN_HEAD || c->state == CONN_BODY)) {
 		size_t used = conn_take(c, c->in.p, c->in.n);
 		if (c->in.n > 0) /* lingering has thrown it away otherwise */
 			buf_drop_front(&c->in, used);
@@ -478,7 +495,7 @@ static void conn_resume(struct http_conn *c)
 		http_call_hijack(c);
 		return;
 	}
-	if (c->eof && c->state == CONN_HEAD)
+	if (c->eof && (c->state == CONN_HEAD || c->state == CONN_BODY))
 		http_conn_close(c);
 	conn_unpause(c);
 }
@@ -522,7 +539,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *b)
 	c->eof = true;
 	(void)uv_read_stop(stream);
 	/* Half-closed after a request: the peer still wants its answer. */
-	if (n != UV_EOF || (c->state != CONN_CALL && c->state != CONN_WRITING))
+	if (n != UV_EOF ||
+	    (c->state != CONN_ASIDE && c->state != CONN_CALL && c->state != CONN_WRITING))
 		http_conn_close(c);
 }
 
@@ -545,7 +563,7 @@ void http_conn_open(struct http_server *s, int fd, bool is_unix)
 	c->server = s;
 	c->unix_peer = is_unix;
 	c->peer_uid = (uid_t)-1;
-	buf_init(&c->in, BUFFERED_MAX + HTTP_SCRATCH_BYTES);
+	buf_init(&c->in, HTTP_BUFFERED_BYTES);
 	http_peer_learn(c, fd);
 	conn_state(c, CONN_HEAD);
 	http_server_conn_opened(s, c);
@@ -575,7 +593,7 @@ void http_conn_give_way(struct http_conn *c)
 	struct err e;
 	http_room_give_back(c->call);
 	(void)http_room_none(&e);
-	refuse_err(c, &e);
+	http_conn_refuse(c, &e);
 }
 
 /* What goes to a file holds no memory, and may pause: it is judged by all that came. */
@@ -635,6 +653,7 @@ void http_conn_tick(struct http_conn *c, int64_t now_ms)
 		if (age >= LINGER_MS)
 			http_conn_close(c);
 		break;
+	case CONN_ASIDE:
 	case CONN_CALL:
 	case CONN_CLOSED:
 	case CONN_STATE_COUNT:

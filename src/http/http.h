@@ -80,8 +80,8 @@ struct http_route {
 			      http_body_fd */
 };
 
-/* Called before each handler, where the handler runs. 0: go on; -1: the call is answered with the
- * error. May set request->subject. */
+/* Called before each handler, where the handler runs; with body_to_file also, on the pool, before the body is taken. 0: go on; -1: the
+ * call is answered with the error. May set request->subject. */
 typedef int http_authorize_fn(
     void *ctx, struct http_request *r, struct http_call *c, struct err *e);
 

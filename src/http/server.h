@@ -17,6 +17,8 @@
 #include <uv.h>
 
 #define HTTP_SCRATCH_BYTES (64u << 10) /* one read(2) */
+/* Most that one connection has received and not yet used: reading pauses before, and one more read(2) may come. */
+#define HTTP_BUFFERED_BYTES (3 * HTTP_SCRATCH_BYTES)
 #define HTTP_KEEP_BYTES (64u << 10)    /* larger buffers are given back after a call */
 #define HTTP_LISTENERS_MAX 8u
 #define HTTP_ANSWER_BYTES_MAX (64u << 20)
@@ -24,6 +26,7 @@
 enum http_conn_state {
 	CONN_HEAD,    /* waiting for, or reading, a head */
 	CONN_BODY,    /* reading a body */
+	CONN_ASIDE,   /* its body waits for the pool: spool.c */
 	CONN_CALL,    /* a handler has it */
 	CONN_WRITING, /* the answer did not fit into the socket at once */
 	CONN_STREAM,  /* server-sent events */
@@ -52,7 +55,7 @@ struct http_conn {
 	bool close_after; /* the answer under way is the last */
 	bool handle_gone; /* closing callback has run */
 	bool hijack_due;  /* hand the descriptor over once the bytes at hand are sorted */
-	bool call_out;	  /* a handler has the call: it outlives even a closed connection */
+	bool call_out;	  /* a handler or the pool has the call: it outlives even a closed connection */
 	struct buf in;	  /* received, not yet used */
 	size_t scanned;	  /* bytes of the head looked at */
 	int64_t since_ms; /* when the present state began */
@@ -73,6 +76,14 @@ struct http_conn {
 
 enum http_answer { ANSWER_NONE, ANSWER_REPLY, ANSWER_STREAM, ANSWER_HIJACK, ANSWER_COUNT };
 
+/* A body that goes to a file: what the pool does for it, and what came of that. */
+struct http_spool {
+	int rc;
+	struct err e;
+	int64_t began_ms;
+	bool last; /* the piece that is being written is */
+};
+
 struct http_call {
 	struct http_server *server;
 	struct http_conn *conn;
@@ -86,7 +97,8 @@ struct http_call {
 	struct buf head_bytes, body, out;
 	size_t body_bytes;    /* received */
 	size_t charged_bytes; /* of the budget of all bodies */
-	int body_fd;	      /* spool file or -1 */
+	int body_fd;	      /* spool file or -1; what is in body then is not yet in it */
+	struct http_spool spool;
 	int64_t started_us;
 	bool keep_alive, no_body; /* no_body: HEAD */
 	bool refused;		  /* before its handler */
@@ -160,6 +172,12 @@ void http_conn_tick(struct http_conn *c, int64_t now_ms);
 void http_conn_drain(struct http_conn *c);
 /* One that is receiving a body is answered 503, and what it held is free. */
 void http_conn_give_way(struct http_conn *c);
+/* A body is announced, and whoever sends it may. */
+void http_conn_body_begin(struct http_conn *c);
+/* What has come of the body is where it belongs; last: that is all of it. */
+void http_conn_body_taken(struct http_conn *c, bool last);
+/* Answers e for a request whose handler did not hear of it, and ends the connection. */
+void http_conn_refuse(struct http_conn *c, const struct err *e);
 /* Ends after what was written: shutdown, linger, close. */
 void http_conn_linger(struct http_conn *c);
 /* Writes all now, or keeps the rest for `done`: 0 all written, 1 done will run, -1 the peer is
@@ -200,6 +218,13 @@ void http_call_hijack(struct http_conn *c);
 int http_call_body_begin(struct http_call *call, struct err *e) WARN_UNUSED;
 /* A body arrives: 0, or -1 with e (too large, over budget, spool full). */
 int http_call_body(struct http_call *call, const char *p, size_t n, struct err *e) WARN_UNUSED;
+
+/* spool.c: on the loop thread; the connection is CONN_ASIDE until the pool has done it. */
+int http_spool_open(struct http_call *call, struct err *e);
+/* Goes on in http_conn_body_begin, or refuses. */
+void http_spool_admit(struct http_call *call);
+/* What lies in call->body; goes on in http_conn_body_taken, or refuses. */
+void http_spool_write(struct http_call *call, bool last);
 
 /* reply.c */
 /* Marks the call as answered; a second answer is a programmer's error. */

@@ -83,6 +83,27 @@ static void on_file(struct http_call *c, struct http_request *r, void *ctx)
 	http_reply(c, 200, "text/plain", str_c(text));
 }
 
+#define SUM_SEED 2166136261u
+
+static inline uint32_t sum_more(uint32_t sum, unsigned char byte)
+{
+	return (sum ^ byte) * 16777619u;
+}
+
+/* How many bytes the file has, and their FNV-1a. */
+static void on_sum(struct http_call *c, struct http_request *r, void *ctx)
+{
+	(void)r, (void)ctx;
+	char text[64], bytes[4096];
+	uint32_t sum = SUM_SEED;
+	size_t all = 0;
+	for (ssize_t n; (n = read(http_body_fd(c), bytes, sizeof bytes)) > 0; all += (size_t)n)
+		for (ssize_t i = 0; i < n; i++)
+			sum = sum_more(sum, (unsigned char)bytes[i]);
+	(void)snprintf(text, sizeof text, "%zu %08x", all, sum);
+	http_reply(c, 200, "text/plain", str_c(text));
+}
+
 static void on_params(struct http_call *c, struct http_request *r, void *ctx)
 {
 	(void)ctx;
@@ -193,6 +214,7 @@ static const struct http_route routes[] = {
     {HTTP_GET, "/pool-later", &w, on_later, HTTP_ON_POOL, 0, false},
     {HTTP_POST, "/hold", &w, on_hold, HTTP_ON_LOOP, 1u << 20, false},
     {HTTP_POST, "/file", &w, on_file, HTTP_ON_POOL, 4u << 20, true},
+    {HTTP_POST, "/sum", &w, on_sum, HTTP_ON_POOL, 4u << 20, true},
     {HTTP_GET, "/p/{a}/x/{b}", &w, on_params, HTTP_ON_LOOP, 0, false},
     {HTTP_GET, "/p/known/x/{b}", &w, on_hello, HTTP_ON_LOOP, 0, false},
     {HTTP_DELETE, "/p/{name}", &w, on_params, HTTP_ON_LOOP, 0, false},
