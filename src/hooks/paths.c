@@ -19,16 +19,17 @@ void hooks_paths_make(struct hooks_paths *p, const struct table *t)
 	for (size_t i = 0; i < t->n; i++)
 		n += t->v[i].path_count;
 	hooks_paths_fini(p);
-	p->v = n ? mem_array(n, sizeof(*p->v)) : NULL;
+	p->current = true;
+	if (n == 0)
+		return;
+	p->v = mem_array(n, sizeof(*p->v));
 	for (size_t i = 0; i < t->n; i++)
 		for (size_t k = 0; k < t->v[i].path_count; k++) {
 			struct hooks_path *one = &p->v[p->n++];
 			*one = (struct hooks_path){.hook = i, .secret = k};
 			memcpy(one->of, t->v[i].paths[k].of, sizeof(one->of));
 		}
-	if (n)
-		qsort(p->v, n, sizeof(*p->v), compare);
-	p->current = true;
+	qsort(p->v, n, sizeof(*p->v), compare);
 }
 
 size_t hooks_paths_find(const struct hooks_paths *p, const uint8_t of[HMAC_SHA256_BYTES])

@@ -1,9 +1,11 @@
 """Bodies of events as large as a sender may make them: taken whole, directly and through the edge, and within a budget of bytes for all that are
 under way, whoever sends them."""
 import concurrent.futures
+import contextlib
 import hashlib
 import hmac
 import http.client
+import os
 import re
 import uuid
 from pathlib import Path
@@ -125,3 +127,33 @@ def test_who_holds_all_of_it_shuts_nobody_out(platform, secret):
     counted = 1 + len(put_off)
     assert platform.refusals()["no_room"] == refused + counted
     wait_until(lambda: platform.log_text()[mark:].count(" status=503 ") == counted, 10)
+
+
+@pytest.mark.parametrize("edge", [False, True], ids=["direct", "edge"])
+def test_who_may_not_upload_is_told_before_he_does(platform, secret, edge):
+    """An archive of half a gigabyte: announced, nothing of it sent, and refused at once; so is one that is sent without asking."""
+    path, size = "/api/v1/projects/wide/archives", 500 << 20
+    for headers in ({}, {"Authorization": "Bearer of nothing"}):
+        connection = http.client.HTTPConnection("127.0.0.1", platform.edge_port if edge else platform.http_port, timeout=20)
+        connection.putrequest("POST", path, skip_host=True)
+        for name, value in {"Host": "slipway.localhost", "Content-Length": str(size), **headers}.items():
+            connection.putheader(name, value)
+        connection.endheaders(b"x")
+        answer = Answer(connection.getresponse())
+        assert (answer.status, answer.headers["Content-Type"]) == (401, "application/problem+json"), answer
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for _ in range(64):
+                connection.send(b"x" * (1 << 20))
+        connection.close()
+    at_spool = [os.readlink(fd) for fd in Path(f"/proc/{platform.process.pid}/fd").iterdir()]
+    assert not [p for p in at_spool if str(platform.state / "spool") in p]
+
+
+def test_the_command_says_why_it_may_not_upload(platform, secret, tmp_path):
+    for n in range(8):
+        (tmp_path / f"{n}.bin").write_bytes(os.urandom(4 << 20))
+    token = (platform.state / "owner.token").read_text()
+    platform.cli("login", f"http://127.0.0.1:{platform.http_port}", "--name", "here", "--token-stdin", stdin=token)
+    said = platform.cli("deploy", "wide", f"{tmp_path}/", expect=77, env={"SLIPWAY_SERVER": "here", "SLIPWAY_TOKEN": "slw_of_nothing"})
+    assert "slipway login" in said.stderr, said
+    platform.cli("deploy", "wide", f"{tmp_path}/", env={"SLIPWAY_SERVER": "here"})
