@@ -34,6 +34,14 @@ struct change {
 	atomic_int holders; /* who waits, and the loop */
 };
 
+void hook_policy_release(struct hook_policy *p)
+{
+	if (!p || atomic_fetch_sub(&p->holders, 1) > 1)
+		return;
+	policy_fini(&p->p);
+	free(p);
+}
+
 static void row_fini(struct hook *row)
 {
 	free(row->name);
@@ -41,7 +49,7 @@ static void row_fini(struct hook *row)
 	free(row->project);
 	for (size_t i = 0; i < row->secret_count; i++)
 		sender_credential_fini(&row->secrets[i]);
-	policy_fini(&row->policy);
+	hook_policy_release(row->policy);
 }
 
 static void table_free(struct table *t)
@@ -91,7 +99,9 @@ static int row_open(
     const struct hooks *h, struct hook *row, const struct model_hook *m, struct err *e)
 {
 	CLEANUP_JSON json_t *settings = json_read(m->settings, e);
-	if (!settings || policy_init(&row->policy, settings, row->sender, e) != 0)
+	row->policy = mem_alloc(sizeof(*row->policy));
+	atomic_init(&row->policy->holders, 1);
+	if (!settings || policy_init(&row->policy->p, settings, row->sender, e) != 0)
 		return err_prefix(e, "the settings of hook '%s'", row->name);
 	if (actions_read(m->actions, row->sender, &row->actions, e) != 0)
 		return err_prefix(e, "the actions of hook '%s'", row->name);
@@ -356,12 +366,11 @@ struct hooks_found hooks_of_secret(struct hooks *h, struct str secret)
 		hooks_paths_make(&h->by_secret, &h->table);
 	const struct hooks_paths *p = &h->by_secret;
 	for (size_t at = hooks_paths_find(p, path);
-	    at < p->n && memcmp(p->v[at].of, path, sizeof(path)) == 0; at++) {
+	     at < p->n && memcmp(p->v[at].of, path, sizeof(path)) == 0; at++) {
 		const struct hook *x = &h->table.v[p->v[at].hook];
 		int64_t until_ms = x->paths[p->v[at].secret].until_ms;
 		if (until_ms == 0 || now < until_ms)
-			found =
-			    (struct hooks_found){str_c(x->name), str_c(x->project), x->paused};
+			found = (struct hooks_found){str_c(x->name), str_c(x->project), x->paused};
 	}
 	return found;
 }

@@ -11,8 +11,15 @@
 #include "hooks/sender.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define HOOK_SECRETS_MAX 2u /* and the one before, while it is good */
+
+/* What a hook leaves out; also held by a delivery that is looked at beside the loop, which the hook may not outlive. */
+struct hook_policy {
+	atomic_uint holders;
+	struct policy p;
+};
 
 /* All hooks stand in memory, sorted by name, with their keys prepared: a delivery costs one
  * look-up, one HMAC and one unit of the store. A hook that changes is read again by itself; the
@@ -32,8 +39,8 @@ struct hook {
 	const struct sender *sender;
 	struct sender_credential secrets[HOOK_SECRETS_MAX];
 	size_t secret_count;
-	struct policy policy;
-	int64_t paced;	  /* of policy.limit */
+	struct hook_policy *policy;
+	int64_t paced;	  /* of its limit */
 	uint64_t reading; /* from the store: another each time, from 1 */
 	bool paused;
 };
@@ -55,6 +62,8 @@ struct hooks {
 	pthread_mutex_t looking; /* from reading a change to posting it, so that an older look never
 				    comes last */
 };
+
+void hook_policy_release(struct hook_policy *p); /* from any thread; NULL is fine */
 
 /* NULL: there is none of that name. On the loop; until the hook changes. */
 struct hook *hook_find(struct hooks *h, struct str name);

@@ -315,6 +315,11 @@ static bool paths_fit(struct look *l, const struct sender *s, const struct sende
 	return !lists_all(ev, listed, l->a);
 }
 
+bool policy_compares(const struct policy *p)
+{
+	return p->field_count > 0 || p->path_count > 0;
+}
+
 const char *policy_leaves_out(const struct policy *p, const struct sender *s,
     const struct sender_event *ev, size_t *steps, struct arena *a)
 {

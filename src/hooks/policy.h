@@ -44,8 +44,10 @@ void policy_fini(struct policy *p);
 /* `github`: its published ranges, NULL: those built in. `from` NULL: the address is not known. */
 bool policy_admits(
     const struct policy *p, const struct github_list *github, const struct cidr_address *from);
+/* Whether it looks into bodies, which may take long: policy_leaves_out then is not for the loop. */
+bool policy_compares(const struct policy *p);
 /* Why nothing follows from a verified event, or NULL. *steps begins at 0 and counts what comparing took, over
- * all events of one delivery: it has an end, since all wait for it. A field that is too long for it does
+ * all events of one delivery: it has an end, since others wait for it. A field that is too long for it does
  * not fit; of files that are not looked at any more each may be any. */
 const char *policy_leaves_out(const struct policy *p, const struct sender *s,
     const struct sender_event *ev, size_t *steps, struct arena *a);

@@ -1,5 +1,5 @@
-/* What comes to a hook: its proof, what it says, and on to the intake. On the loop; the proof of a
- * large body is looked at beside it. */
+/* What comes to a hook: its proof, what it says, and on to the intake. On the loop; what is large, or compared with
+ * globs of a hook's, is looked at beside it. */
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/log.h"
@@ -11,7 +11,21 @@
 
 #include <stdio.h>
 
-#define ASIDE_BYTES (256u << 10) /* a larger body would hold up everybody else: 0.2 ms */
+#define ASIDE_BYTES (256u << 10)
+
+/* What a delivery says, and whether something follows. Made of copies of a hook's settings, or of itself while it cannot change. */
+struct reading {
+	const struct sender *sender;
+	struct actions actions;
+	struct str branch;
+	bool own_branch, paused;
+	const struct policy *policy;
+	struct sender_event first;
+	const struct sender_event *ev; /* of those that it speaks of */
+	const char *why;	       /* nothing follows; NULL: something does */
+	int rc;
+	struct err e;
+};
 
 /* A request that is being looked at; `verdict` is of its proof. */
 struct reception {
@@ -24,7 +38,8 @@ struct reception {
 	const struct cidr_address *from; /* NULL: not known */
 	enum answer_manner manner;
 	enum sender_verdict verdict;
-	const uint8_t *hash; /* of recent_hash; NULL: not yet known */
+	struct reading *read; /* NULL: it was not yet read */
+	const uint8_t *hash;  /* of recent_hash; NULL: not yet known */
 	struct figures_span span;
 };
 
@@ -100,29 +115,49 @@ static int check_content(const struct sender *s, const struct http_request *r, s
 }
 
 static const char *why_ignored(
-    const struct hook *hook, const struct sender_event *ev, size_t *steps, struct arena *a)
+    const struct reading *g, const struct sender_event *ev, size_t *steps, struct arena *a)
 {
-	if (hook->paused)
+	if (g->paused)
 		return "the hook is paused";
-	const char *why = actions_leave_out(
-	    &hook->actions, hook->sender, str_c(hook->branch), hook->own_branch, ev, a);
-	return why ? why : policy_leaves_out(&hook->policy, hook->sender, ev, steps, a);
+	const char *why =
+	    actions_leave_out(&g->actions, g->sender, g->branch, g->own_branch, ev, a);
+	return why ? why : policy_leaves_out(g->policy, g->sender, ev, steps, a);
 }
 
 /* Of the branches that a delivery speaks of, the first that something follows for; else the first, and
  * why not. */
-static const struct sender_event *event_choose(const struct hook *hook,
-    const struct sender_event *first, const char **ret_why, struct arena *a)
+static void event_choose(struct reading *g, struct arena *a)
 {
 	size_t steps = 0;
-	for (const struct sender_event *ev = first; ev; ev = ev->next) {
-		const char *why = why_ignored(hook, ev, &steps, a);
-		if (ev == first || !why)
-			*ret_why = why;
-		if (!why)
-			return ev;
+	g->ev = &g->first;
+	for (const struct sender_event *ev = g->ev; ev; ev = ev->next) {
+		const char *why = why_ignored(g, ev, &steps, a);
+		if (ev == g->ev || !why)
+			g->why = why;
+		if (!why) {
+			g->ev = ev;
+			return;
+		}
 	}
-	return first;
+}
+
+static void reading_begin(struct reading *g, const struct hook *hook, struct str branch)
+{
+	*g = (struct reading){.sender = hook->sender,
+	    .actions = hook->actions,
+	    .branch = branch,
+	    .own_branch = hook->own_branch,
+	    .paused = hook->paused,
+	    .policy = &hook->policy->p};
+}
+
+static void read_it(struct reading *g, struct http_request *r)
+{
+	g->rc = check_content(g->sender, r, &g->e);
+	if (g->rc == 0)
+		g->rc = g->sender->read(r, &g->first, &g->e);
+	if (g->rc == 0)
+		event_choose(g, r->arena);
 }
 
 static void hash_of(
@@ -142,11 +177,12 @@ static struct str key_of(const struct reception *x, const struct sender_event *e
 	return recent_key(x->h->recent, x->hash ? x->hash : hash, now_ms, x->r->arena);
 }
 
-static void hook_store(const struct reception *x, const struct sender_event *first)
+static void hook_store(const struct reception *x, const struct reading *g)
 {
 	struct err e;
 	struct http_request *r = x->r;
 	const struct hook *hook = x->hook;
+	const struct sender_event *ev = g->ev;
 	struct delivery *d = arena_alloc(r->arena, sizeof(*d));
 	if (!d) {
 		err_set(&e, ERR_TOO_LARGE, "the delivery is too large");
@@ -154,12 +190,10 @@ static void hook_store(const struct reception *x, const struct sender_event *fir
 		return;
 	}
 	int64_t now = clock_wall_ms();
-	const char *why = NULL;
-	const struct sender_event *ev = event_choose(hook, first, &why, r->arena);
 	d->c = x->c;
 	d->store = x->h->o.store;
 	d->span = x->span;
-	d->about = (struct answer_about){x->manner, why, ev->ref, ev->kind};
+	d->about = (struct answer_about){x->manner, g->why, ev->ref, ev->kind};
 	d->ask.done = delivery_done;
 	d->ask.ctx = d;
 	d->ask.d = (struct queue_delivery){
@@ -185,7 +219,8 @@ static void hook_store(const struct reception *x, const struct sender_event *fir
 static int admit(struct reception *x, struct err *e)
 {
 	const struct ranges *known = x->h->o.github;
-	if (!x->hook || policy_admits(&x->hook->policy, known ? ranges_list(known) : NULL, x->from))
+	if (!x->hook ||
+	    policy_admits(&x->hook->policy->p, known ? ranges_list(known) : NULL, x->from))
 		return 0;
 	figures_failed(&x->span, FIGURES_ADDRESS);
 	return err_set(e, ERR_FORBIDDEN, "the hook takes nothing from this address");
@@ -218,39 +253,46 @@ static int believe(struct reception *x, enum sender_verdict verdict, struct err 
 static void proven(struct reception *x, enum sender_verdict verdict, const struct err *why)
 {
 	struct err e = *why;
-	struct sender_event ev = {0};
+	struct reading here, *g = x->read;
 	if (believe(x, verdict, &e) != 0) {
 		refuse_stranger(x, &e);
 		return;
 	}
 	struct hook *hook = x->hook;
-	int64_t wait_ms = pace_take(&hook->policy.limit, &hook->paced, clock_mono_ms());
+	const struct pace *limit = &hook->policy->p.limit;
+	int64_t wait_ms = pace_take(limit, &hook->paced, clock_mono_ms());
 	if (wait_ms > 0) {
 		err_set(&e, ERR_RATE, "the hook takes %lld deliveries a minute",
-		    (long long)hook->policy.limit.per_minute);
+		    (long long)limit->per_minute);
 		note_refusal(x, &e);
 		refuse_for(x, &e, wait_ms);
 		return;
 	}
-	if (check_content(hook->sender, x->r, &e) != 0 || hook->sender->read(x->r, &ev, &e) != 0) {
-		refuse(x, &e);
-		return;
+	if (!g) {
+		g = &here;
+		reading_begin(g, hook, str_c(hook->branch));
+		read_it(g, x->r);
 	}
-	hook_store(x, &ev);
+	if (g->rc != 0)
+		refuse(x, &g->e);
+	else
+		hook_store(x, g);
 }
 
 static void look_at(struct reception *x);
 
-/* One whose proof is looked at beside the loop, with keys of its own; in the request's arena. The hook
- * may be another, or none, when it comes back: then it begins again. */
+/* One that is looked at beside the loop, with keys and settings of its own; in the request's arena. The hook may be another, or
+ * none, when it comes back: then it begins again. */
 struct aside {
 	struct reception x;
 	struct sender_credential keys[HOOK_SECRETS_MAX];
 	struct sender_proof proof;
 	const struct sender *sender;
-	uint64_t reading; /* of the hook; 0: there was none */
+	uint64_t of; /* the hook's reading from the store; 0: there was none */
+	struct hook_policy *policy;
 	enum sender_verdict verdict;
-	uint8_t hash[HASH_SHA256_BYTES]; /* of what was proven: it may have no id */
+	struct reading read;
+	uint8_t hash[HASH_SHA256_BYTES];
 	struct err e;
 };
 
@@ -258,28 +300,48 @@ static void aside_work(void *ctx)
 {
 	struct aside *s = ctx;
 	s->verdict = s->sender->verify(s->x.r, &s->proof, &s->e);
-	if (s->verdict == SENDER_FITS)
+	if (s->verdict != SENDER_FITS || !s->of)
+		return;
+	read_it(&s->read, s->x.r);
+	s->x.read = &s->read;
+	if (s->read.rc == 0 && !s->read.ev->key.n) {
 		hash_of(s->x.r, s->sender, s->hash);
+		s->x.hash = s->hash;
+	}
 }
 
-static void aside_keys_drop(struct aside *s)
+static void aside_drop(struct aside *s)
 {
 	for (size_t i = 0; i < s->proof.n; i++)
 		sender_credential_fini(&s->keys[i]);
+	hook_policy_release(s->policy);
+}
+
+static void aside_again(struct aside *s)
+{
+	struct err e;
+	struct reception *x = &s->x;
+	bool used_up = x->read && x->read->rc == 0 && x->read->first.json.p != x->r->body.p;
+	x->read = NULL;
+	x->hash = NULL;
+	if (!used_up) {
+		look_at(x);
+		return;
+	}
+	err_set(&e, ERR_UNAVAILABLE, "the hook was changed while this was looked at");
+	refuse(x, &e);
 }
 
 static void aside_done(void *ctx)
 {
 	struct aside *s = ctx;
 	struct reception *x = &s->x;
-	aside_keys_drop(s);
+	aside_drop(s);
 	x->hook = hook_find(x->h, x->name);
-	if ((x->hook ? x->hook->reading : 0) != s->reading) {
-		look_at(x);
-		return;
-	}
-	x->hash = s->hash;
-	proven(x, s->verdict, &s->e);
+	if ((x->hook ? x->hook->reading : 0) == s->of)
+		proven(x, s->verdict, &s->e);
+	else
+		aside_again(s);
 }
 
 static void set_aside(const struct reception *x)
@@ -287,22 +349,34 @@ static void set_aside(const struct reception *x)
 	struct err e;
 	struct aside *s = arena_alloc(x->r->arena, sizeof(*s));
 	struct str name = arena_str(x->r->arena, x->name);
-	if (!s || !name.p) {
+	struct str branch = arena_str(x->r->arena, x->hook ? str_c(x->hook->branch) : STR(""));
+	if (!s || !name.p || !branch.p) {
 		err_set(&e, ERR_TOO_LARGE, "the delivery is too large");
 		refuse(x, &e);
 		return;
 	}
-	*s = (struct aside){.x = *x, .reading = x->hook ? x->hook->reading : 0};
+	*s = (struct aside){.x = *x, .of = x->hook ? x->hook->reading : 0};
 	s->x.name = name;
 	s->x.from = x->from ? &s->x.address : NULL;
+	if (x->hook) {
+		reading_begin(&s->read, x->hook, branch);
+		s->policy = x->hook->policy;
+		atomic_fetch_add(&s->policy->holders, 1);
+	}
 	s->proof = proof_of(x, &s->sender);
 	for (size_t i = 0; i < s->proof.n; i++)
 		s->keys[i] = sender_credential_copy(&s->proof.v[i]);
 	s->proof.v = s->keys;
 	if (loop_compute(x->h->o.loop, aside_work, aside_done, s, &e) == 0)
 		return;
-	aside_keys_drop(s);
+	aside_drop(s);
 	refuse(x, &e);
+}
+
+/* A larger body would hold up everybody else for 0.2 ms; what is compared with it is its hook's to say, and may take longer. */
+static bool is_long(const struct reception *x)
+{
+	return x->r->body.n > ASIDE_BYTES || (x->hook && policy_compares(&x->hook->policy->p));
 }
 
 static void look_at(struct reception *x)
@@ -311,7 +385,7 @@ static void look_at(struct reception *x)
 	const struct sender *sender;
 	if (admit(x, &e) != 0) {
 		refuse_stranger(x, &e);
-	} else if (x->r->body.n > ASIDE_BYTES) {
+	} else if (is_long(x)) {
 		set_aside(x);
 	} else {
 		struct sender_proof proof = proof_of(x, &sender);

@@ -170,16 +170,17 @@ def test_a_sync_that_is_none_is_found(world):
     s.put_file(BUILD / "tests/nosync.so", LIB)
     s.run("cat >/etc/systemd/system/slipwayd.service.d/nosync.conf", stdin=f"[Service]\nEnvironment=LD_PRELOAD={LIB}\n")
     s.run("systemctl daemon-reload && systemctl restart slipwayd && sync")
-    sender = world.pushes()
-    next(sender)
-    s.cut(LOSE_ALL)
-    world.end_git()
-    s.power()
-    next(sender, None)
+    lost = []
+    for _ in range(5):  # what a sync of another program of the machine's has covered is not lost
+        sender = world.pushes()
+        next(sender)
+        world.cut(LOSE_ALL)
+        next(sender, None)
+        lost = missing(world)
+        print(f"{len(lost)} of {len(world.acknowledged)} lost")
+        if lost:
+            break
     s.run("rm -r /etc/systemd/system/slipwayd.service.d && systemctl daemon-reload && systemctl restart slipwayd && sync")
-    world.serve_git()
-    lost = missing(world)
-    print(f"{len(lost)} of {len(world.acknowledged)} lost")
     assert lost
 
 

@@ -576,6 +576,77 @@ static void test_large_bodies_hold_nobody_up(void **state)
 	assert_stored(2, 1);
 }
 
+#define BY(who) "{\"ref\":\"refs/heads/main\",\"after\":\"" COMMIT "\",\"who\":\"" who "\"}"
+static struct str hook_settings;
+
+UNIT(give_settings)
+{
+	struct store_stmt *q =
+	    store_prepare(db, "UPDATE hook SET settings = $settings WHERE name = 'site'", e);
+	(void)a;
+	CHECK(q != NULL);
+	store_bind_text(q, "$settings", hook_settings);
+	return store_exec(q, e);
+}
+
+static void settings_of_site(const char *json)
+{
+	hook_settings = str_c(json);
+	fixture_run(hw.store, give_settings);
+	hooks_changed(hw.hooks, STR("site"));
+}
+
+/* What a hook compares with its globs may take long, however small it is; what it compares with outlives the hook. */
+static void test_comparing_holds_nobody_up(void **state)
+{
+	(void)state;
+	struct client fits, other, changed;
+	settings_of_site("{\"fields\":{\"/who\":\"a*\"}}");
+	hold_computing();
+	client_open(&fits);
+	client_open(&other);
+	client_open(&changed);
+	send_push(&fits, "site", "d-1", "push", sign(SECRET, BY("anna")), BY("anna"));
+	send_push(&other, "site", "d-2", "push", sign(SECRET, BY("bob")), BY("bob"));
+	await_due(2);
+	assert_int_equal(push_signed("any", "d-3", "ping", "another secret", "{}").status, 202);
+	assert_int_equal(answer_for(&fits, false, 50), -1);
+	pthread_mutex_unlock(&hw.gate);
+	assert_int_equal(answer(&fits), 202);
+	assert_false(str_contains(fits.body, STR("does not fit")));
+	assert_int_equal(answer(&other), 202);
+	assert_true(str_contains(other.body, STR("does not fit")));
+	hold_computing();
+	send_push(&changed, "site", "d-4", "push", sign(SECRET, BY("anna")), BY("anna"));
+	await_due(1);
+	settings_of_site("{\"fields\":{\"/who\":\"b*\"}}");
+	pthread_mutex_unlock(&hw.gate);
+	assert_int_equal(answer(&changed), 202);
+	assert_true(str_contains(changed.body, STR("does not fit")));
+	client_close(&fits);
+	client_close(&other);
+	client_close(&changed);
+}
+
+/* A form is decoded in its own place. */
+static void test_forms_are_compared_too(void **state)
+{
+	(void)state;
+	struct client c;
+	static const char body[] =
+	    "payload=%7B%22ref%22%3A%22refs%2Fheads%2Fmain%22%2C%22after%22%3A%22" COMMIT "%22%7D";
+	char headers[400];
+	settings_of_site("{\"fields\":{\"/ref\":\"refs/*\"}}");
+	(void)snprintf(headers, sizeof headers,
+	    "Content-Type: application/x-www-form-urlencoded\r\nX-GitHub-Delivery: d-1\r\n"
+	    "X-GitHub-Event: push\r\nX-Hub-Signature-256: %s\r\n",
+	    sign(SECRET, body));
+	client_open(&c);
+	send_raw(&c, "site", headers, body);
+	assert_int_equal(answer(&c), 202);
+	client_close(&c);
+}
+
 /* Their hashes, too, are made beside the loop. */
 static void test_large_bodies_without_an_id(void **state)
 {
@@ -661,6 +732,8 @@ int main(void)
 	    HTTP_TEST(test_a_thousand_at_once),
 	    HTTP_TEST(test_changes_are_seen),
 	    HTTP_TEST(test_large_bodies_hold_nobody_up),
+	    HTTP_TEST(test_comparing_holds_nobody_up),
+	    HTTP_TEST(test_forms_are_compared_too),
 	    HTTP_TEST(test_large_bodies_without_an_id),
 	    HTTP_TEST(test_large_bodies_and_changes),
 	    cmocka_unit_test(test_a_full_store_is_503),
