@@ -99,7 +99,7 @@ static int check_one(const json_t *o, const struct sender *s, struct actions *re
 	return checks[kind](o, e);
 }
 
-int actions_check(const json_t *list, const struct sender *s, struct actions *ret, struct err *e)
+static int read_list(const json_t *list, const struct sender *s, struct actions *ret, struct err *e)
 {
 	*ret = (struct actions){0};
 	if (!list || json_is_null(list)) {
@@ -118,12 +118,25 @@ int actions_check(const json_t *list, const struct sender *s, struct actions *re
 	return 0;
 }
 
+int actions_check(const json_t *list, const struct sender *s, struct actions *ret, struct err *e)
+{
+	if (read_list(list, s, ret, e) != 0)
+		return -1;
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (json_dumpb(json_array_get(list, i), NULL, 0, JSON_COMPACT) > ACTION_BYTES) {
+			err_set(e, ERR_INVALID, "the action takes more than %u bytes as JSON",
+			    ACTION_BYTES);
+			return err_at(e, "/actions/%zu", i);
+		}
+	return 0;
+}
+
 int actions_read(struct str text, const struct sender *s, struct actions *ret, struct err *e)
 {
 	CLEANUP_JSON json_t *list = text.n ? json_read(text, e) : NULL;
 	if (text.n && !list)
 		return -1;
-	return actions_check(list, s, ret, e);
+	return read_list(list, s, ret, e);
 }
 
 static const char *pull_left_out(

@@ -19,6 +19,7 @@
 #define ACTION_CHANNELS_MAX 8
 #define ACTION_ARGV_MAX 64
 #define ACTION_ARGV_BYTES 4096 /* of all its words */
+#define ACTION_BYTES (16u << 10) /* as compact JSON: a byte of a word may take six */
 #define ACTION_TIMEOUT_MS 600000
 #define ACTION_TIMEOUT_MAX_MS 3600000
 
@@ -30,10 +31,10 @@ struct actions {
 #define ACTION_BIT(k) (1u << (unsigned)(k))
 #define ACTIONS_LOOK (ACTION_BIT(MODEL_ACTION_DEPLOY) | ACTION_BIT(MODEL_ACTION_CHECK))
 
-/* Checks a list (NULL: none). ERR_INVALID with the pointer of what is wrong, below /actions. */
+/* Checks a list that is new (NULL: none). ERR_INVALID with the pointer of what is wrong, below /actions. */
 int actions_check(
     const json_t *list, const struct sender *s, struct actions *ret, struct err *e) WARN_UNUSED;
-/* The stored text; empty: a deploy. */
+/* The stored text; empty: a deploy. However much an earlier version let in. */
 int actions_read(
     struct str text, const struct sender *s, struct actions *ret, struct err *e) WARN_UNUSED;
 /* Why nothing follows from an event for want of a branch, or NULL. `branch`: the hook's own, else

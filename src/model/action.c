@@ -6,7 +6,7 @@
 
 #include <assert.h>
 
-enum { ARENA_BYTES = 1 << 20, SPEC_BYTES = 64 << 10 };
+enum { ARENA_BYTES = 1 << 20 };
 
 static const char *const kind_names[MODEL_ACTION_KIND_COUNT] = {
     "deploy", "check", "notify", "forward", "run"};
@@ -271,13 +271,13 @@ static bool fits(enum model_action_kind kind, const json_t *one, struct model_ac
 	}
 }
 
-static int add_one(struct store_db *db, int64_t event_id, int64_t position, json_t *one,
-    struct model_action_of of, struct err *e)
+/* What one of the hook's becomes for this event: 1, 0: nothing, -1. */
+static int make_one(struct arena *a, json_t *one, struct model_action_of of,
+    struct model_action *ret, struct err *e)
 {
 	enum model_action_kind kind = MODEL_ACTION_DEPLOY;
 	struct err unknown;
 	struct str type = STR("");
-	char spec[SPEC_BYTES / 4];
 
 	/* What a later version knows is passed over: one such event must not stop all others. */
 	if (json_get_str(one, "type", &type, &unknown) < 0 ||
@@ -287,10 +287,13 @@ static int add_one(struct store_db *db, int64_t event_id, int64_t position, json
 		return 0;
 	if (of.pull && json_object_set_new(one, "pull", json_true()) == 0 && of.stranger)
 		(void)json_object_set_new(one, "stranger", json_true());
-	size_t n = json_dumpb(one, spec, sizeof(spec), JSON_COMPACT);
-	if (n == 0 || n > sizeof(spec))
+	size_t n = json_dumpb(one, NULL, 0, JSON_COMPACT);
+	char *spec = n > 0 ? arena_alloc(a, n) : NULL;
+	if (!spec)
 		return err_set(e, ERR_TOO_LARGE, "an action's settings are too large");
-	return add(db, event_id, position, kind, (struct str){spec, n}, e) < 0 ? -1 : 1;
+	*ret = (struct model_action){
+	    .kind = kind, .spec = {spec, json_dumpb(one, spec, n, JSON_COMPACT)}};
+	return 1;
 }
 
 static void fill_text(struct row *r, void *ret)
@@ -321,8 +324,19 @@ static int open_new(struct store_db *db, struct arena *a, int64_t event_id,
 	CLEANUP_JSON json_t *actions = json_read(text, e);
 	if (!actions)
 		return -1;
-	for (size_t i = 0; i < json_array_size(actions); i++)
-		if (add_one(db, event_id, (int64_t)i + 1, json_array_get(actions, i), of, e) < 0)
+	size_t n = json_array_size(actions);
+	struct model_action *v = arena_array(a, n, sizeof(*v));
+	if (n > 0 && !v)
+		return err_set(e, ERR_TOO_LARGE, "the hook has too many actions");
+	/* All are made before the first is stored: of an event that cannot have them nothing stays. */
+	for (size_t i = 0; i < n; i++) {
+		int made = make_one(a, json_array_get(actions, i), of, &v[i], e);
+		if (made < 0)
+			return -1;
+		v[i].position = made ? (int64_t)i + 1 : 0;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (v[i].position && add(db, event_id, v[i].position, v[i].kind, v[i].spec, e) < 0)
 			return -1;
 	return promote(db, event_id, e);
 }

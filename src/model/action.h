@@ -57,7 +57,7 @@ struct model_action_of {
 };
 /* Gives a new event the actions of its hook that fit it, the first of them waiting; a further
  * attempt goes on where the one before stopped (but a command that has begun is not begun again).
- * 1: something waits, 0: nothing. */
+ * 1: something waits, 0: nothing. ERR_INVALID, ERR_TOO_LARGE: it is the event's own fault, and nothing was changed. */
 int model_action_open(
     struct store_db *db, int64_t event_id, struct model_action_of of, struct err *e) WARN_UNUSED;
 /* A person wants all of it once more: 1, 0: the event has no actions of its own. The event waits,

@@ -20,7 +20,7 @@ void drain_clear(struct drain_batch *b)
 {
 	arena_fini(&b->a);
 	arena_init(&b->a, BATCH_ARENA_BYTES);
-	b->n = b->applied = b->tasks = 0;
+	b->n = b->applied = b->tasks = b->failed = 0;
 }
 
 void drain_fini(struct drain_batch *b)
@@ -161,6 +161,17 @@ static int mark_set(struct store_db *db, const struct drain_batch *b, struct err
 	return model_journal_set(db, &m, e);
 }
 
+/* What the event, or its hook's settings, can never be served for: as the store's error it would hold
+ * up everybody's events for ever. */
+static int fail_alone(struct store_db *db, struct drain_batch *b, int64_t event_id,
+    const struct err *why, struct err *e)
+{
+	b->failed_event = event_id;
+	b->failed_why = *why;
+	b->failed++;
+	return model_event_set(db, event_id, MODEL_OUTCOME_FAILED, 0, e) < 0 ? -1 : 1;
+}
+
 /* The hook's own actions: who carries them on looks after what became of the branch meanwhile. */
 static int apply_acts(
     struct store_db *db, struct course *c, struct drain_batch *b, size_t i, struct err *e)
@@ -168,8 +179,16 @@ static int apply_acts(
 	int rc = apply(db, c, b, i, 0, MODEL_OUTCOME_WAITING, e);
 	if (rc <= 0)
 		return rc;
+	struct err why = {0};
+	int64_t id = (int64_t)b->records[i].id;
 	b->tasks++;
-	return queue_unit_acts(db, &b->deliveries[i], (int64_t)b->records[i].id, e) < 0 ? -1 : 1;
+	if (queue_unit_acts(db, &b->deliveries[i], id, &why) >= 0)
+		return 1;
+	if (why.code == ERR_INVALID || why.code == ERR_TOO_LARGE)
+		return fail_alone(db, b, id, &why, e);
+	if (e)
+		*e = why;
+	return -1;
 }
 
 /* 1 stored, 0 there was nothing to store it for, -1. */
@@ -196,7 +215,7 @@ static int apply_one(
 int drain_unit(struct store_db *db, struct drain_batch *b, struct err *e)
 {
 	struct course c = {.branches = arena_array(&b->a, b->n, sizeof(*c.branches))};
-	b->applied = b->tasks = 0;
+	b->applied = b->tasks = b->failed = 0;
 	if (!c.branches)
 		return err_set(e, ERR_TOO_LARGE, "a batch of events does not fit into memory");
 	for (size_t i = 0; i < b->n; i++) {

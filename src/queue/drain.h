@@ -14,7 +14,10 @@ struct drain_batch {
 	bool *broken; /* holds no delivery: passed over */
 	size_t n;
 	size_t applied, tasks; /* set by the unit; tasks: with events that have actions */
-	int64_t oldest;	       /* of the mark, carried along */
+	size_t failed;	       /* likewise: events that could not have their hook's actions */
+	int64_t failed_event;  /* the last of them, and why */
+	struct err failed_why;
+	int64_t oldest; /* of the mark, carried along */
 };
 void drain_init(struct drain_batch *b);
 void drain_clear(struct drain_batch *b);

@@ -212,6 +212,10 @@ static void batch_applied(struct intake *in)
 		in->from_sequence = in->last_sequence;
 		atomic_store(&in->drained, in->last_sequence);
 	}
+	if (in->batch.failed > 0)
+		log_event(LOG_ERROR, "intake", "actions_failed",
+		    F_I64("events", in->batch.failed), F_I64("event", in->batch.failed_event),
+		    F_ERR(&in->batch.failed_why));
 	if (in->batch.applied < in->batch.n)
 		log_event(LOG_WARN, "intake", "not_stored",
 		    F_I64("events", in->batch.n - in->batch.applied),

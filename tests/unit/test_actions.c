@@ -59,6 +59,35 @@ static void what_is_taken(void **state)
 	assert_int_equal(a.kinds, ACTION_BIT(MODEL_ACTION_CHECK) | ACTION_BIT(MODEL_ACTION_RUN));
 }
 
+/* [{"type":"run","argv":["x","\u0001…"]}, …]: every byte of the words takes six. */
+static char *escaped(size_t bytes)
+{
+	char *text = malloc(6 * bytes + 64),
+	     *at = text + sprintf(text, "[{\"type\":\"run\",\"argv\":[\"x\",\"");
+	for (size_t i = 0; i < bytes; i++)
+		at += sprintf(at, "\\u0001");
+	(void)sprintf(at, "\"]}]");
+	return text;
+}
+
+static void what_is_too_large(void **state)
+{
+	struct actions a;
+	struct err e = {0};
+	(void)state;
+	for (size_t bytes = 2000; bytes <= 4000; bytes += 2000) {
+		char *text = escaped(bytes);
+		json_t *list = json_read(str_c(text), &e);
+		assert_int_equal(
+		    actions_check(list, sender_find(STR("github")), &a, &e), bytes > 2000 ? -1 : 0);
+		/* what is stored already is used */
+		assert_int_equal(check(text, "github", &a), 0);
+		json_decref(list);
+		free(text);
+	}
+	assert_string_equal(e.pointer, "/actions/0");
+}
+
 static const char *left_out(const char *actions, const char *branch, struct sender_event ev)
 {
 	struct actions a;
@@ -274,6 +303,19 @@ UNIT(what_fits)
 	return 0;
 }
 TEST_OF(what_fits)
+
+/* What an older version let a hook have, and what nobody could: neither holds anybody else up. */
+UNIT(what_is_large_is_opened)
+{
+	char said[160], *text = escaped(4000);
+	int64_t p = fixture_project(db, "shop", e), hook = the_hook(db, p, text, e),
+		event = an_event(db, hook, "d-1", e);
+	free(text);
+	CHECK(model_action_open(db, event, push_of, e) == 1 && advance(db, e) == 0);
+	STANDS("running waiting");
+	return 0;
+}
+TEST_OF(what_is_large_is_opened)
 
 /* Bodies. */
 
@@ -511,10 +553,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(what_is_taken),
+	    cmocka_unit_test(what_is_too_large),
 	    cmocka_unit_test(what_is_left_out),
 	    cmocka_unit_test(test_one_after_the_other),
 	    cmocka_unit_test(test_what_fails_stops_the_rest),
 	    cmocka_unit_test(test_what_fits),
+	    cmocka_unit_test(test_what_is_large_is_opened),
 	    cmocka_unit_test(a_body_that_cannot_be_read_fails_alone),
 	    cmocka_unit_test(test_much_is_told_in_turns),
 	    cmocka_unit_test(test_what_runs_costs_nothing),

@@ -108,6 +108,8 @@ static void on_done(struct intake_ask *ask, int rc, const struct err *e)
 	sem_post(s->told);
 }
 
+static bool triggering = true, acting; /* what the next deliveries say */
+
 static int send(
     struct intake *in, struct sent *s, unsigned n, int64_t received_ms, sem_t *told, struct err *e)
 {
@@ -125,7 +127,8 @@ static int send(
 	    .after = STR(COMMIT),
 	    .body = str_c(s->body),
 	    .received_ms = received_ms,
-	    .triggers = true};
+	    .triggers = triggering,
+	    .acts = acting};
 	return intake_accept(in, &s->ask, &s->a, e);
 }
 
@@ -224,6 +227,59 @@ static void test_a_rollback_supersedes_what_waits(void **state)
 	fixture_run(store, count);
 	assert_int_equal(superseded, 10);
 	assert_int_equal(tasks, 2);
+	intake_close(in);
+}
+
+/* A batch: deliveries of that hook's, and of one beside it whose actions cannot be read. */
+static int64_t spoilt;
+
+UNIT(make_spoilt)
+{
+	(void)a;
+	struct model_hook h = {.project_id = project,
+	    .name = STR("spoilt"),
+	    .sender = STR("github"),
+	    .secret = STR("x"),
+	    .branch = STR("main"),
+	    .actions = STR("[{\"type\":\"notify\"},"),
+	    .created_ms = 1};
+	return model_hook_add(db, &h, &spoilt, e);
+}
+
+static int64_t failed_events;
+
+UNIT(count_failed)
+{
+	(void)a;
+	struct store_stmt *q =
+	    store_prepare(db, "SELECT count(*) FROM event WHERE outcome = 'failed'", e);
+	CHECK(store_step(q, e) == 1);
+	failed_events = store_col_i64(q, 0);
+	store_reset(q);
+	return 0;
+}
+
+/* What one hook's settings cannot be followed for fails that event; everybody else's go on. */
+static void test_a_hooks_fault_is_its_own(void **state)
+{
+	(void)state;
+	enum { SENT = 20 };
+	fixture_run(store, make_spoilt);
+	struct intake *in = open_intake(0);
+	int64_t sound = hook;
+	send_all(in, 0, SENT, 1000);
+	hook = spoilt;
+	acting = true;
+	send_all(in, SENT, SENT + 3, 1000);
+	acting = false;
+	hook = sound;
+	send_all(in, SENT + 3, 2 * SENT, 1000);
+	intake_settle(in, clock_mono_ms() + 5000);
+	assert_int_equal(intake_level(in).count, 0);
+	fixture_run(store, count);
+	assert_int_equal(events, 2 * SENT);
+	fixture_run(store, count_failed);
+	assert_int_equal(failed_events, 3);
 	intake_close(in);
 }
 
@@ -569,6 +625,7 @@ int main(void)
 	    WITH(test_a_slow_commit_is_no_long_rest),
 	    WITH(test_what_is_old_goes),
 	    WITH(test_a_hook_of_another_is_left_alone),
+	    WITH(test_a_hooks_fault_is_its_own),
 	    WITH(test_a_rollback_supersedes_what_waits),
 	    WITH(test_a_full_journal_refuses),
 	    WITH(test_kills),
