@@ -122,9 +122,14 @@ int actions_check(const json_t *list, const struct sender *s, struct actions *re
 {
 	if (read_list(list, s, ret, e) != 0)
 		return -1;
+	if (json_dumpb(list, NULL, 0, JSON_COMPACT) > ACTIONS_BYTES) {
+		err_set(e, ERR_INVALID, "a hook's actions take at most %u bytes as JSON",
+		    ACTIONS_BYTES);
+		return err_at(e, "/actions");
+	}
 	for (size_t i = 0; i < json_array_size(list); i++)
 		if (json_dumpb(json_array_get(list, i), NULL, 0, JSON_COMPACT) > ACTION_BYTES) {
-			err_set(e, ERR_INVALID, "the action takes more than %u bytes as JSON",
+			err_set(e, ERR_INVALID, "an action takes at most %u bytes as JSON",
 			    ACTION_BYTES);
 			return err_at(e, "/actions/%zu", i);
 		}

@@ -18,8 +18,9 @@
 #define ACTIONS_MAX 8
 #define ACTION_CHANNELS_MAX 8
 #define ACTION_ARGV_MAX 64
-#define ACTION_ARGV_BYTES 4096 /* of all its words */
-#define ACTION_BYTES (16u << 10) /* as compact JSON: a byte of a word may take six */
+#define ACTION_ARGV_BYTES 4096	  /* of all its words */
+#define ACTIONS_BYTES (64u << 10) /* of a hook */
+#define ACTION_BYTES (16u << 10)  /* as compact JSON: a byte of a word may take six */
 #define ACTION_TIMEOUT_MS 600000
 #define ACTION_TIMEOUT_MAX_MS 3600000
 

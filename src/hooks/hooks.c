@@ -22,14 +22,17 @@
 
 enum {
 	CHANGE_MS = 5000, /* reading a change, and waiting until it holds */
+	AGAIN_MS = 1000,  /* until what could not be read is tried once more */
+	ROW_BYTES = 1 << 20,
 	SETTLE_MS = 1000, /* for what an earlier life left in the journal */
 };
 
-/* A hook that was added, changed or removed. */
+/* A hook that was added, changed or removed; or all of them. */
 struct change {
 	struct hooks *h;
-	char *name;
-	struct table found; /* one row, or none: it is gone or unusable */
+	char *name;	    /* NULL: all */
+	uint64_t forgotten; /* of the hooks, when all began to be read */
+	struct table found; /* of a name one row, or none: it is gone or unusable */
 	sem_t applied;
 	atomic_int holders; /* who waits, and the loop */
 };
@@ -148,44 +151,67 @@ static int hook_compare(const void *a, const void *b)
 	return strcmp(((const struct hook *)a)->name, ((const struct hook *)b)->name);
 }
 
-static int table_read_page(struct hooks *h, struct store_db *db, struct table *t, int64_t *after,
-    bool *ret_more, struct err *e)
+/* The hook of that name, if there is one. By itself, so that what one project's hook takes keeps no
+ * other from being read; what cannot be used is left out, said in the log. */
+static int table_read_one(
+    const struct hooks *h, struct store_db *db, struct str name, struct table *t, struct err *e)
 {
 	struct arena a CLEANUP_ARENA;
-	arena_init(&a, 4 << 20);
+	struct model_hook row;
+	struct err why = {0};
+	arena_init(&a, ROW_BYTES);
+	int rc = model_hook_find(db, &a, name, &row, &why);
+	if (rc < 0 && why.code != ERR_TOO_LARGE) {
+		*e = why;
+		return -1;
+	}
+	if (rc < 0 || (rc > 0 && table_add(h, t, &row, &why) != 0))
+		log_event(LOG_ERROR, "hooks", "hook_unusable", F_STR("hook", name), F_ERR(&why));
+	return 0;
+}
+
+static int table_read_page(const struct hooks *h, struct store_db *db, struct table *t,
+    int64_t *after, bool *ret_more, struct err *e)
+{
+	struct arena a CLEANUP_ARENA;
 	struct model_hooks page;
-	struct err why;
-	if (model_hook_all(db, &a, (struct model_page){.after = *after, .limit = MODEL_PAGE_MAX},
-		&page, e) != 0)
+	arena_init(&a, ROW_BYTES);
+	if (model_hook_names(db, &a, 0,
+		(struct model_page){.after = *after, .limit = MODEL_PAGE_MAX}, &page, e) != 0)
 		return -1;
 	for (size_t i = 0; i < page.n; i++) {
 		*after = page.v[i].id;
-		if (table_add(h, t, &page.v[i], &why) != 0)
-			log_event(LOG_ERROR, "hooks", "hook_unusable",
-			    F_STR("hook", page.v[i].name), F_ERR(&why));
+		if (table_read_one(h, db, page.v[i].name, t, e) != 0)
+			return -1;
 	}
 	*ret_more = page.more;
 	return 0;
 }
 
-static int table_read(struct hooks *h, struct table *t, struct err *e)
+static int table_read_all(
+    const struct hooks *h, struct store_db *db, struct table *t, struct err *e)
 {
-	struct store_db *db = store_read_begin(h->o.store, clock_mono_ms() + 10000, e);
-	if (!db)
-		return -1;
 	int64_t after = 0;
 	bool more = true;
-	int rc = 0;
-	while (rc == 0 && more)
-		rc = table_read_page(h, db, t, &after, &more, e);
-	store_read_end(h->o.store, db);
-	if (rc != 0) {
-		table_free(t);
-		return -1;
-	}
+	while (more)
+		if (table_read_page(h, db, t, &after, &more, e) != 0)
+			return -1;
 	if (t->n)
 		qsort(t->v, t->n, sizeof(*t->v), hook_compare);
 	return 0;
+}
+
+/* All, or the hook of that name. */
+static int table_read(const struct hooks *h, const char *name, struct table *t, struct err *e)
+{
+	struct store_db *db = store_read_begin(h->o.store, clock_mono_ms() + CHANGE_MS, e);
+	if (!db)
+		return -1;
+	int rc = name ? table_read_one(h, db, str_c(name), t, e) : table_read_all(h, db, t, e);
+	store_read_end(h->o.store, db);
+	if (rc != 0)
+		table_free(t);
+	return rc;
 }
 
 static struct str fresh_key(uint8_t key[HMAC_SHA256_BYTES])
@@ -193,6 +219,8 @@ static struct str fresh_key(uint8_t key[HMAC_SHA256_BYTES])
 	rand_bytes(key, HMAC_SHA256_BYTES);
 	return (struct str){(const char *)key, HMAC_SHA256_BYTES};
 }
+
+static void on_again(void *ctx);
 
 struct hooks *hooks_open(const struct hooks_options *o, struct err *e)
 {
@@ -207,8 +235,9 @@ struct hooks *hooks_open(const struct hooks_options *o, struct err *e)
 	h->paths = hmac_key_new(fresh_key(key));
 	ct_wipe(key, sizeof(key));
 	h->refusals = refusals_new(o->loop);
+	h->again = loop_timer_new(o->loop, on_again, h);
 	if (sender_credential_init(&h->nobody, sender_at(0), STR("nobody's secret"), 0, e) != 0 ||
-	    table_read(h, &h->table, e) != 0 || recent_load(h->recent, o->store, e) != 0) {
+	    table_read(h, NULL, &h->table, e) != 0 || recent_load(h->recent, o->store, e) != 0) {
 		hooks_close(h);
 		return NULL;
 	}
@@ -226,6 +255,7 @@ void hooks_close(struct hooks *h)
 	hmac_key_free(h->paths);
 	recent_free(h->recent);
 	refusals_free(h->refusals);
+	loop_timer_free(h->again);
 	free(h);
 }
 
@@ -277,55 +307,65 @@ void hooks_forget(struct hooks *h, int64_t project_id)
 			t->v[kept++] = t->v[i];
 	}
 	t->n = kept;
+	h->forgotten++;
 	h->by_secret.current = false;
 }
 
-static int change_read(struct change *c, struct err *e)
-{
-	struct arena a CLEANUP_ARENA;
-	struct model_hook row;
-	struct store *store = c->h->o.store;
-	struct store_db *db = store_read_begin(store, clock_mono_ms() + CHANGE_MS, e);
-	if (!db)
-		return -1;
-	arena_init(&a, 1 << 20);
-	int rc = model_hook_find(db, &a, str_c(c->name), &row, e);
-	if (rc > 0 && table_add(c->h, &c->found, &row, e) != 0)
-		log_event(LOG_ERROR, "hooks", "hook_unusable", F_C("hook", c->name), F_ERR(e));
-	store_read_end(store, db);
-	return rc < 0 ? -1 : 0;
-}
+static void again_later(void *ctx);
 
 static void change_apply(void *ctx)
 {
 	struct change *c = ctx;
-	table_apply(&c->h->table, c);
-	c->h->by_secret.current = false;
+	struct hooks *h = c->h;
+	struct table was = h->table;
+	if (c->name) {
+		table_apply(&h->table, c);
+	} else if (c->forgotten == h->forgotten) {
+		h->table = c->found;
+		c->found = was;
+	} else { /* it may have what is gone */
+		again_later(h);
+	}
+	h->by_secret.current = false;
 	sem_post(&c->applied);
 	change_release(c);
 }
 
-void hooks_changed(struct hooks *h, struct str name)
+static struct change *change_new(struct hooks *h, struct str name)
 {
-	struct err e;
 	struct change *c = mem_alloc(sizeof(*c));
 	c->h = h;
-	c->name = mem_dup(name);
+	c->name = name.p ? mem_dup(name) : NULL;
+	atomic_store(&c->holders, 1);
 	sem_init(&c->applied, 0, 0);
+	return c;
+}
+
+/* Reads it, and hands it to the loop; or there it is left for later, with all others. */
+static bool change_read(struct change *c)
+{
+	struct err e;
+	struct hooks *h = c->h;
 	pthread_mutex_lock(&h->looking);
-	int rc = change_read(c, &e);
-	atomic_store(&c->holders, rc == 0 ? 2 : 1);
+	int rc = table_read(h, c->name, &c->found, &e);
 	if (rc == 0)
-		loop_post(h->o.loop, change_apply, c);
+		atomic_fetch_add(&c->holders, 1);
+	loop_post(h->o.loop, rc == 0 ? change_apply : again_later, rc == 0 ? (void *)c : h);
 	pthread_mutex_unlock(&h->looking);
-	if (rc == 0) {
+	if (rc != 0)
+		log_event(LOG_ERROR, "hooks", "reread_failed", F_ERR(&e));
+	return rc == 0;
+}
+
+void hooks_changed(struct hooks *h, struct str name)
+{
+	struct change *c = change_new(h, name);
+	if (change_read(c)) {
 		struct timespec until;
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_sec += CHANGE_MS / 1000;
 		(void)sem_clockwait(
 		    &c->applied, CLOCK_MONOTONIC, &until); /* a loop that has ended never will */
-	} else {
-		log_event(LOG_ERROR, "hooks", "reread_failed", F_ERR(&e));
 	}
 	change_release(c);
 }
@@ -335,17 +375,50 @@ void hooks_project_changed(struct hooks *h, int64_t project_id)
 	struct arena a CLEANUP_ARENA;
 	struct model_hooks list = {0};
 	struct err e;
-	arena_init(&a, 1 << 20);
+	arena_init(&a, ROW_BYTES);
 	struct store_db *db = store_read_begin(h->o.store, clock_mono_ms() + CHANGE_MS, &e);
-	int rc =
-	    !db ? -1
-		: model_hook_list(db, &a, project_id, (struct model_page){.limit = MODEL_PAGE_MAX},
-		      MODEL_EVERYTHING, &list, &e);
+	int rc = !db ? -1
+		     : model_hook_names(db, &a, project_id,
+			   (struct model_page){.limit = MODEL_PAGE_MAX}, &list, &e);
 	store_read_end(h->o.store, db);
-	if (rc != 0)
+	if (rc != 0) {
 		log_event(LOG_ERROR, "hooks", "reread_failed", F_ERR(&e));
+		loop_post(h->o.loop, again_later, h);
+	}
 	for (size_t i = 0; i < list.n; i++)
 		hooks_changed(h, list.v[i].name);
+}
+
+/* What could not be read is read again with all others, until that succeeds: whoever took a secret's
+ * validity, paused a hook or removed it has been told that it is so. */
+
+static void again_work(void *ctx)
+{
+	struct change *c = ctx;
+	if (change_read(c))
+		log_event(LOG_INFO, "hooks", "reread");
+	change_release(c);
+}
+
+static void on_again(void *ctx)
+{
+	struct hooks *h = ctx;
+	struct err e;
+	struct change *c = change_new(h, STR_NONE);
+	h->again_due = false;
+	c->forgotten = h->forgotten;
+	if (loop_work(h->o.loop, again_work, NULL, c, &e) == 0)
+		return;
+	change_release(c);
+	again_later(h);
+}
+
+static void again_later(void *ctx)
+{
+	struct hooks *h = ctx;
+	if (!h->again_due)
+		loop_timer_at(h->again, clock_mono_ms() + AGAIN_MS);
+	h->again_due = true;
 }
 
 struct hook *hook_find(struct hooks *h, struct str name)

@@ -27,7 +27,7 @@ struct hooks_options {
 struct hooks *hooks_open(const struct hooks_options *o, struct err *e);
 void hooks_close(struct hooks *h);
 /* The hook of that name was added, changed or removed, durably: reads it again and returns when
- * deliveries see it (at most 10 s). From pool threads only: it reads the store and waits for the
+ * deliveries see it (at most 10 s; where it cannot be read in that time, a little later). From pool threads only: it reads the store and waits for the
  * loop. */
 void hooks_changed(struct hooks *h, struct str name);
 /* The project's branch was changed, durably: the same for each of its hooks. */

@@ -59,6 +59,9 @@ struct hooks {
 					    long */
 	struct recent *recent;
 	struct refusals *refusals;
+	struct loop_timer *again; /* reads all, where a change could not be read */
+	bool again_due;
+	uint64_t forgotten;	 /* how often a project went */
 	pthread_mutex_t looking; /* from reading a change to posting it, so that an older look never
 				    comes last */
 };

@@ -135,18 +135,31 @@ int model_hook_list(struct store_db *db, struct arena *a, int64_t project_id,
 	return 0;
 }
 
-int model_hook_all(struct store_db *db, struct arena *a, struct model_page page,
-    struct model_hooks *ret, struct err *e)
+static void fill_name(struct row *r, void *ret)
 {
-	struct store_stmt *q = store_prepare(db,
-	    HOOK_COLUMNS("h.secret", "h.old_secret") "h.id > $after ORDER BY h.id LIMIT $limit", e);
+	*(struct model_hook *)ret = (struct model_hook){
+	    .id = row_i64(r, 0), .project_id = row_i64(r, 1), .name = row_str(r, 2)};
+}
+
+int model_hook_names(struct store_db *db, struct arena *a, int64_t project_id,
+    struct model_page page, struct model_hooks *ret, struct err *e)
+{
+#define NAMES "SELECT id, project_id, name FROM hook WHERE "
+#define AFTER "id > $after ORDER BY id LIMIT $limit"
+	struct store_stmt *q = project_id
+				   ? store_prepare(db, NAMES "project_id = $project AND " AFTER, e)
+				   : store_prepare(db, NAMES AFTER, e);
+#undef NAMES
+#undef AFTER
 	struct row_list l;
 
 	if (!q)
 		return -1;
+	if (project_id)
+		store_bind_i64(q, "$project", project_id);
 	store_bind_i64(q, "$after", page.after);
 	store_bind_i64(q, "$limit", (int64_t)row_limit(page.limit) + 1);
-	if (row_list(q, a, sizeof(struct model_hook), row_limit(page.limit), fill_hook, &l, e) < 0)
+	if (row_list(q, a, sizeof(struct model_hook), row_limit(page.limit), fill_name, &l, e) < 0)
 		return -1;
 	ROW_LIST_INTO(ret, l);
 	ret->more = l.more;

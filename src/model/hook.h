@@ -50,10 +50,10 @@ int model_hook_set_paused(
     struct store_db *db, int64_t id, bool paused, struct err *e) WARN_UNUSED; /* 1/0/-1 */
 int model_hook_remove(
     struct store_db *db, int64_t id, struct err *e) WARN_UNUSED; /* with its events; 1/0/-1 */
-/* Every hook with its sealed secret, in ascending order of id (`page.after`): what hooks/ keeps in
- * memory. */
-int model_hook_all(struct store_db *db, struct arena *a, struct model_page page,
-    struct model_hooks *ret, struct err *e) WARN_UNUSED;
+/* Of every hook, or that project's (0: all), no more than id, project_id and name, in ascending order
+ * of id (`page.after`): however large their rows are, a page of 500 takes 200 KB. */
+int model_hook_names(struct store_db *db, struct arena *a, int64_t project_id,
+    struct model_page page, struct model_hooks *ret, struct err *e) WARN_UNUSED;
 /* Delivery keys that were made of bodies ("body-…") and arrived since, the first time or again: newest first, at most
  * 16,384, out of the newest 65,536 events and what model_hook_key_seen noted. */
 struct model_hook_key {

@@ -86,6 +86,17 @@ static void what_is_too_large(void **state)
 		free(text);
 	}
 	assert_string_equal(e.pointer, "/actions/0");
+	/* each is small enough, all of them are not */
+	char *text = escaped(2000);
+	json_t *list = json_read(str_c(text), &e);
+	while (json_array_size(list) < 5)
+		json_array_append(list, json_array_get(list, 0));
+	assert_int_equal(actions_check(list, sender_find(STR("github")), &a, &e), 0);
+	json_array_append(list, json_array_get(list, 0));
+	assert_int_equal(actions_check(list, sender_find(STR("github")), &a, &e), -1);
+	assert_string_equal(e.pointer, "/actions");
+	json_decref(list);
+	free(text);
 }
 
 static const char *left_out(const char *actions, const char *branch, struct sender_event ev)

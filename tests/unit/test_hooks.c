@@ -439,6 +439,69 @@ static void test_changes_are_seen(void **state)
 	assert_int_equal(push_signed("site", "d2", "push", SECRET, MAIN).task, 0);
 }
 
+UNIT(add_vast)
+{
+	enum { VAST = 5 << 20 };
+	char *text = malloc(VAST);
+	struct model_hook h = {.project_id = hw.project,
+	    .name = STR("vast"),
+	    .sender = STR("github"),
+	    .secret = STR("x"),
+	    .actions = {text, VAST},
+	    .created_ms = 1};
+	int64_t id;
+	(void)a;
+	memset(text, ' ', VAST);
+	int rc = model_hook_add(db, &h, &id, e);
+	free(text);
+	return rc;
+}
+
+/* Whatever one project's hook takes, the others' are there, now and after a restart. */
+static void test_a_hook_that_does_not_fit(void **state)
+{
+	(void)state;
+	fixture_run(hw.store, add_vast);
+	hooks_changed(hw.hooks, STR("vast"));
+	hooks_project_changed(hw.hooks, hw.project);
+	assert_int_equal(push_signed("site", "d-1", "push", SECRET, MAIN).status, 202);
+	atomic_store(&opened_again, false);
+	loop_post(w.loop, open_again, NULL);
+	while (!atomic_load(&opened_again))
+		usleep(1000);
+	assert_non_null(hw.hooks);
+	assert_int_equal(push_signed("site", "d-2", "push", SECRET, MAIN).status, 202);
+	assert_int_equal(push_signed("vast", "d-1", "push", SECRET, MAIN).status, 404);
+}
+
+/* With every reader taken a change cannot be read; it holds once there is one again. */
+static void test_what_could_not_be_read_is_read_later(void **state)
+{
+	enum { READERS = 2 };
+	struct store_db *taken[READERS];
+	struct err e;
+	bool paused = false;
+	char id[16];
+	(void)state;
+	fixture_run(hw.store, change_hooks);
+	for (int i = 0; i < READERS; i++)
+		assert_non_null(taken[i] = store_read_begin(hw.store, clock_mono_ms() + 1000, &e));
+	hooks_changed(hw.hooks, STR("site"));
+	for (int i = 0; i < READERS; i++)
+		store_read_end(hw.store, taken[i]);
+	for (int i = 0; i < 100 && !paused; i++) {
+		(void)snprintf(id, sizeof id, "later-%d", i);
+		struct said s = push_signed("site", id, "push", SECRET, MAIN);
+		assert_int_equal(s.status, 202);
+		paused = strstr(s.body, "the hook is paused") != NULL;
+		usleep(paused ? 0 : 50000);
+	}
+	assert_true(paused);
+	/* and whatever else was changed meanwhile */
+	assert_int_equal(push_signed("any", "d2", "ping", "another secret", "{}").status, 404);
+	assert_int_equal(push_signed("fresh", "d2", "ping", "new", "{}").status, 202);
+}
+
 static int wait_at_gate(void *ctx, struct store_db *db, struct err *e)
 {
 	(void)ctx, (void)db, (void)e;
@@ -731,6 +794,8 @@ int main(void)
 	    HTTP_TEST(test_repeats_outlive_a_restart),
 	    HTTP_TEST(test_a_thousand_at_once),
 	    HTTP_TEST(test_changes_are_seen),
+	    HTTP_TEST(test_a_hook_that_does_not_fit),
+	    HTTP_TEST(test_what_could_not_be_read_is_read_later),
 	    HTTP_TEST(test_large_bodies_hold_nobody_up),
 	    HTTP_TEST(test_comparing_holds_nobody_up),
 	    HTTP_TEST(test_forms_are_compared_too),

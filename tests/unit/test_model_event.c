@@ -30,12 +30,14 @@ UNIT(hooks)
 	CHECK(model_hook_list(db, a, p, (struct model_page){.limit = 9}, MODEL_EVERYTHING, &l, e) ==
 		  0 &&
 	      l.n == 1);
-	CHECK(model_hook_all(db, a, (struct model_page){.limit = 1}, &l, e) == 0 && l.n == 1 &&
+	CHECK(model_hook_names(db, a, 0, (struct model_page){.limit = 1}, &l, e) == 0 && l.n == 1 &&
 	      l.more);
-	CHECK(str_eq_c(l.v[0].secret, "new"));
-	CHECK(
-	    model_hook_all(db, a, (struct model_page){.after = l.v[0].id, .limit = 9}, &l, e) == 0);
+	CHECK(l.v[0].id == h.id && str_eq_c(l.v[0].name, "shop"));
+	CHECK(model_hook_names(
+		  db, a, 0, (struct model_page){.after = l.v[0].id, .limit = 9}, &l, e) == 0);
 	CHECK(l.n == 1 && !l.more && str_eq_c(l.v[0].name, "blog"));
+	CHECK(model_hook_names(db, a, p, (struct model_page){.limit = 9}, &l, e) == 0 && l.n == 1 &&
+	      l.v[0].id == h.id && l.v[0].project_id == p);
 	CHECK(model_hook_remove(db, h.id, e) == 1 && model_hook_remove(db, h.id, e) == 0);
 	CHECK(model_hook_find(db, a, STR("shop"), &h, e) == 0);
 	return 0;
