@@ -63,6 +63,9 @@ int model_event_known(struct store_db *db, int64_t hook_id, struct str key,
 /* The project whose the hook is: 1, 0: there is no such hook, -1. */
 int model_event_owner(struct store_db *db, int64_t hook_id, int64_t *ret_project_id,
     struct err *e) WARN_UNUSED;
+/* 1: that hook of that project has no actions of its own, and is for that branch (empty: the remote's HEAD), in the arena. 0, -1. */
+int model_event_plain(struct store_db *db, struct arena *a, int64_t hook_id, int64_t project_id,
+    struct str *ret_branch, struct err *e) WARN_UNUSED;
 /* Calls fn for at most `limit` events behind that number, in ascending order; how many, or -1. The key ends with the call. */
 typedef void model_event_key_fn(void *ctx, int64_t event_id, int64_t hook_id, struct str key);
 int model_event_keys(struct store_db *db, int64_t after, uint32_t limit, model_event_key_fn *fn, void *ctx,

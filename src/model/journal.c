@@ -95,6 +95,27 @@ int model_event_owner(struct store_db *db, int64_t hook_id, int64_t *ret_project
 	return row_number(q, ret_project_id, e);
 }
 
+static void fill_branch(struct row *r, void *ret)
+{
+	*(struct str *)ret = row_str(r, 0);
+}
+
+int model_event_plain(struct store_db *db, struct arena *a, int64_t hook_id, int64_t project_id,
+    struct str *ret_branch, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT CASE WHEN h.branch <> '' THEN h.branch ELSE p.source_ref END FROM hook h JOIN"
+	    " project p ON p.id = h.project_id WHERE h.id = $hook AND h.project_id = $project"
+	    " AND h.actions = ''",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$hook", hook_id);
+	store_bind_i64(q, "$project", project_id);
+	return row_get(q, a, fill_branch, ret_branch, e);
+}
+
 /* One row of values: for INSERT … SELECT SQLite keeps a journal of each statement, a copy of every
  * page that it touches. */
 int model_event_apply(struct store_db *db, const struct model_event *ev, struct err *e)

@@ -172,17 +172,48 @@ static int fail_alone(struct store_db *db, struct drain_batch *b, int64_t event_
 	return model_event_set(db, event_id, MODEL_OUTCOME_FAILED, 0, e) < 0 ? -1 : 1;
 }
 
+/* Whoever set his hook's actions back to a deploy wants that of what was on its way, too: of the
+ * hook's branch, since its actions may have let any through. */
+static int apply_plain(struct store_db *db, struct course *c, struct drain_batch *b, size_t i,
+    struct str branch, struct err *e)
+{
+	struct queue_delivery *d = &b->deliveries[i], look = *d;
+	struct err why = {0};
+	int64_t task_id = 0;
+	if (d->pull || d->ref.n == 0 || (branch.n > 0 && !str_eq(branch, d->ref)))
+		return apply(db, c, b, i, 0, MODEL_OUTCOME_IGNORED, e);
+	int rc = superseded(db, d, &c->seen, e);
+	if (rc != 0)
+		return rc < 0 ? -1 : apply(db, c, b, i, 0, MODEL_OUTCOME_SUPERSEDED, e);
+	look.ref = branch; /* empty: the remote's HEAD */
+	if (queue_unit_push(db, &look, &task_id, &why) != 0) {
+		if (why.code != ERR_NOT_FOUND && why.code != ERR_UNAVAILABLE) {
+			if (e)
+				*e = why;
+			return -1;
+		}
+		d->ref = branch; /* for who finds it without a task */
+	}
+	b->tasks++;
+	return apply(db, c, b, i, task_id, MODEL_OUTCOME_WAITING, e);
+}
+
 /* The hook's own actions: who carries them on looks after what became of the branch meanwhile. */
 static int apply_acts(
     struct store_db *db, struct course *c, struct drain_batch *b, size_t i, struct err *e)
 {
-	int rc = apply(db, c, b, i, 0, MODEL_OUTCOME_WAITING, e);
+	const struct queue_delivery *d = &b->deliveries[i];
+	struct str branch;
+	int rc = model_event_plain(db, &b->a, d->hook_id, d->project_id, &branch, e);
+	if (rc != 0)
+		return rc < 0 ? -1 : apply_plain(db, c, b, i, branch, e);
+	rc = apply(db, c, b, i, 0, MODEL_OUTCOME_WAITING, e);
 	if (rc <= 0)
 		return rc;
 	struct err why = {0};
 	int64_t id = (int64_t)b->records[i].id;
 	b->tasks++;
-	if (queue_unit_acts(db, &b->deliveries[i], id, &why) >= 0)
+	if (queue_unit_acts(db, d, id, &why) >= 0)
 		return 1;
 	if (why.code == ERR_INVALID || why.code == ERR_TOO_LARGE)
 		return fail_alone(db, b, id, &why, e);

@@ -109,6 +109,7 @@ static void on_done(struct intake_ask *ask, int rc, const struct err *e)
 }
 
 static bool triggering = true, acting; /* what the next deliveries say */
+static const char *ref = "main";
 
 static int send(
     struct intake *in, struct sent *s, unsigned n, int64_t received_ms, sem_t *told, struct err *e)
@@ -123,7 +124,7 @@ static int send(
 	    .project_id = project,
 	    .key = str_c(s->key),
 	    .kind = STR("push"),
-	    .ref = STR("main"),
+	    .ref = str_c(ref),
 	    .after = STR(COMMIT),
 	    .body = str_c(s->body),
 	    .received_ms = received_ms,
@@ -280,6 +281,57 @@ static void test_a_hooks_fault_is_its_own(void **state)
 	assert_int_equal(events, 2 * SENT);
 	fixture_run(store, count_failed);
 	assert_int_equal(failed_events, 3);
+	intake_close(in);
+}
+
+static int64_t waiting_events, head_tasks;
+
+UNIT(count_waiting)
+{
+	(void)a;
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT (SELECT count(*) FROM event v JOIN task t ON t.id = v.task_id WHERE outcome ="
+	    " 'waiting' AND t.kind = 'deploy'), (SELECT count(*) FROM task WHERE ref = '')",
+	    e);
+	CHECK(store_step(q, e) == 1);
+	waiting_events = store_col_i64(q, 0);
+	head_tasks = store_col_i64(q, 1);
+	store_reset(q);
+	return 0;
+}
+
+UNIT(any_branch)
+{
+	(void)a;
+	return model_hook_update(db, hook, STR(""), STR_NONE, STR_NONE, e) == 1 ? 0 : -1;
+}
+
+/* Acknowledged while the hook had actions of its own, drained when it has none any more. */
+static void test_actions_that_were_set_back_deploy(void **state)
+{
+	(void)state;
+	struct intake *in = open_intake(0);
+	acting = true;
+	send_all(in, 0, 3, 1000);
+	ref = "feature/x"; /* which a notify lets through */
+	send_all(in, 3, 5, 1000);
+	intake_settle(in, clock_mono_ms() + 30000);
+	fixture_run(store, count);
+	fixture_run(store, count_waiting);
+	assert_int_equal(events, 5);
+	assert_int_equal(waiting_events, 3);
+	assert_int_equal(tasks, 1);
+	/* where neither hook nor project says a branch, what the project follows is looked at */
+	fixture_run(store, any_branch);
+	send_all(in, 5, 7, 1000);
+	acting = false;
+	ref = "main";
+	intake_settle(in, clock_mono_ms() + 30000);
+	fixture_run(store, count);
+	fixture_run(store, count_waiting);
+	assert_int_equal(waiting_events, 5);
+	assert_int_equal(tasks, 2);
+	assert_int_equal(head_tasks, 1);
 	intake_close(in);
 }
 
@@ -626,6 +678,7 @@ int main(void)
 	    WITH(test_what_is_old_goes),
 	    WITH(test_a_hook_of_another_is_left_alone),
 	    WITH(test_a_hooks_fault_is_its_own),
+	    WITH(test_actions_that_were_set_back_deploy),
 	    WITH(test_a_rollback_supersedes_what_waits),
 	    WITH(test_a_full_journal_refuses),
 	    WITH(test_kills),
