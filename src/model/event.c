@@ -60,15 +60,15 @@ static int insert_new(
 	return row_number(q, ret_id, e);
 }
 
-/* The same delivery once more, after its task had failed: it waits again under its first id. */
-static int wake_failed(
-    struct store_db *db, const struct model_event *ev, int64_t *ret_id, struct err *e)
+/* The same delivery once more, after its task had failed or where now something follows: it waits again
+ * under its first id. */
+static int wake(struct store_db *db, const struct model_event *ev, int64_t *ret_id, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
 	    "UPDATE event SET outcome = $outcome, attempt = attempt + 1, task_id = NULL, "
 	    "received_ms = $now,"
 	    " kind = $kind, ref = $ref, before_commit = $before, after_commit = $after"
-	    " WHERE hook_id = $hook AND delivery_key = $key AND outcome = 'failed' RETURNING id",
+	    " WHERE hook_id = $hook AND delivery_key = $key AND " MODEL_EVENT_AGAIN " RETURNING id",
 	    e);
 
 	if (!q)
@@ -88,7 +88,7 @@ int model_event_add(
 	assert(ev->outcome == MODEL_OUTCOME_WAITING || ev->outcome == MODEL_OUTCOME_IGNORED);
 	rc = insert_new(db, ev, ret_id, e);
 	if (rc == 0)
-		rc = wake_failed(db, ev, ret_id, e);
+		rc = wake(db, ev, ret_id, e);
 	if (rc > 0 && put_body(db, *ret_id, ev->body, e) < 0)
 		return -1;
 	if (rc != 0)

@@ -39,8 +39,8 @@ struct model_events {
 /* Stores an event. The hook must be project_id's (0: whosever it is): in an older database
  * a number may have been that of a hook that is gone. Uses hook_id, delivery_key, received_ms, kind, ref, before, after, body, outcome
  * (waiting or ignored). *ret_id is its id, or that of the first one with this key. 1: it is new, or
- * the first one had failed and waits again as a further attempt: the caller gives it a task. 0: a
- * repeat of what waits, runs or ended well: answer with the id, nothing else to do. */
+ * the first one had failed, or was ignored while this one waits, and is a further attempt: the caller
+ * gives it a task. 0: a repeat of anything else: answer with the id, nothing else to do. */
 int model_event_add(
     struct store_db *db, const struct model_event *ev, int64_t *ret_id, struct err *e) WARN_UNUSED;
 int model_event_set(struct store_db *db, int64_t id, enum model_outcome outcome, int64_t task_id,
@@ -57,7 +57,8 @@ struct model_event_filter {
 int model_event_list(struct store_db *db, struct arena *a, struct model_event_filter filter,
     struct model_page page, struct model_viewer viewer, struct model_events *ret,
     struct err *e) WARN_UNUSED;
-/* What the store knows of a delivery: 1 with id, task_id and outcome, 0, -1. */
+/* What the store knows of a delivery: 1 with id, task_id and outcome (failed, ignored, or waiting for
+ * any other), 0, -1. */
 int model_event_known(struct store_db *db, int64_t hook_id, struct str key,
     struct model_event *ret, struct err *e) WARN_UNUSED;
 /* The project whose the hook is: 1, 0: there is no such hook, -1. */
@@ -71,8 +72,8 @@ typedef void model_event_key_fn(void *ctx, int64_t event_id, int64_t hook_id, st
 int model_event_keys(struct store_db *db, int64_t after, uint32_t limit, model_event_key_fn *fn, void *ctx,
     struct err *e) WARN_UNUSED;
 /* Stores an event that the journal has, under the journal's number for it: uses id, task_id and body_… besides what
- * model_event_add does; project_id is what model_event_owner says of its hook. 1: stored, or its failed first attempt waits
- * again; 0: the key is there. */
+ * model_event_add does; project_id is what model_event_owner says of its hook. 1: stored, or a further attempt as with
+ * model_event_add; 0: the key is there. */
 int model_event_apply(struct store_db *db, const struct model_event *ev, struct err *e) WARN_UNUSED;
 /* Was a rollback, stop or destroy of the project asked for after that moment? 1/0/-1. */
 int model_task_decided_since(
@@ -83,6 +84,9 @@ struct model_journal {
 };
 int model_journal_get(struct store_db *db, struct model_journal *ret, struct err *e) WARN_UNUSED;
 int model_journal_set(struct store_db *db, const struct model_journal *m, struct err *e) WARN_UNUSED;
+/* For this room: the rows that a further delivery of theirs is a new attempt at. What was ignored is,
+ * where something follows now: the hook was paused, or its settings were others. */
+#define MODEL_EVENT_AGAIN "(outcome = 'failed' OR (outcome = 'ignored' AND $outcome = 'waiting'))"
 /* For this room: $now, $kind, $ref, $before, $after, $outcome. */
 void model_event_bind(struct store_stmt *q, const struct model_event *ev);
 /* The highest id of an event; 0: none. */

@@ -6,10 +6,11 @@ int model_event_known(
     struct store_db *db, int64_t hook_id, struct str key, struct model_event *ret, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
-	    "SELECT id, task_id, CASE WHEN outcome = 'failed' THEN 1 ELSE 0 END FROM event WHERE "
-	    "hook_id = $hook AND delivery_key = "
-	    "$key",
+	    "SELECT id, task_id, CASE outcome WHEN 'failed' THEN 2 WHEN 'ignored' THEN 1 ELSE 0"
+	    " END FROM event WHERE hook_id = $hook AND delivery_key = $key",
 	    e);
+	static const enum model_outcome outcomes[] = {
+	    MODEL_OUTCOME_WAITING, MODEL_OUTCOME_IGNORED, MODEL_OUTCOME_FAILED};
 	int rc;
 
 	if (!q)
@@ -20,7 +21,7 @@ int model_event_known(
 	if (rc > 0)
 		*ret = (struct model_event){.id = store_col_i64(q, 0),
 		    .task_id = store_col_null(q, 1) ? 0 : store_col_i64(q, 1),
-		    .outcome = store_col_i64(q, 2) ? MODEL_OUTCOME_FAILED : MODEL_OUTCOME_WAITING};
+		    .outcome = outcomes[store_col_i64(q, 2)]};
 	store_reset(q);
 	return rc;
 }
@@ -74,7 +75,7 @@ static int apply_again(struct store_db *db, const struct model_event *ev, struct
 	    "received_ms = "
 	    "$now, kind = $kind, ref = $ref, before_commit = $before, after_commit = $after,"
 	    " body_segment = $segment, body_at = $at WHERE id = $id AND hook_id = $hook AND "
-	    "delivery_key = $key AND outcome = 'failed'",
+	    "delivery_key = $key AND " MODEL_EVENT_AGAIN,
 	    e);
 	int rc;
 

@@ -102,8 +102,10 @@ static int known_one(struct store_db *db, struct journal_entry *en, struct err *
 	int rc = model_event_known(db, ask->d.hook_id, ask->d.key, &ev, e);
 	if (rc <= 0)
 		return rc;
+	bool again = ev.outcome == MODEL_OUTCOME_FAILED ||
+		     (ev.outcome == MODEL_OUTCOME_IGNORED && ask->d.triggers);
 	en->id = (uint64_t)ev.id;
-	en->verdict = ev.outcome == MODEL_OUTCOME_FAILED ? JOURNAL_AGAIN : JOURNAL_REPEAT;
+	en->verdict = again ? JOURNAL_AGAIN : JOURNAL_REPEAT;
 	en->other = en->verdict == JOURNAL_REPEAT ? ev.task_id : 0;
 	return 0;
 }

@@ -375,10 +375,8 @@ static void limit_descriptors(void)
 	(void)setrlimit(RLIMIT_NOFILE, &l);
 }
 
-/* S12: one id, a thousand times at once, over 200 connections. */
-static void test_a_thousand_at_once(void **state)
+static void a_thousand_at_once(const char *hook, const char *id)
 {
-	(void)state;
 	enum { CONNECTIONS = 200, EACH = 5 };
 	static struct client c[CONNECTIONS];
 	char signature[80];
@@ -389,7 +387,7 @@ static void test_a_thousand_at_once(void **state)
 	for (size_t i = 0; i < CONNECTIONS; i++)
 		client_open(&c[i]);
 	for (size_t i = 0; i < CONNECTIONS * EACH; i++)
-		send_push(&c[i % CONNECTIONS], "site", "same", "push", signature, MAIN);
+		send_push(&c[i % CONNECTIONS], hook, id, "push", signature, MAIN);
 	for (size_t i = 0; i < CONNECTIONS * EACH; i++) {
 		struct said s = heard(&c[i % CONNECTIONS]);
 		event = event != 0 ? event : s.event;
@@ -406,6 +404,35 @@ static void test_a_thousand_at_once(void **state)
 	assert_stored(1, 1);
 	usleep(50000);
 	assert_int_equal(atomic_load(&hw.ran), 1);
+}
+
+/* S12: one id, a thousand times at once, over 200 connections. */
+static void test_a_thousand_at_once(void **state)
+{
+	(void)state;
+	a_thousand_at_once("site", "same");
+}
+
+UNIT(go_on)
+{
+	struct model_hook m;
+	CHECK(model_hook_find(db, a, STR("quiet"), &m, e) == 1);
+	return model_hook_set_paused(db, m.id, false, e) == 1 ? 0 : -1;
+}
+
+/* What came while its hook was paused follows when it is sent again, once however often that is. */
+static void test_what_was_ignored_is_tried_again(void **state)
+{
+	(void)state;
+	struct said first = push_signed("quiet", "same", "push", SECRET, MAIN);
+	assert_int_equal(first.status, 202);
+	assert_stored(1, 0);
+	fixture_run(hw.store, go_on);
+	hooks_changed(hw.hooks, STR("quiet"));
+	a_thousand_at_once("quiet", "same");
+	assert_int_equal(found.attempt, 2);
+	struct said again = push_signed("quiet", "same", "push", SECRET, MAIN);
+	assert_true(again.status == 200 && again.event == first.event);
 }
 
 UNIT(change_hooks)
@@ -793,6 +820,7 @@ int main(void)
 	    HTTP_TEST(test_generic_sender),
 	    HTTP_TEST(test_repeats_outlive_a_restart),
 	    HTTP_TEST(test_a_thousand_at_once),
+	    HTTP_TEST(test_what_was_ignored_is_tried_again),
 	    HTTP_TEST(test_changes_are_seen),
 	    HTTP_TEST(test_a_hook_that_does_not_fit),
 	    HTTP_TEST(test_what_could_not_be_read_is_read_later),

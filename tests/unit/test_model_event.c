@@ -62,7 +62,7 @@ UNIT(repeats)
 	int64_t p = fixture_project(db, "shop", e), hook = fixture_hook(db, "shop", p, e),
 		other = fixture_hook(db, "shop2", p, e), first, again;
 	static const enum model_outcome known[] = {MODEL_OUTCOME_WAITING, MODEL_OUTCOME_SERVED,
-	    MODEL_OUTCOME_UPTODATE, MODEL_OUTCOME_IGNORED, MODEL_OUTCOME_SUPERSEDED};
+	    MODEL_OUTCOME_UPTODATE, MODEL_OUTCOME_SUPERSEDED};
 	struct str body;
 
 	ev = push(hook, "d1");
@@ -79,6 +79,13 @@ UNIT(repeats)
 	CHECK(r.attempt == 2 && r.outcome == MODEL_OUTCOME_WAITING && r.task_id == 0 &&
 	      str_eq_c(r.after, "a2"));
 	CHECK(str_eq_c(r.hook, "shop") && r.project_id == p && !r.body.p);
+	CHECK(model_event_add(db, &ev, &again, e) == 0);
+	/* What was ignored is tried where something follows now. */
+	CHECK(model_event_set(db, first, MODEL_OUTCOME_IGNORED, 0, e) == 0);
+	ev.outcome = MODEL_OUTCOME_IGNORED;
+	CHECK(model_event_add(db, &ev, &again, e) == 0 && again == first);
+	ev.outcome = MODEL_OUTCOME_WAITING;
+	CHECK(model_event_add(db, &ev, &again, e) == 1 && again == first);
 	CHECK(model_event_add(db, &ev, &again, e) == 0);
 	/* The key belongs to the hook. */
 	ev = push(other, "d1");
