@@ -213,6 +213,9 @@ static int begin_forward(struct begin *b, struct err *e)
 	buf_init(&message, 4 * MESSAGE_TEXT_MAX);
 	if (channel_find(b, name, &c, e) != 0)
 		return -1;
+	if (c.disabled.n) /* nothing is sent, and what waited would wait without end */
+		return err_set(e, ERR_SETTINGS, "channel '%.*s' was switched off: %.*s",
+		    STR_ARG(name), STR_ARG(c.disabled));
 	about(b, &t);
 	if (message_write(STR("hook.forwarded"), t.v, t.n, b->now_ms, &message, e) != 0)
 		return -1;

@@ -8,6 +8,8 @@
 #include "base/fs.h"
 #include "hooks/action.h"
 #include "hooks/advance.h"
+#include "model/channel.h"
+#include "model/delivery.h"
 #include "model/event.h"
 #include "model/task.h"
 #include "queue/intake.h"
@@ -328,6 +330,47 @@ UNIT(what_is_large_is_opened)
 }
 TEST_OF(what_is_large_is_opened)
 
+/* 1: the first action of the event has failed, and says so with that word. */
+static int failed_saying(
+    struct store_db *db, struct arena *a, int64_t event, const char *word, struct err *e)
+{
+	struct model_actions l;
+	if (model_action_list(db, a, event, &l, e) < 0)
+		return -1;
+	return l.v[0].state == MODEL_ACTION_FAILED && str_contains(l.v[0].detail, str_c(word));
+}
+
+UNIT(a_channel_that_is_off)
+{
+	char said[160];
+	struct model_channel c = {.name = STR("crm"),
+	    .type = MODEL_CHANNEL_WEBHOOK,
+	    .target = STR("https://crm.example/"),
+	    .events = STR("*"),
+	    .created_ms = 1};
+	struct model_deliveries d;
+	struct model_page all = {.limit = 9};
+	int64_t channel, p = fixture_project(db, "shop", e),
+			 hook = the_hook(db, p, "[{\"type\":\"forward\",\"channel\":\"crm\"}]", e),
+			 event = an_event(db, hook, "d-1", e);
+	c.project_id = p;
+	CHECK(model_channel_add(db, &c, &channel, e) >= 0);
+	CHECK(model_channel_disable(db, channel, STR("the receiver answered 410"), 5, e) == 1);
+	CHECK(model_action_open(db, event, push_of, e) == 1 && advance(db, e) == 0);
+	STANDS("failed failed");
+	CHECK(failed_saying(db, a, event, "'crm' was switched off: the receiver answered 410", e) ==
+	      1);
+	CHECK(model_delivery_list(db, a, channel, all, &d, e) == 0 && d.n == 0);
+	/* a repeat goes on there once the channel does */
+	CHECK(model_channel_set_paused(db, channel, false, e) == 1);
+	CHECK(an_event(db, hook, "d-1", e) == event);
+	CHECK(model_action_open(db, event, push_of, e) == 1 && advance(db, e) == 0);
+	STANDS("done served");
+	CHECK(model_delivery_list(db, a, channel, all, &d, e) == 0 && d.n == 1);
+	return 0;
+}
+TEST_OF(a_channel_that_is_off)
+
 /* Bodies. */
 
 enum { NO_FILE = 901, IS_NEWER = 902, IS_GONE = 903 };
@@ -344,16 +387,6 @@ static int64_t told_of(
 	store_bind_i64(q, "$segment", segment);
 	store_bind_i64(q, "$id", id);
 	return store_exec(q, e) < 0 || model_action_open(db, id, push_of, e) != 1 ? -1 : id;
-}
-
-/* 1: the first action of the event has failed, and says so with that word. */
-static int failed_saying(
-    struct store_db *db, struct arena *a, int64_t event, const char *word, struct err *e)
-{
-	struct model_actions l;
-	if (model_action_list(db, a, event, &l, e) < 0)
-		return -1;
-	return l.v[0].state == MODEL_ACTION_FAILED && str_contains(l.v[0].detail, str_c(word));
 }
 
 UNIT(lost_bodies)
@@ -570,6 +603,7 @@ int main(void)
 	    cmocka_unit_test(test_what_fails_stops_the_rest),
 	    cmocka_unit_test(test_what_fits),
 	    cmocka_unit_test(test_what_is_large_is_opened),
+	    cmocka_unit_test(test_a_channel_that_is_off),
 	    cmocka_unit_test(a_body_that_cannot_be_read_fails_alone),
 	    cmocka_unit_test(test_much_is_told_in_turns),
 	    cmocka_unit_test(test_what_runs_costs_nothing),
