@@ -18,7 +18,8 @@
 #include "model/place.h"
 
 #define FIRST_MS 1000
-#define BUSY_MS 200 /* an order of a project's is under way */
+#define BUSY_MS 200	  /* an order of a project's is under way */
+#define END_AGAIN_MS 1000 /* the store could not take the end: doubles to RENEWAL_EVERY_MS */
 #define ASK_LIMIT_MS 15000
 #define DAY_MS (24 * 3600 * (int64_t)1000)
 #define ARENA_BYTES (1u << 20)
@@ -45,6 +46,9 @@ struct own {
 	char token[RAND_TOKEN_SIZE + 16], name[NAME_DOMAIN_MAX + 8];
 	int64_t limited_ms;
 	bool failed, covers_anew;
+	struct err why;	      /* it failed */
+	char wish[16];	      /* of somebody, meanwhile */
+	int64_t end_again_ms; /* 0: its end is not known yet, or stored */
 };
 
 static bool is_action(const struct own *o, const char *name)
@@ -206,6 +210,7 @@ static void rest(struct own *o)
 	arena_fini(&o->a);
 	arena_init(&o->a, ARENA_BYTES);
 	o->busy = false;
+	o->end_again_ms = 0;
 	bool soon = o->action[0] || o->again;
 	o->again = false;
 	loop_timer_at(o->timer, clock_mono_ms() + (soon ? 0 : RENEWAL_EVERY_MS));
@@ -253,7 +258,7 @@ static void note_failure(struct own *o, int64_t now)
 {
 	struct model_certificate *c = &o->row.c;
 	c->failures++;
-	c->error = str_c(o->e.msg);
+	c->error = str_c(o->why.msg);
 	c->limited_ms = o->limited_ms > now ? o->limited_ms : 0;
 	o->row.said = buf_view(&o->said);
 	/* an imported one is nobody's to renew */
@@ -264,20 +269,22 @@ static void note_failure(struct own *o, int64_t now)
 /* What was asked for while something was done by itself. */
 static int keep_wish(struct own *o, struct store_db *db, struct err *e)
 {
+	CLEANUP_ARENA struct arena a;
 	struct model_own_certificate now = {0};
-	int rc = model_own_certificate_get(db, &o->a, o->row.which, &now, e);
-	o->row.wanted = now.wanted;
+	arena_init(&a, ARENA_BYTES);
+	int rc = model_own_certificate_get(db, &a, o->row.which, &now, e);
+	bool fits = str_copy(now.wanted, o->wish, sizeof(o->wish));
+	o->row.wanted = fits ? str_c(o->wish) : STR("");
 	o->row.staging = now.staging;
 	return rc < 0 ? -1 : 0;
 }
 
+/* As often as it takes: nothing here may count on being the first time. */
 static int end_unit(void *ctx, struct store_db *db, struct err *e)
 {
 	struct own *o = ctx;
 	struct model_own_certificate *r = &o->row;
 	int64_t now = clock_wall_ms();
-	if (o->failed)
-		note_failure(o, now);
 	if (o->wished) {
 		r->wanted = STR("");
 		r->staging = false;
@@ -327,13 +334,24 @@ static void stored(struct own *o, int rc, const struct err *e, void (*then)(void
 	loop_post(o->o.loop, then, o);
 }
 
+/* Nothing else is begun before: each look would find the same due, and each be an order. */
+static void end_put_off(struct own *o)
+{
+	int64_t wait = o->end_again_ms > 0 ? 2 * o->end_again_ms : END_AGAIN_MS;
+	o->end_again_ms = wait < RENEWAL_EVERY_MS ? wait : RENEWAL_EVERY_MS;
+	log_event(LOG_ERROR, "deploy", "own_certificate_not_noted", F_ERR(&o->e));
+	loop_timer_at(o->timer, clock_mono_ms() + o->end_again_ms);
+}
+
 static void ended(void *ctx)
 {
 	struct own *o = ctx;
 	if (!go_on(o))
 		return;
-	if (o->rc != 0)
-		log_event(LOG_ERROR, "deploy", "own_certificate_not_noted", F_ERR(&o->e));
+	if (o->rc != 0) {
+		end_put_off(o);
+		return;
+	}
 	notify_kick(o->o.notify);
 	queue_kick(o->queue);
 	rest(o);
@@ -344,19 +362,26 @@ static void end_done(void *ctx, int rc, const struct err *e)
 	stored(ctx, rc, e, ended);
 }
 
+static void end_store(struct own *o)
+{
+	struct err e;
+	o->in_store = true;
+	if (store_submit(o->o.store, end_unit, end_done, o, &e) != 0)
+		end_done(o, -1, &e);
+}
+
 static void end(struct own *o, const struct err *e)
 {
-	struct err ignored;
 	o->failed = e != NULL;
-	if (e)
-		o->e = *e;
+	if (e) {
+		o->why = *e;
+		note_failure(o, clock_wall_ms());
+	}
 	log_event(e ? LOG_WARN : LOG_INFO, "deploy",
 	    e ? "own_certificate_failed" : "own_certificate",
 	    F_C("which", model_own_name(o->row.which)), F_C("action", o->action),
 	    F_C("error", e ? e->msg : ""));
-	o->in_store = true;
-	if (store_submit(o->o.store, end_unit, end_done, o, &ignored) != 0)
-		end_done(o, -1, &ignored);
+	end_store(o);
 }
 
 /* ---- install ---- */
@@ -545,6 +570,10 @@ static void tick(void *ctx)
 {
 	struct own *o = ctx;
 	struct err e;
+	if (o->end_again_ms > 0) {
+		end_store(o);
+		return;
+	}
 	if (o->busy) { /* another's order was under way */
 		order(o);
 		return;

@@ -3,7 +3,8 @@
  * right below it (*.HOST), by DNS-01, which every project whose names it covers is served with.
  *
  * What is asked for waits in the store (model/own_certificate.h), so that it goes on after a crash;
- * one at a time. Renewal, back-off and news are as with projects. Everything on the loop thread. */
+ * one at a time, and an end that the store cannot take is kept and stored before anything else is
+ * begun. Renewal, back-off and news are as with projects. Everything on the loop thread. */
 #pragma once
 
 #include "crypto/seal.h"

@@ -189,6 +189,34 @@ def test_renewed_by_the_clock(world):
     assert world.ended("host")["origin"] == "acme"
 
 
+def test_an_end_that_cannot_be_stored(world):
+    """As on a full disk, for a while: what was ordered is kept and stored later. Nothing is ordered again before, and the store is asked less and less."""
+    p = world.p
+    assert p.stop() == 0
+    until = int(time.time()) + 15
+    with sqlite3.connect(p.state / "slipway.db") as db:
+        db.execute("UPDATE own_certificate SET renew_ms = 1 WHERE which = 'host'")
+        db.execute(f"CREATE TRIGGER full BEFORE UPDATE ON own_certificate WHEN strftime('%s', 'now') < '{until}' BEGIN SELECT RAISE(FAIL, 'no room'); END")
+    db.close()
+    before = len(p.log_text())
+    p.start()
+
+    def told(event):
+        return re.findall(rf"\b{event}\b.*", p.log_text()[before:])
+
+    wait_until(lambda: told("own_certificate_not_noted"), 30, 0.1)
+    renewed = wait_until(lambda: (s := world.shown("host"))["next_try_at"] > "2000" and s, 60, 0.2)
+    serial = world.answer(HOST, "/health", world.root)[3]
+    assert time.time() >= until and renewed["serial"].lower() == serial.lower() and not renewed["failures"], (renewed, serial)
+    assert len(told("own_certificate")) == 1 and 2 <= len(told("own_certificate_not_noted")) <= 6, p.log_text()[before:]
+    assert p.stop() == 0
+    with sqlite3.connect(p.state / "slipway.db") as db:
+        db.execute("DROP TRIGGER full")
+    db.close()
+    p.start()
+    wait_until(p.edge_listens)
+
+
 def test_wildcard(world):
     """By the hook, for all names below: what is there already and what comes are served with it at once."""
     p = world.p
