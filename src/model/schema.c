@@ -325,10 +325,15 @@ static const char schema_19[] =
     "CREATE TABLE body_seen(delivery_key TEXT PRIMARY KEY, seen_ms @i64 NOT NULL) @strict;\n"
     "CREATE INDEX body_seen_seen ON body_seen(seen_ms);\n";
 
+/* Of all that wait, those that may begin although as many run as may. */
+static const char schema_20[] =
+    "CREATE INDEX task_quick ON task(state, priority DESC, id, project_id, due_ms) WHERE state = 'waiting'"
+    " AND kind IN ('rollback', 'stop', 'destroy', 'start', 'restart', 'scale');\n";
+
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,
     schema_7, schema_8, schema_9, schema_10, schema_11, schema_12, schema_13, schema_14,
-    schema_15, schema_16, schema_17, schema_18, schema_19};
+    schema_15, schema_16, schema_17, schema_18, schema_19, schema_20};
 #define MINOR_NOW ((int)(sizeof(migrations) / sizeof(migrations[0])))
 
 static int meta_get(struct store_db *db, const char *key, int *ret, struct err *e)

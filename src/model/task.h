@@ -90,8 +90,12 @@ struct model_lease {
 	int64_t counter;
 };
 /* Claims what is next: due, of a project with nothing running, by priority, then age; at most
- * running_max run at once. 1: *ret is running with attempt and lease_counter one higher; 0:
- * nothing. */
+ * running_max run at once. Beyond that, so that what a person waits for does not wait behind
+ * others' builds, start, restart and scale (behind what their own project waits for), and beyond
+ * those rollback, stop and destroy. 1: *ret is running with attempt and lease_counter one higher;
+ * 0: nothing. */
+#define MODEL_TASK_BESIDE 4
+#define MODEL_TASK_BESIDE_DECISIVE 8
 int model_task_claim(struct store_db *db, struct arena *a, struct str owner, int64_t now_ms,
     int64_t running_max, struct model_task *ret, struct err *e) WARN_UNUSED;
 struct model_lease model_task_lease(

@@ -27,7 +27,7 @@ struct queue {
 	struct queue_options o;
 	struct loop_timer *timer, *again_timer;
 	struct ending *again; /* that the store could not take; each counts in in_flight */
-	struct running running[QUEUE_PARALLEL_MAX];
+	struct running running[QUEUE_RUNNING_MAX];
 	size_t running_count;
 	atomic_uint
 	    in_flight; /* pumps and endings under way; the queue is freed when they are back */
@@ -39,10 +39,10 @@ struct queue {
 struct pump {
 	struct queue *q;
 	struct arena a;
-	struct queue_lease ask[QUEUE_PARALLEL_MAX]; /* running, not told to cancel yet */
-	bool cancel[QUEUE_PARALLEL_MAX];
+	struct queue_lease ask[QUEUE_RUNNING_MAX]; /* running, not told to cancel yet */
+	bool cancel[QUEUE_RUNNING_MAX];
 	size_t ask_count, room, claimed_count;
-	struct model_task claimed[QUEUE_PARALLEL_MAX];
+	struct model_task claimed[QUEUE_RUNNING_MAX];
 	int64_t due_ms;	 /* of the first that waits; 0: none */
 	bool more, told; /* of the actions of events */
 	int rc;
@@ -165,9 +165,7 @@ static void pump(struct queue *q)
 	struct pump *p = mem_alloc(sizeof(*p));
 	p->q = q;
 	arena_init(&p->a, PUMP_ARENA_BYTES);
-	p->room = q->o.parallel_max - (unsigned)q->running_count;
-	if (q->running_count >= q->o.parallel_max)
-		p->room = 0;
+	p->room = QUEUE_RUNNING_MAX - q->running_count;
 	for (size_t i = 0; i < q->running_count; i++)
 		if (!q->running[i].cancel_told)
 			p->ask[p->ask_count++] = q->running[i].lease;
@@ -200,7 +198,7 @@ static void on_kick(void *ctx)
 struct recovery {
 	struct queue *q;
 	struct arena a;
-	struct model_task tasks[QUEUE_PARALLEL_MAX];
+	struct model_task tasks[QUEUE_RUNNING_MAX];
 	size_t count;
 };
 
@@ -208,7 +206,7 @@ static int recover_unit(void *ctx, struct store_db *db, struct err *e)
 {
 	struct recovery *r = ctx;
 	return queue_unit_recover(db, &r->a, r->q->o.incarnation, clock_wall_ms(), r->tasks,
-	    QUEUE_PARALLEL_MAX, &r->count, e);
+	    QUEUE_RUNNING_MAX, &r->count, e);
 }
 
 static void recovered(void *ctx)

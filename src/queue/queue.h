@@ -1,5 +1,6 @@
 /* Durable work: events become tasks, tasks are leased, run, retried, folded. The task table is the truth; this module
- * wakes up, claims and hands out. At most one task of a project runs (a partial unique index), at most `parallel_max` in all.
+ * wakes up, claims and hands out. At most one task of a project runs (a partial unique index), at most `parallel_max` in all,
+ * and a few quick ones beside them (model_task_claim).
  *
  * Everything with `_unit_` runs inside a store unit on the writer thread and is pure SQL plus its arguments (the
  * simulator calls the same functions). Everything else: the loop thread, unless said otherwise. */
@@ -68,7 +69,7 @@ enum queue_end { QUEUE_DONE, QUEUE_FAILED, QUEUE_RETRY, QUEUE_CANCELLED, QUEUE_U
 struct queue_options {
 	struct store *store;
 	struct loop *loop;
-	unsigned parallel_max; /* tasks running at once, 1..64 */
+	unsigned parallel_max; /* tasks running at once, 1..64, but for quick ones */
 	uint64_t incarnation;  /* of this daemon's life */
 	/* A task was claimed (its lease is durable); the task's strings live until the call returns. The runner answers later
 	 * with queue_finish. `recovered`: it was running when an earlier daemon ended. */

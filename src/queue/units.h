@@ -6,6 +6,7 @@
 
 #define QUEUE_OWNER_SIZE 40
 #define QUEUE_PARALLEL_MAX 64u
+#define QUEUE_RUNNING_MAX (QUEUE_PARALLEL_MAX + MODEL_TASK_BESIDE_DECISIVE)
 #define QUEUE_PUSH_ATTEMPTS 5 /* a push whose fetch fails for the network is tried this often */
 #define QUEUE_BACKOFF_FIRST_MS 2000
 #define QUEUE_BACKOFF_MAX_MS 300000
@@ -23,7 +24,8 @@ int queue_unit_acts(struct store_db *db, const struct queue_delivery *d, int64_t
  */
 int queue_unit_check(struct store_db *db, const struct queue_delivery *d, int64_t *ret_task_id,
     struct err *e) WARN_UNUSED;
-/* Claims up to `max` due tasks; at most running_max run in all. Tasks live in the arena. */
+/* Claims up to `max` due tasks; at most running_max run in all, and what model_task_claim lets beside
+ * them. Tasks live in the arena. */
 int queue_unit_claim(struct store_db *db, struct arena *a, uint64_t incarnation, int64_t now_ms,
     unsigned running_max, struct model_task *ret, size_t max, size_t *ret_count,
     struct err *e) WARN_UNUSED;

@@ -93,6 +93,64 @@ UNIT(claiming)
 }
 TEST_OF(claiming)
 
+/* n projects, of each a task of that kind; the number of the first. */
+static int64_t add_each(
+    struct store_db *db, const char *of, int n, enum model_task_kind kind, struct err *e)
+{
+	struct model_task_added x;
+	int64_t first = 0;
+
+	for (int i = 0; i < n; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "%s%d", of, i);
+		if (add(db, fixture_project(db, name, e), kind, "", false, &x, e) < 0)
+			return -1;
+		first = first ? first : x.id;
+	}
+	return first;
+}
+
+static int claims(struct store_db *db, struct arena *a, int64_t max, int64_t ret[16], struct err *e)
+{
+	struct model_task r;
+	int n = 0, rc = 1;
+
+	for (; n < 16 && (rc = model_task_claim(db, a, me, 10, max, &r, e)) == 1; n++)
+		ret[n] = r.id;
+	return rc < 0 ? -1 : n;
+}
+
+/* What builds nothing does not wait behind others' builds, and only so many of it run beside them. */
+UNIT(beside)
+{
+	struct model_task_added x;
+	struct model_task r;
+	int64_t got[16], builds = add_each(db, "build", 3, MODEL_TASK_DEPLOY, e);
+
+	CHECK(builds > 0 && claims(db, a, 2, got, e) == 2);
+	CHECK(add_each(db, "backup", 1, MODEL_TASK_BACKUP, e) > 0 && claims(db, a, 2, got, e) == 0);
+	/* not before what its own project waits for */
+	CHECK(model_task_get(db, a, builds + 2, MODEL_EVERYTHING, &r, e) == 1);
+	int64_t own = add(db, r.project_id, MODEL_TASK_SCALE, "", false, &x, e);
+	CHECK(own > 0 && claims(db, a, 2, got, e) == 0);
+	int64_t restart = add_each(db, "restart", 6, MODEL_TASK_RESTART, e);
+	CHECK(add(db, r.project_id, MODEL_TASK_ROLLBACK, "", false, &x, e) > 0);
+	CHECK(claims(db, a, 2, got, e) == MODEL_TASK_BESIDE && got[0] == x.id);
+	for (int i = 1; i < MODEL_TASK_BESIDE; i++)
+		CHECK(got[i] == restart + i - 1);
+	/* and what ends or replaces something not behind those either */
+	int64_t stop = add_each(db, "stop", 6, MODEL_TASK_STOP, e);
+	CHECK(claims(db, a, 2, got, e) == MODEL_TASK_BESIDE_DECISIVE - MODEL_TASK_BESIDE);
+	for (int i = 0; i < MODEL_TASK_BESIDE_DECISIVE - MODEL_TASK_BESIDE; i++)
+		CHECK(got[i] == stop + i);
+	CHECK(store_script(db, "UPDATE task SET state = 'done' WHERE state = 'running'", e) == 0);
+	CHECK(claims(db, a, 0, got, e) == MODEL_TASK_BESIDE && got[0] == stop + 4);
+	CHECK(got[2] == own && got[3] == restart + 3);
+	return 0;
+}
+TEST_OF(beside)
+
 /* What is decisive goes first, ends waiting pushes and asks what runs to stop. */
 UNIT(superseding)
 {
@@ -441,6 +499,14 @@ UNIT(claiming_of_many)
 	int64_t began = clock_mono_us();
 	CHECK(model_task_claim(db, a, me, 10, 9, &r, e) == 0);
 	print_message("none of 90,000: %d us\n", (int)(clock_mono_us() - began));
+	/* all of another kind than may begin beside those that run */
+	began = clock_mono_us();
+	CHECK(store_script(db, "UPDATE task SET kind = 'deploy' WHERE state = 'waiting'", e) == 0);
+	began = clock_mono_us();
+	CHECK(model_task_claim(db, a, me, 10, 1, &r, e) == 0);
+	int64_t beside_us = clock_mono_us() - began;
+	print_message("none of 90,000 beside: %d us\n", (int)beside_us);
+	CHECK(beside_us < 5 * few_us + 1000);
 	return 0;
 }
 TEST_OF(claiming_of_many)
@@ -490,11 +556,12 @@ TEST_OF(room)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_folding),
-	    cmocka_unit_test(test_claiming), cmocka_unit_test(test_superseding),
-	    cmocka_unit_test(test_fencing), cmocka_unit_test(test_retrying),
-	    cmocka_unit_test(test_cancelling_and_listing), cmocka_unit_test(test_steps),
-	    cmocka_unit_test(test_heads_of_the_remote), cmocka_unit_test(test_two_running),
-	    cmocka_unit_test(test_room), cmocka_unit_test(test_claiming_of_many)};
+	    cmocka_unit_test(test_claiming), cmocka_unit_test(test_beside),
+	    cmocka_unit_test(test_superseding), cmocka_unit_test(test_fencing),
+	    cmocka_unit_test(test_retrying), cmocka_unit_test(test_cancelling_and_listing),
+	    cmocka_unit_test(test_steps), cmocka_unit_test(test_heads_of_the_remote),
+	    cmocka_unit_test(test_two_running), cmocka_unit_test(test_room),
+	    cmocka_unit_test(test_claiming_of_many)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -439,6 +439,70 @@ static void it_hands_out_cancels_and_ends(void **state)
 	loop_free(f.loop);
 }
 
+/* A rollback of another project's begins although the one place is a build's. */
+static int another_rolls_back(struct world *w, struct store_db *db, struct err *e)
+{
+	struct model_project p = {.name = STR("other"),
+	    .kind = STR("auto"),
+	    .source = MODEL_SOURCE_GIT,
+	    .source_url = STR("https://git.example/other"),
+	    .source_ref = STR("main"),
+	    .root = STR(""),
+	    .created_ms = 1};
+	int64_t id, shop = w->project;
+	if (model_project_add(db, &p, &id, e) != 0)
+		return -1;
+	w->project = id;
+	(void)order(w, db, MODEL_TASK_ROLLBACK, clock_wall_ms());
+	w->project = shop;
+	return 0;
+}
+
+static void on_run_beside(
+    void *ctx, const struct model_task *t, struct queue_lease l, bool recovered)
+{
+	struct life *f = ctx;
+	(void)recovered;
+	if (++f->runs == 1) {
+		f->lease = l;
+		in_unit(f->w, another_rolls_back);
+		queue_kick(f->q);
+		return;
+	}
+	assert_int_equal(t->kind, MODEL_TASK_ROLLBACK);
+	queue_finish(f->q, f->lease, QUEUE_DONE, STR("{}"), STR(""), NULL, NULL);
+	queue_finish(f->q, l, QUEUE_DONE, STR("{}"), STR(""), ended, f);
+}
+
+static void too_late(void *ctx)
+{
+	loop_stop(((struct life *)ctx)->loop);
+}
+
+static void a_rollback_does_not_wait_for_others_builds(void **state)
+{
+	struct world *w = *state;
+	struct err e = {0};
+	struct life f = {.w = w, .loop = loop_new(1)};
+	in_unit(w, push_body);
+	struct queue_options o = {.store = w->store,
+	    .loop = f.loop,
+	    .parallel_max = 1,
+	    .incarnation = LIFE,
+	    .run = on_run_beside,
+	    .cancel = on_cancel,
+	    .ctx = &f};
+	f.q = queue_open(&o, &e);
+	assert_non_null(f.q);
+	struct loop_timer *t = loop_timer_new(f.loop, too_late, &f);
+	loop_timer_at(t, clock_mono_ms() + 5000);
+	loop_run(f.loop);
+	assert_int_equal(f.runs, 2);
+	loop_timer_free(t);
+	loop_run(f.loop);
+	loop_free(f.loop);
+}
+
 static int exec_one(struct store_db *db, const char *sql, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db, sql, e);
@@ -580,6 +644,7 @@ int main(void)
 	    T(what_found_no_room_gets_a_task_later),
 	    T(backoff_doubles_to_five_minutes),
 	    T(it_hands_out_cancels_and_ends),
+	    T(a_rollback_does_not_wait_for_others_builds),
 	    T(an_end_that_cannot_be_stored_is_tried_again),
 	    T(too_many_at_once_is_refused),
 	};
