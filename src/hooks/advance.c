@@ -61,7 +61,8 @@ static int begin_look(struct begin *b, struct err *e)
 	int64_t task = 0;
 	bool deploy = b->x->kind == MODEL_ACTION_DEPLOY;
 	if (deploy) {
-		int rc = model_task_decided_since(b->db, b->ev.project_id, b->ev.received_ms, e);
+		int rc = model_task_decided_since(
+		    b->db, b->ev.project_id, b->ev.received_ms, b->now_ms, e);
 		if (rc != 0)
 			return rc < 0 ? -1
 				      : model_action_end(b->db, b->x, MODEL_ACTION_SKIPPED,

@@ -75,9 +75,10 @@ int model_event_keys(struct store_db *db, int64_t after, uint32_t limit, model_e
  * model_event_add does; project_id is what model_event_owner says of its hook. 1: stored, or a further attempt as with
  * model_event_add; 0: the key is there. */
 int model_event_apply(struct store_db *db, const struct model_event *ev, struct err *e) WARN_UNUSED;
-/* Was a rollback, stop or destroy of the project asked for after that moment? 1/0/-1. */
-int model_task_decided_since(
-    struct store_db *db, int64_t project_id, int64_t received_ms, struct err *e) WARN_UNUSED;
+/* Was a rollback, stop or destroy of the project asked for after that moment? 1/0/-1. One from after
+ * now_ms is of a clock that was ahead: nobody knows when it was, and what comes must not wait for its time. */
+int model_task_decided_since(struct store_db *db, int64_t project_id, int64_t received_ms,
+    int64_t now_ms, struct err *e) WARN_UNUSED;
 /* How far the journal was drained, kept with what was drained: 1/0/-1. */
 struct model_journal {
 	int64_t segment, at_bytes, sequence, oldest;

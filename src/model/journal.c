@@ -138,11 +138,11 @@ int model_event_apply(struct store_db *db, const struct model_event *ev, struct 
 }
 
 int model_task_decided_since(
-    struct store_db *db, int64_t project_id, int64_t received_ms, struct err *e)
+    struct store_db *db, int64_t project_id, int64_t received_ms, int64_t now_ms, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,
 	    "SELECT 1 FROM task WHERE project_id = $project AND created_ms > $since"
-	    " AND kind IN ('rollback', 'stop', 'destroy') LIMIT 1",
+	    " AND created_ms <= $now AND kind IN ('rollback', 'stop', 'destroy') LIMIT 1",
 	    e);
 	int64_t one;
 
@@ -150,6 +150,7 @@ int model_task_decided_since(
 		return -1;
 	store_bind_i64(q, "$project", project_id);
 	store_bind_i64(q, "$since", received_ms);
+	store_bind_i64(q, "$now", now_ms);
 	return row_number(q, &one, e);
 }
 

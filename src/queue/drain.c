@@ -74,12 +74,12 @@ static bool follows(const struct queue_delivery *d)
 }
 
 /* A rollback, stop or destroy that was asked for after the push came is not undone by it. */
-static int superseded(
-    struct store_db *db, const struct queue_delivery *d, struct seen *s, struct err *e)
+static int superseded(struct store_db *db, const struct queue_delivery *d, int64_t now_ms,
+    struct seen *s, struct err *e)
 {
 	if (s->project_id == d->project_id && s->received_ms == d->received_ms)
 		return s->superseded;
-	int rc = model_task_decided_since(db, d->project_id, d->received_ms, e);
+	int rc = model_task_decided_since(db, d->project_id, d->received_ms, now_ms, e);
 	if (rc >= 0)
 		*s = (struct seen){d->project_id, d->received_ms, rc > 0};
 	return rc;
@@ -182,7 +182,7 @@ static int apply_plain(struct store_db *db, struct course *c, struct drain_batch
 	int64_t task_id = 0;
 	if (d->pull || d->ref.n == 0 || (branch.n > 0 && !str_eq(branch, d->ref)))
 		return apply(db, c, b, i, 0, MODEL_OUTCOME_IGNORED, e);
-	int rc = superseded(db, d, &c->seen, e);
+	int rc = superseded(db, d, b->now_ms, &c->seen, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : apply(db, c, b, i, 0, MODEL_OUTCOME_SUPERSEDED, e);
 	look.ref = branch; /* empty: the remote's HEAD */
@@ -231,7 +231,7 @@ static int apply_one(
 		return apply_acts(db, c, b, i, e);
 	if (!follows(d))
 		return apply(db, c, b, i, 0, MODEL_OUTCOME_IGNORED, e);
-	int rc = superseded(db, d, &c->seen, e);
+	int rc = superseded(db, d, b->now_ms, &c->seen, e);
 	if (rc != 0)
 		return rc < 0 ? -1 : apply(db, c, b, i, 0, MODEL_OUTCOME_SUPERSEDED, e);
 	struct branch *to = branch_find(c->branches, c->branch_count, d);

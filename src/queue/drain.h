@@ -18,6 +18,7 @@ struct drain_batch {
 	int64_t failed_event;  /* the last of them, and why */
 	struct err failed_why;
 	int64_t oldest; /* of the mark, carried along */
+	int64_t now_ms; /* of the unit */
 };
 void drain_init(struct drain_batch *b);
 void drain_clear(struct drain_batch *b);

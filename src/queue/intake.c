@@ -265,6 +265,7 @@ static int batch_unit(void *ctx, struct store_db *db, struct err *e)
 	struct intake *in = ctx;
 	in->began_us = clock_mono_us();
 	int n = batch_read(in, DRAIN_BATCH_MAX, e);
+	in->batch.now_ms = clock_wall_ms();
 	return n > 0 ? drain_unit(db, &in->batch, e) : n;
 }
 

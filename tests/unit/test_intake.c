@@ -200,13 +200,15 @@ static void test_a_repeat_of_what_is_stored(void **state)
 	intake_close(in);
 }
 
+static int64_t decided_ms;
+
 UNIT(decide)
 {
 	(void)a;
 	int64_t task;
 	struct queue_order o = {.project_id = project,
 	    .kind = MODEL_TASK_ROLLBACK,
-	    .now_ms = 5000,
+	    .now_ms = decided_ms,
 	    .requested_by = STR("ann")};
 	return queue_unit_order(db, &o, &task, e);
 }
@@ -216,6 +218,7 @@ UNIT(decide)
 static void test_a_rollback_supersedes_what_waits(void **state)
 {
 	(void)state;
+	decided_ms = 5000;
 	fixture_run(store, decide);
 	struct intake *in = open_intake(0);
 	send_all(in, 0, 10, 4999);
@@ -332,6 +335,21 @@ static void test_actions_that_were_set_back_deploy(void **state)
 	assert_int_equal(waiting_events, 5);
 	assert_int_equal(tasks, 2);
 	assert_int_equal(head_tasks, 1);
+	intake_close(in);
+}
+
+/* What was decided while the clock was ahead does not supersede until that time is there. */
+static void test_a_rollback_of_a_time_to_come_supersedes_nothing(void **state)
+{
+	(void)state;
+	decided_ms = clock_wall_ms() + 3600000;
+	fixture_run(store, decide);
+	struct intake *in = open_intake(0);
+	send_all(in, 0, 10, clock_wall_ms());
+	intake_settle(in, clock_mono_ms() + 30000);
+	fixture_run(store, count);
+	assert_int_equal(superseded, 0);
+	assert_int_equal(tasks, 2);
 	intake_close(in);
 }
 
@@ -680,6 +698,7 @@ int main(void)
 	    WITH(test_a_hooks_fault_is_its_own),
 	    WITH(test_actions_that_were_set_back_deploy),
 	    WITH(test_a_rollback_supersedes_what_waits),
+	    WITH(test_a_rollback_of_a_time_to_come_supersedes_nothing),
 	    WITH(test_a_full_journal_refuses),
 	    WITH(test_kills),
 	};
