@@ -3,6 +3,7 @@
  * for it. */
 #include "hooks_world.h"
 
+#include "base/io.h"
 #include "hooks/figures.h"
 #include "hooks/recent.h"
 
@@ -803,10 +804,46 @@ static void test_large_bodies_and_changes(void **state)
 	assert_stored(1, 1);
 }
 
+static _Atomic int64_t ahead_ms; /* of the clock */
+
+static int64_t wall_ahead(void)
+{
+	return io_real.wall_ms() + ahead_ms;
+}
+
+UNIT(rotate_hook)
+{
+	CLEANUP_BUF struct buf sealed;
+	char place[MODEL_PLACE_SIZE];
+	struct model_hook m;
+	CHECK(model_hook_find(db, a, STR("site"), &m, e) == 1);
+	buf_init(&sealed, 4096);
+	seal(hw.seal, model_place_hook(STR("site"), place), STR("its new secret"), &sealed);
+	return model_hook_rotate(db, m.id, buf_view(&sealed), io_real.wall_ms() + 600000, e) == 1
+		   ? 0
+		   : -1;
+}
+
+/* A clock that was ahead while the table was read, and is set right. */
+static void test_an_old_secret_whose_time_seemed_over(void **state)
+{
+	(void)state;
+	ahead_ms = 3600000;
+	fixture_run(hw.store, rotate_hook);
+	hooks_changed(hw.hooks, STR("site"));
+	assert_int_equal(push_signed("site", "d-1", "push", SECRET, MAIN).status, 401);
+	assert_int_equal(push_signed("site", "d-2", "push", "its new secret", MAIN).status, 202);
+	ahead_ms = 0;
+	assert_int_equal(push_signed("site", "d-3", "push", SECRET, MAIN).status, 202);
+}
+
 #define HTTP_TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
 
 int main(void)
 {
+	struct io io = io_real;
+	io.wall_ms = wall_ahead;
+	io_set(&io);
 	log_open(LOG_LEVEL_COUNT, 2);
 	const struct CMUnitTest tests[] = {
 	    HTTP_TEST(test_accepts_once),
@@ -829,6 +866,7 @@ int main(void)
 	    HTTP_TEST(test_forms_are_compared_too),
 	    HTTP_TEST(test_large_bodies_without_an_id),
 	    HTTP_TEST(test_large_bodies_and_changes),
+	    HTTP_TEST(test_an_old_secret_whose_time_seemed_over),
 	    cmocka_unit_test(test_a_full_store_is_503),
 	};
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
