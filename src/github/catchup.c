@@ -442,7 +442,8 @@ static void take_row(struct look *k, const struct model_catchup *row)
 	r->row.error = STR("");
 	r->row.token = STR_NONE;
 	r->from_ms = r->begun_ms - CATCHUP_KEPT_MS;
-	if (row->since_ms > r->from_ms)
+	/* a later one is of a clock that was ahead */
+	if (row->since_ms > r->from_ms && row->since_ms <= r->begun_ms)
 		r->from_ms = row->since_ms;
 	if (seal_open(k->c->o.seal, model_place_hook_token(row->hook, place), row->token, &token,
 		&r->why) != 0)

@@ -120,6 +120,22 @@ def test_what_could_not_be_delivered_arrives(near, hub, git):
     assert TOKEN.encode() not in (near.state / "slipway.db").read_bytes()
 
 
+def test_after_a_clock_that_was_ahead(near, hub, git):
+    """How far it was looked is of a time to come: what is missing since is found all the same."""
+    there = hub()
+    repo = git.repository("ahead", {PAGE: "v1"})
+    made(near, there, "ahead", repo)
+    state(near, "ahead")
+    near.kill()
+    with sqlite3.connect(near.state / "slipway.db") as db:
+        db.execute("UPDATE catch_up SET since_ms = ? WHERE hook_id = (SELECT id FROM hook WHERE name = 'ahead')", (int(time.time() * 1000) + 3600_000,))
+    db.close()
+    assert there.send(push(repo.commit({PAGE: "v2"})), guid="ahead-1") == 502
+    near.start()
+    ended = state(near, "ahead", lambda s: s["asked"] == 1 and s["state"] == "idle")
+    assert (ended["found"], ended["error"]) == (1, None), ended
+
+
 def test_its_allowance_is_kept_to(near, hub, git):
     """Used up in the middle: nothing is asked until it is there again, then the rest, each once."""
     there = hub()
