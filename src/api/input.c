@@ -177,18 +177,6 @@ int api_token_check(struct str token, const char *pointer, struct err *e)
 	return 0;
 }
 
-/* The host of the platform's own address; empty when it has none. */
-static struct str own_host(const struct api_call *c)
-{
-	struct source_address a;
-	struct err ignored;
-	char url[320];
-	snprintf(url, sizeof(url), "%s/x", c->cx->public_url ? c->cx->public_url : "");
-	if (source_address_parse(str_c(url), &a, &ignored) < 0)
-		return STR("");
-	return arena_str(c->r->arena, a.host);
-}
-
 int api_query_purge(const struct api_call *c, bool *ret, struct err *e)
 {
 	struct str purge = http_query(c->r, "purge");
@@ -199,36 +187,12 @@ int api_query_purge(const struct api_call *c, bool *ret, struct err *e)
 	return err_at(e, "/purge");
 }
 
-/* A name that a project has by itself. */
-static bool is_below(const struct api_call *c, struct str host)
-{
-	size_t dot = str_find(host, '.', 0);
-	return c->cx->names_below && dot != SIZE_MAX &&
-	       str_eq_c(str_from(host, dot + 1), c->cx->host);
-}
-
 int api_domain_check(const struct api_call *c, struct str project, struct str host, struct err *e)
 {
-	if (name_domain(host, e) < 0)
-		return -1;
-	struct str own = own_host(c), suffix = STR(".localhost");
-	if (str_eq_nocase(host, own) || str_eq_c(host, "localhost"))
-		return err_set(e, ERR_CONFLICT, "'%.*s' is the platform's own", STR_ARG(host));
-	if (c->cx->host && str_eq_c(host, c->cx->host))
-		return err_set(e, ERR_CONFLICT, "'%.*s' is the platform's own", STR_ARG(host));
-	if (is_below(c, host) && !str_eq(str_slice(host, 0, str_find(host, '.', 0)), project)) {
-		err_set(
-		    e, ERR_CONFLICT, "'%.*s' belongs to the project of that name", STR_ARG(host));
-		return err_hint(
-		    e, "'%.*s' has '%.*s.%s'", STR_ARG(project), STR_ARG(project), c->cx->host);
-	}
-	if (str_ends(host, suffix) && !str_eq(str_slice(host, 0, host.n - suffix.n), project)) {
-		err_set(
-		    e, ERR_CONFLICT, "'%.*s' belongs to the project of that name", STR_ARG(host));
-		return err_hint(
-		    e, "'%.*s' has '%.*s.localhost'", STR_ARG(project), STR_ARG(project));
-	}
-	return 0;
+	const struct name_platform p = {.host = c->cx->host,
+	    .public_url = c->cx->public_url,
+	    .names_below = c->cx->names_below};
+	return name_domain(host, e) < 0 ? -1 : name_domain_free(host, project, &p, e);
 }
 
 struct str api_source_settings(const struct api_source *s)

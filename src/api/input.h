@@ -26,8 +26,7 @@ int api_poll_read(const json_t *body, int64_t *ret_ms, struct err *e) WARN_UNUSE
 int api_poll_check(enum model_source source, int64_t ms, struct err *e) WARN_UNUSED;
 /* A credential that git will be given on one line: printable ASCII. Empty is fine. */
 int api_token_check(struct str token, const char *pointer, struct err *e) WARN_UNUSED;
-/* A host name that a project may claim: not the platform's own, and below .localhost only its own.
- */
+/* A host name that a project may claim: name_domain and name_domain_free. */
 int api_domain_check(
     const struct api_call *c, struct str project, struct str host, struct err *e) WARN_UNUSED;
 /* What becomes the edge's own configuration is an operator's of the whole platform. p: the project as it is; NULL: it is being

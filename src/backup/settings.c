@@ -542,16 +542,23 @@ static int apply_project(struct store_db *db, struct arena *a, const struct seal
 	return model_look_every(db, id, p->poll_ms, now_ms, e) < 0 ? -1 : 0;
 }
 
-static int apply_domains(struct store_db *db, int64_t id, const struct backup_settings *s,
-    int64_t now_ms, struct buf *warning, struct err *e)
+static int apply_domains(struct store_db *db, const struct backup_settings *s,
+    const struct backup_into *to, int64_t now_ms, struct buf *warning, struct err *e)
 {
 	for (size_t i = 0; i < s->domain_count; i++) {
-		if (str_ends(s->domains[i], STR(".localhost")) || /* every project has its own */
-		    model_domain_add(db, id, s->domains[i], now_ms, e) >= 0)
+		struct str host = s->domains[i];
+		if (str_ends(host, STR(".localhost"))) /* every project has its own */
+			continue;
+		if (name_domain_free(host, to->project->name, &to->platform, e) != 0) {
+			buf_printf(warning, "%sdomain %s", warning->n ? "; " : "", e->msg);
+			err_clear(e);
+			continue;
+		}
+		if (model_domain_add(db, to->project->id, host, now_ms, e) >= 0)
 			continue;
 		if (e->code != ERR_CONFLICT)
 			return -1;
-		warn(warning, "domain", s->domains[i], "belongs to another project by now");
+		warn(warning, "domain", host, "belongs to another project by now");
 		err_clear(e);
 	}
 	return 0;
@@ -580,11 +587,12 @@ static int apply_hook(struct store_db *db, struct arena *a, const struct seal_ke
 }
 
 int backup_settings_apply(struct store_db *db, struct arena *a, const struct seal_key *seal,
-    int64_t project_id, const struct backup_settings *s, int64_t now_ms, struct buf *warning,
-    struct err *e)
+    const struct backup_settings *s, const struct backup_into *to, int64_t now_ms,
+    struct buf *warning, struct err *e)
 {
+	int64_t project_id = to->project->id;
 	if (apply_project(db, a, seal, project_id, s, now_ms, e) != 0 ||
-	    apply_domains(db, project_id, s, now_ms, warning, e) != 0)
+	    apply_domains(db, s, to, now_ms, warning, e) != 0)
 		return -1;
 	for (size_t i = 0; i < s->scales.n; i++)
 		if (model_scale_set(

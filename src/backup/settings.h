@@ -14,6 +14,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/name.h"
 #include "crypto/seal.h"
 #include "model/domain.h"
 #include "model/env.h"
@@ -62,8 +63,12 @@ int backup_settings_read(
 int backup_env_apply(struct store_db *db, struct arena *a, const struct seal_key *seal,
     int64_t project_id, const struct backup_settings *s, int64_t now_ms, int64_t *ret_version,
     struct err *e) WARN_UNUSED;
-/* The rest: source and what fetches it, limits, scale, domains, hooks. What belongs to another by now is left
- * out and said in `warning`. Hooks that are there stay as they are. In a unit. */
+struct backup_into {
+	const struct model_project *project; /* as it is now */
+	struct name_platform platform;
+};
+/* The rest: source and what fetches it, limits, scale, domains, hooks. What belongs to another by now, or is
+ * the platform's own, is left out and said in `warning`. Hooks that are there stay as they are. In a unit. */
 int backup_settings_apply(struct store_db *db, struct arena *a, const struct seal_key *seal,
-    int64_t project_id, const struct backup_settings *s, int64_t now_ms, struct buf *warning,
-    struct err *e) WARN_UNUSED;
+    const struct backup_settings *s, const struct backup_into *to, int64_t now_ms,
+    struct buf *warning, struct err *e) WARN_UNUSED;

@@ -149,6 +149,39 @@ int name_domain(struct str s, struct err *e)
 	return 0;
 }
 
+/* Between "//" and what ends a host; an address in brackets is nobody's domain. */
+static struct str host_of(struct str url)
+{
+	size_t at = str_find(url, '/', 0), n = 0;
+	struct str rest = str_from(url, at == SIZE_MAX ? url.n : at + 2);
+	while (n < rest.n && rest.p[n] != ':' && rest.p[n] != '/')
+		n++;
+	return str_slice(rest, 0, n);
+}
+
+static int of_that_name(struct str host, struct str project, struct str below, struct err *e)
+{
+	(void)err_set(e, ERR_CONFLICT, "'%.*s' belongs to the project of that name", STR_ARG(host));
+	return err_hint(
+	    e, "'%.*s' has '%.*s.%.*s'", STR_ARG(project), STR_ARG(project), STR_ARG(below));
+}
+
+int name_domain_free(
+    struct str host, struct str project, const struct name_platform *p, struct err *e)
+{
+	struct str local = STR(".localhost"), own = str_c(p->host);
+	size_t dot = str_find(host, '.', 0);
+	if (str_eq_nocase(host, host_of(str_c(p->public_url))) || str_eq(host, own) ||
+	    str_eq_c(host, "localhost"))
+		return err_set(e, ERR_CONFLICT, "'%.*s' is the platform's own", STR_ARG(host));
+	if (p->names_below && dot != SIZE_MAX && str_eq(str_from(host, dot + 1), own) &&
+	    !str_eq(str_slice(host, 0, dot), project))
+		return of_that_name(host, project, own, e);
+	if (str_ends(host, local) && !str_eq(str_slice(host, 0, host.n - local.n), project))
+		return of_that_name(host, project, str_from(local, 1), e);
+	return 0;
+}
+
 bool name_covered(struct str host, struct str names)
 {
 	struct str rest = names, one;

@@ -20,6 +20,15 @@ int name_operator(struct str s, struct err *e) WARN_UNUSED; /* [a-z][a-z0-9._-]{
 /* A host name: LDH labels, lower case, at most 253, at least one dot or ending in ".localhost"/"localhost";
  * "*.example.org" is refused. IDNA is the caller's. */
 int name_domain(struct str s, struct err *e) WARN_UNUSED;
+/* The hosts that a platform answers at itself. NULLs, and an address that names no host: none. */
+struct name_platform {
+	const char *host, *public_url;
+	bool names_below; /* every project also answers as NAME.host */
+};
+/* Whether the project may have this domain, whoever asks and wherever it is written: ERR_CONFLICT for the platform's own and
+ * for what another project has, or would have, by its name. `host` has been through name_domain. */
+int name_domain_free(
+    struct str host, struct str project, const struct name_platform *p, struct err *e) WARN_UNUSED;
 /* Whether one of `names` (a certificate's: one blank between, "*." may begin one) is the host's: itself, or "*." and all
  * but the host's first label (RFC 6125, 6.4.3). */
 bool name_covered(struct str host, struct str names);

@@ -367,6 +367,7 @@ static int engine_open(struct daemon *d, struct err *e)
 	    .acme = d->acme,
 	    .outbound = d->outbound,
 	    .acme_http_port = d->settings.acme_http_port,
+	    .host = d->settings.host,
 	    .names_below = d->settings.dns_hook ? d->settings.host : NULL,
 	    .public_url = a->public_url,
 	    .allow_private_sources = true,

@@ -48,6 +48,7 @@ struct deploy_options {
 	struct acme *acme;	    /* NULL: no certificates from authorities */
 	struct outbound *outbound;  /* NULL: likewise */
 	uint16_t acme_http_port;    /* where an authority looks for its answers: 80 */
+	const char *host;	    /* the platform's own */
 	const char *names_below;    /* projects also answer as NAME below this host; NULL: they do not */
 	const char *public_url;	    /* of the API, in links to logs; NULL: none */
 	bool allow_private_sources; /* embedded: true */

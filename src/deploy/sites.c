@@ -179,7 +179,12 @@ void sites_tell(struct work *w)
 static int check_name(
     struct work *w, struct store_db *db, const struct plan_site *s, struct str host, struct err *e)
 {
+	const struct name_platform platform = work_platform(w);
 	struct model_domain d;
+	/* A site may listen as localhost: only there, and no project's own name is taken by it. */
+	if (!str_eq_c(host, "localhost") && !str_ends(host, STR(".localhost")) &&
+	    name_domain_free(host, w->project.name, &platform, e) != 0)
+		return err_prefix(e, "site %.*s", STR_ARG(s->name));
 	int rc = model_domain_get(db, &w->a, host, MODEL_EVERYTHING, &d, e);
 	if (rc <= 0 || d.project_id == w->project.id)
 		return rc < 0 ? -1 : 0;

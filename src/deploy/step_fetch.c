@@ -384,22 +384,19 @@ static void fetch_ended(struct work *w)
 
 /* --- plan --- */
 
-/* NAME.localhost belongs to the project of that name, whether it exists yet or not. */
-static int check_local(const struct work *w, struct str host, struct err *e)
+struct name_platform work_platform(const struct work *w)
 {
-	size_t dot = str_find(host, '.', 0);
-	if (!str_eq(str_from(host, dot == SIZE_MAX ? host.n : dot), STR(".localhost")) ||
-	    str_eq(str_slice(host, 0, dot), w->project.name))
-		return 0;
-	return err_set(
-	    e, ERR_CONFLICT, "domain '%.*s' belongs to the project of that name", STR_ARG(host));
+	return (struct name_platform){.host = w->d->o.host,
+	    .public_url = w->d->o.public_url,
+	    .names_below = w->d->o.names_below != NULL};
 }
 
 static int claim_domains(struct work *w, struct store_db *db, struct err *e)
 {
+	const struct name_platform platform = work_platform(w);
 	for (size_t i = 0; i < w->plan.domains.n; i++) {
 		struct str host = w->plan.domains.v[i];
-		if (check_local(w, host, e) != 0)
+		if (name_domain_free(host, w->project.name, &platform, e) != 0)
 			return -1;
 		if (model_domain_add(db, w->project.id, host, clock_wall_ms(), e) >= 0)
 			continue;

@@ -76,7 +76,7 @@ struct deploy {
 	    *reconcile; /* under way; what is left of it at the end goes with the process */
 	struct sleeper *sleepers;	/* projects that sleep when nobody asks */
 	struct loop_timer *sleep_timer; /* NULL until there is one */
-	unsigned keeping; /* archives that a pool thread works on: deploy/keep.h */
+	unsigned keeping;		/* archives that a pool thread works on: deploy/keep.h */
 	bool ready;			/* reconciled: tasks may go on */
 	bool quiet;			/* the daemon ends: no task takes another step */
 	bool closing; /* works are freed as soon as nothing of theirs can call back */
@@ -118,7 +118,7 @@ struct work {
 	struct model_domains domains;
 	struct model_scales scales;
 	struct model_services services;
-	uint32_t devices; /* base/device.h: that were granted */
+	uint32_t devices;	/* base/device.h: that were granted */
 	struct model_envs envs; /* of the release's version */
 	struct plan plan;	/* of the release */
 	bool has_plan;
@@ -376,6 +376,8 @@ size_t sites_public_names(const struct plan_site *s, struct str *names);
  * their rows; and, from then on, certbot's files. */
 int sites_certificates(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 void sites_forget_gone(struct work *w);
+/* What the platform has for itself, so that no project may. */
+struct name_platform work_platform(const struct work *w);
 /* Which of its names belong to another project, by what the store knows. */
 int sites_check_names(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 /* "2 sites: 1 file changed; reloaded, " into the step's detail. */

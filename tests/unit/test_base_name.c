@@ -114,6 +114,33 @@ static void domains(void **state)
 	assert_string_not_equal(e.hint, "");
 }
 
+/* What a platform and its projects have by themselves. */
+static void domains_free(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *host;
+		bool below, none;
+	} rows[] = {{"plat.test", false, false}, {"plat.test", true, false},
+	    {"hooks.example.org", false, false}, {"localhost", false, false},
+	    {"bob.plat.test", true, false}, {"bob.plat.test", false, true},
+	    {"ann.plat.test", true, true}, {"x.ann.plat.test", true, true},
+	    {"bob.localhost", false, false}, {"x.ann.localhost", false, false},
+	    {"ann.localhost", false, true}, {"xplat.test", true, true},
+	    {"example.org", true, true}};
+	struct err e;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct name_platform p = {.host = "plat.test",
+		    .public_url = "https://Hooks.example.org:8443/x",
+		    .names_below = rows[i].below};
+		int rc = name_domain_free(str_c(rows[i].host), STR("ann"), &p, &e);
+		assert_int_equal(rc, rows[i].none ? 0 : -1);
+		assert_true(rc == 0 || e.code == ERR_CONFLICT);
+	}
+	const struct name_platform nothing = {0};
+	assert_int_equal(name_domain_free(STR("plat.test"), STR("ann"), &nothing, &e), 0);
+}
+
 static void env_keys(void **state)
 {
 	(void)state;
@@ -177,6 +204,7 @@ int main(void)
 	    cmocka_unit_test(projects),
 	    cmocka_unit_test(processes_hooks_operators),
 	    cmocka_unit_test(domains),
+	    cmocka_unit_test(domains_free),
 	    cmocka_unit_test(env_keys),
 	    cmocka_unit_test(refs),
 	    cmocka_unit_test(commits),
