@@ -92,6 +92,14 @@ static int pick_domain(struct work *w, struct err *e)
 	return w->first_domain.n > 0 ? 0 : err_set(e, ERR_TOO_LARGE, "the task's memory is full");
 }
 
+int facts_domains(struct work *w, struct store_db *db, struct err *e)
+{
+	return model_domain_list(
+		   db, &w->a, w->project.id, STR(""), MODEL_EVERYTHING, &w->domains, e) < 0
+		   ? -1
+		   : pick_domain(w, e);
+}
+
 static int load_devices(struct work *w, struct store_db *db, struct err *e)
 {
 	struct model_device_grants grants;
@@ -112,13 +120,12 @@ int facts_load(struct work *w, struct store_db *db, struct err *e)
 		return -1;
 	if (rc == 0)
 		return err_set(e, ERR_NOT_FOUND, "the project is gone");
-	if (model_domain_list(db, &w->a, w->project.id, STR(""), MODEL_EVERYTHING, &w->domains, e) <
-		0 ||
+	if (facts_domains(w, db, e) != 0 ||
 	    model_scale_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->scales, e) < 0 ||
 	    model_service_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->services, e) < 0 ||
 	    load_devices(w, db, e) < 0)
 		return -1;
-	if (pick_domain(w, e) != 0 || pick_release(w, db, e) != 0)
+	if (pick_release(w, db, e) != 0)
 		return -1;
 	int had = w->in.site.n > 0 ? model_site_certificate_get(db, &w->a, w->project.id,
 					 w->in.site, MODEL_EVERYTHING, &w->certificate, e)
@@ -220,6 +227,10 @@ void facts_progress_write(const struct work *w, const struct deploy_state *st, s
 		json_put_str(&j, "backup", w->backup_id);
 	if (w->warning.n > 0)
 		json_put_str(&j, "warning", buf_view(&w->warning));
+	json_open_array(&j, "claimed");
+	for (size_t i = 0; i < w->claimed.n; i++)
+		json_put_str(&j, NULL, w->claimed.v[i]);
+	json_close_array(&j);
 	json_close_object(&j);
 }
 
@@ -262,6 +273,19 @@ static void read_failure(struct work *w, const json_t *o)
 	w->failed = true;
 }
 
+static void read_claimed(struct work *w, const json_t *o)
+{
+	const json_t *list = json_object_get(o, "claimed");
+	size_t n = json_array_size(list);
+	struct str *v = arena_array(&w->a, n + 1, sizeof(*v));
+	w->claimed = (struct args){.v = v};
+	for (size_t i = 0; v && i < n; i++) {
+		const json_t *one = json_array_get(list, i);
+		v[w->claimed.n++] =
+		    arena_str(&w->a, (struct str){json_string_value(one), json_string_length(one)});
+	}
+}
+
 void facts_progress_read(struct work *w)
 {
 	struct err e;
@@ -285,6 +309,7 @@ void facts_progress_read(struct work *w)
 		w->backup_id = arena_str(&w->a, v);
 	if (json_get_str(o, "warning", &v, &e) == 1)
 		buf_str(&w->warning, v);
+	read_claimed(w, o);
 	read_failure(w, o);
 	/* The once-per-release command was under way when the daemon ended. */
 	if (w->st.phase == DEPLOY_RELEASE && !w->failed) {

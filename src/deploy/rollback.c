@@ -82,6 +82,11 @@ int old_release_load(struct work *w, struct store_db *db, struct err *e)
 	return 0;
 }
 
+static int way_back_unit(struct work *w, struct store_db *db, struct err *e)
+{
+	return domains_give_back(w, db, e) != 0 ? -1 : old_release_load(w, db, e);
+}
+
 static void swap_release(struct work *w)
 {
 	struct work_release now = {
@@ -147,6 +152,8 @@ static void new_workers_stopped(struct work *w)
 static void old_loaded(struct work *w)
 {
 	note(w, "the old release could not be read");
+	if (!w->op_failed)
+		domains_given_back(w);
 	work_ops_begin(w, new_workers_stopped);
 	(void)instance_stop(w, is_new_worker);
 	work_ops_end(w);
@@ -154,7 +161,7 @@ static void old_loaded(struct work *w)
 
 void unswitch_start(struct work *w)
 {
-	work_unit(w, old_release_load, old_loaded);
+	work_unit(w, way_back_unit, old_loaded);
 }
 
 /* --- what `start` began --- */
@@ -182,14 +189,15 @@ static void undone(struct work *w)
 	work_done(w);
 }
 
-/* The vhost may be the new release's already when the switch itself failed. */
-static void vhost_back(struct work *w)
+/* The vhost may be the new release's already when the switch itself failed; and a daemon that began anew meanwhile has set
+ * the old one with the domains as they were then. */
+static void vhost_back(struct work *w, bool given_back)
 {
 	work_ops_begin(w, undone);
 	bool touched = w->st.failed_at == DEPLOY_SWITCH;
 	if ((w->st.flow == DEPLOY_FLOW_START || w->st.flow == DEPLOY_FLOW_RESTORE) && w->has_plan)
 		vhost_set(w, &w->plan, true);
-	else if (touched && w->old.has_plan)
+	else if ((touched || given_back) && w->old.has_plan)
 		vhost_set(w, &w->old.plan, !w->project.desired_running);
 	else if ((touched || w->st.failed_at == DEPLOY_HANDOVER) && w->project.live == 0) {
 		work_op_add(w);
@@ -200,7 +208,10 @@ static void vhost_back(struct work *w)
 
 static void old_known(struct work *w)
 {
-	vhost_back(w);
+	bool gives_back = !w->op_failed && w->claimed.n > 0;
+	if (gives_back)
+		domains_given_back(w);
+	vhost_back(w, gives_back);
 }
 
 static void ours_stopped(struct work *w)
@@ -220,11 +231,11 @@ static void ours_stopped(struct work *w)
 		sockets_remove(w, release);
 	note(w, "a run directory stayed");
 	if (w->st.flow == DEPLOY_FLOW_RESTORE) { /* UNSWAP brings back what was before */
-		vhost_back(w);
+		vhost_back(w, false);
 		return;
 	}
 	w->from_release = (uint32_t)w->project.live;
-	work_unit(w, old_release_load, old_known);
+	work_unit(w, way_back_unit, old_known);
 }
 
 void undo_start_start(struct work *w)
@@ -266,6 +277,26 @@ static void strays_stopped(struct work *w)
 	work_ops_end(w);
 }
 
+static void strays_stop(struct work *w)
+{
+	note(w, "the domains that it claimed are still served");
+	work_ops_begin(w, strays_stopped);
+	job_stop_strays(w);
+	work_ops_end(w);
+}
+
+static void claims_gone(struct work *w)
+{
+	note(w, "the domains that it claimed stayed");
+	bool gone = !w->op_failed;
+	work_ops_begin(w, strays_stop);
+	if (gone)
+		domains_given_back(w);
+	if (gone && w->old.has_plan)
+		vhost_set(w, &w->old.plan, !w->project.desired_running);
+	work_ops_end(w);
+}
+
 static void command_stopped(struct work *w)
 {
 	note(w, "the command could not be stopped");
@@ -285,7 +316,11 @@ void undo_release_start(struct work *w)
 		work_skip(w, "nothing to undo");
 		return;
 	}
-	work_ops_begin(w, strays_stopped);
-	job_stop_strays(w);
-	work_ops_end(w);
+	w->op_failed = false;
+	if (w->claimed.n == 0) {
+		strays_stop(w);
+		return;
+	}
+	w->from_release = (uint32_t)w->project.live;
+	work_unit(w, way_back_unit, claims_gone);
 }

@@ -391,14 +391,53 @@ struct name_platform work_platform(const struct work *w)
 	    .names_below = w->d->o.names_below != NULL};
 }
 
+int domains_give_back(struct work *w, struct store_db *db, struct err *e)
+{
+	for (size_t i = 0; i < w->claimed.n; i++)
+		if (model_domain_remove(db, w->project.id, w->claimed.v[i], e) < 0)
+			return -1;
+	return w->claimed.n > 0 ? facts_domains(w, db, e) : 0;
+}
+
+void domains_given_back(struct work *w)
+{
+	w->claimed.n = 0;
+}
+
+/* In the unit of the claim: a life that ends right behind it leaves the next one what to give back. */
+static int remember_claimed(struct work *w, struct store_db *db, struct err *e)
+{
+	struct model_lease l = {
+	    .task_id = w->lease.task_id, .owner = w->task.lease_owner, .counter = w->lease.counter};
+	const struct deploy_state now = {
+	    .flow = w->st.flow, .phase = w->act.phase, .attempt = w->act.attempt};
+	CLEANUP_BUF struct buf progress;
+	buf_init(&progress, 64u << 10);
+	facts_progress_write(w, &now, &progress);
+	return model_task_save(db, &l, str_c(deploy_phase_name(now.phase)), buf_view(&progress),
+		   e) < 0
+		   ? -1
+		   : 0;
+}
+
 static int claim_domains(struct work *w, struct store_db *db, struct err *e)
 {
+	struct args claimed = {
+	    .v = arena_array(&w->a, w->plan.domains.n + 1, sizeof(*claimed.v))};
+	if (!claimed.v)
+		return err_set(e, ERR_TOO_LARGE, "the task's memory is full");
+	/* An earlier life of the task may have read another manifest. */
+	if (domains_give_back(w, db, e) != 0)
+		return -1;
 	const struct name_platform platform = work_platform(w);
 	for (size_t i = 0; i < w->plan.domains.n; i++) {
 		struct str host = w->plan.domains.v[i];
 		if (name_domain_free(host, w->project.name, &platform, e) != 0)
 			return -1;
-		if (model_domain_add(db, w->project.id, host, clock_wall_ms(), e) >= 0)
+		int added = model_domain_add(db, w->project.id, host, clock_wall_ms(), e);
+		if (added > 0)
+			claimed.v[claimed.n++] = host;
+		if (added >= 0)
 			continue;
 		if (e->code != ERR_CONFLICT)
 			return -1;
@@ -407,6 +446,7 @@ static int claim_domains(struct work *w, struct store_db *db, struct err *e)
 		return err_hint(e, "take it out of slipway.yaml, or let it be given up there first "
 				   "(slipway domains remove)");
 	}
+	w->claimed = claimed;
 	return 0;
 }
 
@@ -423,7 +463,7 @@ static int plan_unit(struct work *w, struct store_db *db, struct err *e)
 	/* The row does not hold what the fetch found until this step's commit. */
 	keep.plan = w->release.plan;
 	w->release = keep;
-	return 0;
+	return w->plan.domains.n > 0 ? remember_claimed(w, db, e) : 0;
 }
 
 static void plan_stored(struct work *w)

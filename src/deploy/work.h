@@ -123,6 +123,7 @@ struct work {
 	struct plan plan;	/* of the release */
 	bool has_plan;
 	struct str first_domain;
+	struct args claimed; /* domains that came with this task, and go with it when it fails */
 
 	/* The action under way. */
 	struct deploy_action act;
@@ -261,6 +262,8 @@ void work_tick(void *work);
 
 /* facts.c: what the store knows of the task's project. In a unit. */
 int facts_load(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+/* Of these, domains and first_domain alone. */
+int facts_domains(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 int facts_input(struct work *w, struct err *e) WARN_UNUSED;
 /* Under which the head of what the release was fetched from is kept. */
 int facts_head_ref(
@@ -378,6 +381,9 @@ int sites_certificates(struct work *w, struct store_db *db, struct err *e) WARN_
 void sites_forget_gone(struct work *w);
 /* What the platform has for itself, so that no project may. */
 struct name_platform work_platform(const struct work *w);
+/* What this task claimed is free again. In a unit, where it is undone; behind it domains_given_back. */
+int domains_give_back(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+void domains_given_back(struct work *w);
 /* Which of its names belong to another project, by what the store knows. */
 int sites_check_names(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 /* "2 sites: 1 file changed; reloaded, " into the step's detail. */

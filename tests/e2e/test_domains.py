@@ -1,6 +1,6 @@
 """Whose a domain is, whichever way it is asked for: by a manifest, a site or an archive; what a deploy that fails gives back."""
 import pytest
-from harness import Platform
+from harness import Platform, wait_until
 
 HOST = "plat.test"
 
@@ -71,3 +71,39 @@ def test_nor_an_archives(p, git):
     for said in (f"domain '{HOST}' is the platform's own", f"domain 'bob.{HOST}' belongs to the project of that name"):
         assert said in task["result"]["warning"], task
     assert p.get("bob." + HOST).body == b"bob"
+
+
+def started(p, name):
+    task = p.api("POST", f"/projects/{name}/deploys", {})["task"]
+
+    def step():
+        shown = p.api("GET", f"/tasks/{task}")
+        return next((s["name"] for s in shown.get("steps", []) if s["state"] == "running"), None)
+
+    return task, step
+
+
+CHECK = "checks: [{name: no, run: [sh, -c, 'sleep %d; exit 1']}]\n"
+WORKER = "processes: {work: {run: [sh, -c, 'sleep %d; exit 1']}}\n"
+
+
+@pytest.mark.parametrize("how", ["check", "killed", "worker"])
+def test_a_deploy_that_fails_gives_back(p, git, how):
+    """Whatever it had claimed is nobody's again, is not served by the release of before, and another may have it."""
+    name, host = "try-" + how, how + ".example.org"
+    assert deployed(p, git, name, page("before", "kept.example.org" if how == "check" else name + "." + HOST))["state"] == "done"
+    kept = domains(p, name)
+    bad = page("after", host, more=WORKER % 3 if how == "worker" else CHECK % (4 if how == "killed" else 1))
+    git.made[name].commit(bad)
+    task, step = started(p, name)
+    if how == "killed":
+        wait_until(lambda: step() == "check")
+        assert host in domains(p, name)
+        p.kill()
+        p.start()
+    task = p.wait_task(task)
+    assert task["state"] == "failed" and task["error"]["step"] == ("drain" if how == "worker" else "check"), task
+    assert domains(p, name) == kept and p.get(name + ".localhost").body == b"before"
+    assert p.get(host).status == 404
+    assert deployed(p, git, "heir-" + how, page("heir", host))["state"] == "done"
+    assert p.get(host).body == b"heir"
