@@ -210,8 +210,9 @@ int api_backup_restore(struct api_call *c, struct err *e)
 	char input[128];
 	if (item_find(c, &i, e) < 0)
 		return -1;
-	snprintf(input, sizeof(input), "{\"backup\":\"%.*s\"%s}", STR_ARG(i.id),
-	    api_bool(c->body, "data_only", false) ? ",\"data_only\":true" : "");
+	snprintf(input, sizeof(input), "{\"backup\":\"%.*s\"%s%s}", STR_ARG(i.id),
+	    api_bool(c->body, "data_only", false) ? ",\"data_only\":true" : "",
+	    c->who->global_role >= MODEL_ROLE_ADMIN ? ",\"admin\":true" : "");
 	struct api_order o = {.kind = MODEL_TASK_RESTORE, .input = str_c(input)};
 	return api_order(c, &o, e);
 }

@@ -517,11 +517,83 @@ static void warn(struct buf *b, const char *what, struct str name, const char *w
 	buf_printf(b, "%s%s '%.*s' %s", b->n ? "; " : "", what, STR_ARG(name), why);
 }
 
-static int apply_project(struct store_db *db, struct arena *a, const struct seal_key *seal,
+/* Only an admin of the platform may have set this source: api/input.c marks it. */
+static bool is_reserved(const struct model_project *p)
+{
+	bool said = false;
+	struct err e;
+	CLEANUP_JSON json_t *o = json_read(p->settings, &e);
+	return p->source == MODEL_SOURCE_PATH || !o ||
+	       json_get_bool(o, "private_source", &said, &e) < 0 || said;
+}
+
+static bool is_site(const struct model_project *p)
+{
+	return str_eq_c(p->kind, "nginx-site");
+}
+
+static void stayed(struct buf *warning, const char *what)
+{
+	buf_printf(warning,
+	    "%s%s stayed as now: another is only brought back for an admin of the platform",
+	    warning->n ? "; " : "", what);
+}
+
+/* Of what another than an admin of the platform could not have set anew, nothing changes. True: nor do the source's
+ * credentials. */
+static bool leave_reserved(
+    struct model_project_change *c, const struct backup_into *to, struct buf *warning)
+{
+	const struct model_project *now = to->project;
+	if (to->admin)
+		return false;
+	if (!str_eq(c->limits, now->limits)) {
+		stayed(warning, "limits");
+		c->limits = STR_NONE;
+	}
+	const struct model_project then = {
+	    .kind = c->kind, .source = c->source, .settings = c->settings};
+	bool site = is_site(now) || is_site(&then);
+	bool same = c->source == now->source && str_eq(c->source_url, now->source_url);
+	if (site) {
+		if (!str_eq(c->kind, now->kind) || !str_eq(c->root, now->root) ||
+		    !str_eq(c->sites, now->sites))
+			stayed(warning, "kind, root and sites");
+		c->kind = c->root = c->sites = STR_NONE;
+	}
+	if (!site && !is_reserved(&then))
+		return false;
+	c->settings = STR_NONE;
+	if (same && !site)
+		return false;
+	if (!same || !str_eq(c->source_ref, now->source_ref))
+		stayed(warning, "the source");
+	c->source_url = c->source_ref = c->known_hosts = STR_NONE;
+	c->set_source = false;
+	return true;
+}
+
+static int apply_source(struct store_db *db, struct arena *a, const struct seal_key *seal,
     int64_t id, const struct backup_settings *s, int64_t now_ms, struct err *e)
 {
 	const struct model_project *p = &s->project;
-	const struct model_project_change c = {.kind = p->kind,
+	if (secret_becomes(
+		db, a, seal, id, MODEL_PROJECT_HTTPS_TOKEN, s->https_token, STR_NONE, e) != 0 ||
+	    secret_becomes(
+		db, a, seal, id, MODEL_PROJECT_DEPLOY_KEY, s->deploy_key, p->deploy_key, e) != 0)
+		return -1;
+	if (p->poll_ms != 0 && (p->poll_ms < LIMIT_POLL_MIN_MS || p->poll_ms > LIMIT_POLL_MAX_MS))
+		return err_set(e, ERR_INVALID, "the archive's interval of looking is out of range");
+	return model_look_every(db, id, p->poll_ms, now_ms, e) < 0 ? -1 : 0;
+}
+
+static int apply_project(struct store_db *db, struct arena *a, const struct seal_key *seal,
+    const struct backup_settings *s, const struct backup_into *to, int64_t now_ms,
+    struct buf *warning, struct err *e)
+{
+	const struct model_project *p = &s->project;
+	int64_t id = to->project->id;
+	struct model_project_change c = {.kind = p->kind,
 	    .source_url = p->source_url,
 	    .source_ref = p->source_ref,
 	    .root = p->root,
@@ -531,15 +603,10 @@ static int apply_project(struct store_db *db, struct arena *a, const struct seal
 	    .known_hosts = p->known_hosts,
 	    .set_source = true,
 	    .source = p->source};
-	if (model_project_update(db, id, 0, &c, e) < 0 ||
-	    secret_becomes(
-		db, a, seal, id, MODEL_PROJECT_HTTPS_TOKEN, s->https_token, STR_NONE, e) != 0 ||
-	    secret_becomes(
-		db, a, seal, id, MODEL_PROJECT_DEPLOY_KEY, s->deploy_key, p->deploy_key, e) != 0)
+	bool source_stays = leave_reserved(&c, to, warning);
+	if (model_project_update(db, id, 0, &c, e) < 0)
 		return -1;
-	if (p->poll_ms != 0 && (p->poll_ms < LIMIT_POLL_MIN_MS || p->poll_ms > LIMIT_POLL_MAX_MS))
-		return err_set(e, ERR_INVALID, "the archive's interval of looking is out of range");
-	return model_look_every(db, id, p->poll_ms, now_ms, e) < 0 ? -1 : 0;
+	return source_stays ? 0 : apply_source(db, a, seal, id, s, now_ms, e);
 }
 
 static int apply_domains(struct store_db *db, const struct backup_settings *s,
@@ -591,7 +658,7 @@ int backup_settings_apply(struct store_db *db, struct arena *a, const struct sea
     struct buf *warning, struct err *e)
 {
 	int64_t project_id = to->project->id;
-	if (apply_project(db, a, seal, project_id, s, now_ms, e) != 0 ||
+	if (apply_project(db, a, seal, s, to, now_ms, warning, e) != 0 ||
 	    apply_domains(db, s, to, now_ms, warning, e) != 0)
 		return -1;
 	for (size_t i = 0; i < s->scales.n; i++)

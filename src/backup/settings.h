@@ -66,6 +66,8 @@ int backup_env_apply(struct store_db *db, struct arena *a, const struct seal_key
 struct backup_into {
 	const struct model_project *project; /* as it is now */
 	struct name_platform platform;
+	bool
+	    admin; /* of the platform asks: only then limits and a source that only they set are others than now */
 };
 /* The rest: source and what fetches it, limits, scale, domains, hooks. What belongs to another by now, or is
  * the platform's own, is left out and said in `warning`. Hooks that are there stay as they are. In a unit. */

@@ -186,6 +186,7 @@ int facts_input(struct work *w, struct err *e)
 	    json_get_bool(o, "look", &w->in.look, e) < 0 ||
 	    json_get_bool(o, "purge", &w->in.purge, e) < 0 ||
 	    json_get_bool(o, "data_only", &w->in.data_only, e) < 0 ||
+	    json_get_bool(o, "admin", &w->in.admin, e) < 0 ||
 	    json_get_bool(o, "stranger", &w->in.stranger, e) < 0 ||
 	    json_get_i64(o, "release", 1, INT32_MAX, &w->in.release, e) < 0 ||
 	    json_get_i64(o, "timeout_ms", 1, INT32_MAX, &w->in.timeout_ms, e) < 0 ||

@@ -398,7 +398,8 @@ static int settle_unit(struct work *w, struct store_db *db, struct err *e)
 	int64_t now = clock_wall_ms(), number = w->release.number, version = 0, id = w->project.id;
 	if (!k->has_said && said_read(w, e) != 0)
 		return -1;
-	const struct backup_into to = {.project = &w->project, .platform = work_platform(w)};
+	const struct backup_into to = {
+	    .project = &w->project, .platform = work_platform(w), .admin = w->in.admin};
 	if (!w->in.data_only &&
 	    (backup_env_apply(db, &w->a, w->d->o.seal, id, &k->said, now, &version, e) != 0 ||
 		backup_settings_apply(

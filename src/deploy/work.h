@@ -85,6 +85,7 @@ struct deploy {
 struct work_input {
 	struct str ref, url, archive, process, action, site;
 	struct str backup, key, slot;
+	bool admin; /* of the platform asks */
 	bool force, plan_only, staging, look, purge, data_only;
 	bool stranger; /* nothing of it is trusted: no secrets, no cache */
 	int64_t release;

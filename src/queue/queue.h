@@ -47,7 +47,7 @@ int queue_unit_accept(struct store_db *db, const struct queue_delivery *d, struc
  *   stop, start            {}
  *   destroy   purge: bool, no archive is kept (false)
  *   backup    key, slot: base64, what opens the archive (backup/archive.h; slot absent: no passphrase)
- *   restore   backup: "ID", data_only: bool, nothing but data/ (false)
+ *   restore   backup: "ID", data_only: bool, nothing but data/ (false), admin: bool, one of the platform asks (false)
  *   check     stranger: bool, what is checked may not be trusted: no secrets, no cache (false); ref as of a fetch
  *   run       argv: ["…"], timeout_ms: number, event: ID whose body is the input
  *   certificate  action: "issue", "renew", "revoke", "delete" or "import" (what was given waits in the store), staging: bool (false), site: of an nginx-site project, for issue and renew */

@@ -162,6 +162,37 @@ def test_who_may_what(platform, git):
     assert status("olga", "GET", "/backups") == 403 and status("olga", "POST", "/backups", {"project": "other", "destroyed": archive}) == 403
 
 
+def test_what_is_the_platforms_to_say_stays(platform, git):
+    """A project's admin brings an archive back: limits and a source that only the platform's admins may set are as now."""
+    first, second = git.repository("said-1", {"index.html": "one"}), git.repository("said-2", {"index.html": "two"})
+    platform.create("said", first.url, limits={"memory_bytes": 1 << 30}, root="")
+    platform.deploy("said")
+    platform.cli("domains", "add", "said", "said.example.org")
+    platform.cli("backup", "said")
+    archive = platform.api("GET", "/projects/said/backups")["items"][0]["id"]
+    platform.api("PATCH", "/projects/said", {"limits": {"memory_bytes": 64 << 20}, "source": {"type": "git", "url": second.url, "ref": "main"}})
+    platform.cli("domains", "remove", "said", "said.example.org")
+    platform.cli("operators", "create", "paula")
+    platform.cli("grants", "set", "paula", "said", "admin")
+    token = platform.api("POST", "/tokens", {"operator": "paula", "label": "test"})["token"]
+
+    def restored(**who):
+        answer = platform.call("POST", f"/api/v1/projects/said/backups/{archive}/restore", {}, **who)
+        assert answer.status == 202, answer
+        task = platform.wait_task(answer.json["task"])
+        assert task["state"] == "done", task
+        now = platform.api("GET", "/projects/said")
+        return now["limits"]["memory_bytes"], now["source"]["url"], task["result"].get("warning") or ""
+
+    assert platform.call("PATCH", "/api/v1/projects/said", {"limits": {"memory_bytes": 1 << 30}}, token=token).status == 403
+    memory, url, warning = restored(token=token)
+    assert (memory, url) == (64 << 20, second.url), (memory, url)
+    assert "limits stayed as now" in warning and "the source stayed as now" in warning, warning
+    assert [d["domain"] for d in platform.api("GET", "/projects/said/domains")["items"]] == ["said.example.org"], "the rest is back"
+    assert restored() == (1 << 30, first.url, "")
+    assert restored(token=token) == (1 << 30, first.url, ""), "nothing to leave out"
+
+
 def test_what_is_no_file_of_its_own_is_refused(platform, git):
     platform.api("GET", "/projects/mine/backups/../../seal.key", expect=404)
     platform.api("GET", "/projects/mine/backups/20260101T000000Z-000000", expect=404)
