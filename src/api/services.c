@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/name.h"
+#include "model/task.h"
 #include "services/services.h"
 
 static int unmade(struct err *e)
@@ -104,9 +105,30 @@ static int show_unit(struct api_call *c, struct store_db *db, struct one *o, str
 
 /* --- add --- */
 
+/* A destroy that waits or runs takes with it what it finds; what comes behind it would stay on its server. */
+static int not_destroyed(struct api_call *c, struct store_db *db, struct err *e)
+{
+	static const enum model_task_state open[] = {MODEL_TASK_WAITING, MODEL_TASK_RUNNING};
+	for (size_t s = 0; s < sizeof(open) / sizeof(open[0]); s++) {
+		const struct model_task_filter f = {
+		    .project_id = c->who->project_id, .by_state = true, .state = open[s]};
+		const struct model_page page = {.limit = MODEL_PAGE_MAX};
+		struct model_tasks t;
+		if (model_task_list(db, c->r->arena, f, page, MODEL_EVERYTHING, &t, e) < 0)
+			return -1;
+		for (size_t i = 0; i < t.n; i++)
+			if (t.v[i].kind == MODEL_TASK_DESTROY)
+				return err_set(e, ERR_CONFLICT, "'%.*s' is being destroyed",
+				    STR_ARG(c->who->project));
+	}
+	return 0;
+}
+
 static int add_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
 	struct one *o = ctx;
+	if (not_destroyed(c, db, e) != 0)
+		return -1;
 	int added = services_want(c->cx->services, db, c->r->arena, c->who->project_id, o->name,
 	    o->type, clock_wall_ms(), e);
 	if (added < 0 || find(c, db, o, e) != 0)
@@ -122,15 +144,18 @@ struct made {
 	struct api_call *c;
 	struct one *o;
 	struct services_place place;
+	bool gone; /* its row, meanwhile */
 };
 
 static int made_unit(void *ctx, struct store_db *db, struct err *e)
 {
 	struct made *m = ctx;
 	struct api_call *c = m->c;
-	if (model_service_made(db, c->who->project_id, m->o->name, str_c(m->place.host),
-		m->place.port, clock_wall_ms(), e) < 0)
-		return -1;
+	int rc = model_service_made(db, c->who->project_id, m->o->name, str_c(m->place.host),
+	    m->place.port, clock_wall_ms(), e);
+	m->gone = rc == 0;
+	if (rc <= 0)
+		return rc < 0 ? -1 : api_absent("service", m->o->name, e);
 	buf_clear(&c->out);
 	json_out_init(&c->w, &c->out);
 	return show_unit(c, db, m->o, e);
@@ -141,7 +166,12 @@ static int make(struct api_call *c, struct one *o, struct err *e)
 	struct made m = {.c = c, .o = o};
 	if (services_do(c->cx->services, SERVICES_MAKE, c->who->project, &o->row, &m.place, e) != 0)
 		return err_prefix(e, "'%.*s' is wanted, but not there yet", STR_ARG(o->name));
-	return store_write(c->cx->store, made_unit, &m, e);
+	int rc = store_write(c->cx->store, made_unit, &m, e);
+	struct err ignored;
+	if (rc != 0 && m.gone) /* whoever took the row away dropped it before it was there */
+		(void)!services_do(
+		    c->cx->services, SERVICES_DROP, c->who->project, &o->row, &m.place, &ignored);
+	return rc;
 }
 
 int api_service_add(struct api_call *c, struct err *e)

@@ -10,8 +10,15 @@
 #include "base/fs.h"
 #include "edge/acme.h"
 
+static void forget(struct work *w);
+
+/* A service that came while the rest went still has its row: with that, nobody would know of it. */
 static int forget_unit(struct work *w, struct store_db *db, struct err *e)
 {
+	int left = provide_left(w, db, e);
+	w->services_left = left > 0;
+	if (left != 0)
+		return left < 0 ? -1 : 0;
 	return model_project_remove(db, w->project.id, clock_wall_ms(), e) < 0 ? -1 : 0;
 }
 
@@ -24,8 +31,20 @@ static bool remove_run_dir(struct work *w, struct err *e)
 	return fs_remove_tree(dir, name, e) == 0;
 }
 
+static void late_ones_gone(struct work *w)
+{
+	if (w->op_failed)
+		work_fail(w, &w->op_err);
+	else
+		forget(w);
+}
+
 static void forgotten(struct work *w)
 {
+	if (!w->op_failed && w->services_left) {
+		provide_drop(w, late_ones_gone);
+		return;
+	}
 	if (w->op_failed) {
 		report_receipt(w, "records", "stayed", w->op_err.msg);
 		work_fail(w, &w->op_err);
@@ -39,6 +58,11 @@ static void forgotten(struct work *w)
 	    w, "tasks and audit records", "stayed", "they are the history of who did what");
 	buf_c(&w->detail, "nothing is left but its history");
 	work_done(w);
+}
+
+static void forget(struct work *w)
+{
+	work_unit(w, forget_unit, forgotten);
 }
 
 static void tree_gone(struct work *w)
@@ -60,7 +84,7 @@ static void tree_gone(struct work *w)
 		report_receipt(w, "logs", "removed", "");
 	else
 		report_receipt(w, "logs", "stayed", e.msg);
-	work_unit(w, forget_unit, forgotten);
+	forget(w);
 }
 
 static void vhost_gone(struct work *w)
@@ -91,7 +115,21 @@ static void services_gone(struct work *w)
 	work_ops_end(w);
 }
 
+static int list_unit(struct work *w, struct store_db *db, struct err *e)
+{
+	return provide_left(w, db, e) < 0 ? -1 : 0;
+}
+
+static void listed(struct work *w)
+{
+	if (w->op_failed)
+		work_fail(w, &w->op_err);
+	else
+		provide_drop(w, services_gone);
+}
+
+/* What was read when the task began is old: stopping and packing take their time. */
 void erase_start(struct work *w)
 {
-	provide_drop(w, services_gone);
+	work_unit(w, list_unit, listed);
 }

@@ -241,6 +241,25 @@ static void dropped(struct work *w)
 	work_unit(w, dropped_unit, dropped_stored);
 }
 
+static bool was_tried(const struct work *w, const struct model_service *v)
+{
+	const struct provide *p = w->provide;
+	for (size_t i = 0; p && i < p->all.n; i++)
+		if (str_eq(p->all.v[i].name, v->name) && str_eq(p->all.v[i].mark, v->mark))
+			return true;
+	return false;
+}
+
+int provide_left(struct work *w, struct store_db *db, struct err *e)
+{
+	if (model_service_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->services, e) < 0)
+		return -1;
+	for (size_t i = 0; i < w->services.n; i++)
+		if (!was_tried(w, &w->services.v[i]))
+			return 1;
+	return 0;
+}
+
 void provide_drop(struct work *w, work_then_fn *then)
 {
 	w->provide_then = then;

@@ -167,6 +167,7 @@ struct work {
 	struct buf chain, key;			     /* the key is wiped */
 
 	struct provide *provide; /* deploy/provide.c; in the arena */
+	bool services_left;	 /* destroy: some were added meanwhile */
 	work_then_fn *provide_then;
 
 	struct keep *keep;    /* of a backup or restore: deploy/keep.h */
@@ -409,6 +410,8 @@ void provide_act(struct work *w, enum services_act act, work_then_fn *then);
 /* What slipway-tree needs to dump or to fill them: those of the project that `which` names. */
 int provide_tool(struct work *w, const struct model_services *which, bool fresh,
     struct args *ret_env, struct err *e) WARN_UNUSED;
+/* Lists those that there are now. 1: some were added since the last of the calls here; 0/-1. In a unit. */
+int provide_left(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
 /* All that was made goes, a line of the receipt each. */
 void provide_drop(struct work *w, work_then_fn *then);
 /* A warning for what the release's plan needs and the project does not have. */

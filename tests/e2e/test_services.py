@@ -1,12 +1,17 @@
 """Databases for projects on a real PostgreSQL, as a person uses them: a Django project that finds its own by DATABASE_URL,
 over deploys, crashes, a destroy and its restore; by the command line; and what nobody sees of it."""
+import contextlib
 import getpass
 import json
+import os
+import signal
+import sqlite3
 import subprocess
+import time
 
 import apps
 import pytest
-from harness import ROOT, Platform, free_port
+from harness import ROOT, Platform, free_port, wait_until
 from postgres import Postgres
 
 SETTINGS = """
@@ -147,6 +152,46 @@ def test_a_restore_that_fails_leaves_what_was(platform, postgres, git):
     platform.cli("restore", "kept", "--yes", "--data-only")
     assert ask(postgres, "SELECT x FROM t", "sw-kept_db") == "1"
     platform.cli("destroy", "kept", "--yes", "--purge")
+
+
+DEAF = """processes: {deaf: {run: [sh, -c, "trap '' TERM; while :; do sleep 1; done"], stop_timeout: 4s}}\n"""
+
+
+def test_one_that_comes_while_its_project_is_destroyed(platform, postgres, git):
+    """Refused; and what came all the same, before the rest is dropped or while it is, goes as well."""
+    repo = git.repository("late", page(DEAF))
+    platform.create("late", repo.url)
+    platform.deploy("late")
+    platform.cli("services", "add", "late", "postgres", "--name", "more")
+    assert databases(postgres, "late") == ["sw-late_db", "sw-late_more"]
+
+    def store(sql, *rows):
+        with contextlib.closing(sqlite3.connect(platform.state / "slipway.db", timeout=20)) as db, db:
+            return db.executemany(sql, rows) if rows else db.execute(sql).fetchall()
+
+    first, second = store("SELECT s.* FROM service s JOIN project p ON p.id = s.project_id WHERE p.name = 'late' ORDER BY s.name")
+    back = f"INSERT INTO service VALUES ({', '.join('?' * len(first))})"
+    store("DELETE FROM service WHERE project_id = ?", first[:1])
+    task = platform.api("DELETE", "/projects/late?purge=true")["task"]
+
+    def at(name):
+        return any(s["name"] == name and s["state"] == "running" for s in platform.api("GET", f"/tasks/{task}")["steps"])
+
+    wait_until(lambda: at("stop"))
+    refused = platform.call("POST", "/api/v1/projects/late/services", {"type": "postgres", "name": "third"})
+    assert refused.status == 409 and refused.json["detail"] == "'late' is being destroyed", refused
+    store(back, first)
+    os.kill(postgres.process.pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: at("remove"))
+        time.sleep(0.5)
+        store(back, second)
+    finally:
+        os.kill(postgres.process.pid, signal.SIGCONT)
+    task = platform.wait_task(task)
+    assert task["state"] == "done", task
+    assert [r["what"] for r in task["result"]["receipt"] if r["what"].startswith("postgres")] == ["postgres 'sw-late_db'", "postgres 'sw-late_more'"], task
+    assert databases(postgres, "late") == []
 
 
 def test_nobody_sees_the_password(platform, postgres, git):
