@@ -4,6 +4,7 @@
 #include "api/view.h"
 #include "api/wait.h"
 
+#include "backup/shelf.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -157,6 +158,9 @@ int api_project_create(struct api_call *c, struct err *e)
 		snprintf(comment, sizeof(comment), "slipway-%.*s", STR_ARG(n.row.name));
 		rc = sshkey_make(str_c(comment), &n.public_line, &n.private_pem, e);
 	}
+	/* A store that went back in time has forgotten who had a number; the shelf has not. */
+	if (rc == 0 && c->cx->backups_dir)
+		rc = shelf_highest(c->cx->backups_dir, &n.row.id, e);
 	if (rc == 0)
 		rc = api_write(c, create_unit, &n, e);
 	if (rc == 0 && !c->replayed)

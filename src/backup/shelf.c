@@ -301,6 +301,72 @@ int shelf_remove(const char *root, int64_t project_id, struct str id, struct err
 	return fsync(dir) == 0 ? 0 : err_sys(e, ERR_IO, errno, "could not remove the backup");
 }
 
+static bool is_part(const char *name)
+{
+	return str_ends(str_c(name), STR(".part"));
+}
+
+/* What destroying the project keeps of it. */
+static bool is_farewell(int dir, const char *name, int64_t project_id, struct str id)
+{
+	struct arena a CLEANUP_ARENA;
+	struct shelf_item item;
+	struct err e;
+	arena_init(&a, 4 * BACKUP_HEADER_MAX);
+	return read_item(dir, name, project_id, id, &a, &item, &e) == 0 &&
+	       item.header.until_ms > 0 && item.header.number == project_id &&
+	       str_eq_c(item.header.reason, "destroy");
+}
+
+int shelf_clear(const char *root, int64_t project_id, bool keep_destroyed, struct err *e)
+{
+	struct dir d CLEANUP_DIR;
+	struct str id;
+	char name[FOLDER_SIZE];
+	struct err why;
+	CLEANUP_FD int folder = open_folder(root, project_id, false, &why);
+	dir_open(&d, folder);
+	if (folder < 0) {
+		if (why.code == ERR_NOT_FOUND)
+			return 0;
+		*e = why;
+		return -1;
+	}
+	for (const struct dirent64 *f; (f = dir_next(&d));) {
+		bool whole = file_id(f->d_name, &id);
+		if ((!whole && !is_part(f->d_name)) ||
+		    (whole && keep_destroyed && is_farewell(folder, f->d_name, project_id, id)))
+			continue;
+		if (unlinkat(folder, f->d_name, 0) != 0 && errno != ENOENT)
+			return err_sys(e, ERR_IO, errno, "could not remove a backup");
+	}
+	if (d.error != 0 || fsync(folder) != 0)
+		return err_sys(
+		    e, ERR_IO, d.error ? d.error : errno, "could not remove the backups");
+	CLEANUP_FD int top = open_root(root, e);
+	folder_name(project_id, name);
+	if (top >= 0)
+		(void)unlinkat(top, name, AT_REMOVEDIR); /* only when it is empty */
+	return top >= 0 ? 0 : -1;
+}
+
+int shelf_highest(const char *root, int64_t *ret_project_id, struct err *e)
+{
+	struct dir d CLEANUP_DIR;
+	int64_t number;
+	*ret_project_id = 0;
+	CLEANUP_FD int top = open_root(root, e);
+	dir_open(&d, top);
+	if (top < 0)
+		return -1;
+	for (const struct dirent64 *f; (f = dir_next(&d));)
+		if (folder_number(f->d_name, &number) && number > *ret_project_id)
+			*ret_project_id = number;
+	return d.error == 0
+		   ? 0
+		   : err_sys(e, ERR_IO, d.error, "could not look through the folder of backups");
+}
+
 static int copy_bytes(int from, int to, struct err *e)
 {
 	ssize_t n;
@@ -353,7 +419,7 @@ int shelf_tidy(const char *root, int64_t now_ms, bool parts, size_t *ret_removed
 		dir_take(
 		    &in, openat(d.fd, f->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 		for (const struct dirent64 *x; (x = dir_next(&in));) {
-			bool part = parts && str_ends(str_c(x->d_name), STR(".part"));
+			bool part = parts && is_part(x->d_name);
 			if ((part || is_over(in.fd, x->d_name, now_ms)) &&
 			    unlinkat(in.fd, x->d_name, 0) == 0)
 				*ret_removed += !part;

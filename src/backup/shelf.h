@@ -41,6 +41,12 @@ int shelf_find(const char *root, int64_t project_id, struct str id, struct arena
 /* For reading; -1 with ERR_NOT_FOUND. */
 int shelf_open(const char *root, int64_t project_id, struct str id, struct err *e) WARN_UNUSED;
 int shelf_remove(const char *root, int64_t project_id, struct str id, struct err *e) WARN_UNUSED;
+/* All of a project that is destroyed: archives, those under way, its folder. `keep_destroyed`: but for what
+ * is kept of it until its time is over. May be repeated. */
+int shelf_clear(
+    const char *root, int64_t project_id, bool keep_destroyed, struct err *e) WARN_UNUSED;
+/* The largest number of a project that has a folder here; 0: none has. */
+int shelf_highest(const char *root, int64_t *ret_project_id, struct err *e) WARN_UNUSED;
 /* A copy for another project, under an id of its own. (Not a second name: whoever mends owners as root
  * leaves files alone that have one.) */
 int shelf_copy(const char *root, int64_t from, struct str id, int64_t to, int64_t now_ms,

@@ -1,4 +1,5 @@
 /* destroy: everything that a project has on this machine and in the store, with a receipt. */
+#include "deploy/keep.h"
 #include "deploy/work.h"
 
 #include <fcntl.h>
@@ -65,6 +66,25 @@ static void forget(struct work *w)
 	work_unit(w, forget_unit, forgotten);
 }
 
+/* On a pool thread. What is kept of the project itself goes by its own clock. */
+static int clear_shelf(struct keep *k, struct err *e)
+{
+	const struct work *w = k->w;
+	return shelf_clear(w->d->o.backups_dir, k->project_id, !w->in.purge, e);
+}
+
+/* Before the records: as long as they are there, destroying it again goes on with what stayed. */
+static void shelf_cleared(struct work *w)
+{
+	if (w->keep->rc != 0) {
+		report_receipt(w, "backups", "stayed", w->keep->e.msg);
+		work_fail(w, &w->keep->e);
+		return;
+	}
+	report_receipt(w, "backups made before", "removed", "");
+	forget(w);
+}
+
 static void tree_gone(struct work *w)
 {
 	struct err e;
@@ -84,7 +104,7 @@ static void tree_gone(struct work *w)
 		report_receipt(w, "logs", "removed", "");
 	else
 		report_receipt(w, "logs", "stayed", e.msg);
-	forget(w);
+	keep_pool_now(w, clear_shelf, shelf_cleared);
 }
 
 static void vhost_gone(struct work *w)

@@ -86,15 +86,9 @@ static void off_pool(void *ctx)
 		k->then(w);
 }
 
-/* Its turn, or a look again in a moment. */
-static void pool_start(struct work *w)
+static void pool_now(struct work *w)
 {
 	struct keep *k = w->keep;
-	k->waits = w->d->keeping >= KEEP_AT_ONCE;
-	if (k->waits) {
-		work_timer(w, BUSY_MS);
-		return;
-	}
 	k->now_ms = clock_wall_ms();
 	atomic_store(&k->stop, false);
 	err_clear(&k->e);
@@ -106,13 +100,35 @@ static void pool_start(struct work *w)
 	loop_post(w->d->o.loop, off_pool, k);
 }
 
-void keep_pool(struct work *w, keep_pool_fn *fn, work_then_fn *then)
+/* Its turn, or a look again in a moment. */
+static void pool_start(struct work *w)
+{
+	struct keep *k = w->keep;
+	k->waits = w->d->keeping >= KEEP_AT_ONCE;
+	if (k->waits)
+		work_timer(w, BUSY_MS);
+	else
+		pool_now(w);
+}
+
+static void pool_set(struct work *w, keep_pool_fn *fn, work_then_fn *then)
 {
 	struct keep *k = keep_of(w);
 	k->pool = fn;
 	k->then = then;
 	k->project_id = w->project.id;
+}
+
+void keep_pool(struct work *w, keep_pool_fn *fn, work_then_fn *then)
+{
+	pool_set(w, fn, then);
 	pool_start(w);
+}
+
+void keep_pool_now(struct work *w, keep_pool_fn *fn, work_then_fn *then)
+{
+	pool_set(w, fn, then);
+	pool_now(w);
 }
 
 void keep_tick(struct work *w)

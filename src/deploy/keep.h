@@ -36,6 +36,8 @@ struct keep {
 struct keep *keep_of(struct work *w);
 /* Runs fn on a pool thread, when fewer than KEEP_AT_ONCE do so, then `then` on the loop with k->rc and k->e. */
 void keep_pool(struct work *w, keep_pool_fn *fn, work_then_fn *then);
+/* The same without waiting for a turn: for what is done in a moment. */
+void keep_pool_now(struct work *w, keep_pool_fn *fn, work_then_fn *then);
 /* A new file of the spool without a name in k->files. */
 int keep_spool(struct keep *k, struct err *e) WARN_UNUSED;
 /* slipway-tree COMMAND as the tenant in that sandbox, with k->files as descriptor 0 when `stream`. Ends in `then`;

@@ -42,20 +42,44 @@ static int ports_take(struct store_db *db, int64_t project_id, struct err *e)
 	return store_exec(q, e);
 }
 
+/* A number that no project had before: archives, records and tasks name theirs by number, and outlive its row. */
+static int take_number(struct store_db *db, int64_t above, int64_t *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "INSERT INTO meta(key, value) SELECT 'project_last', 1 + max(n) FROM"
+	    " (SELECT $above AS n UNION ALL SELECT coalesce(max(id), 0) FROM project"
+	    " UNION ALL SELECT coalesce(max(project_id), 0) FROM audit WHERE project_id IS NOT NULL"
+	    ") AS used WHERE true ON CONFLICT (key) DO UPDATE SET value = CASE WHEN meta.value >= "
+	    "excluded.value THEN meta.value + 1 ELSE excluded.value END RETURNING value",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$above", above);
+	return row_number(q, ret, e) > 0 ? 0 : -1;
+}
+
 int model_project_add(
     struct store_db *db, const struct model_project *p, int64_t *ret_id, struct err *e)
 {
+	int64_t id = 0;
+	if (take_number(db, p->id, &id, e) < 0)
+		return -1;
 	struct store_stmt *q = store_prepare(db,
-	    "INSERT INTO project(name, kind, source_type, source_url, source_ref, root, user_no, "
+	    "INSERT INTO project(id, name, kind, source_type, source_url, source_ref, root, "
+	    "user_no, "
 	    "desired_running,"
-	    " limits, settings, known_hosts, sites, created_ms) VALUES ($name, $kind, $source, $url, "
+	    " limits, settings, known_hosts, sites, created_ms) VALUES ($id, $name, $kind, "
+	    "$source, $url, "
 	    "$ref, $root, $user,"
-	    " $running, $limits, $settings, $known, $sites, $now) ON CONFLICT DO NOTHING RETURNING id",
+	    " $running, $limits, $settings, $known, $sites, $now) ON CONFLICT DO NOTHING RETURNING "
+	    "id",
 	    e);
 	int rc;
 
 	if (!q)
 		return -1;
+	store_bind_i64(q, "$id", id);
 	store_bind_text(q, "$name", p->name);
 	row_bind_text(q, "$kind", p->kind);
 	store_bind_text(q, "$source", str_c(model_source_name(p->source)));

@@ -37,8 +37,8 @@ struct model_projects {
 };
 
 /* Adds a project and gives it ports. Uses name, kind, source, source_url, source_ref, root,
- * user_no, desired_running, limits, settings (NULL: "{}"), sites, created_ms. ERR_CONFLICT when the name
- * is taken. */
+ * user_no, desired_running, limits, settings (NULL: "{}"), sites, created_ms. Its number is one that no
+ * project had before, above p->id. ERR_CONFLICT when the name is taken. */
 int model_project_add(
     struct store_db *db, const struct model_project *p, int64_t *ret_id, struct err *e) WARN_UNUSED;
 /* 1/0/-1. */

@@ -258,8 +258,11 @@ def ids(platform, name):
 
 def test_destroyed_and_brought_back(platform, git):
     small(platform, git, "parted")
+    platform.cli("backup", "parted")
+    by_hand, = platform.api("GET", "/projects/parted/backups")["items"]
     shown = platform.cli("destroy", "parted", "--yes")
-    assert "slipway restore parted" in shown.stdout, shown.stdout
+    assert "slipway restore parted" in shown.stdout and "backups made before" in shown.stdout, shown.stdout
+    assert not list((platform.state / "backups").glob(f"*/{by_hand['id']}*"))
     kept = [b for b in platform.api("GET", "/backups")["items"] if b["project"] == "parted"]
     assert len(kept) == 1 and kept[0]["reason"] == "destroy" and kept[0]["until"]
     assert not (platform.state / "projects/parted").exists()

@@ -323,6 +323,33 @@ static void a_project_has_so_many(void **state)
 	assert_int_equal(e.code, ERR_CONFLICT);
 }
 
+static void what_was_destroyed_leaves_what_is_kept_of_it(void **state)
+{
+	(void)state;
+	struct arena a CLEANUP_ARENA;
+	struct shelf_items all;
+	struct shelf_new kept, made, begun;
+	int64_t highest;
+	arena_init(&a, 8u << 20);
+	put_on(7, 1000000, &kept);
+	/* Its header names another: what was taken in. */
+	put_on(40, 1000000, &made);
+	for (int64_t n = 7; n <= 40; n += 33) {
+		assert_int_equal(shelf_begin(top_path, n, 1000, &begun, &e), 0);
+		fs_close_fd(&begun.fd);
+		fs_close_fd(&begun.dir);
+		assert_int_equal(shelf_clear(top_path, n, true, &e), 0);
+		assert_int_equal(shelf_list(top_path, n, &a, &all, &e), 0);
+		assert_int_equal(all.n, n == 7);
+	}
+	assert_int_equal(faccessat(top, "p40", F_OK, 0), -1);
+	assert_int_equal(shelf_highest(top_path, &highest, &e), 0);
+	assert_int_equal(highest, 30);
+	assert_int_equal(shelf_clear(top_path, 7, false, &e), 0);
+	assert_int_equal(faccessat(top, "p7", F_OK, 0), -1);
+	assert_int_equal(shelf_clear(top_path, 7, false, &e), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +365,7 @@ int main(void)
 	    cmocka_unit_test(names_that_lead_elsewhere_are_none),
 	    cmocka_unit_test(what_is_over_goes),
 	    cmocka_unit_test(a_project_has_so_many),
+	    cmocka_unit_test(what_was_destroyed_leaves_what_is_kept_of_it),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -107,6 +107,31 @@ UNIT(ports_and_pages)
 }
 TEST_OF(ports_and_pages)
 
+/* What outlives a project's row names it by number: archives, records of the audit. */
+UNIT(no_number_comes_again)
+{
+	struct model_project above = {.id = 70, .name = STR("d"), .kind = STR("static")};
+	struct store_stmt *q;
+	int64_t gone = fixture_project(db, "a", e), next, id;
+
+	CHECK(model_project_remove(db, gone, 500, e) == 1);
+	CHECK(model_project_purge(db, 501, e) == 0);
+	CHECK((next = fixture_project(db, "b", e)) > gone);
+	CHECK(model_project_get(db, a, STR("a"), MODEL_EVERYTHING, &above, e) == 0);
+	/* Removed and purged by an earlier Slipway, which kept no account of its numbers. */
+	q = store_prepare(db, "DELETE FROM meta WHERE key = 'project_last'", e);
+	CHECK(q && store_exec(q, e) == 0);
+	q = store_prepare(db,
+	    "INSERT INTO audit(at_ms, project_id, operator, action, target, outcome, detail, chain)"
+	    " VALUES (1, 41, '', '', '', '', '', x'00')",
+	    e);
+	CHECK(q && store_exec(q, e) == 0);
+	CHECK(fixture_project(db, "c", e) == 42 && next < 42);
+	CHECK(model_project_add(db, &above, &id, e) == 0 && id == 71);
+	return 0;
+}
+TEST_OF(no_number_comes_again)
+
 UNIT(scale)
 {
 	struct model_scales l;
@@ -287,9 +312,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_add_get_update),
 	    cmocka_unit_test(test_secrets), cmocka_unit_test(test_ports_and_pages),
-	    cmocka_unit_test(test_scale), cmocka_unit_test(test_domains),
-	    cmocka_unit_test(test_env_versions), cmocka_unit_test(test_env_limit),
-	    cmocka_unit_test(test_idempotency), cmocka_unit_test(test_schema_versions)};
+	    cmocka_unit_test(test_no_number_comes_again), cmocka_unit_test(test_scale),
+	    cmocka_unit_test(test_domains), cmocka_unit_test(test_env_versions),
+	    cmocka_unit_test(test_env_limit), cmocka_unit_test(test_idempotency),
+	    cmocka_unit_test(test_schema_versions)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
