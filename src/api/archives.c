@@ -2,23 +2,21 @@
 #include "api/routes.h"
 #include "api/spool.h"
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/hex.h"
 #include "base/limits.h"
-#include "base/num.h"
 #include "base/rand.h"
 #include "crypto/hash.h"
+#include "deploy/uploads.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { ID_SIZE = 20 + 1 + 32 + 1, COPY_BYTES = 1 << 16 };
+enum { COPY_BYTES = 1 << 16 };
 
 static int spool_open(const struct api_call *c, struct err *e)
 {
@@ -26,34 +24,17 @@ static int spool_open(const struct api_call *c, struct err *e)
 	return fd >= 0 ? fd : err_sys(e, ERR_IO, errno, "could not open the spool");
 }
 
-static void id_prefix(int64_t project_id, char out[ID_SIZE])
-{
-	snprintf(out, ID_SIZE, "%" PRId64 "-", project_id);
-}
-
-/* SPOOL/ID.tar of an id that has the project's shape. */
-static bool spool_name(int64_t project_id, struct str id, char out[ID_SIZE + 8])
-{
-	char prefix[ID_SIZE];
-	uint8_t raw[16];
-	id_prefix(project_id, prefix);
-	struct str own = str_c(prefix);
-	if (!str_starts(id, own) || !hex_decode(str_from(id, own.n), raw, sizeof(raw)))
-		return false;
-	snprintf(out, ID_SIZE + 8, "%.*s.tar", STR_ARG(id));
-	return true;
-}
-
 static int upload_absent(struct str id, struct err *e)
 {
 	api_absent("archive", id, e);
-	return err_hint(e, "upload it again: archives are kept for a day");
+	return err_hint(e,
+	    "upload it again: an archive is kept until what it was for has ended, a day at most");
 }
 
 int api_spool_check(const struct api_call *c, struct str id, struct err *e)
 {
-	char name[ID_SIZE + 8];
-	if (!spool_name(c->who->project_id, id, name))
+	char name[UPLOADS_NAME_SIZE];
+	if (!uploads_name(c->who->project_id, id, name))
 		return api_absent("archive", id, e);
 	int dir CLEANUP_FD = spool_open(c, e);
 	if (dir < 0)
@@ -63,39 +44,12 @@ int api_spool_check(const struct api_call *c, struct str id, struct err *e)
 
 int api_spool_open(const struct api_call *c, int64_t project_id, struct str id, struct err *e)
 {
-	char name[ID_SIZE + 8];
-	if (!spool_name(project_id, id, name))
+	char name[UPLOADS_NAME_SIZE];
+	if (!uploads_name(project_id, id, name))
 		return api_absent("archive", id, e);
 	int dir CLEANUP_FD = spool_open(c, e);
 	int fd = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	return dir < 0 || fd >= 0 ? fd : upload_absent(id, e);
-}
-
-/* Removes what is too old; counts what this project still has. */
-static int spool_tidy(int dir, struct str own, unsigned *ret_count, struct err *e)
-{
-	int again = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = again >= 0 ? fdopendir(again) : NULL;
-	if (!d) {
-		fs_close_fd(&again);
-		return err_sys(e, ERR_IO, errno, "could not list the spool");
-	}
-	time_t oldest = time(NULL) - API_SPOOL_KEPT_S;
-	const struct dirent *entry;
-	*ret_count = 0;
-	while ((entry = readdir(d))) {
-		struct stat st;
-		struct str name = str_c(entry->d_name);
-		if (!str_ends(name, STR(".tar")) ||
-		    fstatat(dir, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-			continue;
-		if (st.st_mtime < oldest)
-			unlinkat(dir, entry->d_name, 0);
-		else if (str_starts(name, own))
-			++*ret_count;
-	}
-	closedir(d);
-	return 0;
 }
 
 static int copy_hashed(int from, int to, struct hash *h, int64_t *ret_size, struct err *e)
@@ -149,7 +103,7 @@ static int upload_store(
 struct upload {
 	int dir;
 	const char *part;
-	char id[ID_SIZE], name[ID_SIZE + 8];
+	char id[UPLOADS_ID_SIZE], name[UPLOADS_NAME_SIZE];
 	int64_t size;
 };
 
@@ -163,17 +117,16 @@ static int upload_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	return api_audit(c, db, c->who->project, str_c(u->id), e);
 }
 
-static int upload_check(struct api_call *c, struct upload *u, struct err *e)
+static int upload_check(struct api_call *c, struct err *e)
 {
-	unsigned count = 0;
-	char own[ID_SIZE];
-	id_prefix(c->who->project_id, own);
-	if (spool_tidy(u->dir, str_c(own), &count, e) < 0)
+	size_t removed, count;
+	if (uploads_tidy(c->cx->spool_dir, clock_wall_ms(), false, c->who->project_id, &removed,
+		&count, e) < 0)
 		return -1;
 	if (count < API_SPOOL_PER_PROJECT)
 		return 0;
-	err_set(
-	    e, ERR_RATE, "'%.*s' has %u archives waiting already", STR_ARG(c->who->project), count);
+	err_set(e, ERR_RATE, "'%.*s' has %zu archives waiting already", STR_ARG(c->who->project),
+	    count);
 	return err_hint(e, "deploy one of them, or try again tomorrow");
 }
 
@@ -181,7 +134,7 @@ static int upload_check(struct api_call *c, struct upload *u, struct err *e)
  * answer leaves no second one. */
 static int upload_run(struct api_call *c, struct upload *u, struct err *e)
 {
-	if (upload_check(c, u, e) < 0 || upload_store(c, u->dir, u->part, &u->size, e) < 0)
+	if (upload_check(c, e) < 0 || upload_store(c, u->dir, u->part, &u->size, e) < 0)
 		return -1;
 	if (renameat(u->dir, u->part, u->dir, u->name) != 0 || fsync(u->dir) != 0)
 		return err_sys(e, ERR_IO, errno, "could not store the upload");
@@ -195,10 +148,10 @@ int api_archive_create(struct api_call *c, struct err *e)
 {
 	struct upload u = {0};
 	uint8_t raw[16];
-	char hex[33], part[ID_SIZE + 8];
+	char hex[33], part[UPLOADS_NAME_SIZE];
 	rand_bytes(raw, sizeof(raw));
 	hex_encode(raw, sizeof(raw), hex);
-	id_prefix(c->who->project_id, u.id);
+	uploads_prefix(c->who->project_id, u.id);
 	strncat(u.id, hex, sizeof(u.id) - strlen(u.id) - 1);
 	snprintf(part, sizeof(part), "%s.part", u.id);
 	snprintf(u.name, sizeof(u.name), "%s.tar", u.id);

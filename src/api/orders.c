@@ -100,8 +100,6 @@ static int deploy_read(struct api_call *c, struct deploy_order *d, bool plan_onl
 		err_set(e, ERR_INVALID, "an archive has neither ref nor url");
 		return err_at(e, "/archive");
 	}
-	if (d->archive.n && api_spool_check(c, d->archive, e) < 0)
-		return err_at(e, "/archive");
 	struct json_out w;
 	json_out_init(&w, &d->input);
 	json_open_object(&w, NULL);
@@ -130,6 +128,9 @@ static int deploy_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	if ((d->archive.n || d->from_elsewhere) &&
 	    api_site_owner_check(c, &p, "an archive or another address", e) < 0)
 		return -1;
+	/* Here, since a repeat of an order that has ended already is answered all the same. */
+	if (d->archive.n && api_spool_check(c, d->archive, e) < 0)
+		return err_at(e, "/archive");
 	if (p.source == MODEL_SOURCE_ARCHIVE && !d->archive.n) {
 		err_set(e, ERR_INVALID, "'%.*s' is deployed from archives, and none was given",
 		    STR_ARG(p.name));

@@ -160,7 +160,7 @@ static const struct api_field backup[] = {
 };
 static const struct api_field backup_list[] = {LIST("items", REQ, "Backup", 0, "newest first")};
 static const struct api_field archive[] = {
-    TEXT("archive", REQ, "its id, for a deploy within 24 hours"),
+    TEXT("archive", REQ, "its id, for one deploy or plan within 24 hours"),
     NUMBER("size_bytes", REQ, ""),
 };
 

@@ -1,10 +1,9 @@
-/* Uploaded archives: SPOOL/ID.tar, 0600, ID "PROJECT-ID-" and 32 hex digits. Not for other rooms.
- * deploy/ reads them; whatever is older than 24 hours goes at the next upload. */
+/* Uploaded archives (deploy/uploads.h). Not for other rooms. deploy/ reads them, and takes them away when the task that
+ * names them has ended. */
 #pragma once
 
 #include "api/call.h"
 
-#define API_SPOOL_KEPT_S (24 * 3600)
 #define API_SPOOL_PER_PROJECT 16
 
 /* Whether that archive was uploaded for the subject's project and is still there: 0, or

@@ -17,6 +17,7 @@
 #include "deploy/own.h"
 #include "deploy/renewal.h"
 #include "deploy/tidy.h"
+#include "deploy/uploads.h"
 #include "edge/acme.h"
 #include "github/catchup.h"
 #include "github/ranges.h"
@@ -575,7 +576,7 @@ static void on_reconciled(void *ctx)
 	    .store = d->api.store,
 	    .queue = d->api.queue,
 	    .notify = d->api.notify};
-	d->tidy = tidy_open(d->api.loop, d->layout.backups);
+	d->tidy = tidy_open(d->api.loop, d->layout.backups, d->layout.spool);
 	queue_kick(d->api.queue);
 	d->renewal = renewal_open(&ro);
 	own_begin(d->api.own, d->api.queue);
@@ -606,9 +607,10 @@ static int daemon_open(struct daemon *d, struct err *e)
 	d->api.edge_localhost = true;
 	d->api.host = d->settings.host;
 	d->api.names_below = d->settings.dns_hook != NULL;
-	size_t removed;
+	size_t removed, left;
 	if (keeper_open(d, e) != 0 || layout_drop(&d->layout, &d->settings, e) != 0 ||
 	    shelf_tidy(d->layout.backups, clock_wall_ms(), true, &removed, e) != 0 ||
+	    uploads_tidy(d->layout.spool, clock_wall_ms(), true, 0, &removed, &left, e) != 0 ||
 	    store_parts_open(d, e) != 0 || engine_open(d, e) != 0)
 		return -1;
 	d->signal_watch = loop_watch_new(d->api.loop, d->signals, on_signal, d);

@@ -1,5 +1,6 @@
 /* destroy: everything that a project has on this machine and in the store, with a receipt. */
 #include "deploy/keep.h"
+#include "deploy/uploads.h"
 #include "deploy/work.h"
 
 #include <fcntl.h>
@@ -67,21 +68,24 @@ static void forget(struct work *w)
 }
 
 /* On a pool thread. What is kept of the project itself goes by its own clock. */
-static int clear_shelf(struct keep *k, struct err *e)
+static int clear_archives(struct keep *k, struct err *e)
 {
 	const struct work *w = k->w;
+	if (uploads_clear(w->d->o.spool_dir, k->project_id, e) != 0)
+		return -1;
 	return shelf_clear(w->d->o.backups_dir, k->project_id, !w->in.purge, e);
 }
 
 /* Before the records: as long as they are there, destroying it again goes on with what stayed. */
-static void shelf_cleared(struct work *w)
+static void archives_gone(struct work *w)
 {
 	if (w->keep->rc != 0) {
-		report_receipt(w, "backups", "stayed", w->keep->e.msg);
+		report_receipt(
+		    w, "backups made before, uploaded archives", "stayed", w->keep->e.msg);
 		work_fail(w, &w->keep->e);
 		return;
 	}
-	report_receipt(w, "backups made before", "removed", "");
+	report_receipt(w, "backups made before, uploaded archives", "removed", "");
 	forget(w);
 }
 
@@ -104,7 +108,7 @@ static void tree_gone(struct work *w)
 		report_receipt(w, "logs", "removed", "");
 	else
 		report_receipt(w, "logs", "stayed", e.msg);
-	keep_pool_now(w, clear_shelf, shelf_cleared);
+	keep_pool_now(w, clear_archives, archives_gone);
 }
 
 static void vhost_gone(struct work *w)

@@ -1,4 +1,6 @@
 /* The end of a task: the branch's head is settled, the queue is told, whoever watches as well. */
+#include "deploy/keep.h"
+#include "deploy/uploads.h"
 #include "deploy/work.h"
 
 #include "base/clock.h"
@@ -86,7 +88,44 @@ static int end_unit(struct work *w, struct store_db *db, struct err *e)
 	return head_settle(w, db, e) != 0 ? -1 : news_ended(w, db, e);
 }
 
+static void upload_gone(struct work *w)
+{
+	if (w->keep->rc != 0)
+		log_event(LOG_WARN, "deploy", "upload_stayed", F_I64("task", w->task.id),
+		    F_ERR(&w->keep->e));
+	work_unit(w, end_unit, settled);
+}
+
+/* On a pool thread: a large file takes its time. */
+static int drop_upload(struct keep *k, struct err *e)
+{
+	return uploads_drop(k->w->d->o.spool_dir, k->project_id, k->w->in.archive, e);
+}
+
+static int upload_unit(struct work *w, struct store_db *db, struct err *e)
+{
+	int64_t others = 0;
+	if (model_task_count_of_archive(db, w->project.id, w->task.id, w->in.archive, &others, e) !=
+	    0)
+		return -1;
+	w->upload_over = others == 0;
+	return 0;
+}
+
+static void upload_settled(struct work *w)
+{
+	if (w->upload_over)
+		keep_pool_now(w, drop_upload, upload_gone);
+	else
+		work_unit(w, end_unit, settled);
+}
+
+/* An upload goes before the task has ended: a life that is cut in between begins here again and no longer needs it, whereas nobody
+ * would come back for it afterwards. */
 void finish_start(struct work *w)
 {
-	work_unit(w, end_unit, settled);
+	if (w->in.archive.n > 0 && w->st.outcome != DEPLOY_OUT_RETRY)
+		work_unit(w, upload_unit, upload_settled);
+	else
+		work_unit(w, end_unit, settled);
 }

@@ -4,21 +4,25 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "deploy/uploads.h"
 
 struct tidy {
 	struct loop *loop;
-	const char *backups_dir;
+	const char *backups_dir, *spool_dir;
 	struct loop_timer *timer;
 	bool under_way, closing;
-	size_t removed;
-	int rc;
-	struct err e;
+	size_t removed, uploads;
+	int rc, uploads_rc;
+	struct err e, uploads_e;
 };
 
 static void look(void *ctx)
 {
 	struct tidy *t = ctx;
 	t->rc = shelf_tidy(t->backups_dir, clock_wall_ms(), false, &t->removed, &t->e);
+	size_t left;
+	t->uploads_rc = uploads_tidy(
+	    t->spool_dir, clock_wall_ms(), false, 0, &t->uploads, &left, &t->uploads_e);
 }
 
 static void looked(void *ctx)
@@ -30,6 +34,11 @@ static void looked(void *ctx)
 	else if (t->removed > 0)
 		log_event(
 		    LOG_INFO, "deploy", "backups_removed", F_I64("count", (int64_t)t->removed));
+	if (t->uploads_rc != 0)
+		log_event(LOG_WARN, "deploy", "tidy_failed", F_ERR(&t->uploads_e));
+	else if (t->uploads > 0)
+		log_event(
+		    LOG_INFO, "deploy", "uploads_removed", F_I64("count", (int64_t)t->uploads));
 	if (t->closing)
 		mem_free_ptr(&t);
 	else
@@ -44,10 +53,10 @@ static void due(void *ctx)
 		loop_timer_at(t->timer, clock_mono_ms() + TIDY_EVERY_MS);
 }
 
-struct tidy *tidy_open(struct loop *l, const char *backups_dir)
+struct tidy *tidy_open(struct loop *l, const char *backups_dir, const char *spool_dir)
 {
 	struct tidy *t = mem_alloc(sizeof(*t));
-	*t = (struct tidy){.loop = l, .backups_dir = backups_dir};
+	*t = (struct tidy){.loop = l, .backups_dir = backups_dir, .spool_dir = spool_dir};
 	t->timer = loop_timer_new(l, due, t);
 	loop_timer_at(t->timer, clock_mono_ms());
 	return t;

@@ -173,6 +173,8 @@ struct work {
 	struct keep *keep;    /* of a backup or restore: deploy/keep.h */
 	struct str backup_id; /* that was made */
 
+	bool upload_over; /* nobody else needs the archive that was deployed */
+
 	struct source_spec source;
 	struct source_result fetched;
 

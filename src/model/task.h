@@ -147,6 +147,9 @@ int model_task_list(struct store_db *db, struct arena *a, struct model_task_filt
 /* How many in each state, for the metrics. */
 int model_task_counts(
     struct store_db *db, int64_t ret[MODEL_TASK_STATE_COUNT], struct err *e) WARN_UNUSED;
+/* How many of the project's tasks but that one have not ended and name that uploaded archive in their input. */
+int model_task_count_of_archive(struct store_db *db, int64_t project_id, int64_t but_id,
+    struct str archive, int64_t *ret, struct err *e) WARN_UNUSED;
 /* Deletes at most `limit` ended tasks finished before, with their steps; none whose end an action has
  * not learnt yet. */
 int model_task_prune(struct store_db *db, int64_t before_ms, uint32_t limit, int64_t *ret_count,

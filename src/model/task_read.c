@@ -169,6 +169,22 @@ int model_task_counts(struct store_db *db, int64_t ret[MODEL_TASK_STATE_COUNT], 
 	return rc;
 }
 
+int model_task_count_of_archive(struct store_db *db, int64_t project_id, int64_t but_id,
+    struct str archive, int64_t *ret, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "SELECT count(*) FROM task WHERE state IN ('waiting', 'running') AND project_id = "
+	    "$project AND id <> $but AND input LIKE '%\"archive\":\"' || $archive || '\"%'",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$project", project_id);
+	store_bind_i64(q, "$but", but_id);
+	store_bind_text(q, "$archive", archive);
+	return row_number(q, ret, e) > 0 ? 0 : -1;
+}
+
 int model_task_prune(
     struct store_db *db, int64_t before_ms, uint32_t limit, int64_t *ret_count, struct err *e)
 {

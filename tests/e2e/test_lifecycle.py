@@ -1,8 +1,10 @@
 """Kinds, rollback, scale, restart, stop, start, environment, logs, one-off commands, teardown: through CLI and API."""
+import io
 import json
 import re
 import os
 import subprocess
+import tarfile
 import time
 
 import pytest
@@ -266,6 +268,39 @@ def test_plan_does_nothing(platform, git):
     shown = platform.cli("plan", "planned").stdout
     assert "django" in shown and "manage.py" in shown
     assert platform.api("GET", "/projects/planned/releases")["items"] == []
+
+
+def test_an_upload_goes_with_its_task(platform):
+    """Only what waits counts; two tasks of one upload both find it; destroy leaves none."""
+    spool, out = platform.state / "spool", io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as t:
+        info = tarfile.TarInfo("index.html")
+        info.size = 5
+        t.addfile(info, io.BytesIO(b"hello"))
+
+    def upload():
+        return platform.api("POST", "/projects/sent/archives", out.getvalue(), headers={"Content-Type": "application/gzip"})["archive"]
+
+    platform.create("sent", kind="static", source={"type": "archive"})
+    for _ in range(17):
+        assert platform.wait_task(platform.api("POST", "/projects/sent/plan", {"archive": upload()})["task"])["state"] == "done"
+    archive = upload()
+    key = {"Idempotency-Key": "the-same"}
+    tasks = [platform.api("POST", "/projects/sent/deploys", {"archive": archive}, headers=h)["task"] for h in (key, {})]
+    assert [platform.wait_task(t)["state"] for t in tasks] == ["done", "done"]
+    assert platform.get("sent.localhost").body == b"hello"
+    assert not list(spool.iterdir())
+    assert platform.api("POST", "/projects/sent/deploys", {"archive": archive}, headers=key)["task"] == tasks[0]
+    gone = platform.call("POST", "/api/v1/projects/sent/deploys", {"archive": archive})
+    assert gone.status == 404 and "upload it again" in gone.body.decode(), gone
+    platform.cli("restart", "sent")
+    upload()
+    (spool / "cut.part").touch()
+    platform.kill()
+    platform.start()
+    assert [f.suffix for f in spool.iterdir()] == [".tar"]
+    assert "uploaded archives" in platform.cli("destroy", "sent", "--yes", "--purge").stdout
+    assert not list(spool.iterdir())
 
 
 def test_a_domain_belongs_to_the_first(platform, git):
