@@ -102,7 +102,7 @@ int admin_mend(size_t *ret_count, struct err *e)
 {
 	static const char *const own[] = {"keys", "logs", "spool", "journal", "backups"};
 	static const char *const secrets[] = {
-	    "owner.token", "slipway.db", "slipway.db-wal", "slipway.db-shm"};
+	    "owner.token", "slipway.db", "slipway.db-wal", "slipway.db-shm", "reserve"};
 	struct mending m = {0};
 	if (!find_daemon(&m))
 		return err_set(

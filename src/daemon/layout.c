@@ -144,7 +144,8 @@ int layout_make(const struct settings *s, struct layout *l, struct err *e)
 		const char *dir, *name;
 	} paths[] = {{l->projects, s->state, "projects"}, {l->edge, s->state, "edge"},
 	    {l->logs, s->state, "logs"}, {l->spool, s->state, "spool"},
-	    {l->journal, s->state, "journal"}, {l->backups, s->state, "backups"}, {l->store, s->state, "slipway.db"},
+	    {l->journal, s->state, "journal"}, {l->backups, s->state, "backups"},
+	    {l->store, s->state, "slipway.db"}, {l->reserve, s->state, "reserve"},
 	    {l->keeper_socket, s->run, "keeper.sock"}, {l->api_socket, s->run, "api.sock"},
 	    {l->edge_api_socket, s->run, "edge-api.sock"}};
 	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++)

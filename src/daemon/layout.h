@@ -17,8 +17,8 @@ struct layout {
 	char projects[SETTINGS_PATH_MAX + 32], edge[SETTINGS_PATH_MAX + 32],
 	    logs[SETTINGS_PATH_MAX + 32], spool[SETTINGS_PATH_MAX + 32],
 	    journal[SETTINGS_PATH_MAX + 32], backups[SETTINGS_PATH_MAX + 32];
-	char store[SETTINGS_PATH_MAX + 32], keeper_socket[SETTINGS_PATH_MAX + 32],
-	    api_socket[SETTINGS_PATH_MAX + 32];
+	char store[SETTINGS_PATH_MAX + 32], reserve[SETTINGS_PATH_MAX + 32],
+	    keeper_socket[SETTINGS_PATH_MAX + 32], api_socket[SETTINGS_PATH_MAX + 32];
 	char edge_api_socket[SETTINGS_PATH_MAX + 32];
 };
 

@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/num.h"
 #include "base/rand.h"
 #include "daemon/keeper.h"
 #include "daemon/layout.h"
@@ -26,6 +27,7 @@
 #include "model/schema.h"
 #include "queue/schedule.h"
 #include "services/services.h"
+#include "store/reserve.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
@@ -242,10 +245,20 @@ static int first_owner(struct daemon *d, struct err *e)
 	return rc;
 }
 
+/* On the writer thread. What comes next, such as the order that makes room, finds some. */
+static void on_full(void *ctx)
+{
+	const struct daemon *d = ctx;
+	if (reserve_give(d->layout.reserve))
+		log_event(LOG_WARN, "daemon", "disk_full", F_C("reserve", "given back"),
+		    F_C("path", d->layout.reserve));
+}
+
 static int store_parts_open(struct daemon *d, struct err *e)
 {
 	struct api_context *a = &d->api;
-	const struct store_options o = {.path = d->layout.store, .readers = READERS};
+	const struct store_options o = {
+	    .path = d->layout.store, .readers = READERS, .full = on_full, .full_ctx = d};
 	if (!(a->seal = seal_key_load(d->layout.keys, "seal.key", e)) ||
 	    !(a->store = store_open(&o, e)) || model_migrate(a->store, e) != 0 ||
 	    !(a->access = access_open(a->store, e)) || first_owner(d, e) < 0)
@@ -576,7 +589,11 @@ static void on_reconciled(void *ctx)
 	    .store = d->api.store,
 	    .queue = d->api.queue,
 	    .notify = d->api.notify};
-	d->tidy = tidy_open(d->api.loop, d->layout.backups, d->layout.spool);
+	const struct tidy_options to = {.loop = d->api.loop,
+	    .backups_dir = d->layout.backups,
+	    .spool_dir = d->layout.spool,
+	    .reserve = d->layout.reserve};
+	d->tidy = tidy_open(&to);
 	queue_kick(d->api.queue);
 	d->renewal = renewal_open(&ro);
 	own_begin(d->api.own, d->api.queue);
@@ -598,6 +615,9 @@ static int daemon_open(struct daemon *d, struct err *e)
 {
 	if (signals_open(d, e) != 0 || layout_make(&d->settings, &d->layout, e) != 0)
 		return -1;
+	if (reserve_give_below(d->layout.reserve, RESERVE_START_BYTES))
+		log_event(LOG_WARN, "daemon", "disk_full", F_C("reserve", "given back"),
+		    F_C("path", d->layout.reserve));
 	d->api.loop = loop_new(POOL_THREADS);
 	d->api.spool_dir = d->layout.spool;
 	d->api.backups_dir = d->layout.backups;
@@ -639,6 +659,7 @@ static void daemon_close(struct daemon *d)
 	trail_close(d->trail);
 	d->trail = NULL;
 	store_close(d->api.store);
+	(void)reserve_make(d->layout.reserve); /* the next start may need it */
 	own_close(d->api.own);
 	hooks_close(d->api.hooks);
 	queue_close(d->api.queue);
@@ -658,6 +679,21 @@ static void daemon_close(struct daemon *d)
 	loop_free(d->api.loop);
 	services_free(d->api.services);
 	free(d->routes);
+}
+
+/* Whoever reads this has no API to ask. */
+static void tell_full(const struct daemon *d)
+{
+	struct statvfs fs;
+	char size[32] = "?", left[32] = "?";
+	if (statvfs(d->settings.state, &fs) == 0) {
+		num_size_text((uint64_t)fs.f_blocks * fs.f_frsize, size);
+		num_size_text((uint64_t)fs.f_bavail * fs.f_frsize, left);
+	}
+	fprintf(stderr,
+	    "  the file system of '%s' has %s left of %s: make room on it, then start again\n"
+	    "  what may go: archives in %s, uploads in %s, what programs print in %s\n",
+	    d->settings.state, left, size, d->layout.backups, d->layout.spool, d->layout.logs);
 }
 
 int main(int argc, char **argv)
@@ -681,7 +717,9 @@ int main(int argc, char **argv)
 	d.api.public_url = d.settings.public_url[0] ? d.settings.public_url : d.url;
 	if (go < 0 || daemon_open(&d, &e) != 0) {
 		fprintf(stderr, "slipwayd: %s\n", e.msg);
-		if (e.hint[0])
+		if (e.code == ERR_NO_SPACE)
+			tell_full(&d);
+		else if (e.hint[0])
 			fprintf(stderr, "  %s\n", e.hint);
 		return err_class_of(e.code)->exit_code;
 	}

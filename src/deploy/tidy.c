@@ -5,10 +5,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "deploy/uploads.h"
+#include "store/reserve.h"
 
 struct tidy {
-	struct loop *loop;
-	const char *backups_dir, *spool_dir;
+	struct tidy_options o;
 	struct loop_timer *timer;
 	bool under_way, closing;
 	size_t removed, uploads;
@@ -19,10 +19,11 @@ struct tidy {
 static void look(void *ctx)
 {
 	struct tidy *t = ctx;
-	t->rc = shelf_tidy(t->backups_dir, clock_wall_ms(), false, &t->removed, &t->e);
+	t->rc = shelf_tidy(t->o.backups_dir, clock_wall_ms(), false, &t->removed, &t->e);
 	size_t left;
 	t->uploads_rc = uploads_tidy(
-	    t->spool_dir, clock_wall_ms(), false, 0, &t->uploads, &left, &t->uploads_e);
+	    t->o.spool_dir, clock_wall_ms(), false, 0, &t->uploads, &left, &t->uploads_e);
+	(void)reserve_make(t->o.reserve); /* after what makes room */
 }
 
 static void looked(void *ctx)
@@ -48,16 +49,16 @@ static void looked(void *ctx)
 static void due(void *ctx)
 {
 	struct tidy *t = ctx;
-	t->under_way = loop_work(t->loop, look, looked, t, &t->e) == 0;
+	t->under_way = loop_work(t->o.loop, look, looked, t, &t->e) == 0;
 	if (!t->under_way)
 		loop_timer_at(t->timer, clock_mono_ms() + TIDY_EVERY_MS);
 }
 
-struct tidy *tidy_open(struct loop *l, const char *backups_dir, const char *spool_dir)
+struct tidy *tidy_open(const struct tidy_options *o)
 {
 	struct tidy *t = mem_alloc(sizeof(*t));
-	*t = (struct tidy){.loop = l, .backups_dir = backups_dir, .spool_dir = spool_dir};
-	t->timer = loop_timer_new(l, due, t);
+	*t = (struct tidy){.o = *o};
+	t->timer = loop_timer_new(o->loop, due, t);
 	loop_timer_at(t->timer, clock_mono_ms());
 	return t;
 }

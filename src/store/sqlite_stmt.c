@@ -5,7 +5,11 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
+
+#define SHM_BYTES 32768u /* by which it grows */
 
 static const char *const fixed_sql[FIXED_COUNT] = {
     [BEGIN_WRITE] = "BEGIN IMMEDIATE",
@@ -34,8 +38,28 @@ bool sqlite_is_fatal(int code)
 	}
 }
 
-static enum err_code class_of(int code)
+/* Of the file that readers and the writer share SQLite keeps no errno: it is looked whether there is room. */
+static bool is_full(const struct store_conn *c, int code, int sys)
 {
+	struct statvfs fs;
+
+	if (sys == ENOSPC || sys == EDQUOT)
+		return (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+	switch (code) {
+	case SQLITE_IOERR_SHMSIZE:
+	case SQLITE_IOERR_SHMOPEN:
+	case SQLITE_IOERR_SHMMAP:
+		return c->base->path && statvfs(c->base->path, &fs) == 0 &&
+		       fs.f_bavail * fs.f_frsize < SHM_BYTES;
+	default:
+		return false;
+	}
+}
+
+static enum err_code class_of(const struct store_conn *c, int code, int sys)
+{
+	if (is_full(c, code, sys))
+		return ERR_NO_SPACE;
 	if (code == SQLITE_CONSTRAINT_UNIQUE || code == SQLITE_CONSTRAINT_PRIMARYKEY)
 		return ERR_CONFLICT;
 	switch (code & 0xff) {
@@ -53,15 +77,18 @@ static enum err_code class_of(int code)
 
 int sqlite_fail(struct store_conn *c, const char *what, struct err *e)
 {
-	int code = sqlite3_extended_errcode(c->db);
+	int code = sqlite3_extended_errcode(c->db), sys = sqlite3_system_errno(c->db);
+	enum err_code class = class_of(c, code, sys);
 
 	/* A reader's trouble is its caller's; the writer's ends the process. */
 	if (sqlite_is_fatal(code))
 		c->broken = true;
-	err_set(
-	    e, class_of(code), "could not %s: %s (sqlite %d)", what, sqlite3_errmsg(c->db), code);
+	err_set(e, class, "could not %s: %s (sqlite %d)", what,
+	    class == ERR_NO_SPACE ? "no space left on the disk" : sqlite3_errmsg(c->db), code);
+	if (class == ERR_NO_SPACE)
+		err_hint(e, "make room on the server's disk, then try again");
 	if (e)
-		e->sys = sqlite3_system_errno(c->db);
+		e->sys = sys;
 	return -1;
 }
 

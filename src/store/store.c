@@ -33,6 +33,8 @@ struct store {
 	struct store_db *writer;
 	unsigned group_max;
 	uint32_t queue_max;
+	void (*full)(void *ctx);
+	void *full_ctx;
 
 	pthread_mutex_t lock; /* guards everything below */
 	pthread_cond_t work, reader_back;
@@ -119,6 +121,16 @@ static void group_run(struct store *s, struct unit *first)
 	counter_add(COUNTER_STORE_COMMITS, 1);
 }
 
+static void group_look(const struct store *s, const struct unit *first)
+{
+	const struct unit *u = first;
+
+	while (u && (u->rc == 0 || u->err.code != ERR_NO_SPACE))
+		u = u->next;
+	if (u && s->full)
+		s->full(s->full_ctx);
+}
+
 static void group_answer(struct unit *first)
 {
 	while (first) {
@@ -160,6 +172,7 @@ static void *writer_main(void *arg)
 	(void)pthread_setname_np(pthread_self(), "store-writer");
 	while ((group = group_take(s))) {
 		group_run(s, group);
+		group_look(s, group);
 		group_answer(group);
 		s->driver->maintain(s->writer->conn);
 		check_alive(
@@ -234,6 +247,8 @@ struct store *store_open(const struct store_options *o, struct err *e)
 	s->driver = driver_of(o->path);
 	s->group_max = o->group_max ? o->group_max : GROUP_DEFAULT;
 	s->queue_max = o->queue_max ? o->queue_max : QUEUE_DEFAULT;
+	s->full = o->full;
+	s->full_ctx = o->full_ctx;
 	s->last = &s->first;
 	locks_init(s);
 	if (connect_all(s, o, e) < 0) {

@@ -40,6 +40,9 @@ struct store_options {
 	uint64_t map_bytes;
 	uint32_t cache_kib; /* of the writer's connection, with SQLite; 0: 2000 */
 	unsigned readers;   /* reader connections, 1..16 */
+	/* On the writer thread, before units are told that there is no room: may make some, for those that come. NULL: nothing. */
+	void (*full)(void *ctx);
+	void *full_ctx;
 	unsigned group_max; /* units per commit, 1..1024; 0: 256 */
 	uint32_t queue_max; /* waiting units before ERR_UNAVAILABLE; 0: 65536 */
 };

@@ -47,13 +47,17 @@ class Small(Platform):
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m,mode=755", "tmpfs", self.state], check=True)
         self.filler = self.state / "filler"
 
-    def fill(self):
+    def fill(self, spare=False):
+        """To the last page; without `spare` what the platform keeps for this is used up, too."""
+        if not spare:
+            (self.state / "reserve").unlink(missing_ok=True)
         with open(self.filler, "wb", buffering=0) as f:
-            try:
-                while f.write(bytes(1 << 16)):
-                    pass
-            except OSError as why:
-                assert why.errno == errno.ENOSPC
+            for size in (1 << 16, 1 << 12):
+                try:
+                    while f.write(bytes(size)):
+                        pass
+                except OSError as why:
+                    assert why.errno == errno.ENOSPC
 
     def close(self):
         subprocess.run(["umount", "-l", self.state], check=False)
@@ -96,6 +100,41 @@ def test_a_full_disk_is_said_and_got_over(small, git):
     p.deploy("full", force=True)
     assert p.push("full-push", secret, "1" * 40, delivery="full-39", branch="other").status == 202
     assert p.get("full.localhost").body == b"static v1"
+
+
+def test_on_a_full_disk_it_starts_and_room_can_be_made(small, git):
+    p = small
+    repo = git.repository("kept", {"index.html": "static v1"})
+    p.create("kept", repo.url, kind="static")
+    p.deploy("kept")
+    p.cli("backup", "kept")
+    archive, = p.api("GET", "/projects/kept/backups")["items"]
+    wait_until(lambda: (p.state / "reserve").exists(), 20)
+    assert (p.state / "reserve").stat().st_blocks * 512 >= 8 << 20
+    p.fill(spare=True)
+    # The first that finds no room is told so; what comes after it has some.
+    statuses = [p.call("DELETE", f"/api/v1/projects/kept/backups/{archive['id']}").status for _ in range(2)]
+    assert statuses in ([200, 404], [507, 200], [503, 200]), (statuses, p.log_text()[-2000:])
+    assert p.stop() == 0
+    p.fill(spare=True)
+    p.start()
+    assert p.get("kept.localhost").body == b"static v1"
+    p.cli("destroy", "kept", "--yes", "--purge")
+    assert not p.api("GET", "/projects")["items"]
+    p.filler.unlink()
+    assert p.stop() == 0
+    p.start()
+    wait_until(lambda: (p.state / "reserve").exists(), 20)
+    # With nothing kept for it, it says what is missing and where.
+    assert p.stop() == 0
+    p.fill()
+    at = len(p.log_text())
+    p.start(wait=False)
+    assert p.process.wait(30) == 75
+    said = p.log_text()[at:]
+    assert f"the file system of '{p.state}' has 0 B left of 48" in said and f"archives in {p.state}/backups" in said, said
+    p.filler.unlink()
+    p.start()
 
 
 def test_what_was_told_is_not_told_again_while_the_disk_is_full(small, receiver):
