@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "hooks/action.h"
 #include "model/action.h"
 #include "model/event.h"
 #include "model/hook.h"
@@ -107,34 +108,84 @@ int api_event_get(struct api_call *c, struct err *e)
 	return 0;
 }
 
-static int replay_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
-{
-	(void)ctx;
+/* An event that is to begin again, and what its body says of it: read before the unit, where
+ * everybody would wait. */
+struct replay {
 	struct model_event ev;
-	int64_t task = 0;
-	if (event_find(c, db, &ev, e) < 0)
+	struct model_hook hook;
+	struct sender_event said;
+	struct str head; /* the branch that the push itself calls the repository's */
+};
+
+static int hook_of(struct api_call *c, struct store_db *db, struct replay *p, struct err *e)
+{
+	int found = model_hook_get(db, c->r->arena, p->ev.hook, api_viewer(c), &p->hook, e);
+	return found < 0 ? -1 : found == 0 ? api_absent("hook", p->ev.hook, e) : 0;
+}
+
+static int replay_read(struct api_call *c, struct arena *room, struct replay *p, struct err *e)
+{
+	struct str body = STR_NONE;
+	struct store_db *db = api_reading(c, e);
+	if (!db || event_find(c, db, &p->ev, e) < 0 || hook_of(c, db, p, e) < 0 ||
+	    model_event_body(db, room, p->ev.id, api_viewer(c), &body, e) < 0 ||
+	    intake_body(c->cx->intake, &p->ev, room, &body, e) < 0)
 		return -1;
-	int again = model_action_restart(db, ev.id, clock_wall_ms(), e);
-	if (again < 0)
-		return -1;
-	if (again > 0) {
-		c->kick = true;
-		if (api_audit(c, db, str_c(arena_printf(c->r->arena, "event %" PRId64, ev.id)),
-			STR_NONE, e) < 0)
-			return -1;
-		json_open_object(&c->w, NULL);
-		json_put_null(&c->w, "task");
-		json_put_i64(&c->w, "event", ev.id);
-		json_close_object(&c->w);
-		return 0;
-	}
-	if (!ev.ref.n || str_starts(ev.ref, STR("refs/"))) {
-		err_set(e, ERR_CONFLICT, "event %" PRId64 " names no branch", ev.id);
+	const struct sender *s = sender_find(p->hook.sender);
+	sender_read_stored(p->ev.kind, p->ev.ref, body, room, &p->said);
+	p->head = s ? sender_head(s, &p->said, room) : STR_NONE;
+	p->said.json = STR_NONE;
+	return 0;
+}
+
+/* Nothing follows from an event that its hook does not follow, but for what a person may override:
+ * a pause, and what the hook takes of a branch. */
+static int replay_check(struct api_call *c, const struct replay *p, const struct sender *s,
+    const struct actions *own, struct err *e)
+{
+	const struct model_hook *h = &p->hook;
+	bool own_branch = h->branch.n > 0;
+	struct str branch = own_branch ? h->branch : h->project_branch;
+	if (!branch.n)
+		branch = p->head;
+	const char *why = actions_leave_out(own, s, branch, own_branch, &p->said, c->r->arena);
+	if (!own->own && !p->said.push) {
+		err_set(e, ERR_CONFLICT, "event %" PRId64 " names no branch", p->ev.id);
 		return err_hint(e, "slipway deploy %.*s", STR_ARG(c->who->project));
 	}
-	struct api_order o = {.kind = MODEL_TASK_DEPLOY, .ref = ev.ref};
+	if (!why)
+		return 0;
+	if (!p->said.push || !branch.n)
+		return err_set(
+		    e, ERR_CONFLICT, "nothing follows from event %" PRId64 ": %s", p->ev.id, why);
+	err_set(e, ERR_CONFLICT,
+	    "event %" PRId64 " is of branch '%.*s', and hook '%.*s' follows '%.*s'", p->ev.id,
+	    STR_ARG(p->ev.ref), STR_ARG(h->name), STR_ARG(branch));
+	return err_hint(
+	    e, "slipway deploy %.*s --ref %.*s", STR_ARG(c->who->project), STR_ARG(p->ev.ref));
+}
+
+/* The event has no actions yet and its hook has: they begin, as they are now. */
+static int replay_first(struct store_db *db, const struct replay *p, struct err *e)
+{
+	struct model_action_of of = {
+	    .branch = p->said.push, .pull = p->said.pull, .stranger = p->said.stranger};
+	if (p->ev.outcome == MODEL_OUTCOME_WAITING)
+		return err_set(e, ERR_CONFLICT, "event %" PRId64 " is under way", p->ev.id);
+	int rc = model_action_first(db, p->ev.id, of, clock_wall_ms(), e);
+	if (rc != 0)
+		return rc;
+	return err_set(e, ERR_CONFLICT, "none of the actions of hook '%.*s' fits event %" PRId64,
+	    STR_ARG(p->hook.name), p->ev.id);
+}
+
+static int replay_deploy(
+    struct api_call *c, struct store_db *db, const struct replay *p, struct err *e)
+{
+	int64_t task = 0;
+	struct api_order o = {.kind = MODEL_TASK_DEPLOY, .ref = p->said.ref};
 	if (api_order_unit(c, db, &o, &task, e) < 0 ||
-	    model_event_set(db, ev.id, MODEL_OUTCOME_WAITING, task, e) < 0)
+	    model_event_set(db, p->ev.id, MODEL_OUTCOME_WAITING, task, e) < 0)
 		return -1;
 	json_open_object(&c->w, NULL);
 	json_put_i64(&c->w, "task", task);
@@ -142,7 +193,42 @@ static int replay_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	return 0;
 }
 
+static int replay_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
+{
+	struct replay *p = ctx;
+	struct actions own;
+	if (event_find(c, db, &p->ev, e) < 0 || hook_of(c, db, p, e) < 0)
+		return -1;
+	int again = model_action_restart(db, p->ev.id, clock_wall_ms(), e);
+	if (again < 0)
+		return -1;
+	if (again == 0) {
+		const struct sender *s = sender_find(p->hook.sender);
+		if (!s)
+			return err_set(e, ERR_CONFLICT, "the hook's sender is not known");
+		if (actions_read(p->hook.actions, s, &own, e) < 0 ||
+		    replay_check(c, p, s, &own, e) < 0)
+			return -1;
+		if (!own.own)
+			return replay_deploy(c, db, p, e);
+		if (replay_first(db, p, e) < 0)
+			return -1;
+	}
+	c->kick = true;
+	if (api_audit(c, db, str_c(arena_printf(c->r->arena, "event %" PRId64, p->ev.id)), STR_NONE,
+		e) < 0)
+		return -1;
+	json_open_object(&c->w, NULL);
+	json_put_null(&c->w, "task");
+	json_put_i64(&c->w, "event", p->ev.id);
+	json_close_object(&c->w);
+	return 0;
+}
+
 int api_event_replay(struct api_call *c, struct err *e)
 {
-	return api_write(c, replay_unit, NULL, e);
+	struct replay p = {0};
+	struct arena room CLEANUP_ARENA;
+	arena_init(&room, 2 * (size_t)LIMIT_HOOK_BODY_BYTES);
+	return replay_read(c, &room, &p, e) < 0 ? -1 : api_write(c, replay_unit, &p, e);
 }

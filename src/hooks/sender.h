@@ -101,6 +101,10 @@ struct sender {
 	    struct str secret, struct str id, struct str body, int64_t now_ms, struct buf *headers);
 };
 
+/* The event once more, from what was stored of it: `json` is its body, or empty when that is lost. A
+ * pull request is a stranger's then. */
+void sender_read_stored(
+    struct str kind, struct str ref, struct str json, struct arena *a, struct sender_event *ret);
 /* The branch that the repository's HEAD names, as the push says; STR_NONE when it does not. */
 struct str sender_head(const struct sender *s, const struct sender_event *ev, struct arena *a);
 

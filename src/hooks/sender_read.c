@@ -124,28 +124,47 @@ static struct str number_at(struct str json, const char *pointer, struct arena *
 	return there ? m.value : STR_NONE;
 }
 
+/* Which branch a pull request is for, and whether it comes from another repository. */
+static void read_pull_sides(struct arena *a, struct sender_event *ret)
+{
+	struct str head = number_at(ret->json, "/pull_request/head/repo/id", a),
+		   base = number_at(ret->json, "/pull_request/base/repo/id", a);
+	ret->base = sender_text(ret->json, "/pull_request/base/ref", a);
+	ret->stranger = !head.n || !str_eq(head, base);
+}
+
 /* GitHub's "pull_request", Gitea's and its kin's: of its many actions those that bring commits. */
 static int read_pull(struct arena *a, struct sender_event *ret, struct err *e)
 {
 	static const char *const fresh[] = {"opened", "reopened", "synchronize", "synchronized"};
-	struct str json = ret->json, action = sender_text(json, "/action", a),
-		   head = number_at(json, "/pull_request/head/repo/id", a),
-		   base = number_at(json, "/pull_request/base/repo/id", a);
+	struct str json = ret->json, action = sender_text(json, "/action", a);
 	uint64_t number;
 	for (size_t i = 0; i < sizeof(fresh) / sizeof(*fresh); i++)
 		ret->pull = ret->pull || str_eq_c(action, fresh[i]);
 	if (!ret->pull)
 		return 0;
 	ret->after = sender_text(json, "/pull_request/head/sha", a);
-	ret->base = sender_text(json, "/pull_request/base/ref", a);
+	read_pull_sides(a, ret);
 	if (name_commit(ret->after, NULL) != 0 || name_ref(ret->base, NULL) != 0 ||
 	    !num_u64(number_at(json, "/number", a), 1, UINT32_MAX, &number)) {
 		ret->pull = false;
 		return 0;
 	}
-	ret->stranger = !head.n || !str_eq(head, base);
 	ret->ref = str_c(arena_printf(a, "refs/pull/%llu/head", (unsigned long long)number));
 	return ret->ref.n ? 0 : err_set(e, ERR_TOO_LARGE, "the delivery is too large");
+}
+
+void sender_read_stored(
+    struct str kind, struct str ref, struct str json, struct arena *a, struct sender_event *ret)
+{
+	*ret = (struct sender_event){.kind = kind, .ref = ref, .json = json};
+	ret->ping = str_eq_c(kind, "ping");
+	ret->pull = str_starts(ref, STR("refs/"));
+	ret->push = ref.n > 0 && !ret->pull;
+	if (ret->pull)
+		read_pull_sides(a, ret);
+	if (!ret->push)
+		ret->ignored = ret->ping ? "a ping" : "not a push";
 }
 
 int sender_read_hub(struct http_request *r, struct sender_event *ret, struct err *e)

@@ -401,3 +401,18 @@ int model_action_restart(struct store_db *db, int64_t event_id, int64_t now_ms, 
 		return -1;
 	return open_again(db, event_id, &there, true, e) < 0 ? -1 : 1;
 }
+
+int model_action_first(
+    struct store_db *db, int64_t event_id, struct model_action_of of, int64_t now_ms, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE event SET outcome = 'waiting', task_id = NULL, received_ms = $now"
+	    " WHERE id = $event",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$event", event_id);
+	store_bind_i64(q, "$now", now_ms);
+	return store_exec(q, e) < 0 ? -1 : model_action_open(db, event_id, of, e);
+}

@@ -64,6 +64,10 @@ int model_action_open(
  * as a further attempt that came now: only a rollback or stop asked for later is kept to. */
 int model_action_restart(
     struct store_db *db, int64_t event_id, int64_t now_ms, struct err *e) WARN_UNUSED;
+/* …of an event that was left out, or whose hook had none of its own then: it gets those that fit it now, and came
+ * now. 1, 0: none fits, and the caller takes the unit back. */
+int model_action_first(struct store_db *db, int64_t event_id, struct model_action_of of,
+    int64_t now_ms, struct err *e) WARN_UNUSED;
 int model_action_list(struct store_db *db, struct arena *a, int64_t event_id,
     struct model_actions *ret, struct err *e) WARN_UNUSED;
 /* Waiting, oldest first. */

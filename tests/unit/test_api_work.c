@@ -126,8 +126,7 @@ static void test_log_in_a_browser(void **state)
 	struct answer a = call(P_VIEWER, "GET", log, NULL);
 	EXPECT(a, 200);
 	assert_non_null(strstr(a.head, "Content-Type: text/plain; charset=utf-8\r\n"));
-	assert_non_null(
-	    strstr(a.body, ": deploy of own, next\nasked for by pdeployer\nwaiting\n"));
+	assert_non_null(strstr(a.body, ": deploy of own, next\nasked for by pdeployer\nwaiting\n"));
 	answer_free(&a);
 	a = call(ANONYMOUS, "GET", log, NULL);
 	EXPECT(a, 401);
@@ -240,8 +239,15 @@ static void test_archives(void **state)
 	assert_int_equal(spool_count(), 1);
 }
 
+struct event_made {
+	const char *key, *kind, *ref;
+	enum model_outcome outcome;
+	int64_t id;
+};
+
 static int event_unit(void *ctx, struct store_db *db, struct err *e)
 {
+	struct event_made *made = ctx;
 	struct arena a CLEANUP_ARENA;
 	struct model_hook h;
 	arena_init(&a, 65536);
@@ -249,25 +255,86 @@ static int event_unit(void *ctx, struct store_db *db, struct err *e)
 		return -1;
 	struct model_event ev = {.hook_id = h.id,
 	    .project_id = h.project_id,
-	    .delivery_key = STR("d-1"),
+	    .delivery_key = str_c(made->key),
 	    .received_ms = clock_wall_ms(),
-	    .kind = STR("push"),
-	    .ref = STR("main"),
+	    .kind = str_c(made->kind),
+	    .ref = str_c(made->ref),
 	    .before = STR(""),
 	    .after = STR(""),
 	    .body = STR("{\"zen\":\"\\u0000 is fine\"}"),
-	    .outcome = MODEL_OUTCOME_WAITING};
-	return model_event_add(db, &ev, ctx, e);
+	    .outcome = made->outcome};
+	return model_event_add(db, &ev, &made->id, e);
+}
+
+static int64_t event_make(
+    const char *key, const char *kind, const char *ref, enum model_outcome outcome)
+{
+	struct err e = {0};
+	struct event_made made = {key, kind, ref, outcome, 0};
+	if (store_write(world.cx.store, event_unit, &made, &e) < 0)
+		fail_msg("%s", e.msg);
+	return made.id;
+}
+
+static size_t task_count(void)
+{
+	struct answer a = call(P_VIEWER, "GET", OWN "/tasks?limit=100", NULL);
+	EXPECT(a, 200);
+	size_t n = json_array_size(json_object_get(a.json, "items"));
+	answer_free(&a);
+	return n;
+}
+
+static void replayed(int64_t id, int status, const char *word)
+{
+	char path[96];
+	snprintf(path, sizeof(path), OWN "/events/%d/replay", (int)id);
+	struct answer a = call(P_DEPLOYER, "POST", path, "{}");
+	EXPECT(a, status);
+	if (!strstr(a.body, word))
+		fail_msg("no '%s' in %s", word, a.body);
+	answer_free(&a);
+}
+
+/* What was left out begins as its hook says, and puts nothing live that the hook does not follow. */
+static void test_replay_of_what_was_left_out(void **state)
+{
+	(void)state;
+	char path[96];
+	int64_t main_push = event_make("p-1", "push", "main", MODEL_OUTCOME_IGNORED),
+		topic = event_make("p-2", "push", "topic", MODEL_OUTCOME_IGNORED),
+		ping = event_make("p-3", "ping", "", MODEL_OUTCOME_IGNORED),
+		pull = event_make("p-4", "pull_request", "refs/pull/7/head", MODEL_OUTCOME_IGNORED),
+		waits = event_make("p-5", "push", "main", MODEL_OUTCOME_WAITING);
+	replayed(topic, 409, "is of branch 'topic', and hook 'ownhook' follows 'main'");
+	replayed(ping, 409, "names no branch");
+	size_t tasks = task_count();
+	CALL(P_ADMIN, "PATCH", OWN "/hooks/ownhook",
+	    "{\"actions\":[{\"type\":\"check\"},{\"type\":\"deploy\"}]}", 200);
+	replayed(topic, 409, "follows 'main'");
+	replayed(ping, 409, "a ping");
+	replayed(pull, 409, "another repository");
+	replayed(waits, 409, "is under way");
+	CALL(P_ADMIN, "PATCH", OWN "/hooks/ownhook", "{\"actions\":[{\"type\":\"notify\"}]}", 200);
+	replayed(main_push, 202, "\"task\":null");
+	assert_int_equal(task_count(), tasks);
+	snprintf(path, sizeof(path), OWN "/events/%d", (int)main_push);
+	struct answer a = call(P_VIEWER, "GET", path, NULL);
+	EXPECT(a, 200);
+	assert_string_equal(text_of(&a, "outcome"), "waiting");
+	const json_t *actions = json_object_get(a.json, "actions");
+	assert_int_equal(json_array_size(actions), 1);
+	assert_string_equal(
+	    json_string_value(json_object_get(json_array_get(actions, 0), "type")), "notify");
+	answer_free(&a);
+	CALL(P_ADMIN, "PATCH", OWN "/hooks/ownhook", "{\"actions\":[{\"type\":\"deploy\"}]}", 200);
 }
 
 static void test_events(void **state)
 {
 	(void)state;
-	struct err e = {0};
-	int64_t id = 0;
 	char path[96];
-	if (store_write(world.cx.store, event_unit, &id, &e) < 0)
-		fail_msg("%s", e.msg);
+	int64_t id = event_make("d-1", "push", "main", MODEL_OUTCOME_WAITING);
 	snprintf(path, sizeof(path), OWN "/events/%d", (int)id);
 	struct answer a = call(P_VIEWER, "GET", path, NULL);
 	EXPECT(a, 200);
@@ -453,7 +520,8 @@ static void test_people(void **state)
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
-	const struct CMUnitTest tests[] = {T(test_orders), T(test_cancel), T(test_log_in_a_browser), T(test_repeats),
-	    T(test_archives), T(test_events), T(test_task_stream), T(test_logs), T(test_people)};
+	const struct CMUnitTest tests[] = {T(test_orders), T(test_cancel), T(test_log_in_a_browser),
+	    T(test_repeats), T(test_archives), T(test_events), T(test_replay_of_what_was_left_out),
+	    T(test_task_stream), T(test_logs), T(test_people)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
