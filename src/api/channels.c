@@ -13,6 +13,7 @@
 #include "model/delivery.h"
 #include "model/place.h"
 #include "notify/shape.h"
+#include "outbound/guard.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -157,6 +158,19 @@ int api_channel_create(struct api_call *c, struct err *e)
 	return 0;
 }
 
+/* A secret that nobody can read again is not sent to an address that it was not given for. */
+static int new_server_check(
+    const struct model_channel *h, struct str target, struct str secret, struct err *e)
+{
+	if (!target.p || secret.p || !shape_bears_secret(h->type) ||
+	    guard_same_server(target, h->target))
+		return 0;
+	(void)err_set(
+	    e, ERR_INVALID, "the target is another server, which would be sent the secret");
+	err_hint(e, "say the secret again for a new address");
+	return err_at(e, "/secret");
+}
+
 /* What the change leaves as it was is not checked again, but for a target without its new secret.
  */
 static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
@@ -169,14 +183,17 @@ static int update_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	struct buf clear CLEANUP_BUF;
 	buf_init(&clear, 8u << 10);
 	if (channel_find(c, db, &h, e) < 0 || events_read(c, &events, e) < 0 ||
+	    new_server_check(&h, target, secret, e) < 0 ||
 	    model_channel_open(db, c->r->arena, h.id, &opened, e) <= 0)
 		return -1;
 	if (!secret.p && opened.secret.n &&
 	    seal_open(c->cx->seal, model_place_channel(c->who->project_id, h.name, place),
 		opened.secret, &clear, e) < 0)
 		return -1;
-	int rc = shape_check(
-	    h.type, target.p ? target : h.target, secret.p ? secret : buf_view(&clear), e);
+	int rc = 0;
+	if (target.p || secret.p)
+		rc = shape_check(
+		    h.type, target.p ? target : h.target, secret.p ? secret : buf_view(&clear), e);
 	buf_wipe(&clear);
 	if (rc < 0 || (secret.p && seal_secret(c, h.name, secret, &sealed, e) < 0) ||
 	    model_channel_update(db, h.id, target, sealed, events, e) < 0 ||

@@ -61,13 +61,20 @@ static int api_read(
 	return why ? wrong("api", "address of the API", why, e) : 0;
 }
 
-static int token_read(struct api_call *c, const json_t *said, struct str hook, bool there,
+/* `before`: where the token that is there has gone; STR_NONE: there is none. */
+static int token_read(struct api_call *c, const json_t *said, struct str hook, struct str before,
     struct model_catchup *m, struct err *e)
 {
 	char place[MODEL_PLACE_SIZE];
 	struct str token = api_str(said, "token");
-	if (!token.n && there)
+	if (!token.n && before.p && guard_same_server(before, m->api))
 		return 0;
+	if (!token.n && before.p) {
+		(void)err_set(
+		    e, ERR_INVALID, "the API is another server, which would be sent the token");
+		err_hint(e, "say the token again for a new address");
+		return err_at(e, "/github/token");
+	}
 	if (!token.n) {
 		(void)err_set(e, ERR_INVALID, "a token for GitHub is missing");
 		err_hint(e, "make one that may look at the deliveries of hooks: a classic one with "
@@ -93,9 +100,10 @@ int api_hook_github_set(struct api_call *c, struct store_db *db, const struct mo
 		return err_at(e, "/github");
 	}
 	int there = model_catchup_get(db, c->r->arena, h->id, &m, e);
+	struct str before = there > 0 ? m.api : STR_NONE;
 	m.token = STR_NONE;
 	if (there < 0 || repository_read(said, source_url, &m, e) < 0 ||
-	    api_read(c, said, &m, e) < 0 || token_read(c, said, h->name, there > 0, &m, e) < 0)
+	    api_read(c, said, &m, e) < 0 || token_read(c, said, h->name, before, &m, e) < 0)
 		return -1;
 	int64_t now = clock_wall_ms();
 	m.hook_id = h->id;

@@ -10,6 +10,8 @@
 #include "model/domain.h"
 #include "model/look.h"
 #include "model/place.h"
+#include "outbound/guard.h"
+#include "source/address.h"
 #include "text/manifest.h"
 
 #include <stdio.h>
@@ -187,6 +189,24 @@ static int change_secrets(struct api_call *c, struct store_db *db, struct change
 	    db, id, MODEL_PROJECT_DEPLOY_KEY, sealed, str_trim(buf_view(&ch->public_line)), e);
 }
 
+/* A token that nobody can read again is not sent to an address that it was not given for. */
+static int new_server_check(const struct model_project *p, const struct change *ch, struct err *e)
+{
+	struct source_address at;
+	struct err ignored;
+	if (!ch->new_source || ch->set_token || !p->has_https_token ||
+	    ch->source.type != MODEL_SOURCE_GIT ||
+	    source_address_parse(ch->source.url, &at, &ignored) < 0 ||
+	    (at.scheme != SOURCE_HTTPS && at.scheme != SOURCE_HTTP))
+		return 0;
+	if (p->source == MODEL_SOURCE_GIT && guard_same_server(p->source_url, ch->source.url))
+		return 0;
+	(void)err_set(
+	    e, ERR_INVALID, "the repository is at another server, which would be sent the token");
+	err_hint(e, "say the token again for a new address, or take it away");
+	return err_at(e, "/https_token");
+}
+
 static int change_allowed(
     struct api_call *c, struct store_db *db, const struct change *ch, struct err *e)
 {
@@ -194,7 +214,7 @@ static int change_allowed(
 	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
 	if (found <= 0)
 		return found < 0 ? -1 : api_absent("project", c->who->project, e);
-	if (api_site_kind_check(c, &p, ch->row.kind, e) < 0)
+	if (api_site_kind_check(c, &p, ch->row.kind, e) < 0 || new_server_check(&p, ch, e) < 0)
 		return -1;
 	return ch->new_source || ch->row.sites.p || ch->row.root.p
 		   ? api_site_owner_check(c, &p, "what is deployed", e)

@@ -451,6 +451,11 @@ bool shape_tells(enum model_channel_type type, struct str event)
 	return type != MODEL_CHANNEL_GITHUB || github_state(event);
 }
 
+bool shape_bears_secret(enum model_channel_type type)
+{
+	return type == MODEL_CHANNEL_MATRIX || type == MODEL_CHANNEL_GITHUB;
+}
+
 int shape_request(
     const struct shape *s, struct arena *a, struct outbound_request *ret, struct err *e)
 {
@@ -508,7 +513,9 @@ static int addresses(struct str list, struct err *e)
 			    "write anna@example.org, or several with blanks between (32 at most)",
 			    e);
 	}
-	return 0;
+	return n ? 0
+		 : bad("/target", "the target is missing: nobody would be told",
+		       "write anna@example.org, or several with blanks between", e);
 }
 
 int shape_check(enum model_channel_type type, struct str target, struct str secret, struct err *e)

@@ -31,6 +31,8 @@ int shape_github_request(const struct shape *s, struct arena *a, struct str url,
 
 /* Whether this kind of channel has words for the event: GitHub hears of deploys only. */
 bool shape_tells(enum model_channel_type type, struct str event);
+/* Whether whoever answers at the target is sent the secret itself, and no signature made with it. */
+bool shape_bears_secret(enum model_channel_type type);
 /* A channel's target and secret, as somebody entered them. ERR_INVALID at "/target" or "/secret".
  * An empty secret of a webhook is made by the caller. */
 int shape_check(

@@ -28,6 +28,20 @@ const char *guard_refuses(const struct guard *g, const struct cidr_address *a, u
 	return port != 80 && port != 443 && is_ours(a) ? "an address of this machine itself" : NULL;
 }
 
+/* Scheme and authority. */
+static struct str server_of(struct str url)
+{
+	size_t at = str_find(url, ':', 0), end = at == SIZE_MAX ? url.n : at + 3;
+	while (end < url.n && url.p[end] != '/' && url.p[end] != '?' && url.p[end] != '#')
+		end++;
+	return str_slice(url, 0, end);
+}
+
+bool guard_same_server(struct str a, struct str b)
+{
+	return str_eq_nocase(server_of(a), server_of(b));
+}
+
 const char *guard_url_refuses(struct str url)
 {
 	size_t skip = str_starts(url, STR("https://"))	? 8

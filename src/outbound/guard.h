@@ -21,3 +21,6 @@ const char *guard_refuses(const struct guard *g, const struct cidr_address *a, u
 /* Scheme http or https, a host, no user or password, no fragment, printable ASCII. NULL when good,
  * else why not. */
 const char *guard_url_refuses(struct str url);
+/* Whether two such urls begin with the same scheme, host and port, written the same but for case: what is sent to
+ * one may be sent to the other. */
+bool guard_same_server(struct str a, struct str b);

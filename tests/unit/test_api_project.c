@@ -273,10 +273,63 @@ static void test_hooks(void **state)
 	CALL(P_ADMIN, "DELETE", PROJECTS "/own/hooks/push", NULL, 404);
 }
 
+static void refused_at(const char *path, const char *change, const char *pointer)
+{
+	struct answer a = call(P_ADMIN, "PATCH", path, change);
+	EXPECT(a, 400);
+	const json_t *first = json_array_get(json_object_get(a.json, "errors"), 0);
+	assert_string_equal(json_string_value(json_object_get(first, "pointer")), pointer);
+	answer_free(&a);
+}
+
+/* What only its giver has seen goes to no server that it was not given for. */
+static void test_tokens_stay_with_their_address(void **state)
+{
+	(void)state;
+	const char *room = PROJECTS "/own/channels/room", *push = PROJECTS "/own/hooks/push";
+	CALL(P_ADMIN, "POST", PROJECTS "/own/channels",
+	    "{\"name\":\"room\",\"type\":\"matrix\",\"target\":\"https://m.example/"
+	    "!a:m.example\",\"secret\":\"tok\"}",
+	    201);
+	refused_at(room, "{\"target\":\"http://m.example/!a:m.example\"}", "/secret");
+	refused_at(room, "{\"target\":\"https://m.example:444/!a:m.example\"}", "/secret");
+	refused_at(room, "{\"target\":\"https://evil.example/!a:m.example\"}", "/secret");
+	CALL(P_ADMIN, "PATCH", room, "{\"target\":\"https://m.example/!b:m.example\"}", 200);
+	CALL(P_ADMIN, "PATCH", room,
+	    "{\"target\":\"https://n.example/!b:m.example\",\"secret\":\"other\"}", 200);
+	refused_at(room, "{\"target\":\"https://m.example/!b:m.example\"}", "/secret");
+	CALL(P_ADMIN, "POST", PROJECTS "/own/channels",
+	    "{\"name\":\"web\",\"type\":\"webhook\",\"target\":\"https://w.example/\"}", 201);
+	CALL(P_ADMIN, "PATCH", PROJECTS "/own/channels/web", "{\"target\":\"https://x.example/\"}",
+	    200); /* signs only */
+	CALL(P_ADMIN, "POST", PROJECTS "/own/hooks",
+	    "{\"name\":\"push\",\"github\":{\"token\":\"ghp\",\"repository\":\"a/"
+	    "b\",\"api\":\"https://api.example/v3\"}}",
+	    201);
+	refused_at(push, "{\"github\":{\"api\":\"https://evil.example/v3\"}}", "/github/token");
+	CALL(P_ADMIN, "PATCH", push, "{\"github\":{\"api\":\"https://api.example\"}}", 200);
+	CALL(P_ADMIN, "PATCH", push,
+	    "{\"github\":{\"api\":\"https://new.example\",\"token\":\"ghp2\"}}", 200);
+	CALL(P_ADMIN, "PATCH", PROJECTS "/own",
+	    "{\"source\":{\"type\":\"git\",\"url\":\"https://git.example/a/"
+	    "b\"},\"https_token\":\"ghp\"}",
+	    200);
+	refused_at(PROJECTS "/own",
+	    "{\"source\":{\"type\":\"git\",\"url\":\"https://evil.example/a/b\"}}", "/https_token");
+	CALL(P_ADMIN, "PATCH", PROJECTS "/own", "{\"source\":{\"type\":\"archive\"}}", 200);
+	refused_at(PROJECTS "/own",
+	    "{\"source\":{\"type\":\"git\",\"url\":\"https://evil.example/a/b\"}}", "/https_token");
+	CALL(P_ADMIN, "PATCH", PROJECTS "/own",
+	    "{\"source\":{\"type\":\"git\",\"url\":\"https://other.example/"
+	    "a\"},\"https_token\":null}",
+	    200);
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
-	const struct CMUnitTest tests[] = {T(test_create), T(test_limits), T(test_bad_input), T(test_pages),
-	    T(test_update), T(test_env), T(test_domains), T(test_hooks)};
+	const struct CMUnitTest tests[] = {T(test_create), T(test_limits), T(test_bad_input),
+	    T(test_pages), T(test_update), T(test_env), T(test_domains), T(test_hooks),
+	    T(test_tokens_stay_with_their_address)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

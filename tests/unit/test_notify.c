@@ -373,6 +373,8 @@ static void test_what_people_enter(void **state)
 		if ((shape_check(t[i].type, str_c(t[i].target), str_c(t[i].secret), &e) == 0) !=
 		    t[i].good)
 			fail_msg("row %zu", i);
+	assert_int_equal(shape_check(MODEL_CHANNEL_MAIL, STR_NONE, STR_NONE, &e), -1);
+	assert_string_equal(e.pointer, "/target");
 	char secret[SHAPE_SECRET_SIZE];
 	shape_secret_make(secret);
 	assert_int_equal(

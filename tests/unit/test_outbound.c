@@ -128,6 +128,28 @@ static void test_urls(void **state)
 		assert_non_null(guard_url_refuses(str_c(bad[i])));
 }
 
+static void test_same_server(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *a, *b;
+		bool same;
+	} t[] = {
+	    {"https://api.example", "https://API.example/x", true},
+	    {"https://api.example:8/x?y", "https://api.example:8?z", true},
+	    {"https://api.example", "http://api.example", false},
+	    {"https://api.example", "https://api.example:444", false},
+	    {"https://api.example", "https://api.example.evil", false},
+	    {"https://api.example/", "https://api.example@evil/", false},
+	    {"https://api.example", "https:/", false},
+	    {"https://api.example", "", false},
+	};
+	for (size_t i = 0; i < sizeof(t) / sizeof(*t); i++)
+		if (guard_same_server(str_c(t[i].a), str_c(t[i].b)) != t[i].same ||
+		    guard_same_server(str_c(t[i].b), str_c(t[i].a)) != t[i].same)
+			fail_msg("row %zu", i);
+}
+
 /* --- the program --- */
 
 struct server {
@@ -431,6 +453,7 @@ int main(void)
 	    cmocka_unit_test(test_frames),
 	    cmocka_unit_test(test_frames_refused),
 	    cmocka_unit_test(test_urls),
+	    cmocka_unit_test(test_same_server),
 	    cmocka_unit_test(test_answers),
 	    cmocka_unit_test(test_a_redirect_is_an_answer),
 	    cmocka_unit_test(test_hidden_addresses),
