@@ -216,9 +216,15 @@ static json_t *action_of(struct cli *c, const char *said, struct err *e)
 		(void)json_object_set_new(o, "channels", names(c, more));
 	else if (strcmp(type, "forward") == 0)
 		(void)json_object_set_new(o, "channel", json_string(more));
-	else if (strcmp(type, "run") == 0)
-		(void)json_object_set_new(o, "argv", words(c, more, e));
-	else {
+	else if (strcmp(type, "run") == 0) {
+		json_t *argv = words(c, more, e);
+		if (!argv) {
+			json_decref(o);
+			(void)err_prefix(e, "--action %s", said);
+			return NULL;
+		}
+		(void)json_object_set_new(o, "argv", argv);
+	} else {
 		json_decref(o);
 		err_set(e, ERR_USAGE, "--action %s is none", said);
 		err_hint(e, "deploy, check, check=forks, notify, notify=CHANNEL, forward=CHANNEL, "
@@ -352,6 +358,16 @@ int cmd_hooks_set(struct cli *c)
 	return cli_fail(c, &e);
 }
 
+/* Why a ping of our own may be refused where a sender's would not. */
+static const char *ping_refused(int64_t status)
+{
+	return status == 403   ? "; it comes from this machine itself, which --from may leave out"
+	       : status == 429 ? "; more came than the hook takes, or too much of it was refused:"
+				 " try again in a minute"
+	       : status == 503 ? "; it could not be stored now"
+			       : "";
+}
+
 int cmd_hooks_test(struct cli *c)
 {
 	struct err e = {0};
@@ -367,8 +383,7 @@ int cmd_hooks_test(struct cli *c)
 	else
 		(void)printf("the ping was answered %s by way of %s%s\n",
 		    cli_num(c, answer, "status"), cli_text(c, answer, "by_way_of"),
-		    arrived ? ""
-			    : "; it comes from this machine itself, which --from may leave out");
+		    arrived ? "" : ping_refused(cli_int(answer, "status")));
 	if (!c->json && json_is_true(json_object_get(answer, "untrusted")))
 		(void)printf(
 		    "mind: the certificate of that address is not one that senders trust\n");

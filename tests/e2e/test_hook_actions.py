@@ -209,6 +209,8 @@ def test_whatever_comes(site, shop, crm):
     site.cli("hooks", "create", "shop", "no", "--action", "forward=state", expect=65)
     site.cli("hooks", "create", "shop", "no", "--action", "sing", expect=65)
     site.cli("hooks", "create", "shop", "no", "--action", "deploy=twice", expect=64)
+    said = site.cli("hooks", "create", "shop", "no", "--action", 'run=["a",', expect=65).stderr
+    assert "is not JSON" in said and "--action run=[" in said, said
     site.cli("hooks", "set", "shop", "door", "--action", "forward=crm")
     e = settled(site, site.call("POST", "/hooks/door", b"event=gone&data=1", token="", headers={**PARTICLE.request(made["secret"], body)}))
     assert states(e) == [("forward", "done")] and json.loads(crm.seen[-1][4]) == {"event": "gone", "data": "1"}

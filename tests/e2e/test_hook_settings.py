@@ -139,8 +139,13 @@ def test_ping(platform, site, sender):
     newest = wait_until(lambda: [e for e in platform.api("GET", "/projects/site/events")["items"] if e["hook"] == "ping-" + sender])[0]
     assert newest["outcome"] == "ignored"
     assert platform.api("POST", f"/projects/site/hooks/ping-{sender}/test", {})["arrived"]
-    platform.cli("hooks", "set", "site", "ping-" + sender, "--from", "203.0.113.0/24")
-    assert "answered 403" in platform.cli("hooks", "test", "site", "ping-" + sender, expect=1).stdout
+    platform.cli("hooks", "set", "site", "ping-" + sender, "--limit", "1/1")
+    assert "answered 20" in platform.cli("hooks", "test", "site", "ping-" + sender).stdout
+    said = platform.cli("hooks", "test", "site", "ping-" + sender, expect=1).stdout
+    assert "answered 429" in said and "more came than the hook takes" in said and "--from" not in said, said
+    platform.cli("hooks", "set", "site", "ping-" + sender, "--limit", "none", "--from", "203.0.113.0/24")
+    said = platform.cli("hooks", "test", "site", "ping-" + sender, expect=1).stdout
+    assert "answered 403" in said and "which --from may leave out" in said, said
 
 
 @pytest.mark.parametrize("url,way", [("http://slipway.localhost", True), ("http://nobody.example.org", False)])
