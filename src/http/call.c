@@ -46,7 +46,7 @@ struct http_call *http_call_get(struct http_conn *c)
 	call->chunks = (struct http_chunks){0};
 	call->match.route = NULL;
 	call->match.param_count = 0;
-	call->body_bytes = call->charged_bytes = 0;
+	call->body_bytes = call->charged_bytes = call->answer_bytes = 0;
 	call->body_fd = -1;
 	call->request.id = ++s->last_id;
 	call->started_us = clock_mono_us();
@@ -82,6 +82,7 @@ void http_call_put(struct http_call *call)
 {
 	struct http_server *s = call->server;
 	http_room_give_back(call);
+	http_room_answer_gone(call);
 	call->conn = NULL;
 	if (s->free_call_count >= FREE_CALLS_MAX) {
 		http_call_free(call);

@@ -182,6 +182,11 @@ void http_conn_answer(struct http_conn *c)
 	struct http_call *call = c->call;
 	if (!call->keep_alive || atomic_load_explicit(&c->server->draining, memory_order_relaxed))
 		c->close_after = true;
+	struct err e;
+	if (http_room_answer(call, &e) != 0) {
+		counter_add(COUNTER_HTTP_OVERLOAD, 1);
+		http_reply_instead(call, &e);
+	}
 	int r = http_conn_write(c, &c->write, buf_view(&call->out), on_written);
 	if (r == 0)
 		conn_answered(c);

@@ -6,7 +6,7 @@
  * http_reply…, http_stream_open or http_hijack. A call's memory dies with it.
  *
  * Limits (base/limits.h): header bytes and count, URL, body per route, bytes of all bodies in
- * flight together (503 beyond), connections; 10 s for the headers, body at least 1 KiB/s in each
+ * flight and answers over 1 MiB together (503 beyond), connections; 10 s for the headers, body at least 1 KiB/s in each
  * 10 s (one that goes to a file: on the whole), 60 s idle keep-alive. Refused with 400 and closed: NUL, lone CR or LF, folded lines, blank
  * before the colon, a name that is no token, TE together with CL or on HTTP/1.0, TE other than
  * `chunked`, two CLs or Hosts, no Host on 1.1, absolute-form other than own, anything after a

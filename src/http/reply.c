@@ -163,9 +163,8 @@ static const char *lines_for(const struct http_call *c, int status)
 	return status == 429 || status == 503 ? "Retry-After: 1\r\n" : NULL;
 }
 
-static void reply_problem(struct http_call *c, const struct err *e, const char *extra)
+static void render_err(struct http_call *c, const struct err *e, const char *extra)
 {
-	http_reply_claim(c);
 	/* Refused without a reason given: the refuser's fault, but never a 200. */
 	const struct err_class *class = err_class_of(e->code != ERR_NONE ? e->code : ERR_INTERNAL);
 	struct http_problem p = {class->http_status, class->name, class->title, e->msg, e->hint,
@@ -173,6 +172,18 @@ static void reply_problem(struct http_call *c, const struct err *e, const char *
 	if (class->http_status >= 500)
 		(void)snprintf(c->why, sizeof c->why, "%.255s", e->msg);
 	render_problem(c, &p, extra ? extra : lines_for(c, class->http_status));
+}
+
+void http_reply_instead(struct http_call *call, const struct err *e)
+{
+	buf_fini(&call->out);
+	render_err(call, e, NULL);
+}
+
+static void reply_problem(struct http_call *c, const struct err *e, const char *extra)
+{
+	http_reply_claim(c);
+	render_err(c, e, extra);
 	http_call_answered(c, ANSWER_REPLY);
 }
 

@@ -1,10 +1,12 @@
 /* Which bodies there is room for: all that are being received share one budget of bytes. Large ones leave an eighth of it to the small, so that a
- * push of 8 KB is taken whatever others hold; and where there is none left, who holds much and sends slowly gives way to who comes. */
+ * push of 8 KB is taken whatever others hold; and where there is none left, who holds much and sends slowly gives way to who comes. Large answers are
+ * of the same budget until they are written. */
 #include "http/server.h"
 
 #include "base/fs.h"
 
 #define SMALL_BYTES (64u << 10)
+#define ANSWER_FREE_BYTES (1u << 20)
 #define SLOW_BYTES_PER_S (64u << 10)
 #define SPOOLED_BYTES_MAX (4 * LIMIT_ARCHIVE_BYTES)
 
@@ -74,6 +76,34 @@ int http_room_take(struct http_call *call, size_t bytes, struct err *e)
 	s->bodies_bytes += bytes;
 	call->charged_bytes += bytes;
 	return 0;
+}
+
+/* All together at most half of the budget, so that who reads none of them keeps no body out; but one alone always. */
+int http_room_answer(struct http_call *call, struct err *e)
+{
+	struct http_server *s = call->server;
+	size_t bytes = call->out.cap, all = s->o.limits.bodies_bytes;
+	if (call->out.n <= ANSWER_FREE_BYTES)
+		return 0;
+	http_room_give_back(call);
+	buf_fini(&call->body);
+	if (s->bodies_bytes > 0 &&
+	    (s->bodies_bytes + bytes > all || s->answers_bytes + bytes > all / 2)) {
+		(void)err_set(
+		    e, ERR_UNAVAILABLE, "too many large answers are being read at this moment");
+		return err_hint(e, "try again in a second");
+	}
+	s->bodies_bytes += bytes;
+	s->answers_bytes += bytes;
+	call->answer_bytes = bytes;
+	return 0;
+}
+
+void http_room_answer_gone(struct http_call *call)
+{
+	call->server->bodies_bytes -= call->answer_bytes;
+	call->server->answers_bytes -= call->answer_bytes;
+	call->answer_bytes = 0;
 }
 
 void http_room_give_back(struct http_call *call)

@@ -97,6 +97,7 @@ struct http_call {
 	struct buf head_bytes, body, out;
 	size_t body_bytes;    /* received */
 	size_t charged_bytes; /* of the budget of all bodies */
+	size_t answer_bytes;  /* of the same, for a large answer */
 	int body_fd;	      /* spool file or -1; what is in body then is not yet in it */
 	struct http_spool spool;
 	int64_t started_us;
@@ -145,7 +146,8 @@ struct http_server {
 	size_t conn_structs; /* not yet freed: open, closing, or with a call still out */
 	struct http_call *free_calls;
 	size_t free_call_count;
-	size_t bodies_bytes; /* charged, of o.limits.bodies_bytes */
+	size_t bodies_bytes;  /* charged, of o.limits.bodies_bytes */
+	size_t answers_bytes; /* of these, for answers */
 	uint64_t spooled_bytes;
 	uint64_t last_id;
 	int64_t warned_second;
@@ -189,6 +191,9 @@ int http_room_announced(const struct http_call *call, size_t bytes, struct err *
 int http_room_take(struct http_call *call, size_t bytes, struct err *e) WARN_UNUSED;
 void http_room_give_back(struct http_call *call); /* all of its; a spooled body is gone then */
 int http_room_none(struct err *e); /* -1 */
+/* The answer is ready: what its request held is free, and a large one is charged until http_room_answer_gone. */
+int http_room_answer(struct http_call *call, struct err *e) WARN_UNUSED;
+void http_room_answer_gone(struct http_call *call);
 
 /* peer.c */
 /* Address, or user and process, of the peer of the connected fd. */
@@ -229,6 +234,8 @@ void http_spool_write(struct http_call *call, bool last);
 /* reply.c */
 /* Marks the call as answered; a second answer is a programmer's error. */
 void http_reply_claim(struct http_call *call);
+/* On the loop thread: e in the place of the answer that lies in call->out. */
+void http_reply_instead(struct http_call *call, const struct err *e);
 /* Puts the status line and headers into call->out; content_bytes SIZE_MAX: none is announced. */
 void http_reply_head(struct http_call *call, int status, const char *content_type,
     const char *extra_lines, size_t content_bytes);

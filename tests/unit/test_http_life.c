@@ -162,6 +162,55 @@ static void test_unread_answers_hold_no_room(void **state)
 	free(body);
 }
 
+/* What a peer is being sent, or 0 when nothing comes; all of it stays unread. */
+static int status_of_unread(struct client *c)
+{
+	char text[13] = "";
+	struct pollfd p = {.fd = c->fd, .events = POLLIN};
+	if (poll(&p, 1, FOREVER_MS) != 1 || recv(c->fd, text, 12, MSG_PEEK) != 12)
+		return 0;
+	return atoi(text + 9);
+}
+
+/* Who asks for much and reads nothing holds no more than the budget, and no more than half of that. */
+static void test_large_answers_are_of_the_budget(void **state)
+{
+	(void)state;
+	enum { N = 12 };
+	struct http_limits l = {.bodies_bytes = 64u << 20};
+	struct client deaf[N], b;
+	int sent = 0, small = 64 << 10;
+	char text[200], *body = calloc(1, 85001);
+	memset(body, 'x', 85000);
+	start(&l);
+	for (int i = 0; i < N; i++) {
+		client_open(&deaf[i]);
+		assert_int_equal(
+		    setsockopt(deaf[i].fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+		say_c(&deaf[i], GET("/big"));
+		int status = status_of_unread(&deaf[i]);
+		assert_true(status == 200 || status == 503);
+		sent += status == 200;
+	}
+	assert_in_range(sent, 2, 4); /* of 8 MiB each, in a buffer of up to twice that */
+	assert_int_equal(answer(&deaf[N - 1]), 503);
+	assert_string_equal(header(&deaf[N - 1], "Retry-After", text), "1");
+	assert_int_equal(ask(&deaf[N - 1], GET("/hello")), 200); /* the connection stays */
+	client_open(&b);
+	say_c(&b, REQ("POST", "/echo", "Content-Length: 85000\r\n"));
+	say_c(&b, body);
+	assert_int_equal(answer(&b), 200);
+	assert_int_equal(answer(&deaf[0]), 200); /* read after all: another one may be sent */
+	assert_int_equal(deaf[0].body.n, 8u << 20);
+	assert_int_equal(ask(&b, GET("/big")), 200);
+	for (int i = 0; i < N; i++)
+		client_close(&deaf[i]);
+	assert_int_equal(ask(&b, GET("/big")), 200);
+	client_close(&b);
+	stop();
+	free(body);
+}
+
 static void test_a_body_that_stops_is_not_waited_for(void **state)
 {
 	(void)state;
@@ -175,7 +224,8 @@ static void test_a_body_that_stops_is_not_waited_for(void **state)
 	int64_t from = clock_mono_ms();
 	say(&a, (struct str){body, sizeof(body)});
 	assert_int_equal(answer(&a), 408);
-	assert_true(clock_mono_ms() - from < 5000); /* by its average it might have rested for 19 s */
+	assert_true(
+	    clock_mono_ms() - from < 5000); /* by its average it might have rested for 19 s */
 	client_close(&a);
 	stop();
 }
@@ -444,6 +494,7 @@ int main(void)
 	    cmocka_unit_test(test_budget),
 	    cmocka_unit_test(test_who_dawdles_gives_way),
 	    cmocka_unit_test(test_unread_answers_hold_no_room),
+	    cmocka_unit_test(test_large_answers_are_of_the_budget),
 	    cmocka_unit_test(test_a_body_that_stops_is_not_waited_for),
 	    cmocka_unit_test(test_crowd),
 	    cmocka_unit_test(test_unread_answers),
