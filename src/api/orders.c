@@ -182,6 +182,20 @@ struct rollback_order {
 	int64_t release;
 };
 
+/* What is stopped is started, not gone back to. */
+static int not_stopped(struct api_call *c, struct store_db *db, int64_t release, struct err *e)
+{
+	struct model_project p;
+	int found = model_project_get_id(db, c->r->arena, c->who->project_id, api_viewer(c), &p, e);
+	if (found <= 0)
+		return found < 0 ? -1 : api_absent("project", c->who->project, e);
+	if (p.desired_running)
+		return 0;
+	err_set(e, ERR_CONFLICT, "release %" PRId64 " is live already, and stopped", release);
+	err_hint(e, "slipway start %.*s", STR_ARG(c->who->project));
+	return err_at(e, "/release");
+}
+
 /* What a rollback to `release` (0: not said) goes to, and from where. */
 static int rollback_target(struct api_call *c, struct store_db *db, int64_t release,
     struct model_release *ret, int64_t *ret_live, struct err *e)
@@ -198,7 +212,7 @@ static int rollback_target(struct api_call *c, struct store_db *db, int64_t rele
 		return err_set(
 		    e, ERR_CONFLICT, "there is no earlier release than %" PRId64, *ret_live);
 	if (found > 0 && ret->state == MODEL_RELEASE_SEALED)
-		return 0;
+		return ret->number == *ret_live ? not_stopped(c, db, release, e) : 0;
 	err_set(e, found ? ERR_CONFLICT : ERR_NOT_FOUND,
 	    found ? "release %" PRId64 " was not kept or never finished"
 		  : "there is no release %" PRId64,

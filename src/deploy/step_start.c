@@ -33,9 +33,12 @@ static int rollback_check(struct work *w, struct store_db *db, struct err *e)
 {
 	struct str name = w->project.name;
 	int64_t newest = 0;
-	if (w->release.number == w->project.live && w->project.desired_running)
-		return err_set(e, ERR_CONFLICT, "release %" PRId64 " of '%.*s' is live already",
-		    w->release.number, STR_ARG(name));
+	if (w->release.number == w->project.live) {
+		bool runs = w->project.desired_running;
+		(void)err_set(e, ERR_CONFLICT, "release %" PRId64 " of '%.*s' is live already%s",
+		    w->release.number, STR_ARG(name), runs ? "" : ", and stopped");
+		return runs ? -1 : err_hint(e, "slipway start %.*s", STR_ARG(name));
+	}
 	if (w->release.state != MODEL_RELEASE_SEALED) {
 		(void)err_set(e, ERR_CONFLICT, "release %" PRId64 " of '%.*s' is %s",
 		    w->release.number, STR_ARG(name),

@@ -59,6 +59,13 @@ def test_a_rollback_says_before_what_it_does_not_undo(platform, git):
     assert tasks == 3  # looking orders nothing
     assert "warning: release 3" in platform.cli("rollback", "warned").stderr
     assert platform.get("warned.localhost", "/").body == b"2"
+    # What is live and stopped is started, not gone back to; another release may be.
+    platform.cli("stop", "warned")
+    refused = platform.api("POST", "/projects/warned/rollback", {"release": 2}, expect=409)
+    assert "live already, and stopped" in refused["detail"] and refused["hint"] == "slipway start warned", refused
+    assert platform.api("GET", "/projects/warned/rollback?release=2", expect=409)["hint"] == "slipway start warned"
+    platform.cli("rollback", "warned", 1)
+    assert platform.get("warned.localhost", "/").body == b"1"
 
 
 def test_the_source_can_be_changed(platform, git):
