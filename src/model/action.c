@@ -360,6 +360,19 @@ static int open_again(
 	return promote(db, event_id, e);
 }
 
+/* Its tasks are its actions'. Without this the events that wait for a task would be looked for among
+ * all whose actions are under way, in each round. */
+static int has_tasks(struct store_db *db, int64_t event_id, struct err *e)
+{
+	struct store_stmt *q = store_prepare(
+	    db, "UPDATE event SET task_id = 0 WHERE id = $event AND task_id IS NULL", e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$event", event_id);
+	return store_exec(q, e);
+}
+
 int model_action_open(
     struct store_db *db, int64_t event_id, struct model_action_of of, struct err *e)
 {
@@ -372,7 +385,7 @@ int model_action_open(
 	int rc = there.n > 0 ? open_again(db, event_id, &there, false, e)
 			     : open_new(db, &a, event_id, of, e);
 	if (rc != 0)
-		return rc;
+		return rc < 0 || has_tasks(db, event_id, e) < 0 ? -1 : 1;
 	return set_outcome(db, event_id, there.n > 0 ? "failed" : "ignored", e);
 }
 
@@ -390,7 +403,8 @@ int model_action_restart(struct store_db *db, int64_t event_id, int64_t now_ms, 
 		if (there.v[i].state == MODEL_ACTION_RUNNING)
 			return err_set(e, ERR_CONFLICT, "the event's actions are under way");
 	struct store_stmt *q = store_prepare(db,
-	    "UPDATE event SET outcome = 'waiting', attempt = attempt + 1, received_ms = $now"
+	    "UPDATE event SET outcome = 'waiting', attempt = attempt + 1, received_ms = $now,"
+	    " task_id = coalesce(task_id, 0)"
 	    " WHERE id = $event",
 	    e);
 	if (!q)

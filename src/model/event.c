@@ -123,7 +123,8 @@ int model_event_set(
 #define EVENT_COLUMNS                                                                              \
 	"SELECT e.id, e.hook_id, e.project_id, h.name, p.name, e.delivery_key, e.received_ms, "    \
 	"e.kind, e.ref,"                                                                           \
-	" e.before_commit, e.after_commit, coalesce(e.task_id, (SELECT max(x.task_id) FROM"        \
+	" e.before_commit, e.after_commit, coalesce(nullif(e.task_id, 0), (SELECT max(x.task_id) " \
+	"FROM"                                                                                     \
 	" event_action x WHERE x.event_id = e.id)), e.outcome, e.attempt, e.body_segment, "        \
 	"e.body_at FROM event e"                                                                   \
 	" JOIN hook h ON h.id = e.hook_id JOIN project p ON p.id = e.project_id WHERE "
@@ -237,6 +238,7 @@ int model_event_list(struct store_db *db, struct arena *a, struct model_event_fi
 int model_event_orphans(
     struct store_db *db, struct arena *a, uint32_t limit, struct model_events *ret, struct err *e)
 {
+	/* An older version left those with actions without a mark of it. */
 	struct store_stmt *q = store_prepare(db,
 	    EVENT_COLUMNS "e.outcome = 'waiting' AND e.task_id IS NULL AND NOT EXISTS"
 			  " (SELECT 1 FROM event_action x WHERE x.event_id = e.id)"

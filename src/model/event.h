@@ -25,7 +25,7 @@ struct model_event {
 	struct str kind, ref;	  /* "push", "ping"; ref: the branch without refs/heads/ */
 	struct str before, after; /* commits; may be empty */
 	struct str body;	  /* only from model_event_body */
-	int64_t task_id;	  /* 0: none; of several actions the last task's, when read */
+	int64_t task_id;	  /* 0: none (stored as 0: its actions have them); of several actions the last task's, when read */
 	enum model_outcome outcome;
 	int64_t attempt; /* from 1 */
 	int64_t body_segment, body_at; /* where the journal has the body; 0: the store has it */

@@ -222,6 +222,17 @@ static int advance(struct store_db *db, struct err *e)
 	return 0;
 }
 
+static int64_t count(struct store_db *db, const char *sql, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, sql, e);
+	int64_t n = q && store_step(q, e) == 1 ? store_col_i64(q, 0) : -1;
+	if (q)
+		store_reset(q);
+	return n;
+}
+/* What each round would look for a task among. */
+#define WITHOUT_TASK "SELECT count(*) FROM event WHERE outcome = 'waiting' AND task_id IS NULL"
+
 UNIT(one_after_the_other)
 {
 	char said[160];
@@ -237,6 +248,8 @@ UNIT(one_after_the_other)
 	CHECK(advance(db, e) == 0);
 	CHECK(advance(db, e) == 0); /* what has begun is not begun again */
 	STANDS("running later later waiting");
+	struct model_event ev;
+	CHECK(model_event_get(db, a, event, MODEL_EVERYTHING, &ev, e) == 1 && ev.task_id > 0);
 	CHECK(end_task(db, a, MODEL_TASK_DONE, e) == 0);
 	CHECK(advance(db, e) == 0);
 	STANDS("done running later waiting");
@@ -250,8 +263,10 @@ UNIT(one_after_the_other)
 	CHECK(an_event(db, hook, "d-1", e) == event);
 	CHECK(model_action_open(db, event, push_of, e) == 0);
 	STANDS("done done failed failed");
+	CHECK(store_script(db, "UPDATE event SET task_id = NULL", e) == 0);
 	CHECK(model_action_restart(db, event, 6, e) == 1);
 	STANDS("waiting later later waiting");
+	CHECK(count(db, WITHOUT_TASK, e) == 0);
 	struct model_tasks t;
 	CHECK(model_task_list(db, a, (struct model_task_filter){0},
 		  (struct model_page){.limit = 50}, MODEL_EVERYTHING, &t, e) == 0);
@@ -307,6 +322,10 @@ UNIT(what_fits)
 	CHECK(model_action_open(db, event, (struct model_action_of){.pull = true}, e) == 1);
 	STANDS("waiting later later waiting");
 	struct model_events orphans;
+	CHECK(count(db, WITHOUT_TASK, e) == 0);
+	CHECK(model_event_orphans(db, a, 10, &orphans, e) == 0 && orphans.n == 0);
+	/* as an older version left them */
+	CHECK(store_script(db, "UPDATE event SET task_id = NULL", e) == 0);
 	CHECK(model_event_orphans(db, a, 10, &orphans, e) == 0 && orphans.n == 0);
 	CHECK(model_hook_update(db, hook, STR_NONE, STR_NONE, STR("[{\"type\":\"deploy\"}]"), e) ==
 	      1);
@@ -546,14 +565,6 @@ static int64_t round_us(struct store_db *db, struct err *e)
 	return best;
 }
 
-static int64_t count(struct store_db *db, const char *sql, struct err *e)
-{
-	struct store_stmt *q = store_prepare(db, sql, e);
-	int64_t n = q && store_step(q, e) == 1 ? store_col_i64(q, 0) : -1;
-	if (q)
-		store_reset(q);
-	return n;
-}
 #define RUNNING "SELECT count(*) FROM event_action WHERE state = 'running'"
 
 UNIT(what_runs_costs_nothing)
