@@ -148,7 +148,8 @@ static void choose(struct own *o, bool exists, int64_t now)
 	}
 	/* the host has another name by now */
 	bool moved = exists && r->c.installed_ms > 0 && r->c.failures == 0 && !is_for_host(o),
-	     due = exists && r->c.renew_ms > 0 && r->c.renew_ms <= now,
+	     due = exists && r->c.renew_ms > 0 &&
+		   (r->c.renew_ms <= now || model_certificate_too_late(&r->c, now)),
 	     first = !exists && is_public(o->o.host);
 	if (possible && due && !moved && is_issued(&r->c))
 		action = "renew";

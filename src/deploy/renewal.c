@@ -77,6 +77,9 @@ int renewal_unit(struct store_db *db, int64_t now_ms, size_t *ret_count, struct 
 		before = now_ms - DAY_MS;
 	arena_init(&a, ARENA_BYTES);
 	*ret_count = 0;
+	if (model_certificate_set_back(db, now_ms, e) < 0 ||
+	    model_site_certificate_set_back(db, now_ms, e) < 0)
+		return -1;
 	if (model_certificate_take_due(db, &a, now_ms, again, RENEWAL_AT_ONCE, &own, e) < 0 ||
 	    model_site_certificate_take_due(db, &a, now_ms, again, RENEWAL_AT_ONCE, &sites, e) <
 		0 ||

@@ -47,6 +47,16 @@ int64_t model_certificate_retry_at(int64_t now_ms, int64_t failures, int64_t lim
 	return at > limited_ms ? at : limited_ms;
 }
 
+int certificate_row_set_back(struct store_db *db, const char *sql, int64_t now_ms, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db, sql, e);
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$now", now_ms);
+	store_bind_i64(q, "$far", now_ms + RETRY_MAX_MS);
+	return store_exec(q, e);
+}
+
 void certificate_row_fill(struct row *r, int first, struct model_certificate *ret)
 {
 	ret->origin = (enum model_origin)row_enum(r, first, origin_names, MODEL_ORIGIN_COUNT);
@@ -206,6 +216,17 @@ int model_certificate_given_forget(struct store_db *db, int64_t project_id, stru
 	return of_project(db,
 	    "UPDATE certificate SET given_chain = '', given_key = NULL WHERE project_id = $project",
 	    project_id, e);
+}
+
+bool model_certificate_too_late(const struct model_certificate *c, int64_t now_ms)
+{
+	return c->renew_ms > now_ms + RETRY_MAX_MS && c->renew_ms > c->limited_ms &&
+	       c->renew_ms > model_certificate_renew_at(c->not_before_ms, c->not_after_ms);
+}
+
+int model_certificate_set_back(struct store_db *db, int64_t now_ms, struct err *e)
+{
+	return certificate_row_set_back(db, "UPDATE certificate" CERTIFICATE_SET_BACK, now_ms, e);
 }
 
 int model_certificate_take_due(struct store_db *db, struct arena *a, int64_t now_ms,

@@ -55,6 +55,10 @@ int model_certificate_given(struct store_db *db, struct arena *a, int64_t projec
 int model_certificate_given_forget(
     struct store_db *db, int64_t project_id, struct err *e) WARN_UNUSED;
 
+/* Its next time is later than any there can be from now on: it is of a clock that was ahead. */
+bool model_certificate_too_late(const struct model_certificate *c, int64_t now_ms);
+/* Those are due now. */
+int model_certificate_set_back(struct store_db *db, int64_t now_ms, struct err *e) WARN_UNUSED;
 /* Takes those that are due: each gets `again_ms` as its next time, until its task says better. At
  * most `max`. */
 int model_certificate_take_due(struct store_db *db, struct arena *a, int64_t now_ms,

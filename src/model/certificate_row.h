@@ -19,6 +19,10 @@
 	"not_before_ms = $before, not_after_ms = $after, installed_ms = $installed, "              \
 	"renew_ms = $renew, failures = $failures, error = $error, limited_ms = $limited, "         \
 	"told_ms = $told"
+/* As model_certificate_too_late. */
+#define CERTIFICATE_SET_BACK                                                                       \
+	" SET renew_ms = $now WHERE renew_ms > 0 AND renew_ms > $far AND renew_ms > limited_ms"    \
+	" AND renew_ms > not_before_ms + (not_after_ms - not_before_ms) / 3 * 2"
 
 /* CERTIFICATE_READ from this column on. */
 void certificate_row_fill(struct row *r, int first, struct model_certificate *ret);
@@ -27,3 +31,6 @@ void certificate_row_bind(struct store_stmt *q, const struct model_certificate *
 /* Of a question for given_chain and given_key: 1, 0 when nothing was given, or -1. */
 int certificate_row_given(struct store_stmt *q, struct arena *a, struct str *ret_chain,
     struct str *ret_key, struct err *e) WARN_UNUSED;
+/* Runs a statement with CERTIFICATE_SET_BACK. */
+int certificate_row_set_back(
+    struct store_db *db, const char *sql, int64_t now_ms, struct err *e) WARN_UNUSED;

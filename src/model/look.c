@@ -112,6 +112,20 @@ int model_look_take(struct store_db *db, struct arena *a, int64_t now_ms, uint32
 	return 0;
 }
 
+int model_look_set_back(struct store_db *db, int64_t now_ms, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE project SET look_due_ms = $now WHERE look_due_ms > 0 AND look_due_ms > $now"
+	    " AND look_due_ms > $again AND look_due_ms > $now + poll_ms",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$now", now_ms);
+	store_bind_i64(q, "$again", now_ms + MODEL_LOOK_AGAIN_MS);
+	return store_exec(q, e);
+}
+
 int model_look_next(struct store_db *db, int64_t *ret_due_ms, struct err *e)
 {
 	struct store_stmt *q = store_prepare(db,

@@ -29,6 +29,9 @@ struct model_looks {
 #define MODEL_LOOK_AGAIN_MS 30000
 int model_look_take(struct store_db *db, struct arena *a, int64_t now_ms, uint32_t limit,
     struct model_looks *ret, struct err *e) WARN_UNUSED;
+/* A clock that was set back makes nobody wait for its old time: what is due later than it can be from
+ * now on is due. Walks all projects that are looked at. */
+int model_look_set_back(struct store_db *db, int64_t now_ms, struct err *e) WARN_UNUSED;
 /* When the first is due: 1/0/-1. */
 int model_look_next(struct store_db *db, int64_t *ret_due_ms, struct err *e) WARN_UNUSED;
 /* Takes away the project's ended looks that found nothing new: `input` is theirs alone. */

@@ -82,6 +82,12 @@ int model_site_certificate_remove(
 	return store_exec(q, e);
 }
 
+int model_site_certificate_set_back(struct store_db *db, int64_t now_ms, struct err *e)
+{
+	return certificate_row_set_back(
+	    db, "UPDATE site_certificate" CERTIFICATE_SET_BACK, now_ms, e);
+}
+
 int model_site_certificate_take_due(struct store_db *db, struct arena *a, int64_t now_ms,
     int64_t again_ms, uint32_t max, struct model_certificates *ret, struct err *e)
 {

@@ -246,6 +246,20 @@ int model_task_next_due(struct store_db *db, int64_t *ret_due_ms, struct err *e)
 	return q ? row_number(q, ret_due_ms, e) : -1;
 }
 
+int model_task_set_back(struct store_db *db, int64_t now_ms, int64_t far_ms, struct err *e)
+{
+	struct store_stmt *q = store_prepare(db,
+	    "UPDATE task SET due_ms = $now WHERE state = 'waiting' AND due_ms > $now"
+	    " AND ((attempt > 0 AND due_ms > $far) OR (attempt = 0 AND created_ms > $now))",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$now", now_ms);
+	store_bind_i64(q, "$far", far_ms);
+	return store_exec(q, e) < 0 ? -1 : (int)store_changes(db);
+}
+
 #define HELD                                                                                       \
 	" WHERE id = $task AND state = 'running' AND lease_owner = $owner AND lease_counter = "    \
 	"$counter"

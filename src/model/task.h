@@ -100,6 +100,10 @@ int model_task_claim(struct store_db *db, struct arena *a, struct str owner, int
     int64_t running_max, struct model_task *ret, struct err *e) WARN_UNUSED;
 struct model_lease model_task_lease(
     const struct model_task *t); /* of a claimed task; borrows its owner */
+/* A clock that was set back makes nobody wait for its old time: what was made after now_ms and never
+ * tried is due, and what was tried and is due after far_ms. How many, or -1. */
+int model_task_set_back(
+    struct store_db *db, int64_t now_ms, int64_t far_ms, struct err *e) WARN_UNUSED;
 /* When the first waiting task is due: 1/0/-1. */
 int model_task_next_due(struct store_db *db, int64_t *ret_due_ms, struct err *e) WARN_UNUSED;
 

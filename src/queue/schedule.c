@@ -12,6 +12,7 @@
 #define AGAIN_MS 1000		  /* more are due: the next few */
 #define IDLE_MS LIMIT_POLL_MIN_MS /* a project may have been given its time just now */
 #define PRUNE_EVERY_MS 3600000
+#define BACKOFF_MOST_MS (QUEUE_BACKOFF_MAX_MS / 4 * 5)
 #define LOOK_ARENA_BYTES (256u << 10)
 #define LOOK_INPUT STR("{\"look\":true}")
 
@@ -89,9 +90,22 @@ int schedule_unit_prune(struct store_db *db, int64_t now_ms, bool *ret_more, str
 	return model_project_purge(db, before, e);
 }
 
+/* Pushes of a clock that was ahead may still come out of the journal: tasks are asked for each time. */
+static int set_back(struct store_db *db, struct schedule_round *r, struct err *e)
+{
+	int n = model_task_set_back(db, r->now_ms, r->now_ms + BACKOFF_MOST_MS, e);
+	if (n < 0)
+		return -1;
+	r->earlier = (size_t)n;
+	bool there_was = r->last_ms > 0 && r->last_ms <= r->now_ms;
+	return there_was ? 0 : model_look_set_back(db, r->now_ms, e);
+}
+
 int schedule_unit_round(struct store_db *db, struct schedule_round *r, struct err *e)
 {
 	r->more_is_old = false;
+	if (set_back(db, r, e) < 0)
+		return -1;
 	if (schedule_unit_look(db, r->now_ms, &r->looks, e) < 0)
 		return -1;
 	r->pruned = r->now_ms < r->pruned_ms || r->now_ms - r->pruned_ms > PRUNE_EVERY_MS;
@@ -106,6 +120,8 @@ int schedule_unit_round(struct store_db *db, struct schedule_round *r, struct er
 int64_t schedule_round_over(struct schedule_round *r, int rc, int64_t now_ms)
 {
 	int64_t wait = IDLE_MS, due_in = r->due_ms - now_ms;
+	if (rc == 0)
+		r->last_ms = r->now_ms;
 	/* Not before: what was rolled back is still there, and so are those beyond the first few. */
 	if (rc == 0 && r->pruned && !r->more_is_old)
 		r->pruned_ms = r->now_ms;
@@ -133,7 +149,7 @@ static void round_back(void *ctx)
 	}
 	if (s->rc != 0)
 		log_event(LOG_WARN, "queue", "schedule_failed", F_ERR(&s->e));
-	else if (s->round.looks > 0)
+	else if (s->round.looks + s->round.earlier > 0)
 		queue_kick(s->o.queue);
 	int64_t wait = schedule_round_over(&s->round, s->rc, clock_wall_ms());
 	loop_timer_at(s->timer, clock_mono_ms() + wait);

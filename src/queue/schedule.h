@@ -38,10 +38,12 @@ int schedule_unit_prune(
     struct store_db *db, int64_t now_ms, bool *ret_more, struct err *e) WARN_UNUSED;
 
 /* What the clock asks for at one time. pruned_ms is carried on from one round to the next: when all
- * that was old was last seen gone, 0: never; so that is looked for once an hour. */
+ * that was old was last seen gone, 0: never; so that is looked for once an hour. last_ms too: now_ms
+ * of the last round, 0: none; when now is before it, the clock was set back. */
 struct schedule_round {
-	int64_t now_ms, pruned_ms;
+	int64_t now_ms, pruned_ms, last_ms;
 	size_t looks;	/* tasks that were made */
+	size_t earlier; /* tasks that no longer wait for the time of a clock that was ahead */
 	int64_t due_ms; /* of the next look; 0: none */
 	bool pruned, more_is_old;
 };

@@ -324,7 +324,7 @@ def test_alarm_before_the_end(world):
     p = world.p
     p.cli("notify", "add", "--platform", "ops", "webhook", "--target", "https://127.0.0.1:1/in", "--events", "certificate.*")
     soon = int(time.time() * 1000) + 3 * 86400 * 1000
-    world.set_row("host", not_before_ms=soon - 90 * 86400 * 1000, not_after_ms=soon, renew_ms=soon)
+    world.set_row("host", not_before_ms=soon - 90 * 86400 * 1000, not_after_ms=soon, renew_ms=soon - 60 * 3600 * 1000)
 
     def told():
         return json.loads(p.cli("notify", "deliveries", "--platform", "ops", "--json").stdout)["items"]

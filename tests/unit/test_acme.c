@@ -91,6 +91,24 @@ UNIT(rows)
 	CHECK(model_certificate_take_ending(db, a, 9 * DAY_MS, 99 * DAY_MS, 8 * DAY_MS, &list, e) ==
 		  0 &&
 	      list.n == 0);
+	/* a time that cannot be is of a clock that was ahead: that is two thirds of its life, an
+	 * authority's, or within a day */
+	c.renew_ms = model_certificate_renew_at(c.not_before_ms, c.not_after_ms);
+	CHECK(!model_certificate_too_late(&c, 5) && model_certificate_put(db, &c, e) == 0);
+	CHECK(model_certificate_set_back(db, 5, e) == 0);
+	CHECK(model_certificate_take_due(db, a, 5, 1000, 5, &list, e) == 0 && list.n == 0);
+	c.renew_ms++;
+	CHECK(model_certificate_too_late(&c, 5) && model_certificate_put(db, &c, e) == 0);
+	CHECK(!model_certificate_too_late(&c, c.renew_ms - DAY_MS));
+	CHECK(model_certificate_set_back(db, c.renew_ms - DAY_MS, e) == 0);
+	CHECK(model_certificate_take_due(db, a, 5, 1000, 5, &list, e) == 0 && list.n == 0);
+	c.limited_ms = c.renew_ms;
+	CHECK(!model_certificate_too_late(&c, 5) && model_certificate_put(db, &c, e) == 0);
+	CHECK(model_certificate_set_back(db, 5, e) == 0);
+	CHECK(model_certificate_take_due(db, a, 5, 1000, 5, &list, e) == 0 && list.n == 0);
+	c.limited_ms = 0;
+	CHECK(model_certificate_put(db, &c, e) == 0 && model_certificate_set_back(db, 5, e) == 0);
+	CHECK(model_certificate_take_due(db, a, 5, 1000, 5, &list, e) == 0 && list.n == 1);
 	/* what is given stands beside what is installed, and goes */
 	CHECK(model_certificate_given(db, a, c.project_id, &chain, &key, e) == 0);
 	CHECK(model_certificate_give(db, c.project_id, STR("chain"), STR("\x01sealed"), e) == 0);
@@ -138,6 +156,13 @@ UNIT(site_rows)
 	CHECK(str_eq(list.v[0].site, one.site));
 	CHECK(model_site_certificate_take_due(db, a, 60, 1000, 5, &list, e) == 0 && list.n == 1);
 	CHECK(model_site_certificate_take_due(db, a, 60, 1000, 5, &list, e) == 0 && list.n == 0);
+	one.renew_ms = two.renew_ms = DAY_MS + 61;
+	CHECK(model_site_certificate_put(db, &one, e) == 0);
+	CHECK(model_site_certificate_put(db, &two, e) == 0);
+	CHECK(model_site_certificate_set_back(db, 61, e) == 0);
+	CHECK(model_site_certificate_take_due(db, a, 61, 1000, 5, &list, e) == 0 && list.n == 0);
+	CHECK(model_site_certificate_set_back(db, 60, e) == 0);
+	CHECK(model_site_certificate_take_due(db, a, 60, 1000, 5, &list, e) == 0 && list.n == 2);
 	CHECK(model_site_certificate_take_ending(db, a, 1, 2 * DAY_MS, 1, &list, e) == 0);
 	CHECK(list.n == 1 && str_eq(list.v[0].site, two.site));
 	CHECK(model_site_certificate_remove(db, one.project_id, one.site, e) == 0);

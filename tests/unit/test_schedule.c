@@ -380,6 +380,72 @@ static int64_t round_of(struct store_db *db, struct schedule_round *r, int rc, i
 	return left;
 }
 
+/* A clock that was six hours ahead, and is set right. */
+static int ahead(struct world *w, struct store_db *db, struct err *e)
+{
+	const int64_t now = 1000 * MINUTE, fast = now + 360 * MINUTE;
+	int64_t polled = project(db, "polled", GIT), slow = project(db, "slow", GIT),
+		shop = project(db, "shop", GIT | HOOK), other = project(db, "other", GIT | HOOK),
+		due, wait;
+	struct schedule_round r = {.now_ms = now};
+	struct model_task push = {.project_id = shop,
+			      .kind = MODEL_TASK_DEPLOY,
+			      .ref = STR("main"),
+			      .from_push = true,
+			      .attempts_max = 5,
+			      .due_ms = fast,
+			      .created_ms = fast},
+			  t[4];
+	struct model_task_added first, second;
+	size_t n;
+	bool dead;
+	assert_int_equal(model_look_every(db, slow, 10000 * MINUTE, now, e), 1);
+	(void)round_of(db, &r, 0, &wait);
+	assert_int_equal(run(w, db, now, QUEUE_UP_TO_DATE, ""), 1);
+	assert_int_equal(model_look_every(db, polled, MINUTE, fast, e), 1);
+	r.now_ms = fast;
+	(void)round_of(db, &r, 0, &wait);
+	assert_int_equal(run(w, db, fast, QUEUE_UP_TO_DATE, ""), 1);
+	/* one that was tried, and waits for its next try; one that was not */
+	assert_int_equal(model_task_add(db, &push, &first, e), 0);
+	assert_int_equal(queue_unit_claim(db, &w->a, LIFE, fast, 4, t, 4, &n, e), 0);
+	assert_int_equal(n, 1);
+	struct queue_ending f = {.lease = {t[0].id, t[0].lease_counter, LIFE},
+	    .how = QUEUE_RETRY,
+	    .result_json = STR("{}"),
+	    .error_json = STR("{}"),
+	    .now_ms = fast,
+	    .due_ms = fast + 2000};
+	assert_int_equal(queue_unit_finish(db, &f, &dead, e), 1);
+	push.project_id = other;
+	assert_int_equal(model_task_add(db, &push, &second, e), 0);
+	assert_int_equal(queue_unit_claim(db, &w->a, LIFE, now, 4, t, 4, &n, e), 0);
+	assert_int_equal(n, 0);
+	assert_int_equal(model_look_next(db, &due, e), 1);
+	assert_int_equal(due, fast + MINUTE);
+	r.now_ms = now;
+	(void)round_of(db, &r, 0, &wait);
+	assert_int_equal(r.earlier, 2);
+	assert_int_equal(r.looks, 1); /* not the other, whose time is as far off as it may be */
+	assert_int_equal(queue_unit_claim(db, &w->a, LIFE, now, 4, t, 4, &n, e), 0);
+	assert_int_equal(n, 3);
+	assert_int_equal(model_look_next(db, &due, e), 1);
+	assert_int_equal(due, now + MINUTE);
+	/* and one that only waits for its next try does so */
+	f.lease = (struct queue_lease){t[0].id, t[0].lease_counter, LIFE};
+	f.due_ms = now + QUEUE_BACKOFF_MAX_MS / 4 * 5;
+	f.now_ms = now;
+	assert_int_equal(queue_unit_finish(db, &f, &dead, e), 1);
+	(void)round_of(db, &r, 0, &wait);
+	assert_int_equal(r.earlier, 0);
+	return 0;
+}
+
+static void the_time_of_a_clock_that_was_ahead_is_not_waited_for(void **state)
+{
+	in_unit(*state, ahead);
+}
+
 /* So many that ended as the one that there is. */
 static int ended_alike(struct store_db *db, int64_t n, struct err *e)
 {
@@ -459,6 +525,7 @@ int main(void)
 	    T(a_look_goes_for_the_branches_of_the_hooks),
 	    T(a_few_at_a_time),
 	    T(what_is_old_is_taken_away),
+	    T(the_time_of_a_clock_that_was_ahead_is_not_waited_for),
 	    T(many_that_are_old_go_one_after_the_other),
 	    T(what_was_rolled_back_is_done_again_soon),
 	};
