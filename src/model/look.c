@@ -92,7 +92,9 @@ int model_look_take(struct store_db *db, struct arena *a, int64_t now_ms, uint32
 	struct store_stmt *q = store_prepare(db,
 	    "SELECT p.id, p.source_ref, CASE WHEN p.desired_running <> 0 AND p.source_type = 'git'"
 	    " AND NOT EXISTS (SELECT 1 FROM task t WHERE t.project_id = p.id AND t.kind = 'deploy'"
-	    " AND t.state IN ('waiting', 'running')) THEN 1 ELSE 0 END"
+	    " AND t.state = 'waiting') AND NOT EXISTS (SELECT 1 FROM task t"
+	    " WHERE t.project_id = p.id AND t.kind = 'deploy' AND t.state = 'running')"
+	    " THEN 1 ELSE 0 END"
 	    " FROM project p WHERE p.removed_ms = 0 AND p.look_due_ms > 0 AND p.look_due_ms <= $now"
 	    " ORDER BY p.look_due_ms, p.id LIMIT $limit",
 	    e);

@@ -325,10 +325,18 @@ static const char schema_19[] =
     "CREATE TABLE body_seen(delivery_key TEXT PRIMARY KEY, seen_ms @i64 NOT NULL) @strict;\n"
     "CREATE INDEX body_seen_seen ON body_seen(seen_ms);\n";
 
-/* Of all that wait, those that may begin although as many run as may. */
+/* Of all that wait, those that may begin although as many run as may; those of one project, not by
+ * way of all others' since task_due begins with the state; of what has ended, the looks that found
+ * nothing; and which versions of the environment releases have. */
 static const char schema_20[] =
     "CREATE INDEX task_quick ON task(state, priority DESC, id, project_id, due_ms) WHERE state = 'waiting'"
-    " AND kind IN ('rollback', 'stop', 'destroy', 'start', 'restart', 'scale');\n";
+    " AND kind IN ('rollback', 'stop', 'destroy', 'start', 'restart', 'scale');\n"
+    "DROP INDEX task_fold;\n"
+    "CREATE INDEX task_fold ON task(project_id, state, ref) WHERE state = 'waiting';\n"
+    "CREATE INDEX task_looked ON task(project_id, state, kind)"
+    " WHERE state = 'done' AND kind = 'deploy' AND head_commit = '';\n"
+    "CREATE INDEX release_env ON release(project_id, env_version)"
+    " WHERE state IN ('building', 'sealed');\n";
 
 /* Minor version n is reached by running migrations[n - 1]. */
 static const char *const migrations[] = {schema_1, schema_2, schema_3, schema_4, schema_5, schema_6,

@@ -1,6 +1,7 @@
 /* rooms: base crypto text store model */
 #include "model/release.h"
 
+#include "base/clock.h"
 #include "model/env.h"
 #include "model/release_made.h"
 #include "model_fixture.h"
@@ -167,11 +168,52 @@ UNIT(env_of_releases)
 }
 TEST_OF(env_of_releases)
 
+/* So many releases of the first version, and then two changes of forty variables. */
+static int64_t pruning_us(struct store_db *db, const char *name, int64_t releases, struct err *e)
+{
+	char key[40][8];
+	struct model_env_change c[40];
+	int64_t id = fixture_project(db, name, e), v = 0;
+	struct store_stmt *q = store_prepare(db,
+	    "WITH RECURSIVE k(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM k WHERE i < $n)"
+	    " INSERT INTO release(project_id, number, state, commit_id, ref, subject, author,"
+	    " env_version, created_ms, task_id, attempt)"
+	    " SELECT $project, i, 'sealed', 'c', 'main', '', '', 1, 1, i, 1 FROM k",
+	    e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$n", releases);
+	store_bind_i64(q, "$project", id);
+	if (store_exec(q, e) < 0)
+		return -1;
+	for (int i = 0; i < 40; i++) {
+		snprintf(key[i], sizeof(key[i]), "K%d", i);
+		c[i] = (struct model_env_change){.key = str_c(key[i]), .sealed = STR("x")};
+	}
+	for (int i = 0; i < 3; i++)
+		if (model_env_set(db, id, c, 40, 1, &v, e) < 0)
+			return -1;
+	int64_t began = clock_mono_us();
+	return model_env_prune(db, id, e) < 0 ? -1 : clock_mono_us() - began;
+}
+
+UNIT(env_of_many_releases)
+{
+	int64_t few_us = pruning_us(db, "few", 1, e), many_us = pruning_us(db, "many", 3000, e);
+
+	(void)a;
+	print_message("of one release: %d us; of 3,000: %d us\n", (int)few_us, (int)many_us);
+	CHECK(few_us >= 0 && many_us >= 0 && many_us < 5 * few_us + 1000);
+	return 0;
+}
+TEST_OF(env_of_many_releases)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_life), cmocka_unit_test(test_made),
 	    cmocka_unit_test(test_live), cmocka_unit_test(test_pruning),
-	    cmocka_unit_test(test_env_of_releases)};
+	    cmocka_unit_test(test_env_of_releases), cmocka_unit_test(test_env_of_many_releases)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

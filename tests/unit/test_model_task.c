@@ -6,6 +6,7 @@
 #include "model/action.h"
 #include "model/event.h"
 #include "model/hook.h"
+#include "model/look.h"
 #include "model/step.h"
 #include "model_fixture.h"
 
@@ -553,6 +554,81 @@ UNIT(room)
 }
 TEST_OF(room)
 
+/* The shortest of five times that one is added which ends what waits. */
+static int64_t deciding_us(struct store_db *db, int64_t project, struct err *e)
+{
+	struct model_task_added x;
+	int64_t best = INT64_MAX;
+
+	for (int i = 0; i < 5; i++) {
+		if (add(db, project, MODEL_TASK_DEPLOY, "main", true, &x, e) < 0)
+			return -1;
+		int64_t began = clock_mono_us();
+		if (add(db, project, MODEL_TASK_ROLLBACK, "", false, &x, e) < 0 ||
+		    x.superseded_count != 1)
+			return -1;
+		int64_t took = clock_mono_us() - began;
+		best = took < best ? took : best;
+	}
+	return best;
+}
+
+UNIT(superseding_of_few_among_many)
+{
+	struct model_task_added x;
+	int64_t p = fixture_project(db, "shop", e), other = fixture_project(db, "other", e);
+	int64_t few_us = deciding_us(db, p, e);
+
+	(void)a;
+	CHECK(few_us >= 0 && add(db, other, MODEL_TASK_DEPLOY, "", false, &x, e) > 0);
+	CHECK(wait_more(db, 90000, 1, e) == 0);
+	int64_t many_us = deciding_us(db, p, e);
+	print_message("a rollback: %d us; beside 90,000: %d us\n", (int)few_us, (int)many_us);
+	CHECK(many_us >= 0 && many_us < 5 * few_us + 1000);
+	return 0;
+}
+TEST_OF(superseding_of_few_among_many)
+
+/* The shortest of five looks. */
+static int64_t looking_us(struct store_db *db, struct arena *a, int64_t project, struct err *e)
+{
+	int64_t best = INT64_MAX;
+	struct model_looks l;
+
+	for (int i = 0; i < 5; i++) {
+		if (model_look_every(db, project, 60000, 10, e) != 1)
+			return -1;
+		int64_t began = clock_mono_us();
+		if (model_look_take(db, a, 10, 4, &l, e) < 0 || l.n != 1 || !l.v[0].worthwhile ||
+		    model_look_forget(db, project, STR("{\"look\":true}"), e) < 0)
+			return -1;
+		int64_t took = clock_mono_us() - began;
+		best = took < best ? took : best;
+	}
+	return best;
+}
+
+UNIT(looking_behind_many)
+{
+	struct model_task_added x;
+	int64_t p = fixture_project(db, "shop", e), other = fixture_project(db, "other", e);
+	CHECK(store_script(db, "UPDATE project SET desired_running = 1, source_type = 'git'", e) ==
+	      0);
+	int64_t few_us = looking_us(db, a, p, e);
+	CHECK(few_us >= 0);
+	/* that have ended, of its own and of another's */
+	for (int i = 0; i < 2; i++) {
+		CHECK(add(db, i ? other : p, MODEL_TASK_DEPLOY, "", false, &x, e) > 0);
+		CHECK(wait_more(db, 50000, 1, e) == 0);
+	}
+	CHECK(store_script(db, "UPDATE task SET state = 'done', head_commit = 'c'", e) == 0);
+	int64_t many_us = looking_us(db, a, p, e);
+	print_message("a look: %d us; behind 100,000: %d us\n", (int)few_us, (int)many_us);
+	CHECK(many_us >= 0 && many_us < 5 * few_us + 1000);
+	return 0;
+}
+TEST_OF(looking_behind_many)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_folding),
@@ -561,7 +637,9 @@ int main(void)
 	    cmocka_unit_test(test_retrying), cmocka_unit_test(test_cancelling_and_listing),
 	    cmocka_unit_test(test_steps), cmocka_unit_test(test_heads_of_the_remote),
 	    cmocka_unit_test(test_two_running), cmocka_unit_test(test_room),
-	    cmocka_unit_test(test_claiming_of_many)};
+	    cmocka_unit_test(test_claiming_of_many),
+	    cmocka_unit_test(test_superseding_of_few_among_many),
+	    cmocka_unit_test(test_looking_behind_many)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
