@@ -29,6 +29,23 @@ int work_fence(const struct work *w, struct store_db *db, struct err *e)
 		       : (rc < 0 ? -1 : 0);
 }
 
+int work_remember(struct work *w, struct store_db *db, struct err *e)
+{
+	struct model_lease l = {
+	    .task_id = w->lease.task_id, .owner = w->task.lease_owner, .counter = w->lease.counter};
+	/* The loop may note meanwhile that somebody cancels; what goes well so far has no outcome. */
+	const struct deploy_state now = {
+	    .flow = w->st.flow, .phase = w->act.phase, .attempt = w->act.attempt};
+	const char *step = deploy_phase_step(now.phase);
+	CLEANUP_BUF struct buf progress;
+	buf_init(&progress, 64u << 10);
+	facts_progress_write(w, &now, &progress);
+	return model_task_save(db, &l, str_c(step ? step : deploy_phase_name(now.phase)),
+		   buf_view(&progress), e) < 0
+		   ? -1
+		   : 0;
+}
+
 /* In the order in which they come; a restore starts late what a deploy starts early. */
 static int64_t seq_of_restore(enum deploy_phase p)
 {

@@ -21,7 +21,11 @@ static int forget_unit(struct work *w, struct store_db *db, struct err *e)
 	w->services_left = left > 0;
 	if (left != 0)
 		return left < 0 ? -1 : 0;
-	return model_project_remove(db, w->project.id, clock_wall_ms(), e) < 0 ? -1 : 0;
+	/* With the rows: a life that ends right behind them leaves the next one the receipt. */
+	return work_remember(w, db, e) != 0 ||
+		       model_project_remove(db, w->project.id, clock_wall_ms(), e) < 0
+		   ? -1
+		   : 0;
 }
 
 static bool remove_run_dir(struct work *w, struct err *e)
@@ -52,6 +56,12 @@ static void forgotten(struct work *w)
 		work_fail(w, &w->op_err);
 		return;
 	}
+	erase_tell(w);
+	work_done(w);
+}
+
+void erase_tell(struct work *w)
+{
 	if (w->d->o.forgotten)
 		w->d->o.forgotten(w->d->o.ctx, w->project.id);
 	report_receipt(
@@ -59,7 +69,6 @@ static void forgotten(struct work *w)
 	report_receipt(
 	    w, "tasks and audit records", "stayed", "they are the history of who did what");
 	buf_c(&w->detail, "nothing is left but its history");
-	work_done(w);
 }
 
 static void forget(struct work *w)

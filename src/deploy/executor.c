@@ -327,7 +327,10 @@ static void loaded(struct work *w)
 	else if (w->task.cancel_requested || w->cancel_waiting)
 		w->st.cancel_asked = true;
 	w->step_mono_ms = clock_mono_ms();
-	work_feed(w, fresh ? DEPLOY_EV_BEGIN : DEPLOY_EV_RECOVER);
+	bool done = !fresh && facts_was_done(w);
+	if (done) /* what the action of the life before was about to answer */
+		w->act = (struct deploy_action){.phase = w->st.phase, .attempt = w->st.attempt};
+	work_feed(w, done ? DEPLOY_EV_DONE : fresh ? DEPLOY_EV_BEGIN : DEPLOY_EV_RECOVER);
 }
 
 static enum deploy_flow flow_of(enum model_task_kind k)

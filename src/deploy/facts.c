@@ -112,6 +112,17 @@ static int load_devices(struct work *w, struct store_db *db, struct err *e)
 	return 0;
 }
 
+/* Only its end was not told any more. */
+static bool was_erased(struct work *w)
+{
+	w->erased = w->st.flow == DEPLOY_FLOW_DESTROY &&
+		    (w->st.phase == DEPLOY_ERASE || w->st.phase == DEPLOY_FINISH);
+	if (w->erased)
+		w->project =
+		    (struct model_project){.id = w->task.project_id, .name = w->task.project};
+	return w->erased;
+}
+
 int facts_load(struct work *w, struct store_db *db, struct err *e)
 {
 	int rc =
@@ -119,7 +130,7 @@ int facts_load(struct work *w, struct store_db *db, struct err *e)
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
-		return err_set(e, ERR_NOT_FOUND, "the project is gone");
+		return was_erased(w) ? 0 : err_set(e, ERR_NOT_FOUND, "the project is gone");
 	if (facts_domains(w, db, e) != 0 ||
 	    model_scale_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->scales, e) < 0 ||
 	    model_service_list(db, &w->a, w->project.id, MODEL_EVERYTHING, &w->services, e) < 0 ||
@@ -228,6 +239,8 @@ void facts_progress_write(const struct work *w, const struct deploy_state *st, s
 		json_put_str(&j, "backup", w->backup_id);
 	if (w->warning.n > 0)
 		json_put_str(&j, "warning", buf_view(&w->warning));
+	if (w->receipt.n > 0)
+		json_put_str(&j, "receipt", buf_view(&w->receipt));
 	json_open_array(&j, "claimed");
 	for (size_t i = 0; i < w->claimed.n; i++)
 		json_put_str(&j, NULL, w->claimed.v[i]);
@@ -310,27 +323,53 @@ void facts_progress_read(struct work *w)
 		w->backup_id = arena_str(&w->a, v);
 	if (json_get_str(o, "warning", &v, &e) == 1)
 		buf_str(&w->warning, v);
+	if (json_get_str(o, "receipt", &v, &e) == 1)
+		buf_str(&w->receipt, v);
 	read_claimed(w, o);
 	read_failure(w, o);
-	/* The once-per-release command was under way when the daemon ended. */
-	if (w->st.phase == DEPLOY_RELEASE && !w->failed) {
-		(void)err_set(&w->failure, ERR_FAILED,
-		    "the release command of release %" PRId64
-		    " was running when the daemon ended; it is never run twice by itself",
-		    w->release.number);
-		(void)err_hint(&w->failure,
-		    "look at what it did (slipway logs %.*s --process release), then deploy again",
-		    STR_ARG(w->task.project));
-		w->failed = true;
+}
+
+static void blame_release(struct work *w)
+{
+	struct err e;
+	(void)err_set(&e, ERR_FAILED,
+	    "the release command of release %" PRId64
+	    " was running when the daemon ended; it is never run twice by itself",
+	    w->release.number);
+	(void)err_hint(&e,
+	    "look at what it did (slipway logs %.*s --process release), then deploy again",
+	    STR_ARG(w->task.project));
+	work_blame(w, &e);
+}
+
+static void blame_command(struct work *w)
+{
+	struct err e;
+	(void)err_set(&e, ERR_FAILED,
+	    "the hook's command was running when the daemon ended; it is never run twice by "
+	    "itself");
+	(void)err_hint(&e,
+	    "look at what it did (slipway logs %.*s --process run), then replay the event",
+	    STR_ARG(w->task.project));
+	work_blame(w, &e);
+}
+
+bool facts_was_done(struct work *w)
+{
+	if (w->erased && w->st.phase == DEPLOY_ERASE) {
+		erase_tell(w);
+		return true;
 	}
-	if (w->st.phase == DEPLOY_COMMAND && !w->failed) {
-		(void)err_set(&w->failure, ERR_FAILED,
-		    "the hook's command was running when the daemon ended; it is never run twice "
-		    "by "
-		    "itself");
-		(void)err_hint(&w->failure,
-		    "look at what it did (slipway logs %.*s --process run), then replay the event",
-		    STR_ARG(w->task.project));
-		w->failed = true;
+	if (w->st.phase == DEPLOY_COMMAND)
+		blame_command(w);
+	if (w->st.phase != DEPLOY_RELEASE)
+		return false;
+	bool none = w->has_plan && w->plan.release.argv.n == 0;
+	if (!none && !w->release.migrated) {
+		blame_release(w);
+		return false;
 	}
+	w->skipped = true;
+	buf_c(&w->detail, none ? "none" : "ran already");
+	return true;
 }

@@ -404,22 +404,6 @@ void domains_given_back(struct work *w)
 	w->claimed.n = 0;
 }
 
-/* In the unit of the claim: a life that ends right behind it leaves the next one what to give back. */
-static int remember_claimed(struct work *w, struct store_db *db, struct err *e)
-{
-	struct model_lease l = {
-	    .task_id = w->lease.task_id, .owner = w->task.lease_owner, .counter = w->lease.counter};
-	const struct deploy_state now = {
-	    .flow = w->st.flow, .phase = w->act.phase, .attempt = w->act.attempt};
-	CLEANUP_BUF struct buf progress;
-	buf_init(&progress, 64u << 10);
-	facts_progress_write(w, &now, &progress);
-	return model_task_save(db, &l, str_c(deploy_phase_name(now.phase)), buf_view(&progress),
-		   e) < 0
-		   ? -1
-		   : 0;
-}
-
 static int claim_domains(struct work *w, struct store_db *db, struct err *e)
 {
 	struct args claimed = {
@@ -463,7 +447,8 @@ static int plan_unit(struct work *w, struct store_db *db, struct err *e)
 	/* The row does not hold what the fetch found until this step's commit. */
 	keep.plan = w->release.plan;
 	w->release = keep;
-	return w->plan.domains.n > 0 ? remember_claimed(w, db, e) : 0;
+	/* A life that ends right behind the claim leaves the next one what to give back. */
+	return w->plan.domains.n > 0 ? work_remember(w, db, e) : 0;
 }
 
 static void plan_stored(struct work *w)

@@ -167,6 +167,7 @@ struct work {
 	struct buf chain, key;			     /* the key is wiped */
 
 	struct provide *provide; /* deploy/provide.c; in the arena */
+	bool erased;		 /* destroy: an earlier life took the project's rows away */
 	bool services_left;	 /* destroy: some were added meanwhile */
 	work_then_fn *provide_then;
 
@@ -259,6 +260,9 @@ void work_action_start(struct work *w, const struct deploy_action *a);
 int work_fence(
     const struct work *w, struct store_db *db, struct err *e) WARN_UNUSED; /* in a unit */
 
+/* In a unit of the forward action under way, with what it changes: the next life is to know of that. */
+int work_remember(struct work *w, struct store_db *db, struct err *e) WARN_UNUSED;
+
 /* For commit.c only. */
 void work_feed(struct work *w, enum deploy_event_kind k);
 bool work_bury(struct work *w); /* true: the engine is closing and w was freed */
@@ -276,6 +280,8 @@ int64_t facts_count(const struct work *w, struct str process); /* wanted instanc
 /* The progress column: the machine's state and what the end's message needs. */
 void facts_progress_write(const struct work *w, const struct deploy_state *st, struct buf *out);
 void facts_progress_read(struct work *w);
+/* Of a life that was cut, once the facts are known. True: the action that was open is done, or had nothing to do. */
+bool facts_was_done(struct work *w);
 
 /* env.c: environments as lists KEY=value in the arena. */
 enum env_for { ENV_RUN, ENV_BUILD };
@@ -298,6 +304,8 @@ void report_lines_of(struct work *w, struct str process, int64_t since_ms);
 struct str report_url(const struct work *w, struct arena *a);
 void report_result(struct work *w, struct buf *out);
 void report_error(struct work *w, struct buf *out);
+/* destroy: the rows are gone, with which all is. */
+void erase_tell(struct work *w);
 void report_receipt(struct work *w, const char *what, const char *outcome, const char *why);
 
 /* news.c: in the unit of what is told; notify_kick follows. */

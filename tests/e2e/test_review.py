@@ -1,13 +1,16 @@
 """What a review found: each of these was broken once."""
+import contextlib
 import json
 import os
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from pathlib import Path
 
 import apps
+import pytest
 from harness import Platform, wait_until
 
 
@@ -229,5 +232,63 @@ def test_no_two_generations_of_a_worker(git):
             low, high = spans.get(release, (times[0], times[-1]))
             spans[release] = (min(low, times[0]), max(high, times[-1]))
         assert spans["2"][0] > spans["1"][1], spans
+    finally:
+        p.close()
+
+
+def set_task(p, task, **columns):
+    """While no daemon runs: what a life that was cut there left behind."""
+    with contextlib.closing(sqlite3.connect(p.state / "slipway.db", timeout=20)) as db, db:
+        db.execute("UPDATE task SET " + ", ".join(f"{c} = ?" for c in columns) + " WHERE id = ?", (*columns.values(), task))
+
+
+def progress_of(p, task):
+    with contextlib.closing(sqlite3.connect(p.state / "slipway.db", timeout=20)) as db:
+        return json.loads(db.execute("SELECT progress FROM task WHERE id = ?", (task,)).fetchone()[0])
+
+
+@pytest.mark.parametrize("phase", ["erase", "finish"])
+def test_killed_when_all_is_gone(git, phase):
+    """Between the last row of a project and the end of its destroy: done, with the whole receipt."""
+    p = Platform()
+    try:
+        p.start()
+        p.create("gone", git.repository("gone-" + phase, {"index.html": "page"}).url)
+        p.deploy("gone")
+        ended = p.wait_task(p.api("DELETE", "/projects/gone?purge=true")["task"])
+        task, receipt = ended["id"], ended["result"]["receipt"]
+        assert ended["state"] == "done" and len(receipt) >= 7, ended
+        p.kill()
+        progress = progress_of(p, task)
+        assert progress["phase"] == "finish" and json.loads("[" + progress["receipt"] + "]") == receipt
+        if phase == "erase":
+            progress.update(phase="erase", outcome="none", attempt=progress["attempt"] - 1, receipt=",".join(map(json.dumps, receipt[:-2])))
+        set_task(p, task, state="running", result="", finished_ms=0, progress=json.dumps(progress))
+        p.start()
+        again = p.wait_task(task)
+        assert again["state"] == "done" and again["result"]["receipt"] == receipt, again
+    finally:
+        p.close()
+
+
+@pytest.mark.parametrize("command", [False, True])
+def test_killed_in_the_step_of_a_release_command(git, command):
+    """It has failed where there is one, since it never runs twice; where there is none nothing was running."""
+    p = Platform()
+    try:
+        p.start()
+        files = apps.with_version(apps.socket_app("time.sleep(2)", "release: [sleep, '2']\n" if command else ""), "v1")
+        p.create("shop", git.repository(f"cut-{command}", files).url)
+        task = p.api("POST", "/projects/shop/deploys", {})["task"]
+        wait_until(lambda: any(s["name"] in (("release",) if command else ("start", "verify")) and s["state"] == "running" for s in p.api("GET", f"/tasks/{task}")["steps"]), every=0.05)
+        p.kill()
+        set_task(p, task, current_step="release", progress=json.dumps({**progress_of(p, task), "phase": "release"}))
+        p.start()
+        ended = p.wait_task(task)
+        if command:
+            assert ended["state"] == "failed" and "was running when the daemon ended" in ended["error"]["message"], ended
+        else:
+            assert ended["state"] == "done" and p.get("shop.localhost", "/version").body == b"v1", ended
+            assert next(s for s in p.api("GET", f"/tasks/{task}")["steps"] if s["name"] == "release")["state"] == "skipped"
     finally:
         p.close()
