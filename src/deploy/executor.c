@@ -41,7 +41,7 @@ const struct work_phase work_phases[DEPLOY_PHASE_COUNT] = {
     [DEPLOY_UNDO_START] = {undo_start_start, NULL, NULL, NULL},
     [DEPLOY_UNSWAP] = {unswap_start, job_abort, NULL, NULL},
     [DEPLOY_UNDO_RELEASE] = {undo_release_start, NULL, NULL, NULL},
-    [DEPLOY_FINISH] = {finish_start, NULL, NULL, NULL},
+    [DEPLOY_FINISH] = {finish_start, NULL, finish_start, NULL},
 };
 
 /* --- life of a work --- */

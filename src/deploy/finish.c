@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 
+#define END_AGAIN_MS 1000
+
 static enum queue_end end_of(const struct work *w)
 {
 	if (w->in.plan_only && w->st.outcome == DEPLOY_OUT_UP_TO_DATE)
@@ -51,8 +53,21 @@ static void ended(void *ctx)
 	work_done(w);
 }
 
+/* What the end has to say is not lost to a full disk or a queue of writes that is full: it is said again until it is
+ * durable, or the step's time is over. Whoever has the lease now says it himself. */
+static bool put_off(struct work *w)
+{
+	if (!w->op_failed || w->op_err.code == ERR_CONFLICT || w->expired)
+		return false;
+	log_event(LOG_ERROR, "deploy", "end_failed", F_I64("task", w->task.id), F_ERR(&w->op_err));
+	work_timer(w, END_AGAIN_MS);
+	return true;
+}
+
 static void settled(struct work *w)
 {
+	if (put_off(w))
+		return;
 	CLEANUP_BUF struct buf result, error;
 	buf_init(&result, 512u << 10);
 	buf_init(&error, 64u << 10);

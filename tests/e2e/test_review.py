@@ -292,3 +292,22 @@ def test_killed_in_the_step_of_a_release_command(git, command):
             assert next(s for s in p.api("GET", f"/tasks/{task}")["steps"] if s["name"] == "release")["state"] == "skipped"
     finally:
         p.close()
+
+
+def test_an_end_that_the_store_cannot_take_is_told_later(platform, git):
+    """The task runs until its end is durable; then the head counts as deployed, as if nothing had been."""
+
+    def store(sql):
+        with contextlib.closing(sqlite3.connect(platform.state / "slipway.db", timeout=20)) as db, db:
+            db.execute(sql)
+
+    platform.create("told", git.repository("told", {"index.html": "page"}).url)
+    store("CREATE TRIGGER no_end BEFORE UPDATE ON branch_head WHEN new.ok = 1 BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    try:
+        task = platform.api("POST", "/projects/told/deploys", {})["task"]
+        wait_until(lambda: platform.log_text().count(" deploy end_failed ") >= 2)
+        assert platform.api("GET", f"/tasks/{task}")["state"] == "running"
+    finally:
+        store("DROP TRIGGER no_end")
+    assert platform.wait_task(task)["state"] == "done"
+    assert platform.wait_task(platform.api("POST", "/projects/told/deploys", {})["task"])["result"]["up_to_date"] is True
