@@ -185,6 +185,7 @@ def test_one_that_comes_while_its_project_is_destroyed(platform, postgres, git):
     try:
         wait_until(lambda: at("remove"))
         time.sleep(0.5)
+        assert (platform.state / "projects" / "late" / "releases").exists(), "what cannot be dropped stops the rest"
         store(back, second)
     finally:
         os.kill(postgres.process.pid, signal.SIGCONT)
