@@ -409,7 +409,21 @@ static int remove_unit(struct api_call *c, struct store_db *db, void *ctx, struc
 	return 0;
 }
 
+static int forget_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
+{
+	struct model_hook h;
+	int *more = ctx;
+	if (hook_find(c, db, &h, e) < 0)
+		return -1;
+	*more = model_event_forget(db, 0, h.id, e);
+	return *more < 0 ? -1 : 0;
+}
+
+/* Its events first, in units between which others have their turn. */
 int api_hook_remove(struct api_call *c, struct err *e)
 {
+	for (int more = 1; more;)
+		if (api_write(c, forget_unit, &more, e) < 0)
+			return -1;
 	return api_write(c, remove_unit, NULL, e);
 }

@@ -14,13 +14,18 @@
 
 static void forget(struct work *w);
 
-/* A service that came while the rest went still has its row: with that, nobody would know of it. */
+/* A service that came while the rest went still has its row: with that, nobody would know of it. Events go in units of their own,
+ * between which others have their turn; with the last of them the project itself. */
 static int forget_unit(struct work *w, struct store_db *db, struct err *e)
 {
 	int left = provide_left(w, db, e);
 	w->services_left = left > 0;
 	if (left != 0)
 		return left < 0 ? -1 : 0;
+	int more = model_event_forget(db, w->project.id, 0, e);
+	w->more_events = more > 0;
+	if (more != 0)
+		return more < 0 ? -1 : 0;
 	/* With the rows: a life that ends right behind them leaves the next one the receipt. */
 	return work_remember(w, db, e) != 0 ||
 		       model_project_remove(db, w->project.id, clock_wall_ms(), e) < 0
@@ -54,6 +59,10 @@ static void forgotten(struct work *w)
 	if (w->op_failed) {
 		report_receipt(w, "records", "stayed", w->op_err.msg);
 		work_fail(w, &w->op_err);
+		return;
+	}
+	if (w->more_events) {
+		forget(w);
 		return;
 	}
 	erase_tell(w);

@@ -174,6 +174,7 @@ struct work {
 	struct keep *keep;    /* of a backup or restore: deploy/keep.h */
 	struct str backup_id; /* that was made */
 
+	bool more_events; /* of the project that goes */
 	bool upload_over; /* nobody else needs the archive that was deployed */
 
 	struct source_spec source;

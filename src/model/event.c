@@ -251,6 +251,26 @@ int model_event_orphans(
 	return list_run(q, a, row_limit(limit), ret, e);
 }
 
+int model_event_forget(struct store_db *db, int64_t project_id, int64_t hook_id, struct err *e)
+{
+	struct store_stmt *q = hook_id ? store_prepare(db,
+					     "DELETE FROM event WHERE id IN (SELECT id FROM event"
+					     " WHERE hook_id = $owner LIMIT $limit)",
+					     e)
+				       : store_prepare(db,
+					     "DELETE FROM event WHERE id IN (SELECT id FROM event"
+					     " WHERE project_id = $owner ORDER BY id LIMIT $limit)",
+					     e);
+
+	if (!q)
+		return -1;
+	store_bind_i64(q, "$owner", hook_id ? hook_id : project_id);
+	store_bind_i64(q, "$limit", MODEL_EVENTS_AT_ONCE);
+	if (store_exec(q, e) < 0)
+		return -1;
+	return store_changes(db) >= MODEL_EVENTS_AT_ONCE;
+}
+
 int model_event_prune(
     struct store_db *db, int64_t before_ms, uint32_t limit, int64_t *ret_count, struct err *e)
 {

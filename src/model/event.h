@@ -97,6 +97,11 @@ int model_event_oldest_segment(struct store_db *db, int64_t *ret, struct err *e)
 /* Oldest first: stored, waiting, without a task (a crash came between). */
 int model_event_orphans(struct store_db *db, struct arena *a, uint32_t limit,
     struct model_events *ret, struct err *e) WARN_UNUSED;
+/* Deletes MODEL_EVENTS_AT_ONCE of a project's or, if hook_id is not 0, of a hook's. 1: there may be more; 0: that were all; -1.
+ * Whoever writes next waits for a unit's end, and a year of pushes takes a second: so it goes in portions, a unit each. */
+#define MODEL_EVENTS_AT_ONCE 2000
+int model_event_forget(
+    struct store_db *db, int64_t project_id, int64_t hook_id, struct err *e) WARN_UNUSED;
 /* Deletes at most `limit` events received before, never one that waits. How many: *ret_count. */
 int model_event_prune(struct store_db *db, int64_t before_ms, uint32_t limit, int64_t *ret_count,
     struct err *e) WARN_UNUSED;

@@ -1,6 +1,7 @@
 /* Hooks. */
 #include "model/hook.h"
 
+#include "model/event.h"
 #include "model/row.h"
 
 #define HOOK_KEYS_MAX 16384u
@@ -214,14 +215,14 @@ int model_hook_set_paused(struct store_db *db, int64_t id, bool paused, struct e
 
 int model_hook_remove(struct store_db *db, int64_t id, struct err *e)
 {
-	struct store_stmt *q = store_prepare(db, "DELETE FROM event WHERE hook_id = $id", e);
-
-	if (!q)
+	int more = model_event_forget(db, 0, id, e);
+	if (more > 0) {
+		err_set(e, ERR_UNAVAILABLE, "the hook has too many events to go at once");
+		return err_hint(e, "pause it, so that no more come, and try again");
+	}
+	if (more < 0)
 		return -1;
-	store_bind_i64(q, "$id", id);
-	if (store_exec(q, e) < 0)
-		return -1;
-	q = store_prepare(db, "DELETE FROM hook WHERE id = $id", e);
+	struct store_stmt *q = store_prepare(db, "DELETE FROM hook WHERE id = $id", e);
 	if (!q)
 		return -1;
 	store_bind_i64(q, "$id", id);

@@ -2,6 +2,7 @@
 #include "model/project.h"
 
 #include "base/limits.h"
+#include "model/event.h"
 #include "model/row.h"
 
 #include <assert.h>
@@ -315,9 +316,7 @@ static int run_for(struct store_db *db, const char *sql, int64_t id, struct err 
 
 int model_project_remove(struct store_db *db, int64_t id, int64_t now_ms, struct err *e)
 {
-	/* Events before hooks: they refer to them. */
 	static const char *const parts[] = {
-	    "DELETE FROM event WHERE project_id = $project",
 	    "DELETE FROM hook WHERE project_id = $project",
 	    "DELETE FROM channel WHERE project_id = $project",
 	    "DELETE FROM env WHERE project_id = $project",
@@ -341,6 +340,12 @@ int model_project_remove(struct store_db *db, int64_t id, int64_t now_ms, struct
 	int rc;
 
 	if (!q)
+		return -1;
+	/* Events before hooks: they refer to them. */
+	rc = model_event_forget(db, id, 0, e);
+	if (rc > 0)
+		return err_set(e, ERR_UNAVAILABLE, "the project has too many events to go at once");
+	if (rc < 0)
 		return -1;
 	store_bind_i64(q, "$now", now_ms > 0 ? now_ms : 1);
 	store_bind_i64(q, "$id", id);

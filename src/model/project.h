@@ -80,7 +80,8 @@ int model_project_secret_set(struct store_db *db, int64_t id, enum model_project
     struct str sealed, struct str public_half, struct err *e) WARN_UNUSED;
 
 /* Takes away all that belongs to it (environment, domains, hooks, events, grants, scale, releases,
- * ports) and leaves the row without contents. Its tasks stay. 1/0/-1. */
+ * ports) and leaves the row without contents. Its tasks stay. 1/0/-1. ERR_UNAVAILABLE when it has MODEL_EVENTS_AT_ONCE events
+ * or more: model_event_forget goes before. */
 int model_project_remove(
     struct store_db *db, int64_t id, int64_t now_ms, struct err *e) WARN_UNUSED;
 /* Deletes the left rows, with their tasks, of projects removed before. */

@@ -3,6 +3,7 @@ import io
 import json
 import re
 import os
+import sqlite3
 import subprocess
 import tarfile
 import time
@@ -308,6 +309,32 @@ def test_an_upload_goes_with_its_task(platform):
     assert [f.suffix for f in spool.iterdir()] == [".tar"]
     assert "uploaded archives" in platform.cli("destroy", "sent", "--yes", "--purge").stdout
     assert not list(spool.iterdir())
+
+
+def test_a_project_with_many_events_goes(platform, git):
+    """They go in portions, with the last of them the project."""
+    platform.create("busy", git.repository("busy", {"index.html": "x"}).url, kind="static")
+    platform.deploy("busy")
+    secret = platform.hook("busy", "busy-push")
+    platform.push("busy-push", secret, "1" * 40, branch="other")
+    wait_until(lambda: platform.api("GET", "/projects/busy/events")["items"], 20)
+    wait_until(lambda: all(e["outcome"] != "waiting" for e in platform.api("GET", "/projects/busy/events")["items"]), 20)
+    platform.stop()
+    with sqlite3.connect(platform.state / "slipway.db") as db:
+        columns = "hook_id, project_id, received_ms, kind, ref, before_commit, after_commit, outcome"
+        db.execute("INSERT INTO event(id, delivery_key, " + columns + ") SELECT -n, 'many-' || n, " + columns + " FROM event,"
+                   " (WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 4500) SELECT n FROM c)"
+                   " WHERE id = (SELECT max(id) FROM event WHERE project_id = (SELECT id FROM project WHERE name = 'busy' AND removed_ms = 0))")
+    db.close()
+    platform.start()
+    shown = platform.cli("destroy", "busy", "--yes", "--purge").stdout
+    assert "settings, environment" in shown, shown
+    assert platform.call("GET", "/api/v1/projects/busy").status == 404
+    platform.stop()
+    db = sqlite3.connect(platform.state / "slipway.db")
+    assert db.execute("SELECT count(*) FROM event WHERE delivery_key LIKE 'many-%'").fetchone() == (0,)
+    db.close()
+    platform.start()
 
 
 def test_a_domain_belongs_to_the_first(platform, git):

@@ -243,6 +243,32 @@ static int hook_secret_unit(void *ctx, struct store_db *db, struct err *e)
 	    world.seal, model_place_hook(STR("push"), place), h.secret, (struct buf *)ctx, e);
 }
 
+static int many_events_unit(void *ctx, struct store_db *db, struct err *e)
+{
+	struct arena a CLEANUP_ARENA;
+	struct model_hook h;
+	struct model_event ev = {.kind = STR("push"),
+	    .ref = STR(""),
+	    .before = STR(""),
+	    .after = STR(""),
+	    .outcome = MODEL_OUTCOME_IGNORED};
+	char key[16];
+	int64_t id;
+	(void)ctx;
+	arena_init(&a, 1u << 20);
+	if (model_hook_find(db, &a, STR("push"), &h, e) != 1)
+		return -1;
+	ev.hook_id = h.id;
+	ev.project_id = h.project_id;
+	for (int i = 0; i < 2 * MODEL_EVENTS_AT_ONCE + 1; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		ev.delivery_key = str_c(key);
+		if (model_event_add(db, &ev, &id, e) != 1)
+			return -1;
+	}
+	return 0;
+}
+
 static void test_hooks(void **state)
 {
 	(void)state;
@@ -269,6 +295,10 @@ static void test_hooks(void **state)
 	CALL(P_ADMIN, "POST", PROJECTS "/own/hooks", "{\"name\":\"push\"}", 409);
 	CALL(P_ADMIN, "POST", PROJECTS "/own/hooks", "{\"name\":\"x\",\"sender\":\"cvs\"}", 400);
 	CALL(P_ADMIN, "POST", PROJECTS "/own/hooks", "{\"name\":\"x\",\"secret\":\"short\"}", 400);
+	/* More than go in one unit. */
+	if (store_write(world.cx.store, many_events_unit, NULL, &e) < 0)
+		fail_msg("%s", e.msg);
+	CALL(P_DEPLOYER, "DELETE", PROJECTS "/own/hooks/push", NULL, 403);
 	CALL(P_ADMIN, "DELETE", PROJECTS "/own/hooks/push", NULL, 200);
 	CALL(P_ADMIN, "DELETE", PROJECTS "/own/hooks/push", NULL, 404);
 }

@@ -98,6 +98,31 @@ UNIT(repeats)
 }
 TEST_OF(repeats)
 
+/* Whoever takes a hook or a project away lets others in between. */
+UNIT(many_go_in_portions)
+{
+	int64_t p = fixture_project(db, "one", e), other = fixture_project(db, "two", e), id;
+	struct model_event ev = push(fixture_hook(db, "one", p, e), "was"), kept;
+	char key[16];
+
+	kept = push(fixture_hook(db, "two", other, e), "kept");
+	kept.project_id = other;
+	CHECK(model_event_add(db, &kept, &kept.id, e) == 1);
+	ev.project_id = p;
+	for (int i = 0; i < 2 * MODEL_EVENTS_AT_ONCE; i++) {
+		snprintf(key, sizeof(key), "k%d", i);
+		ev.delivery_key = str_c(key);
+		CHECK(model_event_add(db, &ev, &id, e) == 1);
+	}
+	CHECK(model_event_forget(db, 0, ev.hook_id, e) == 1);
+	CHECK(model_hook_remove(db, ev.hook_id, e) == -1 && e->code == ERR_UNAVAILABLE);
+	CHECK(model_event_forget(db, p, 0, e) == 0);
+	CHECK(model_project_remove(db, p, 9, e) == 1);
+	CHECK(model_event_get(db, a, kept.id, MODEL_EVERYTHING, &kept, e) == 1);
+	return 0;
+}
+TEST_OF(many_go_in_portions)
+
 /* A hook's number is never another's; and where one was, in an older database, what was sent to the
  * hook that is gone is not the other project's. */
 UNIT(numbers_do_not_come_again)
@@ -191,7 +216,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_hooks),
 	    cmocka_unit_test(test_numbers_do_not_come_again), cmocka_unit_test(test_repeats),
-	    cmocka_unit_test(test_lists_and_retention), cmocka_unit_test(test_arena_full)};
+	    cmocka_unit_test(test_many_go_in_portions), cmocka_unit_test(test_lists_and_retention),
+	    cmocka_unit_test(test_arena_full)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
