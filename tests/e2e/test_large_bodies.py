@@ -7,6 +7,7 @@ import hmac
 import http.client
 import os
 import re
+import socket
 import uuid
 from pathlib import Path
 from urllib.parse import quote_plus, unquote_plus
@@ -80,9 +81,9 @@ def test_the_largest_is_taken_whole(platform, secret, edge, form):
     assert send(platform, secret, more, edge, form).status == 413
 
 
-def resident(platform):
+def resident(platform, which="VmHWM"):
     status = Path(f"/proc/{platform.process.pid}/status").read_text()
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) << 10
+    return int(re.search(which + r":\s+(\d+) kB", status).group(1)) << 10
 
 
 def test_many_at_once_stay_within_the_budget(platform, secret):
@@ -127,6 +128,27 @@ def test_who_holds_all_of_it_shuts_nobody_out(platform, secret):
     counted = 1 + len(put_off)
     assert platform.refusals()["no_room"] == refused + counted
     wait_until(lambda: platform.log_text()[mark:].count(" status=503 ") == counted, 10)
+
+
+def test_who_reads_nothing_holds_no_more_than_the_budget(platform, secret):
+    """One large event, asked for by many who read none of it: some are sent it, the others are put off, and a delivery is taken all the same."""
+    path = f"/api/v1/projects/wide/events/{send(platform, secret, body_of(LARGEST, False), False).json['event']}"
+    wait_until(lambda: platform.call("GET", path).status == 200)
+    before, deaf, told = resident(platform, "VmRSS"), [], []
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {(platform.state / 'owner.token').read_text().strip()}\r\n\r\n"
+    for _ in range(AT_ONCE):
+        s = socket.create_connection(("127.0.0.1", platform.http_port), timeout=60)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        s.sendall(request.encode())
+        deaf.append(s)
+        told.append(int(s.recv(12, socket.MSG_PEEK | socket.MSG_WAITALL)[9:]))
+    grown = resident(platform, "VmRSS") - before
+    print(f"{AT_ONCE} ask for {LARGEST >> 20} MB and read nothing: {told.count(200)} are sent it, {told.count(503)} put off; {grown >> 20} MB more than before")
+    assert set(told) == {200, 503} and grown < BUDGET, told
+    assert send(platform, secret, body_of(LARGEST, False), True).status == 202
+    for s in deaf:
+        s.close()
+    wait_until(lambda: platform.call("GET", path).status == 200)
 
 
 @pytest.mark.parametrize("edge", [False, True], ids=["direct", "edge"])
