@@ -399,10 +399,25 @@ int api_mail_get(struct api_call *c, struct err *e)
 	return 0;
 }
 
+/* As for a channel: what only its giver has seen is not sent elsewhere. */
+static int mail_password_check(
+    const struct model_mail_server *before, const struct model_mail_server *m, struct err *e)
+{
+	if (!before->password.n || m->password.n ||
+	    (str_eq_nocase(before->host, m->host) && before->port == m->port &&
+		before->tls == m->tls))
+		return 0;
+	(void)err_set(e, ERR_INVALID, "that is another server, which would be sent the password");
+	err_hint(e, "say the password again for a new address, or begin anew: slipway mail remove");
+	return err_at(e, "/password");
+}
+
 static int mail_unit(struct api_call *c, struct store_db *db, void *ctx, struct err *e)
 {
 	struct model_mail_server *m = ctx, now;
-	if (model_mail_server_set(db, m, e) < 0 || api_audit(c, db, m->host, STR_NONE, e) < 0 ||
+	int found = model_mail_server_get(db, c->r->arena, &now, e);
+	if (found < 0 || (found > 0 && mail_password_check(&now, m, e) < 0) ||
+	    model_mail_server_set(db, m, e) < 0 || api_audit(c, db, m->host, STR_NONE, e) < 0 ||
 	    model_mail_server_get(db, c->r->arena, &now, e) < 0)
 		return -1;
 	mail_json(c, &now);

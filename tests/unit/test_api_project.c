@@ -303,13 +303,19 @@ static void test_hooks(void **state)
 	CALL(P_ADMIN, "DELETE", PROJECTS "/own/hooks/push", NULL, 404);
 }
 
-static void refused_at(const char *path, const char *change, const char *pointer)
+static void refused_as(
+    enum who who, const char *method, const char *path, const char *change, const char *pointer)
 {
-	struct answer a = call(P_ADMIN, "PATCH", path, change);
+	struct answer a = call(who, method, path, change);
 	EXPECT(a, 400);
 	const json_t *first = json_array_get(json_object_get(a.json, "errors"), 0);
 	assert_string_equal(json_string_value(json_object_get(first, "pointer")), pointer);
 	answer_free(&a);
+}
+
+static void refused_at(const char *path, const char *change, const char *pointer)
+{
+	refused_as(P_ADMIN, "PATCH", path, change, pointer);
 }
 
 /* What only its giver has seen goes to no server that it was not given for. */
@@ -353,6 +359,20 @@ static void test_tokens_stay_with_their_address(void **state)
 	    "{\"source\":{\"type\":\"git\",\"url\":\"https://other.example/"
 	    "a\"},\"https_token\":null}",
 	    200);
+	const char *mail = "/api/v1/mail-server";
+	CALL(G_OWNER, "PUT", mail,
+	    "{\"host\":\"m.example\",\"from\":\"a@m.example\",\"user\":\"a\",\"password\":\"p\"}",
+	    200);
+	CALL(G_OWNER, "PUT", mail,
+	    "{\"host\":\"m.example\",\"from\":\"b@m.example\",\"user\":\"a\"}", 200);
+	refused_as(G_OWNER, "PUT", mail, "{\"host\":\"evil.example\",\"from\":\"a@m.example\"}",
+	    "/password");
+	refused_as(G_OWNER, "PUT", mail,
+	    "{\"host\":\"m.example\",\"from\":\"a@m.example\",\"tls\":\"none\"}", "/password");
+	refused_as(G_OWNER, "PUT", mail,
+	    "{\"host\":\"m.example\",\"from\":\"a@m.example\",\"port\":26}", "/password");
+	CALL(G_OWNER, "PUT", mail,
+	    "{\"host\":\"n.example\",\"from\":\"a@m.example\",\"password\":\"q\"}", 200);
 }
 
 int main(void)
