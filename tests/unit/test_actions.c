@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/crc32c.h"
 #include "base/fs.h"
+#include "base/mem.h"
 #include "hooks/action.h"
 #include "hooks/advance.h"
 #include "model/channel.h"
@@ -64,11 +65,14 @@ static void what_is_taken(void **state)
 /* [{"type":"run","argv":["x","\u0001…"]}, …]: every byte of the words takes six. */
 static char *escaped(size_t bytes)
 {
-	char *text = malloc(6 * bytes + 64),
-	     *at = text + sprintf(text, "[{\"type\":\"run\",\"argv\":[\"x\",\"");
-	for (size_t i = 0; i < bytes; i++)
-		at += sprintf(at, "\\u0001");
-	(void)sprintf(at, "\"]}]");
+	static const char head[] = "[{\"type\":\"run\",\"argv\":[\"x\",\"", one[] = "\\u0001",
+			  tail[] = "\"]}]";
+	char *text = mem_alloc(sizeof(head) + 6 * bytes + sizeof(tail)), *at = text;
+	memcpy(at, head, sizeof(head) - 1);
+	at += sizeof(head) - 1;
+	for (size_t i = 0; i < bytes; i++, at += 6)
+		memcpy(at, one, 6);
+	memcpy(at, tail, sizeof(tail));
 	return text;
 }
 
