@@ -200,11 +200,21 @@ static int64_t pruning_us(struct store_db *db, const char *name, int64_t release
 
 UNIT(env_of_many_releases)
 {
-	int64_t few_us = pruning_us(db, "few", 1, e), many_us = pruning_us(db, "many", 3000, e);
+	int64_t few_us = INT64_MAX, many_us = INT64_MAX;
 
 	(void)a;
+	for (int i = 0; i < 5; i++) { /* the shortest of five */
+		char few[8], many[8];
+
+		snprintf(few, sizeof(few), "few%d", i);
+		snprintf(many, sizeof(many), "many%d", i);
+		int64_t one = pruning_us(db, few, 1, e), all = pruning_us(db, many, 3000, e);
+		CHECK(one >= 0 && all >= 0);
+		few_us = one < few_us ? one : few_us;
+		many_us = all < many_us ? all : many_us;
+	}
 	print_message("of one release: %d us; of 3,000: %d us\n", (int)few_us, (int)many_us);
-	CHECK(few_us >= 0 && many_us >= 0 && many_us < 5 * few_us + 1000);
+	CHECK(many_us < 5 * few_us + 1000);
 	return 0;
 }
 TEST_OF(env_of_many_releases)
