@@ -413,9 +413,9 @@ int shelf_tidy(const char *root, int64_t now_ms, bool parts, size_t *ret_removed
 	if (top < 0)
 		return -1;
 	for (const struct dirent64 *f; (f = dir_next(&d));) {
-		struct dir in CLEANUP_DIR;
 		if (!folder_number(f->d_name, &number))
 			continue;
+		struct dir in CLEANUP_DIR;
 		dir_take(
 		    &in, openat(d.fd, f->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 		for (const struct dirent64 *x; (x = dir_next(&in));) {
