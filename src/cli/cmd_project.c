@@ -325,7 +325,7 @@ int cmd_destroy(struct cli *c)
 		return cli_fail(c, &e);
 	if (!cli_has(c, "yes")) {
 		const char *question = arena_printf(&c->a,
-		    "This takes %s away: releases, data, environment, hooks. %s\n"
+		    "This takes %s away: releases, data, environment, hooks, backups. %s\n"
 		    "Type the project's name to go on: ",
 		    name,
 		    cli_has(c, "purge") ? "It cannot be undone."
