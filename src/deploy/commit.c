@@ -34,8 +34,7 @@ int work_remember(struct work *w, struct store_db *db, struct err *e)
 	struct model_lease l = {
 	    .task_id = w->lease.task_id, .owner = w->task.lease_owner, .counter = w->lease.counter};
 	/* The loop may note meanwhile that somebody cancels; what goes well so far has no outcome. */
-	const struct deploy_state now = {
-	    .flow = w->st.flow, .phase = w->act.phase, .attempt = w->act.attempt};
+	const struct deploy_state now = {.phase = w->act.phase, .attempt = w->act.attempt};
 	const char *step = deploy_phase_step(now.phase);
 	CLEANUP_BUF struct buf progress;
 	buf_init(&progress, 64u << 10);
