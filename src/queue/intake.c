@@ -356,20 +356,21 @@ static void on_sweep(void *ctx)
 	struct err e;
 	int64_t now_ms = clock_mono_ms();
 	loop_timer_at(in->sweep_timer, now_ms + in->o.sweep_look_ms);
-	if (!atomic_exchange(&in->more, false) && now_ms < in->swept_mono_ms + SWEEP_MS)
+	/* What the one before left is looked at only when that is over: it says so a little earlier. */
+	pthread_mutex_lock(&in->lock);
+	bool go = !in->sweeping && (atomic_exchange(&in->more, false) ||
+				       now_ms >= in->swept_mono_ms + SWEEP_MS);
+	in->sweeping = in->sweeping || go;
+	pthread_mutex_unlock(&in->lock);
+	if (!go)
 		return;
 	in->swept_mono_ms = now_ms;
-	pthread_mutex_lock(&in->lock);
-	bool go = !in->sweeping;
-	in->sweeping = true;
-	pthread_mutex_unlock(&in->lock);
 	struct sweep *s = mem_alloc(sizeof(*s));
 	s->in = in;
-	if (go && loop_work(in->o.loop, sweep_work, free, s, &e) == 0)
+	if (loop_work(in->o.loop, sweep_work, free, s, &e) == 0)
 		return;
 	free(s);
-	if (go)
-		in->sweeping = false;
+	in->sweeping = false;
 }
 
 /* Opening. */
