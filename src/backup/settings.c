@@ -559,7 +559,9 @@ static bool leave_reserved(
 		if (!str_eq(c->kind, now->kind) || !str_eq(c->root, now->root) ||
 		    !str_eq(c->sites, now->sites))
 			stayed(warning, "kind, root and sites");
-		c->kind = c->root = c->sites = STR_NONE;
+		c->kind = STR_NONE;
+		c->root = STR_NONE;
+		c->sites = STR_NONE;
 	}
 	if (!site && !is_reserved(&then))
 		return false;
