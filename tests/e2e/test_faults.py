@@ -50,7 +50,8 @@ class Small(Platform):
     def fill(self, spare=False):
         """To the last page; without `spare` what the platform keeps for this is used up, too."""
         if not spare:
-            (self.state / "reserve").unlink(missing_ok=True)
+            wait_until(lambda: (self.state / "reserve").exists(), 20)  # it is made soon after a start
+            (self.state / "reserve").unlink()
         with open(self.filler, "wb", buffering=0) as f:
             for size in (1 << 16, 1 << 12):
                 try:
