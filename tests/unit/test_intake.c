@@ -152,19 +152,25 @@ static void send_all(struct intake *in, unsigned from, unsigned to, int64_t rece
 	sem_destroy(&told);
 }
 
-static int64_t events, tasks, superseded;
+static int64_t events, tasks, superseded, failed_events, waiting_events, head_tasks;
 
 UNIT(count)
 {
 	(void)a;
 	struct store_stmt *q = store_prepare(db,
 	    "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM task),"
-	    " (SELECT count(*) FROM event WHERE outcome = 'superseded')",
+	    " (SELECT count(*) FROM event WHERE outcome = 'superseded'),"
+	    " (SELECT count(*) FROM event WHERE outcome = 'failed'),"
+	    " (SELECT count(*) FROM event v JOIN task t ON t.id = v.task_id WHERE outcome ="
+	    " 'waiting' AND t.kind = 'deploy'), (SELECT count(*) FROM task WHERE ref = '')",
 	    e);
 	CHECK(store_step(q, e) == 1);
 	events = store_col_i64(q, 0);
 	tasks = store_col_i64(q, 1);
 	superseded = store_col_i64(q, 2);
+	failed_events = store_col_i64(q, 3);
+	waiting_events = store_col_i64(q, 4);
+	head_tasks = store_col_i64(q, 5);
 	return 0;
 }
 
@@ -250,19 +256,6 @@ UNIT(make_spoilt)
 	return model_hook_add(db, &h, &spoilt, e);
 }
 
-static int64_t failed_events;
-
-UNIT(count_failed)
-{
-	(void)a;
-	struct store_stmt *q =
-	    store_prepare(db, "SELECT count(*) FROM event WHERE outcome = 'failed'", e);
-	CHECK(store_step(q, e) == 1);
-	failed_events = store_col_i64(q, 0);
-	store_reset(q);
-	return 0;
-}
-
 /* What one hook's settings cannot be followed for fails that event; everybody else's go on. */
 static void test_a_hooks_fault_is_its_own(void **state)
 {
@@ -282,25 +275,8 @@ static void test_a_hooks_fault_is_its_own(void **state)
 	assert_int_equal(intake_level(in).count, 0);
 	fixture_run(store, count);
 	assert_int_equal(events, 2 * SENT);
-	fixture_run(store, count_failed);
 	assert_int_equal(failed_events, 3);
 	intake_close(in);
-}
-
-static int64_t waiting_events, head_tasks;
-
-UNIT(count_waiting)
-{
-	(void)a;
-	struct store_stmt *q = store_prepare(db,
-	    "SELECT (SELECT count(*) FROM event v JOIN task t ON t.id = v.task_id WHERE outcome ="
-	    " 'waiting' AND t.kind = 'deploy'), (SELECT count(*) FROM task WHERE ref = '')",
-	    e);
-	CHECK(store_step(q, e) == 1);
-	waiting_events = store_col_i64(q, 0);
-	head_tasks = store_col_i64(q, 1);
-	store_reset(q);
-	return 0;
 }
 
 UNIT(any_branch)
@@ -320,7 +296,6 @@ static void test_actions_that_were_set_back_deploy(void **state)
 	send_all(in, 3, 5, 1000);
 	intake_settle(in, clock_mono_ms() + 30000);
 	fixture_run(store, count);
-	fixture_run(store, count_waiting);
 	assert_int_equal(events, 5);
 	assert_int_equal(waiting_events, 3);
 	assert_int_equal(tasks, 1);
@@ -331,7 +306,6 @@ static void test_actions_that_were_set_back_deploy(void **state)
 	ref = "main";
 	intake_settle(in, clock_mono_ms() + 30000);
 	fixture_run(store, count);
-	fixture_run(store, count_waiting);
 	assert_int_equal(waiting_events, 5);
 	assert_int_equal(tasks, 2);
 	assert_int_equal(head_tasks, 1);
