@@ -9,10 +9,10 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/num.h"
 #include "base/rand.h"
 #include "daemon/keeper.h"
 #include "daemon/layout.h"
+#include "daemon/room.h"
 #include "daemon/settings.h"
 #include "daemon/system.h"
 #include "deploy/own.h"
@@ -32,12 +32,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum {
@@ -245,20 +243,11 @@ static int first_owner(struct daemon *d, struct err *e)
 	return rc;
 }
 
-/* On the writer thread. What comes next, such as the order that makes room, finds some. */
-static void on_full(void *ctx)
-{
-	const struct daemon *d = ctx;
-	if (reserve_give(d->layout.reserve))
-		log_event(LOG_WARN, "daemon", "disk_full", F_C("reserve", "given back"),
-		    F_C("path", d->layout.reserve));
-}
-
 static int store_parts_open(struct daemon *d, struct err *e)
 {
 	struct api_context *a = &d->api;
 	const struct store_options o = {
-	    .path = d->layout.store, .readers = READERS, .full = on_full, .full_ctx = d};
+	    .path = d->layout.store, .readers = READERS, .full = room_give, .full_ctx = &d->layout};
 	if (!(a->seal = seal_key_load(d->layout.keys, "seal.key", e)) ||
 	    !(a->store = store_open(&o, e)) || model_migrate(a->store, e) != 0 ||
 	    !(a->access = access_open(a->store, e)) || first_owner(d, e) < 0)
@@ -569,19 +558,6 @@ static void on_alive(void *ctx)
 	loop_timer_at(d->alive, clock_mono_ms() + d->alive_ms);
 }
 
-static int signals_open(struct daemon *d, struct err *e)
-{
-	sigset_t set;
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	(void)signal(SIGPIPE, SIG_IGN);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) != 0)
-		return err_sys(e, ERR_INTERNAL, errno, "could not block signals");
-	d->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	return d->signals >= 0 ? 0 : err_sys(e, ERR_INTERNAL, errno, "could not watch for signals");
-}
-
 static void on_reconciled(void *ctx)
 {
 	struct daemon *d = ctx;
@@ -613,11 +589,9 @@ static void on_edge(void *ctx, uint64_t value, const struct err *e)
 
 static int daemon_open(struct daemon *d, struct err *e)
 {
-	if (signals_open(d, e) != 0 || layout_make(&d->settings, &d->layout, e) != 0)
+	if ((d->signals = system_signals(e)) < 0 || layout_make(&d->settings, &d->layout, e) != 0)
 		return -1;
-	if (reserve_give_below(d->layout.reserve, RESERVE_START_BYTES))
-		log_event(LOG_WARN, "daemon", "disk_full", F_C("reserve", "given back"),
-		    F_C("path", d->layout.reserve));
+	room_give_to_start(&d->layout);
 	d->api.loop = loop_new(POOL_THREADS);
 	d->api.spool_dir = d->layout.spool;
 	d->api.backups_dir = d->layout.backups;
@@ -681,21 +655,6 @@ static void daemon_close(struct daemon *d)
 	free(d->routes);
 }
 
-/* Whoever reads this has no API to ask. */
-static void tell_full(const struct daemon *d)
-{
-	struct statvfs fs;
-	char size[32] = "?", left[32] = "?";
-	if (statvfs(d->settings.state, &fs) == 0) {
-		num_size_text((uint64_t)fs.f_blocks * fs.f_frsize, size);
-		num_size_text((uint64_t)fs.f_bavail * fs.f_frsize, left);
-	}
-	fprintf(stderr,
-	    "  the file system of '%s' has %s left of %s: make room on it, then start again\n"
-	    "  what may go: archives in %s, uploads in %s, what programs print in %s\n",
-	    d->settings.state, left, size, d->layout.backups, d->layout.spool, d->layout.logs);
-}
-
 int main(int argc, char **argv)
 {
 	static struct daemon d = {.signals = -1};
@@ -718,7 +677,7 @@ int main(int argc, char **argv)
 	if (go < 0 || daemon_open(&d, &e) != 0) {
 		fprintf(stderr, "slipwayd: %s\n", e.msg);
 		if (e.code == ERR_NO_SPACE)
-			tell_full(&d);
+			room_tell(&d.settings, &d.layout);
 		else if (e.hint[0])
 			fprintf(stderr, "  %s\n", e.hint);
 		return err_class_of(e.code)->exit_code;

@@ -2,6 +2,8 @@
  * (sd_notify(3)), spoken without its library. */
 #pragma once
 
+#include "base/err.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,3 +22,6 @@ void system_sockets_take(int ret[SYSTEM_SOCKET_COUNT]);
 int64_t system_watchdog_ms(void);
 /* "READY=1", "STOPPING=1", "WATCHDOG=1"; does nothing when nobody wants to know. */
 void system_notify(const char *state);
+/* How it, or a person, says that it is to end: a descriptor for signalfd(2) of SIGTERM and SIGINT, which no longer end the process by
+ * themselves, nor does SIGPIPE; -1. */
+int system_signals(struct err *e) WARN_UNUSED;
