@@ -52,6 +52,11 @@ static bool is_part(struct str name)
 	return str_ends(name, STR(".part"));
 }
 
+static bool is_upload(struct str name)
+{
+	return is_part(name) || str_ends(name, STR(".tar"));
+}
+
 int uploads_clear(const char *spool, int64_t project_id, struct err *e)
 {
 	struct dir d CLEANUP_DIR;
@@ -63,8 +68,7 @@ int uploads_clear(const char *spool, int64_t project_id, struct err *e)
 	uploads_prefix(project_id, own);
 	for (const struct dirent64 *f; (f = dir_next(&d));) {
 		struct str name = str_c(f->d_name);
-		if (str_starts(name, str_c(own)) &&
-		    (str_ends(name, STR(".tar")) || is_part(name)) &&
+		if (str_starts(name, str_c(own)) && is_upload(name) &&
 		    unlinkat(dir, f->d_name, 0) != 0 && errno != ENOENT)
 			return err_sys(e, ERR_IO, errno, "could not remove an upload");
 	}
@@ -86,8 +90,7 @@ int uploads_tidy(const char *spool, int64_t now_ms, bool parts, int64_t project_
 		struct stat st;
 		struct str name = str_c(f->d_name);
 		bool part = is_part(name);
-		if ((!part && !str_ends(name, STR(".tar"))) ||
-		    fstatat(dir, f->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		if (!is_upload(name) || fstatat(dir, f->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			continue;
 		if ((part && parts) || (int64_t)st.st_mtime * 1000 < now_ms - UPLOADS_KEPT_MS)
 			*ret_removed += unlinkat(dir, f->d_name, 0) == 0;

@@ -414,22 +414,26 @@ static int push_body(struct world *w, struct store_db *db, struct err *e)
 	return 0;
 }
 
+/* A queue with one push in it, begun on f's loop. */
+static void live(struct world *w, struct life *f, struct queue_options o)
+{
+	struct err e = {0};
+	*f = (struct life){.w = w, .loop = loop_new(1)};
+	in_unit(w, push_body);
+	o.store = w->store;
+	o.loop = f->loop;
+	o.incarnation = LIFE;
+	o.cancel = on_cancel;
+	o.ctx = f;
+	f->q = queue_open(&o, &e);
+	assert_non_null(f->q);
+}
+
 static void it_hands_out_cancels_and_ends(void **state)
 {
-	struct world *w = *state;
-	struct err e = {0};
-	struct life f = {.w = w, .loop = loop_new(1)};
-	in_unit(w, push_body);
-	struct queue_options o = {.store = w->store,
-	    .loop = f.loop,
-	    .parallel_max = 4,
-	    .incarnation = LIFE,
-	    .run = on_run,
-	    .cancel = on_cancel,
-	    .changed = on_changed,
-	    .ctx = &f};
-	f.q = queue_open(&o, &e);
-	assert_non_null(f.q);
+	struct life f;
+	live(*state, &f,
+	    (struct queue_options){.parallel_max = 4, .run = on_run, .changed = on_changed});
 	loop_run(f.loop);
 	assert_int_equal(f.runs, 2);
 	assert_int_equal(f.cancels, 1);
@@ -481,19 +485,8 @@ static void too_late(void *ctx)
 
 static void a_rollback_does_not_wait_for_others_builds(void **state)
 {
-	struct world *w = *state;
-	struct err e = {0};
-	struct life f = {.w = w, .loop = loop_new(1)};
-	in_unit(w, push_body);
-	struct queue_options o = {.store = w->store,
-	    .loop = f.loop,
-	    .parallel_max = 1,
-	    .incarnation = LIFE,
-	    .run = on_run_beside,
-	    .cancel = on_cancel,
-	    .ctx = &f};
-	f.q = queue_open(&o, &e);
-	assert_non_null(f.q);
+	struct life f;
+	live(*state, &f, (struct queue_options){.parallel_max = 1, .run = on_run_beside});
 	struct loop_timer *t = loop_timer_new(f.loop, too_late, &f);
 	loop_timer_at(t, clock_mono_ms() + 5000);
 	loop_run(f.loop);
@@ -597,25 +590,14 @@ static int is_done_body(struct world *w, struct store_db *db, struct err *e)
 
 static void an_end_that_cannot_be_stored_is_tried_again(void **state)
 {
-	struct world *w = *state;
-	struct err e = {0};
-	struct life f = {.w = w, .loop = loop_new(1)};
-	in_unit(w, push_body);
-	struct queue_options o = {.store = w->store,
-	    .loop = f.loop,
-	    .parallel_max = 4,
-	    .incarnation = LIFE,
-	    .run = on_run_broken,
-	    .cancel = on_cancel,
-	    .ctx = &f};
-	f.q = queue_open(&o, &e);
-	assert_non_null(f.q);
+	struct life f;
+	live(*state, &f, (struct queue_options){.parallel_max = 4, .run = on_run_broken});
 	struct loop_timer *t = loop_timer_new(f.loop, mend, &f);
 	loop_timer_at(t, clock_mono_ms() + 300);
 	loop_run(f.loop);
 	assert_int_equal(f.cancels, 1);
 	assert_int_equal(f.second, 1);
-	in_unit(w, is_done_body);
+	in_unit(*state, is_done_body);
 	loop_timer_free(t);
 	loop_run(f.loop);
 	loop_free(f.loop);
